@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+#pragma once
+
+/*
+ * What the dispatcher (dispatch.bpf.c) and user space share
+ *
+ * A *seat* is (name, protocol, family): the thing a rule sends a packet to. Seats have numbers, 1 to
+ * USHER_SEATS_MAX - 1, which stay the same for as long as the seat exists: they index `front`, `seats` and `counters`,
+ * and are half of the key of `sockets` and `places`. Number 0 is nobody's, so that a word of all zeros means "no rule".
+ *
+ * A *place* is one socket of a seat. A seat has USHER_PLACES_MAX of them, told apart by a slot number. Slots have no
+ * rank: the rank is the seat's `order`, whose bytes name slots, newest hand-in first.
+ *
+ * Names never enter the program. User space keeps them in `seats`, beside the order.
+ *
+ * Two kinds of maps. *Registry* maps outlive every generation and are pinned: sockets, front, seats, places, counters,
+ * events, state. *Generation* maps belong to one loaded program and are written before it is made current, never
+ * after: the port table (in the program's global data) and the prefix tries.
+ *
+ * Any change to this file that alters a map's layout or the meaning of a value must raise USHER_SCHEMA.
+ */
+
+#include <linux/types.h>
+
+/* Stamped into `state`; a broker refuses pins with another number. */
+#define USHER_SCHEMA 1U
+#define USHER_STATE_MAGIC 0x72687375U /* "usher" without the e, little endian */
+
+#define USHER_SEATS_MAX 4096U
+#define USHER_PLACES_MAX 8U
+#define USHER_NAME_MAX 64U	/* with the terminating NUL */
+#define USHER_UNIT_MAX 128U	/* with the terminating NUL; longer unit names are cut */
+#define USHER_EVENTS_BYTES (256U * 1024U)
+
+/*
+ * The word in the port table and in the prefix tries
+ *
+ *   0                                    no rule: the kernel's normal lookup goes on
+ *   USHER_WORD_CLASS | class             (port table only) look the address up among the prefixes of this class; no
+ *                                        prefix that matches means no rule
+ *   [USHER_WORD_PASS |] seat             this seat; with USHER_WORD_PASS, when no socket of the seat can take the
+ *                                        packet, the kernel's normal lookup goes on instead of a refusal
+ *
+ * Bits 28 and 29 are reserved for the position in the kernel's lookup (Order=) and are zero.
+ */
+#define USHER_WORD_CLASS 0x80000000U
+#define USHER_WORD_PASS 0x40000000U
+#define USHER_WORD_SEAT 0x00ffffffU
+#define USHER_WORD_CLASS_ID 0x0fffffffU
+
+/* The first index of the port table: family and protocol. */
+#define USHER_TABLE_TCP4 0U
+#define USHER_TABLE_UDP4 1U
+#define USHER_TABLE_TCP6 2U
+#define USHER_TABLE_UDP6 3U
+#define USHER_TABLES 4U
+#define USHER_PORTS 65536U
+
+/* Key of `prefixes4` and `prefixes6`: `length` counts the 32 bits of the class as well (BPF_MAP_TYPE_LPM_TRIE). */
+struct usher_prefix4 {
+	__u32 length;
+	__u32 class_id;
+	__u8 address[4]; /* network order */
+};
+
+struct usher_prefix6 {
+	__u32 length;
+	__u32 class_id;
+	__u8 address[16]; /* network order */
+};
+
+/* Key of `sockets` (SOCKHASH) and `places` (HASH). */
+struct usher_place_key {
+	__u32 seat;
+	__u32 slot; /* 0 to USHER_PLACES_MAX - 1 */
+};
+
+/*
+ * Value of `seats` (ARRAY). The program reads `order` alone. Byte 0 (the least significant) is the slot that serves,
+ * plus one; byte 1 the slot that serves when that socket has closed; a zero byte ends the list. User space changes
+ * all of it with one aligned 64-bit store.
+ */
+struct usher_seat {
+	__u64 order;
+	__u8 used;     /* 0: free, everything else is zero too */
+	__u8 family;   /* AF_INET or AF_INET6 */
+	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 pad[5];
+	char name[USHER_NAME_MAX];
+};
+
+/* How a socket came. Appended to, never renumbered: the values are pinned. */
+enum usher_via {
+	USHER_VIA_CLIENT = 0,	  /* a program that speaks the protocol itself */
+	USHER_VIA_LIBRARY = 1,	  /* libusher */
+	USHER_VIA_CTL = 2,	  /* usherctl hand-in */
+	USHER_VIA_DISCOVERED = 3, /* usher-discover */
+	USHER_VIA_NOTIFY = 4,	  /* the notify door */
+	USHER_VIA_SYSTEMD = 5,	  /* LISTEN_FDS of the broker itself */
+	USHER_VIA_N,
+};
+
+#define USHER_PLACE_HELD 0x01U	     /* the broker keeps a duplicate */
+#define USHER_PLACE_VERIFIED 0x02U   /* pid and unit come from a pidfd the kernel gave, not from a pid number */
+#define USHER_PLACE_DUAL_STACK 0x04U /* an IPv6 socket that serves an IPv4 seat */
+
+/* Value of `places`: what is known of a socket. Only user space reads it. */
+struct usher_place {
+	__u64 cookie;	   /* SO_COOKIE; joins with the value of `sockets` and with `ss -e` */
+	__u64 handed_in;   /* CLOCK_REALTIME, microseconds */
+	__u8 address[16];  /* local address, network order; IPv4 in the first 4 bytes */
+	__u16 port;	   /* local port, host order */
+	__u8 family;	   /* of `address`: AF_INET or AF_INET6 */
+	__u8 via;	   /* enum usher_via */
+	__u8 flags;	   /* USHER_PLACE_* */
+	__u8 pad[3];
+	__u32 pid;	   /* of the registrant, in the broker's pid namespace; 0 when it is not visible there */
+	__u32 uid;
+	__u32 gid;
+	__u32 pad2;
+	char unit[USHER_UNIT_MAX];
+};
+
+/*
+ * Value of `counters` (PERCPU_ARRAY by seat). `lookups` counts every time a rule sent a packet to the seat; it is not
+ * a number of connections (the kernel looks a listener up for SYN-cookie ACKs and stray segments too, and for every
+ * datagram). Every lookup that was not dispatched adds one to exactly one of the others, so that
+ * lookups = dispatched + missing + refused_*. Refused means that sockets were there and the kernel assigned none; the
+ * errno is that of the last one tried.
+ */
+struct usher_counters {
+	__u64 lookups;
+	__u64 missing;
+	__u64 refused_family;	/* EAFNOSUPPORT: the socket cannot carry this family */
+	__u64 refused_protocol; /* EPROTOTYPE: TCP packet, UDP socket, or the other way round */
+	__u64 refused_state;	/* ESOCKTNOSUPPORT: not listening (any more), or connected */
+	__u64 refused_exists;	/* EEXIST: another sk_lookup program selected a socket before; it keeps the packet */
+	__u64 refused_other;
+	__u64 events_lost;	/* events not written because the ring buffer was full */
+	__u64 event_time;	/* CLOCK_MONOTONIC ns of the last event, for the rate limit of one per interval and CPU */
+};
+
+#define USHER_EVENT_VERSION 1U
+
+/* Why an event was written. */
+enum usher_event_reason {
+	USHER_EVENT_MISSING = 1, /* no live socket in the seat; `error` is 0 */
+	USHER_EVENT_REFUSED = 2, /* `error` is the negative errno of the last bpf_sk_assign() */
+};
+
+/*
+ * Record of the ring buffer `events`. A hint and no more: rate-limited, lost when the buffer is full. Whoever reads it
+ * reads the maps again.
+ */
+struct usher_event {
+	__u32 version; /* USHER_EVENT_VERSION */
+	__u32 reason;  /* enum usher_event_reason */
+	__s32 error;
+	__u32 seat;
+	__u64 time;    /* CLOCK_MONOTONIC, ns */
+	__u8 local_address[16]; /* network order, IPv4 in the first 4 bytes */
+	__u8 remote_address[16];
+	__u16 local_port;  /* host order */
+	__u16 remote_port; /* host order */
+	__u8 family;	   /* AF_INET or AF_INET6 */
+	__u8 protocol;	   /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 passed;	   /* 1: Missing=pass, the kernel's normal lookup went on */
+	__u8 pad;
+};
+
+/* Value of `state` (ARRAY of one): what the pins are. */
+struct usher_state {
+	__u32 magic;
+	__u32 schema;
+	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace that the pins serve */
+	__u64 generation;   /* number of the generation that was made current last */
+	__u64 applied;	    /* CLOCK_REALTIME, microseconds, when it was */
+};
+
+_Static_assert(sizeof(struct usher_prefix4) == 12, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_prefix6) == 24, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_place_key) == 8, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_seat) == 16 + USHER_NAME_MAX, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_place) == 56 + USHER_UNIT_MAX, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_counters) == 72, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_event) == 64, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_state) == 32, "layout is ABI between program and user space");
+_Static_assert(USHER_PLACES_MAX == sizeof(__u64), "the order of a seat is one byte a place");

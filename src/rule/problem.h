@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* What is wrong with rule files: a list, because an administrator wants to see all of it at once. */
+
+#include <stddef.h>
+
+#include "../util/macro.h"
+
+struct problem {
+	char *file;    /* path as it was opened */
+	unsigned line; /* 0: the file as a whole */
+	char *text;    /* printable, one line */
+};
+
+struct problems {
+	struct problem *items;
+	size_t n;
+};
+
+#define PROBLEMS_NULL ((struct problems){.n = 0})
+
+/* problems_add() - Return: 0 or -ENOMEM */
+int problems_add(struct problems *problems, const char *file, unsigned line, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+void problems_deinit(struct problems *problems);
+
+/* problem_format() - "file:line: text", or "file: text" when there is no line; cut to the size of the buffer */
+const char *problem_format(const struct problem *problem, char *text, size_t size);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Rules as they stand in the files: usher.rules(5)
+ *
+ * A rule set is parsed once and never changed afterwards; a reload makes another one. Nothing here knows of maps.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../util/macro.h"
+#include "../util/prefix.h"
+#include "problem.h"
+
+struct rule_match {
+	uint8_t protocol;     /* IPPROTO_TCP (Stream=) or IPPROTO_UDP (Datagram=) */
+	struct prefix prefix; /* family AF_UNSPEC: any address of both families */
+	uint16_t first, last; /* ports, 1 to 65535, first <= last */
+	unsigned line;
+};
+
+/* A list of words of one key, in the order of the file. */
+struct rule_words {
+	struct {
+		char *text;
+		unsigned line;
+	} *items;
+	size_t n;
+};
+
+struct rule_access {
+	bool present; /* there is a section [Access]; without it only root may hand in */
+	struct rule_words users, groups, units;
+	struct prefix *bound; /* where sockets may be bound; the default when Bound= is not set */
+	size_t n_bound;
+	bool bound_any; /* Bound=any: no limit; n_bound is 0 */
+	unsigned bound_line; /* 0: the default */
+};
+
+struct rule {
+	char *name; /* file name without ".rule" */
+	char *path;
+	struct rule_match *matches; /* at least one */
+	size_t n_matches;
+	bool missing_pass;
+	unsigned missing_line; /* 0: the default */
+	struct rule_access access;
+};
+
+struct rule_set {
+	struct rule *rules; /* sorted by name */
+	size_t n_rules;
+};
+
+/* rule_set_free() - accepts NULL; returns NULL */
+struct rule_set *rule_set_free(struct rule_set *set);
+DEFINE_CLEANUP(struct rule_set, rule_set_free);
+
+/* rule_set_find() - the rule of a name, or NULL */
+const struct rule *rule_set_find(const struct rule_set *set, const char *name);
+
+/* Outcomes of rule_set_load() and rule_parse() besides 0 */
+enum {
+	RULE_BAD = 1, /* the problems say what */
+};
+
+/*
+ * rule_set_load() - read the rule files of a list of directories
+ * @dirs:     NULL-terminated, the strongest first; one that does not exist counts as empty. For a file name that stands
+ *            in several, the first wins; a symlink to /dev/null or an empty file there masks it.
+ * @ret:      the set, to be freed with rule_set_free(); set on 0 only
+ * @problems: everything that is wrong in any file, appended
+ *
+ * Files without the suffix ".rule" are ignored. Never blocks on what is not a regular file (a FIFO is a problem), never
+ * reads more than RULE_FILE_MAX bytes of one. Conflicts between rules are image_compile()'s business.
+ *
+ * Return: 0, RULE_BAD, or -ENOMEM.
+ */
+int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problems *problems);
+
+/* rule_set_load_files() - the same from a list of files, without precedence and masking (usherctl check PATH) */
+int rule_set_load_files(const char *const *paths, struct rule_set **ret, struct problems *problems);
+
+#define RULE_FILE_MAX (16U * 1024U * 1024U)
+#define RULE_LINE_MAX (64U * 1024U)
+
+/*
+ * rule_parse() - parse the text of one file
+ * @name: name of the rule, valid (name.h)
+ * @path: for the problems
+ * @text: @size bytes, not necessarily terminated, any bytes whatever
+ * @ret:  initialised on 0 only; rule_deinit() releases it
+ */
+int rule_parse(const char *name, const char *path, const char *text, size_t size, struct rule *ret,
+	struct problems *problems);
+void rule_deinit(struct rule *rule);
+
+/*
+ * One assignment of a rule in its canonical spelling: a match or a word each. What `usherctl rules` and `usherctl diff`
+ * show, and what the broker tells of the rule set in force.
+ */
+struct rule_setting {
+	const char *section; /* "Rule", "Access" */
+	const char *key;
+	const char *value;
+	unsigned line;			 /* 0: a default */
+	const struct rule_match *match;	 /* for Stream and Datagram, else NULL */
+};
+
+/*
+ * rule_foreach_setting() - call a function for every setting of a rule, defaults of Missing, Order and Bound included
+ *
+ * Stops at the first result other than 0 and returns it.
+ */
+int rule_foreach_setting(const struct rule *rule, int (*function)(const struct rule_setting *setting, void *userdata),
+	void *userdata);
+
+#define RULE_MATCH_TEXT_MAX 96
+
+/* rule_match_format() - as it would stand in a file: "192.0.2.0/24:80", "[2001:db8::/48]:8000-8099", "*", "53" */
+const char *rule_match_format(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX]);
+
+/* rule_ports_format() - "80", "8000-8099" or "*" (1-65535) */
+const char *rule_ports_format(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX]);

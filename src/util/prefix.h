@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* IP address prefixes and endpoints: parsing, formatting, matching. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+/* "ffff:…:255.255.255.255/128" and "[…]:65535" both fit. */
+#define PREFIX_TEXT_MAX 64
+#define ENDPOINT_TEXT_MAX 64
+
+struct prefix {
+	uint8_t family;	     /* AF_INET or AF_INET6 */
+	uint8_t length;	     /* 0 to 32 or 128 */
+	uint8_t address[16]; /* network order, IPv4 in the first 4 bytes, everything behind is zero */
+};
+
+/*
+ * prefix_parse() - "192.0.2.0/24", "2001:db8::/48"; an address alone is a prefix of full length
+ *
+ * Brackets around an IPv6 address are the caller's to remove. Refused (EINVAL): host bits set behind the length, a
+ * v4-mapped IPv6 prefix (::ffff:0:0/96 and below), a scope id, anything inet_pton(3) does not take.
+ *
+ * Return: 0 or REFUSED; the text quotes the value and says what is wrong with it.
+ */
+int prefix_parse(const char *text, struct prefix *ret, struct refusal *refusal);
+
+/* prefix_format() - the inverse; always with the length */
+const char *prefix_format(const struct prefix *prefix, char text[static PREFIX_TEXT_MAX]);
+
+/* prefix_contains() - whether an address (4 or 16 bytes, network order) is of the prefix's family and within it */
+bool prefix_contains(const struct prefix *prefix, int family, const uint8_t *address);
+
+/* endpoint_format() - "192.0.2.1:80" or "[2001:db8::1]:80"; @port in host order */
+const char *endpoint_format(int family, const uint8_t *address, uint16_t port, char text[static ENDPOINT_TEXT_MAX]);

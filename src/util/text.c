@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The length of the valid UTF-8 sequence that starts here (RFC 3629, no surrogates, no overlong forms); 0 if none. */
+static size_t utf8_length(const unsigned char *s, size_t size)
+{
+	static const struct {
+		unsigned char first, last, second_min, second_max, length;
+	} forms[] = {
+		{0x00, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+		{0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+		{0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+	};
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		if (s[0] < forms[i].first || s[0] > forms[i].last)
+			continue;
+		if (forms[i].length == 1)
+			return 1;
+		if (size < forms[i].length || s[1] < forms[i].second_min || s[1] > forms[i].second_max)
+			return 0;
+		for (size_t k = 2; k < forms[i].length; k++)
+			if (s[k] < 0x80 || s[k] > 0xbf)
+				return 0;
+		return forms[i].length;
+	}
+	return 0;
+}
+
+static bool is_control(unsigned char c)
+{
+	return (c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+void text_make_printable(char *text)
+{
+	unsigned char *s = (unsigned char *)text;
+	size_t left = strlen(text);
+
+	while (left) {
+		size_t length = utf8_length(s, left);
+
+		if (!length || is_control(*s)) {
+			*s = '?';
+			length = 1;
+		}
+		s += length;
+		left -= length;
+	}
+}
+
+bool text_is_clean(const char *text, size_t size)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	while (size) {
+		size_t length = utf8_length(s, size);
+
+		if (!length || is_control(*s))
+			return false;
+		s += length;
+		size -= length;
+	}
+	return true;
+}
+
+int text_to_uint(const char *text, unsigned long max, unsigned long *ret)
+{
+	unsigned long value;
+
+	if (!*text || strspn(text, "0123456789") != strlen(text) || (text[0] == '0' && text[1]))
+		return -EINVAL;
+	errno = 0;
+	value = strtoul(text, NULL, 10);
+	if (errno == ERANGE || value > max)
+		return -ERANGE;
+	*ret = value;
+	return 0;
+}

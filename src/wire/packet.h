@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * One packet of an AF_UNIX SOCK_SEQPACKET (or SOCK_DGRAM) socket, with the descriptors and credentials it carries
+ *
+ * packet.c is the one file that calls recvmsg(2). It takes care of everything a hostile sender can do with a packet:
+ * close-on-exec, truncation of text and of control data, several control messages, descriptors nobody asked for, a
+ * packet of zero bytes that carries descriptors (which looks like end-of-file to a plain read).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "../util/error.h"
+
+#define PACKET_TEXT_MAX 4096U /* bytes of text in one packet, in both directions */
+#define PACKET_FDS_MAX 253U   /* SCM_MAX_FD of the kernel (include/net/scm.h) */
+
+/* Outcomes of packet_receive() besides 0 */
+enum {
+	PACKET_REFUSED = REFUSED, /* a packet came that cannot be taken; the refusal says why; it is consumed */
+	PACKET_AGAIN,		  /* nothing there yet (EAGAIN, EINTR) */
+	PACKET_END,		  /* the other end is closed */
+};
+
+struct packet {
+	char text[PACKET_TEXT_MAX + 1]; /* NUL-terminated behind `size` */
+	size_t size;
+	int fds[PACKET_FDS_MAX]; /* owned by the packet until taken with TAKE_FD */
+	size_t n_fds;
+	bool has_credentials;
+	struct ucred credentials; /* valid if has_credentials: needs SO_PASSCRED on the receiver */
+	int pidfd;		  /* of the sender, or -1: needs SO_PASSPIDFD on the receiver and Linux 6.5 */
+};
+
+#define PACKET_NULL ((struct packet){.pidfd = -1})
+
+/*
+ * packet_receive() - receive one packet
+ * @socket:  receiver; MSG_DONTWAIT is the socket's own O_NONBLOCK
+ * @packet:  PACKET_NULL or a packet that was deinitialised
+ * @refusal: filled when PACKET_REFUSED is returned
+ *
+ * On anything but 0, the packet is left empty and every descriptor that came is closed. Refused are: text longer than
+ * PACKET_TEXT_MAX (EMSGSIZE); control data that was cut (EMFILE when the receiver has no descriptor left or an LSM
+ * withheld one: the text says both). A NUL byte inside the text is not checked here, message_parse() does it.
+ *
+ * Return: 0, PACKET_REFUSED, PACKET_AGAIN, PACKET_END, or a negative errno of recvmsg(2).
+ */
+int packet_receive(int socket, struct packet *packet, struct refusal *refusal);
+
+/* packet_deinit() - close what is left in a packet; it can be used again */
+void packet_deinit(struct packet *packet);
+
+/*
+ * packet_send() - send one packet
+ * @text, @size: at most PACKET_TEXT_MAX bytes
+ * @fds, @n_fds: at most PACKET_FDS_MAX descriptors, which stay the caller's
+ *
+ * Never raises SIGPIPE. Return: 0, or a negative errno of sendmsg(2): -EAGAIN when the queue of a non-blocking socket
+ * is full, -EPIPE or -ECONNRESET when the other end is gone, -ETOOMANYREFS, -EBADF…
+ */
+int packet_send(int socket, const char *text, size_t size, const int *fds, size_t n_fds);

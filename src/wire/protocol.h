@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* Words of the protocol of /run/usher/usher.sock. docs/protocol.md has their meaning. */
+
+#define PROTOCOL_VERSION 1U
+
+/* Name of the environment variable that holds another path of the socket. */
+#define PROTOCOL_SOCKET_VARIABLE "USHER_SOCKET"
+
+/* The most sockets one hand-in may carry; the refusal of more is E2BIG. */
+#define PROTOCOL_HAND_IN_MAX 64U
