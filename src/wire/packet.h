@@ -2,11 +2,12 @@
 #pragma once
 
 /*
- * One packet of an AF_UNIX SOCK_SEQPACKET (or SOCK_DGRAM) socket, with the descriptors and credentials it carries
+ * One packet of an AF_UNIX SOCK_SEQPACKET (or SOCK_DGRAM) socket, with the descriptors and credentials it
+ * carries
  *
- * packet.c is the one file that calls recvmsg(2). It takes care of everything a hostile sender can do with a packet:
- * close-on-exec, truncation of text and of control data, several control messages, descriptors nobody asked for, a
- * packet of zero bytes that carries descriptors (which looks like end-of-file to a plain read).
+ * packet.c is the one file that calls recvmsg(2). It takes care of everything a hostile sender can do with a
+ * packet: close-on-exec, truncation of text and of control data, several control messages, descriptors nobody
+ * asked for, a packet of zero bytes that carries descriptors (which looks like end-of-file to a plain read).
  */
 
 #include <stdbool.h>
@@ -16,14 +17,20 @@
 
 #include "../util/error.h"
 
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD                                                                                         \
+	76 /* Linux 6.5, include/uapi/asm-generic/socket.h; Debian 12's C library does not have it */
+#endif
+
 #define PACKET_TEXT_MAX 4096U /* bytes of text in one packet, in both directions */
 #define PACKET_FDS_MAX 253U   /* SCM_MAX_FD of the kernel (include/net/scm.h) */
 
 /* Outcomes of packet_receive() besides 0 */
 enum {
-	PACKET_REFUSED = REFUSED, /* a packet came that cannot be taken; the refusal says why; it is consumed */
-	PACKET_AGAIN,		  /* nothing there yet (EAGAIN, EINTR) */
-	PACKET_END,		  /* the other end is closed */
+	PACKET_REFUSED =
+		REFUSED, /* a packet came that cannot be taken; the refusal says why; it is consumed */
+	PACKET_AGAIN,	 /* nothing there yet (EAGAIN, EINTR) */
+	PACKET_END,	 /* the other end is closed */
 };
 
 struct packet {
@@ -44,9 +51,14 @@ struct packet {
  * @packet:  PACKET_NULL or a packet that was deinitialised
  * @refusal: filled when PACKET_REFUSED is returned
  *
- * On anything but 0, the packet is left empty and every descriptor that came is closed. Refused are: text longer than
- * PACKET_TEXT_MAX (EMSGSIZE); control data that was cut (EMFILE when the receiver has no descriptor left or an LSM
- * withheld one: the text says both). A NUL byte inside the text is not checked here, message_parse() does it.
+ * On anything but 0, the packet is left empty and every descriptor that came is closed. Refused are: text
+ * longer than PACKET_TEXT_MAX (EMSGSIZE); control data that was cut (EMFILE when the receiver has no
+ * descriptor left or an LSM withheld one: the text says both). A NUL byte inside the text is not checked
+ * here, message_parse() does it.
+ *
+ * A packet of zero bytes is received like any other, for message_parse() to refuse, but when it carries no
+ * control data at all nothing tells it from end-of-file and it is PACKET_END. A receiver with SO_PASSCRED
+ * gets control data with every packet, so there PACKET_END is the end and nothing else.
  *
  * Return: 0, PACKET_REFUSED, PACKET_AGAIN, PACKET_END, or a negative errno of recvmsg(2).
  */
@@ -57,10 +69,10 @@ void packet_deinit(struct packet *packet);
 
 /*
  * packet_send() - send one packet
- * @text, @size: at most PACKET_TEXT_MAX bytes
- * @fds, @n_fds: at most PACKET_FDS_MAX descriptors, which stay the caller's
+ * @text, @size: 1 to PACKET_TEXT_MAX bytes, else -EINVAL or -EMSGSIZE
+ * @fds, @n_fds: at most PACKET_FDS_MAX descriptors, which stay the caller's, else -E2BIG
  *
- * Never raises SIGPIPE. Return: 0, or a negative errno of sendmsg(2): -EAGAIN when the queue of a non-blocking socket
- * is full, -EPIPE or -ECONNRESET when the other end is gone, -ETOOMANYREFS, -EBADF…
+ * Never raises SIGPIPE. Return: 0, or a negative errno of sendmsg(2): -EAGAIN when the queue of a
+ * non-blocking socket is full, -EPIPE or -ECONNRESET when the other end is gone, -ETOOMANYREFS, -EBADF…
  */
 int packet_send(int socket, const char *text, size_t size, const int *fds, size_t n_fds);
