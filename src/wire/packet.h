@@ -17,9 +17,9 @@
 
 #include "../util/error.h"
 
+/* Linux 6.5 (include/uapi/asm-generic/socket.h); the C library of Debian 12 does not have it. */
 #ifndef SO_PASSPIDFD
-#define SO_PASSPIDFD                                                                                         \
-	76 /* Linux 6.5, include/uapi/asm-generic/socket.h; Debian 12's C library does not have it */
+#define SO_PASSPIDFD 76
 #endif
 
 #define PACKET_TEXT_MAX 4096U /* bytes of text in one packet, in both directions */
@@ -27,10 +27,9 @@
 
 /* Outcomes of packet_receive() besides 0 */
 enum {
-	PACKET_REFUSED =
-		REFUSED, /* a packet came that cannot be taken; the refusal says why; it is consumed */
-	PACKET_AGAIN,	 /* nothing there yet (EAGAIN, EINTR) */
-	PACKET_END,	 /* the other end is closed */
+	PACKET_REFUSED = REFUSED, /* a packet came and was dropped; the refusal says why */
+	PACKET_AGAIN,		  /* nothing there yet (EAGAIN, EINTR) */
+	PACKET_END,		  /* the other end is closed */
 };
 
 struct packet {

@@ -5,6 +5,9 @@
 
 #define PROTOCOL_VERSION 1U
 
+/* The socket of the default instance; instance.h has those of the others. */
+#define PROTOCOL_SOCKET_PATH "/run/usher/usher.sock"
+
 /* Name of the environment variable that holds another path of the socket. */
 #define PROTOCOL_SOCKET_VARIABLE "USHER_SOCKET"
 

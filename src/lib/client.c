@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "../util/macro.h"
+#include "../util/text.h"
+#include "../wire/protocol.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_US UINT64_C(1000)
+#define US_PER_S UINT64_C(1000000)
+
+#define ERRNO_MAX 4095UL /* include/linux/err.h */
+
+/* strerrorname_np() is NULL for a number that is no errno. */
+static const char *errno_name(int error)
+{
+	const char *name = strerrorname_np(error);
+
+	return name ? name : "unknown error";
+}
+
+static const char *errno_text(int error)
+{
+	const char *text = strerrordesc_np(error);
+
+	return text ? text : "unknown error";
+}
+
+static uint64_t now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+static int client_refuse_timeout(const struct client *client, struct refusal *refusal)
+{
+	return refuse(refusal, ETIMEDOUT,
+		"the broker at %s did not answer within %d ms (ETIMEDOUT); see whether usherd is stopped or "
+		"overloaded",
+		client->address.sun_path, client->timeout_ms);
+}
+
+/* The connection is of no use any more: whatever else comes would be taken for the answer to another request.
+ */
+static int client_fail(struct client *client, int r)
+{
+	client_close(client);
+	return r;
+}
+
+static int client_set_address(struct client *client, const char *path, struct refusal *refusal)
+{
+	size_t length;
+
+	if (!path)
+		path = secure_getenv(PROTOCOL_SOCKET_VARIABLE);
+	if (!path || !*path)
+		path = PROTOCOL_SOCKET_PATH;
+	length = strlen(path);
+	if (length >= sizeof(client->address.sun_path))
+		return refuse(refusal, ENAMETOOLONG,
+			"the socket path '%.64s...' has %zu characters, a socket address takes %zu "
+			"(ENAMETOOLONG)",
+			path, length, sizeof(client->address.sun_path) - 1);
+	client->address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	memcpy(client->address.sun_path, path, length);
+	return 0;
+}
+
+/*
+ * connect(2), until the deadline
+ *
+ * poll(2) cannot wait for room in the backlog of an AF_UNIX listener, so the socket blocks here, with a
+ * timeout: the kernel wakes us as soon as the broker accepts. Returns 0 or a positive errno.
+ */
+static int client_connect(struct client *client)
+{
+	for (;;) {
+		uint64_t t = now();
+		uint64_t left_us = client->deadline > t ? (client->deadline - t) / NS_PER_US : 0;
+		struct timeval timeout = {
+			.tv_sec = (time_t)(left_us / US_PER_S),
+			.tv_usec = (suseconds_t)(left_us % US_PER_S),
+		};
+
+		if (!left_us) /* which would mean to wait forever */
+			return ETIMEDOUT;
+		if (setsockopt(client->socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
+			return errno;
+		if (connect(client->socket, (const struct sockaddr *)&client->address,
+			    sizeof(client->address)) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EINTR)
+			return errno;
+	}
+}
+
+int client_open(struct client *client, const char *path, int timeout_ms, struct refusal *refusal)
+{
+	int error, r;
+
+	client_close(client);
+	if (timeout_ms < 0)
+		return refuse(refusal, EINVAL, "a timeout of %d ms is negative (EINVAL)", timeout_ms);
+	client->timeout_ms = timeout_ms ? timeout_ms : CLIENT_TIMEOUT_DEFAULT_MS;
+	client_renew(client);
+	r = client_set_address(client, path, refusal);
+	if (r != 0)
+		return r;
+
+	client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (client->socket < 0) {
+		error = errno;
+		return refuse(refusal, error, "cannot create a socket: %s (%s)", errno_text(error),
+			errno_name(error));
+	}
+	error = client_connect(client);
+	if (!error && fcntl(client->socket, F_SETFL, O_NONBLOCK) < 0)
+		error = errno;
+	if (!error)
+		return 0;
+	if (error == ENOENT || error == ECONNREFUSED) {
+		(void)refuse(refusal, error, "no broker listens on %s (%s); start usherd, or set $%s",
+			client->address.sun_path, errno_name(error), PROTOCOL_SOCKET_VARIABLE);
+		return client_fail(client, CLIENT_ABSENT);
+	}
+	if (error == ETIMEDOUT)
+		return client_fail(client, client_refuse_timeout(client, refusal));
+	return client_fail(client, refuse(refusal, error, "cannot connect to the broker at %s: %s (%s)",
+					   client->address.sun_path, errno_text(error), errno_name(error)));
+}
+
+void client_renew(struct client *client)
+{
+	client->deadline = now() + (uint64_t)client->timeout_ms * NS_PER_MS;
+}
+
+void client_begin(struct writer *ret, const char *verb)
+{
+	*ret = WRITER_NULL;
+	writer_put(ret, "REQUEST", "%s", verb);
+	writer_put(ret, "VERSION", "%u", PROTOCOL_VERSION);
+}
+
+/* Wait until the socket is ready, or has failed, which the next call on it will tell. Returns 0 or REFUSED.
+ */
+static int client_wait(struct client *client, short events, struct refusal *refusal)
+{
+	struct pollfd poll_fd = {.fd = client->socket, .events = events};
+
+	for (;;) {
+		uint64_t t = now();
+		uint64_t left_ns = client->deadline > t ? client->deadline - t : 0;
+		struct timespec left = {
+			.tv_sec = (time_t)(left_ns / (US_PER_S * NS_PER_US)),
+			.tv_nsec = (long)(left_ns % (US_PER_S * NS_PER_US)),
+		};
+		int n = ppoll(&poll_fd, 1, &left, NULL);
+
+		if (n > 0)
+			return 0;
+		if (n == 0)
+			return client_fail(client, client_refuse_timeout(client, refusal));
+		if (errno != EINTR && errno != EAGAIN) {
+			int error = errno;
+
+			return client_fail(client,
+				refuse(refusal, error, "cannot wait for the broker at %s: %s (%s)",
+					client->address.sun_path, errno_text(error), errno_name(error)));
+		}
+	}
+}
+
+static int client_check_open(const struct client *client, struct refusal *refusal)
+{
+	if (client->socket >= 0)
+		return 0;
+	return refuse(refusal, ENOTCONN, "there is no connection to the broker (ENOTCONN)");
+}
+
+int client_request(struct client *client, const struct writer *request, const int *fds, size_t n_fds,
+	struct refusal *refusal)
+{
+	int r;
+
+	r = client_check_open(client, refusal);
+	if (r != 0)
+		return r;
+	packet_deinit(&client->reply);
+	client->message.n_fields = 0;
+	if (request->overflow)
+		return refuse(refusal, E2BIG, "the request does not fit in a packet of %u bytes (E2BIG)",
+			PACKET_TEXT_MAX);
+
+	for (;;) {
+		int error;
+
+		r = packet_send(client->socket, request->text, request->size, fds, n_fds);
+		/* Closed already: the reason may be waiting in our queue. */
+		if (r >= 0 || r == -EPIPE || r == -ECONNRESET)
+			return 0;
+		if (r == -EAGAIN) {
+			r = client_wait(client, POLLOUT, refusal);
+			if (r != 0)
+				return r;
+			continue;
+		}
+		error = -r;
+		if (error == E2BIG)
+			return refuse(refusal, error, "%zu descriptors do not fit in a packet, %u do (E2BIG)",
+				n_fds, PACKET_FDS_MAX);
+		if (error == EBADF)
+			return refuse(refusal, error,
+				"one of the %zu descriptors to send is not open (EBADF)", n_fds);
+		return client_fail(
+			client, refuse(refusal, error, "cannot send to the broker at %s: %s (%s)",
+					client->address.sun_path, errno_text(error), errno_name(error)));
+	}
+}
+
+/* Receive a packet into client->reply. Returns 0 or REFUSED. */
+static int client_receive(struct client *client, struct refusal *refusal)
+{
+	bool reset = false;
+
+	for (;;) {
+		int r = packet_receive(client->socket, &client->reply, refusal);
+
+		if (r == 0)
+			return 0;
+		if (r == PACKET_AGAIN) {
+			r = client_wait(client, POLLIN, refusal);
+			if (r != 0)
+				return r;
+			continue;
+		}
+		/* The kernel reports once that our request was left unread, ahead of what the broker sent
+		 * before it closed: which is what it does when it refuses the connection itself. */
+		if (r == -ECONNRESET && !reset) {
+			reset = true;
+			continue;
+		}
+		if (r == PACKET_END || r == -ECONNRESET)
+			r = refuse(refusal, ECONNRESET,
+				"the broker at %s closed the connection without an answer (ECONNRESET); its "
+				"log has the "
+				"reason",
+				client->address.sun_path);
+		else if (r < 0)
+			r = refuse(refusal, -r, "cannot receive from the broker at %s: %s (%s)",
+				client->address.sun_path, errno_text(-r), errno_name(-r));
+		return client_fail(client, r);
+	}
+}
+
+static int client_refuse_answer(struct client *client, const char *why, struct refusal *refusal)
+{
+	return client_fail(client,
+		refuse(refusal, EPROTO, "the answer from %s is not one of usher's protocol: %s (EPROTO)",
+			client->address.sun_path, why));
+}
+
+int client_next(struct client *client, struct refusal *refusal)
+{
+	const char *row, *ok, *error, *reason;
+	struct refusal syntax;
+	unsigned long number;
+	int r;
+
+	r = client_check_open(client, refusal);
+	if (r != 0)
+		return r;
+	packet_deinit(&client->reply);
+	client->message.n_fields = 0;
+	r = client_receive(client, refusal);
+	if (r != 0)
+		return r;
+	r = message_parse(&client->message, client->reply.text, client->reply.size, &syntax);
+	if (r != 0)
+		return client_refuse_answer(client, syntax.text, refusal);
+
+	row = message_get(&client->message, "ROW");
+	ok = message_get(&client->message, "OK");
+	error = message_get(&client->message, "ERRNO");
+	if (!!row + !!ok + !!error != 1)
+		return client_refuse_answer(client, "a packet has exactly one of ROW, OK and ERRNO", refusal);
+	if (row)
+		return CLIENT_ROW;
+	if (ok)
+		return 0;
+	if (text_to_uint(error, ERRNO_MAX, &number) < 0 || number == 0)
+		return client_refuse_answer(client, "ERRNO is not the number of an error", refusal);
+	reason = message_get(&client->message, "REASON");
+	return refuse(refusal, (int)number, "%s", reason && *reason ? reason : errno_text((int)number));
+}
+
+void client_close(struct client *client)
+{
+	closep(&client->socket);
+	client->socket = -1;
+	packet_deinit(&client->reply);
+	client->message.n_fields = 0;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The client's end of usher.sock: connect, send a request, read its rows and its outcome, all before a
+ *deadline
+ *
+ * The library and usherctl speak to the broker through this and nothing else. Every failure, the broker's and
+ *our own, is REFUSED with an errno for programs and a reason for people; there are no negative returns. The
+ *reason does not say what was asked for ("cannot hand in 'web'"), the caller knows that.
+ *
+ *	_cleanup_(client_close) struct client client = CLIENT_NULL;
+ *	struct writer request;
+ *
+ *	r = client_open(&client, NULL, 0, &refusal);
+ *	client_begin(&request, "list");
+ *	writer_put(&request, "NAME", "%s", name);
+ *	r = client_request(&client, &request, NULL, 0, &refusal);
+ *	while ((r = client_next(&client, &refusal)) == CLIENT_ROW)
+ *		show(message_get(&client.message, "NAME"));
+ *	if (r == 0)
+ *		... client.message is the packet with OK=1
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include "../util/error.h"
+#include "../wire/message.h"
+#include "../wire/packet.h"
+
+#define CLIENT_TIMEOUT_DEFAULT_MS 5000
+
+/* Outcomes besides 0 */
+enum {
+	CLIENT_REFUSED = REFUSED, /* the refusal says why */
+	CLIENT_ABSENT, /* client_open(): there is no broker (ENOENT, ECONNREFUSED); the refusal says where */
+	CLIENT_ROW,    /* client_next(): a row came, there is more */
+};
+
+/* Initialise with CLIENT_NULL. Points into itself after client_next(): do not copy it. */
+struct client {
+	int socket; /* -1 when not connected: before client_open() and after a failure that is not the
+		       broker's no */
+	int timeout_ms;
+	uint64_t deadline;	    /* CLOCK_MONOTONIC in ns; see client_renew() */
+	struct sockaddr_un address; /* sun_path is always terminated */
+	struct packet reply;	/* the last packet; take its descriptors with TAKE_FD, the rest is closed */
+	struct message message; /* its fields */
+};
+
+#define CLIENT_NULL ((struct client){.socket = -1, .reply.pidfd = -1})
+
+/*
+ * client_open() - connect to the broker, and set the deadline for everything that follows
+ * @path:       NULL for $USHER_SOCKET (not in a set-user-ID program), and without it the default instance's
+ * socket
+ * @timeout_ms: until the deadline, in milliseconds; 0 for CLIENT_TIMEOUT_DEFAULT_MS
+ *
+ * Waits while the broker's backlog is full. Refused: a negative timeout (EINVAL), a path that does not fit a
+ * socket address (ENAMETOOLONG), ETIMEDOUT, whatever else socket(2) and connect(2) say.
+ *
+ * Return: 0, REFUSED or CLIENT_ABSENT.
+ */
+int client_open(struct client *client, const char *path, int timeout_ms, struct refusal *refusal);
+
+/* client_renew() - set a new deadline, as far away as client_open() was told, before another request */
+void client_renew(struct client *client);
+
+/* client_begin() - start the text of a request: REQUEST=@verb and VERSION=; add keys with writer_put() */
+void client_begin(struct writer *ret, const char *verb);
+
+/*
+ * client_request() - send a request
+ * @fds, @n_fds: descriptors that go along; they stay the caller's
+ *
+ * Refused: a request that does not fit a packet, or too many descriptors (E2BIG); one that is not open
+ * (EBADF); ETIMEDOUT; whatever else sendmsg(2) says. That the broker has closed the connection is for
+ * client_next() to say, because it may have said why.
+ *
+ * Return: 0 or REFUSED.
+ */
+int client_request(struct client *client, const struct writer *request, const int *fds, size_t n_fds,
+	struct refusal *refusal);
+
+/*
+ * client_next() - read the next packet of the answer
+ *
+ * client->message and client->reply are that packet until the next call, also when the broker refused
+ * (REFUSED with client->socket >= 0).
+ *
+ * Refused: whatever the broker refuses, with its errno and reason; ECONNRESET when it closes the connection
+ * without an answer; EPROTO when the answer is not one of docs/protocol.md; EMFILE when the descriptors of a
+ * row do not fit in this process; ETIMEDOUT.
+ *
+ * Return: CLIENT_ROW, 0 when this was the end and the broker has done it, or REFUSED.
+ */
+int client_next(struct client *client, struct refusal *refusal);
+
+/* client_close() - disconnect, and close what came and was not taken; the client can be opened again */
+void client_close(struct client *client);
