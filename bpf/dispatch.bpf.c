@@ -63,6 +63,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* the broker changes `order` with one store */
 	__uint(max_entries, USHER_SEATS_MAX);
 	__type(key, __u32);
 	__type(value, struct usher_seat);

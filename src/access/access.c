@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "access.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+
+#include "../util/text.h"
+
+struct access_ids {
+	id_t *users, *groups; /* as many as the words of the rule */
+};
+
+struct access_table {
+	const struct rule_set *set;
+	struct access_ids *rules; /* one for each rule of the set */
+};
+
+struct access_table *access_table_free(struct access_table *table)
+{
+	if (!table)
+		return NULL;
+	for (size_t i = 0; table->rules && i < table->set->n_rules; i++) {
+		free(table->rules[i].users);
+		free(table->rules[i].groups);
+	}
+	free(table->rules);
+	free(table);
+	return NULL;
+}
+
+static bool user_id(const char *name, id_t *ret)
+{
+	const struct passwd *entry = getpwnam(name);
+
+	if (entry)
+		*ret = entry->pw_uid;
+	return entry;
+}
+
+static bool group_id(const char *name, id_t *ret)
+{
+	const struct group *entry = getgrnam(name);
+
+	if (entry)
+		*ret = entry->gr_gid;
+	return entry;
+}
+
+static int resolve(const struct rule *rule, const struct rule_words *words, const char *what,
+	bool (*lookup)(const char *name, id_t *ret), id_t **ret, struct problems *problems)
+{
+	id_t *ids = calloc(words->n + 1, sizeof(*ids));
+	int result = 0, r;
+
+	if (!ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < words->n; i++) {
+		unsigned long number;
+
+		/* (uid_t) -1 is nobody's: chown(2) takes it for "leave it" */
+		if (text_to_uint(words->items[i].text, (id_t)-2, &number) == 0) {
+			ids[i] = (id_t)number;
+			continue;
+		}
+		if (lookup(words->items[i].text, &ids[i]))
+			continue;
+		r = problems_add(problems, rule->path, words->items[i].line,
+			"there is no %s '%s' on this host; create it or give its number", what, words->items[i].text);
+		if (r < 0) {
+			free(ids);
+			return r;
+		}
+		result = ACCESS_BAD;
+	}
+	*ret = ids;
+	return result;
+}
+
+int access_table_new(const struct rule_set *set, struct access_table **ret, struct problems *problems)
+{
+	_cleanup_(access_table_freep) struct access_table *table = calloc(1, sizeof(*table));
+	int result = 0, r;
+
+	if (!table)
+		return -ENOMEM;
+	table->set = set;
+	table->rules = calloc(set->n_rules + 1, sizeof(*table->rules));
+	if (!table->rules)
+		return -ENOMEM;
+	for (size_t i = 0; i < set->n_rules; i++) {
+		const struct rule *rule = &set->rules[i];
+
+		r = resolve(rule, &rule->access.users, "user", user_id, &table->rules[i].users, problems);
+		if (r < 0)
+			return r;
+		result |= r;
+		r = resolve(rule, &rule->access.groups, "group", group_id, &table->rules[i].groups, problems);
+		if (r < 0)
+			return r;
+		result |= r;
+	}
+	if (result)
+		return ACCESS_BAD;
+	*ret = TAKE_PTR(table);
+	return 0;
+}
+
+static bool ids_contain(const id_t *ids, size_t n, id_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+static bool group_matches(const id_t *ids, size_t n, const struct identity *identity)
+{
+	if (ids_contain(ids, n, identity->gid))
+		return true;
+	for (size_t i = 0; i < identity->n_groups; i++)
+		if (ids_contain(ids, n, identity->groups[i]))
+			return true;
+	return false;
+}
+
+static bool unit_matches(const struct rule_words *globs, const char *unit)
+{
+	for (size_t i = 0; *unit && i < globs->n; i++)
+		if (!fnmatch(globs->items[i].text, unit, 0))
+			return true;
+	return false;
+}
+
+int access_check(const struct access_table *table, const struct rule *rule, const struct identity *identity,
+	struct refusal *refusal)
+{
+	const struct access_ids *ids = &table->rules[rule - table->set->rules];
+	const struct rule_access *access = &rule->access;
+
+	if (identity->uid == 0)
+		return 0;
+	if (!access->users.n && !access->groups.n && !access->units.n)
+		return refuse(refusal, EACCES,
+			"only root may use the name '%s', not uid %u (EACCES); to allow it, add [Access] User= to %s",
+			rule->name, identity->uid, rule->path);
+	if (access->users.n && !ids_contain(ids->users, access->users.n, identity->uid))
+		return refuse(refusal, EACCES,
+			"uid %u may not use the name '%s' (EACCES); User= in %s does not list it", identity->uid,
+			rule->name, rule->path);
+	if (access->groups.n && !group_matches(ids->groups, access->groups.n, identity))
+		return refuse(refusal, EACCES,
+			"uid %u may not use the name '%s' (EACCES); it is in no group that Group= in %s lists",
+			identity->uid, rule->name, rule->path);
+	if (access->units.n && !unit_matches(&access->units, identity->unit))
+		return refuse(refusal, EACCES,
+			"unit '%s' may not use the name '%s' (EACCES); Unit= in %s does not match it",
+			*identity->unit ? identity->unit : "(none)", rule->name, rule->path);
+	return 0;
+}
+
+int access_check_bound(const struct rule *rule, int family, const uint8_t *address, uint16_t port,
+	struct refusal *refusal)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (rule->access.bound_any)
+		return 0;
+	for (size_t i = 0; i < rule->access.n_bound; i++)
+		if (prefix_contains(&rule->access.bound[i], family, address))
+			return 0;
+	return refuse(refusal, EACCES,
+		"it is bound to %s, outside of Bound= of the rule '%s' (EACCES); bind it to a private address such as "
+		"127.0.0.2, or widen Bound= in %s",
+		endpoint_format(family, address, port, text), rule->name, rule->path);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Who may hand sockets in under a name, hold them, claim them and withdraw them
+ *
+ * Root may always. Everybody else needs a section [Access] that lists them: of the keys User=, Group= and Unit= at least
+ * one must have a value, and the identity must match one value of every key that has any.
+ */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "../rule/rule.h"
+#include "../util/error.h"
+#include "identity.h"
+
+/* The [Access] sections of a rule set with users and groups as numbers. */
+struct access_table;
+
+/* Outcome of access_table_new() besides 0 */
+enum {
+	ACCESS_BAD = 1, /* a user or a group does not exist; the problems say which and where */
+};
+
+/*
+ * access_table_new() - look the users and groups of a rule set up (getpwnam(3), getgrnam(3))
+ * @set: must live as long as the table
+ *
+ * Return: 0, ACCESS_BAD, or a negative errno.
+ */
+int access_table_new(const struct rule_set *set, struct access_table **ret, struct problems *problems);
+struct access_table *access_table_free(struct access_table *table);
+DEFINE_CLEANUP(struct access_table, access_table_free);
+
+/*
+ * access_check() - may this identity use this rule's name?
+ * @rule: of the set that the table was made from
+ *
+ * Return: 0, or REFUSED with EACCES and a text that names the section to edit.
+ */
+int access_check(const struct access_table *table, const struct rule *rule, const struct identity *identity,
+	struct refusal *refusal);
+
+/* access_check_bound() - may a socket with this local address be handed in? Return: 0 or REFUSED (EACCES). */
+int access_check_bound(const struct rule *rule, int family, const uint8_t *address, uint16_t port,
+	struct refusal *refusal);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The pinned link: what attaches a program to the network namespace
+ *
+ * link_switch() is the moment in which a generation becomes current, and link.c the one file that calls
+ * bpf_link_update(2). docs/switch.md has what comes before and after, and what survives a crash at each step.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../util/error.h"
+#include "pins.h"
+
+/* Outcome of link_open() besides 0 */
+enum {
+	LINK_NONE = 1, /* no pin, or one whose link was detached (bpftool link detach; namespace gone) */
+};
+
+struct link_info {
+	uint32_t id;
+	uint32_t program_id;
+	uint32_t netns; /* inode number of the namespace; 0 when the link is detached */
+};
+
+/* link_open() - open the pinned link; Return: 0 (`*ret` is owned by the caller), LINK_NONE, or a negative errno */
+int link_open(const struct pins *pins, int *ret);
+
+/* link_read_info() - Return: 0 or a negative errno */
+int link_read_info(int link, struct link_info *ret);
+
+/* link_is_attached() - whether there is a pinned link that dispatches somewhere */
+bool link_is_attached(const struct pins *pins);
+
+/*
+ * link_switch() - make a program current
+ * @link:    the open link, or -1 when there is none; on success the open link that is pinned now
+ * @netns:   descriptor of the network namespace
+ * @current: the program that is current, or -1 when it is not known
+ * @next:    the program to become so
+ *
+ * With @link and @current: one bpf_link_update() that names @current, so that nobody else's program is overwritten. A
+ * link without a known program is not updated blindly: a second link is made and renamed over the pin, as when there
+ * is none or it was detached. On failure everything is as before.
+ *
+ * Return: 0, REFUSED, or a negative errno.
+ */
+int link_switch(const struct pins *pins, int *link, int netns, int current, int next, struct refusal *refusal);
+
+/* link_count_programs() - how many sk_lookup programs run in the namespace; Return: the number or a negative errno */
+int link_count_programs(int netns);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * What the kernel lacks, found out by trying
+ *
+ * Nothing is probed on a kernel on which everything works: these run after something failed, to say why in one
+ * sentence.
+ */
+
+#include <stdint.h>
+
+#include "../util/error.h"
+
+/* probe_explain() - turn the negative errno of loading into a refusal (EPERM, or ENOSYS with what is missing) */
+int probe_explain(int error, struct refusal *refusal);
+
+/*
+ * probe_netns_cookie() - the cookie of the network namespace this process is in (SO_NETNS_COOKIE, Linux 5.14)
+ *
+ * Return: 0, REFUSED (ENOSYS), or a negative errno.
+ */
+int probe_netns_cookie(uint64_t *ret, struct refusal *refusal);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* A generation's program: the dispatcher, loaded on the registry's maps and on tables of its own. */
+
+#include <stdint.h>
+
+#include "../rule/image.h"
+#include "registry.h"
+
+/*
+ * program_load() - load the dispatcher and fill its tables
+ * @image:   what to fill them with
+ * @numbers: the lasting seat number for each local one of the image
+ * @ret:     descriptor of the program; the tables live as long as it does
+ *
+ * Nothing is attached. Refused: a kernel that lacks something (ENOSYS, see probe.h), or does not permit it (EPERM).
+ *
+ * Return: 0, REFUSED, or a negative errno.
+ */
+int program_load(const struct registry *registry, const struct image *image, const uint32_t *numbers, int *ret,
+	struct refusal *refusal);
+
+/* program_read_id() - the kernel's identifier; Return: 0 or a negative errno */
+int program_read_id(int program, uint32_t *ret);

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "registry.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "order.h"
+
+uint32_t registry_find_seat(const struct registry *registry, const char *name, int protocol, int family)
+{
+	for (uint32_t i = 1; i < USHER_SEATS_MAX; i++) {
+		const struct usher_seat *seat = &registry->seats[i];
+
+		if (seat->used && seat->protocol == protocol && seat->family == family && !strcmp(seat->name, name))
+			return i;
+	}
+	return 0;
+}
+
+uint32_t registry_take_seat(struct registry *registry, const char *name, int protocol, int family)
+{
+	for (uint32_t i = 1; i < USHER_SEATS_MAX; i++) {
+		struct usher_seat *seat = &registry->seats[i];
+
+		if (seat->used)
+			continue;
+		memset(registry->cpus, 0, registry->n_cpus * sizeof(*registry->cpus));
+		if (bpf_map_update_elem(registry->maps[REGISTRY_COUNTERS], &i, registry->cpus, BPF_ANY) < 0)
+			return 0;
+		memset(seat, 0, sizeof(*seat));
+		seat->protocol = (uint8_t)protocol;
+		seat->family = (uint8_t)family;
+		strncpy(seat->name, name, sizeof(seat->name) - 1);
+		seat->used = 1;
+		return i;
+	}
+	return 0;
+}
+
+void registry_free_seat(struct registry *registry, uint32_t seat)
+{
+	(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+	memset(&registry->seats[seat], 0, sizeof(registry->seats[seat]));
+}
+
+int registry_read_counters(const struct registry *registry, uint32_t seat, struct usher_counters *ret)
+{
+	struct usher_counters sum = {0};
+
+	if (bpf_map_lookup_elem(registry->maps[REGISTRY_COUNTERS], &seat, registry->cpus) < 0)
+		return -errno;
+	for (unsigned i = 0; i < registry->n_cpus; i++) {
+		const struct usher_counters *cpu = &registry->cpus[i];
+
+		sum.lookups += cpu->lookups;
+		sum.missing += cpu->missing;
+		sum.refused_family += cpu->refused_family;
+		sum.refused_protocol += cpu->refused_protocol;
+		sum.refused_state += cpu->refused_state;
+		sum.refused_exists += cpu->refused_exists;
+		sum.refused_other += cpu->refused_other;
+		sum.events_lost += cpu->events_lost;
+	}
+	*ret = sum;
+	return 0;
+}
+
+/* Asking a SOCKHASH for a value gives the cookie of the socket (net/core/sock_map.c, since Linux 5.7). */
+static bool read_cookie(const struct registry *registry, const struct usher_place_key *key, uint64_t *ret)
+{
+	return bpf_map_lookup_elem(registry->maps[REGISTRY_SOCKETS], key, ret) == 0;
+}
+
+static uint64_t read_order(const struct registry *registry, uint32_t seat)
+{
+	return __atomic_load_n(&registry->seats[seat].order, __ATOMIC_ACQUIRE);
+}
+
+static void write_order(struct registry *registry, uint32_t seat, uint64_t order)
+{
+	__atomic_store_n(&registry->seats[seat].order, order, __ATOMIC_RELEASE);
+}
+
+unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret)
+{
+	uint64_t order = read_order(registry, seat);
+	unsigned n = 0;
+
+	for (unsigned rank = 0; rank < order_length(order); rank++) {
+		struct registry_place *place = &ret[n];
+		uint64_t cookie;
+
+		memset(place, 0, sizeof(*place));
+		place->key = (struct usher_place_key){.seat = seat, .slot = order_slot(order, rank)};
+		if (!read_cookie(registry, &place->key, &cookie))
+			continue;
+		(void)bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], &place->key, &place->data);
+		if (place->data.cookie != cookie)
+			place->data = (struct usher_place){.cookie = cookie};
+		n++;
+	}
+	return n;
+}
+
+static void forget(struct registry *registry, const struct usher_place_key *key)
+{
+	(void)bpf_map_delete_elem(registry->maps[REGISTRY_SOCKETS], key);
+	(void)bpf_map_delete_elem(registry->maps[REGISTRY_PLACES], key);
+}
+
+unsigned registry_tidy(struct registry *registry, uint32_t seat)
+{
+	uint64_t order = read_order(registry, seat), kept = order;
+
+	for (unsigned rank = 0; rank < order_length(order); rank++) {
+		struct usher_place_key key = {.seat = seat, .slot = order_slot(order, rank)};
+		uint64_t cookie;
+
+		if (read_cookie(registry, &key, &cookie))
+			continue;
+		kept = order_without(kept, key.slot);
+		write_order(registry, seat, kept);
+		forget(registry, &key);
+	}
+	return order_length(kept);
+}
+
+static int refuse_stage(struct refusal *refusal, int error)
+{
+	switch (error) {
+	case EOPNOTSUPP:
+		return refuse(refusal, error,
+			"is of a kind or in a state that a sockmap refuses (EOPNOTSUPP); hand in a listening TCP or a "
+			"bound UDP socket");
+	case EINVAL:
+		return refuse(refusal, error,
+			"has an upper layer protocol such as kTLS, which a sockmap refuses (EINVAL); hand it in before "
+			"that is set up");
+	case EBUSY:
+		return refuse(refusal, error,
+			"is in use by the kernel or by another sockmap with a program of its own (EBUSY); hand in a "
+			"plain socket");
+	case E2BIG:
+		return refuse(refusal, error, "does not fit: the table of %u sockets is full (E2BIG); withdraw some",
+			USHER_SEATS_MAX * USHER_PLACES_MAX);
+	default:
+		return refuse(refusal, error, "could not be put into the kernel's table (%s)", strerrorname_np(error));
+	}
+}
+
+int registry_stage(struct registry *registry, uint32_t seat, int fd, const struct usher_place *place,
+	uint32_t *ret_slot, struct refusal *refusal)
+{
+	struct usher_place_key key = {.seat = seat};
+	uint64_t value = (uint64_t)fd;
+
+	(void)registry_tidy(registry, seat);
+	for (; key.slot < USHER_PLACES_MAX; key.slot++)
+		if (bpf_map_update_elem(registry->maps[REGISTRY_PLACES], &key, place, BPF_NOEXIST) == 0)
+			break;
+		else if (errno != EEXIST)
+			return -errno;
+	if (key.slot == USHER_PLACES_MAX)
+		return refuse(refusal, ENOSPC,
+			"does not fit: '%s' has %u live %s sockets for %s already, the most there can be (ENOSPC); "
+			"withdraw or close some",
+			registry->seats[seat].name, USHER_PLACES_MAX,
+			registry->seats[seat].protocol == IPPROTO_UDP ? "UDP" : "TCP",
+			registry->seats[seat].family == AF_INET6 ? "IPv6" : "IPv4");
+	if (bpf_map_update_elem(registry->maps[REGISTRY_SOCKETS], &key, &value, BPF_ANY) < 0) {
+		int error = errno;
+
+		(void)bpf_map_delete_elem(registry->maps[REGISTRY_PLACES], &key);
+		return refuse_stage(refusal, error);
+	}
+	*ret_slot = key.slot;
+	return 0;
+}
+
+void registry_unstage(struct registry *registry, uint32_t seat, uint32_t slot)
+{
+	struct usher_place_key key = {.seat = seat, .slot = slot};
+
+	forget(registry, &key);
+}
+
+void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, int fd, unsigned rank)
+{
+	uint64_t value = (uint64_t)fd, order = read_order(registry, seat);
+
+	write_order(registry, seat, order_with(order, slot, rank));
+	if (rank)
+		return;
+	/* without an entry in `front` the program finds the socket by the order, only a little slower */
+	if (bpf_map_update_elem(registry->maps[REGISTRY_FRONT], &seat, &value, BPF_ANY) < 0)
+		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+}
+
+void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot)
+{
+	struct usher_place_key key = {.seat = seat, .slot = slot};
+	uint64_t order = read_order(registry, seat);
+
+	if (order_length(order) && order_slot(order, 0) == slot)
+		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+	write_order(registry, seat, order_without(order, slot));
+	forget(registry, &key);
+}
+
+int registry_write_place(struct registry *registry, const struct registry_place *place)
+{
+	return bpf_map_update_elem(registry->maps[REGISTRY_PLACES], &place->key, &place->data, BPF_EXIST) < 0 ? -errno
+													      : 0;
+}
+
+int registry_read_state(const struct registry *registry, struct usher_state *ret)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_lookup_elem(registry->maps[REGISTRY_STATE], &zero, ret) < 0 ? -errno : 0;
+}
+
+int registry_write_state(const struct registry *registry, const struct usher_state *state)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(registry->maps[REGISTRY_STATE], &zero, state, BPF_ANY) < 0 ? -errno : 0;
+}

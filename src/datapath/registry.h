@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The registry: who serves what, in pinned maps that outlive every program and the broker
+ *
+ * The maps are the truth. This module keeps no copy of them: `seats` is mapped into memory and changed in place, the
+ * rest is read when somebody asks. It is the one file that updates the SOCKHASH.
+ *
+ * A socket gets its place in two steps. registry_stage() puts it into `places` and `sockets` under a slot that the
+ * seat's order does not name, where the program does not look; registry_commit() stores the order that names it. So
+ * several sockets go in together or not at all, and a broker that dies in between leaves something that
+ * registry_open() sweeps away.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../bpf/usher-bpf.h"
+#include "../util/error.h"
+#include "pins.h"
+
+struct dispatch;
+
+enum registry_map {
+	REGISTRY_SOCKETS,
+	REGISTRY_FRONT,
+	REGISTRY_SEATS,
+	REGISTRY_PLACES,
+	REGISTRY_COUNTERS,
+	REGISTRY_EVENTS,
+	REGISTRY_STATE,
+	REGISTRY_MAPS,
+};
+
+struct registry {
+	int maps[REGISTRY_MAPS];
+	struct usher_seat *seats; /* USHER_SEATS_MAX of them, mapped */
+	struct usher_counters *cpus; /* scratch space, one record for each possible CPU */
+	unsigned n_cpus;
+	bool lost; /* pins were missing, so that sockets of an earlier broker could not be adopted */
+};
+
+#define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1}})
+
+/*
+ * registry_open() - adopt the pinned maps, or make and pin new ones
+ * @netns_cookie: SO_NETNS_COOKIE of the namespace to be served
+ *
+ * Refused: pins of another schema or layout (EUCLEAN), or of another network namespace that still exists (EXDEV).
+ * Pins of a namespace that is gone are removed. When one of the maps that only make sense together is missing (somebody
+ * deleted a pin), all of those are made anew and `lost` is set.
+ *
+ * Return: 0, REFUSED, or a negative errno (-EPERM: CAP_BPF or CAP_NET_ADMIN is missing).
+ */
+int registry_open(struct pins *pins, uint64_t netns_cookie, struct registry *ret, struct refusal *refusal);
+void registry_close(struct registry *registry);
+
+/* registry_share() - let a program that is about to be loaded use these maps */
+int registry_share(const struct registry *registry, struct dispatch *program);
+
+/* The record of generations. registry_write_state() is what makes a restarted broker number on. */
+int registry_read_state(const struct registry *registry, struct usher_state *ret);
+int registry_write_state(const struct registry *registry, const struct usher_state *state);
+
+/* ---- seats */
+
+/* registry_find_seat() - Return: the number of a seat, or 0 */
+uint32_t registry_find_seat(const struct registry *registry, const char *name, int protocol, int family);
+
+/* registry_take_seat() - Return: the number of a new seat with all counters zero; 0 when none is free */
+uint32_t registry_take_seat(struct registry *registry, const char *name, int protocol, int family);
+
+/* registry_free_seat() - give a seat back; it must have no place (registry_tidy()) and no program may know its number */
+void registry_free_seat(struct registry *registry, uint32_t seat);
+
+/* registry_read_counters() - the sum over all CPUs */
+int registry_read_counters(const struct registry *registry, uint32_t seat, struct usher_counters *ret);
+
+/* ---- places */
+
+struct registry_place {
+	struct usher_place_key key;
+	struct usher_place data; /* data.cookie is what the kernel says is in the slot */
+};
+
+/*
+ * registry_read_places() - the live sockets of a seat, the one that serves first
+ * @ret: USHER_PLACES_MAX of them
+ *
+ * Return: how many there are.
+ */
+unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret);
+
+/* registry_tidy() - take closed sockets out of a seat's order; Return: how many live ones are left */
+unsigned registry_tidy(struct registry *registry, uint32_t seat);
+
+/*
+ * registry_stage() - put a socket into a free slot, out of the program's sight
+ * @fd:    stays the caller's; the map holds no reference
+ * @place: what to remember of it
+ *
+ * Refused: all slots taken by live sockets (ENOSPC); what the kernel does not let into a sockmap (its errno). The text
+ * starts with a verb, for a caller who writes "socket 5 " in front of it.
+ *
+ * Return: 0, REFUSED, or a negative errno.
+ */
+int registry_stage(struct registry *registry, uint32_t seat, int fd, const struct usher_place *place,
+	uint32_t *ret_slot, struct refusal *refusal);
+
+/* registry_unstage() - take a staged socket out again */
+void registry_unstage(struct registry *registry, uint32_t seat, uint32_t slot);
+
+/*
+ * registry_commit() - let a staged socket serve
+ * @fd:   the same socket
+ * @rank: how many sockets of the seat stay in front of it; 0 makes it serve
+ */
+void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, int fd, unsigned rank);
+
+/* registry_remove() - take a socket out; the next one of the seat serves at once */
+void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot);
+
+/* registry_write_place() - replace what is remembered of a socket */
+int registry_write_place(struct registry *registry, const struct registry_place *place);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* How the registry comes into being: pins are adopted, checked, made anew. */
+
+#include "registry.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "dispatch.skel.h"
+#include "link.h"
+#include "order.h"
+
+static const char *const map_names[REGISTRY_MAPS] = {
+	[REGISTRY_SOCKETS] = "sockets",
+	[REGISTRY_FRONT] = "front",
+	[REGISTRY_SEATS] = "seats",
+	[REGISTRY_PLACES] = "places",
+	[REGISTRY_COUNTERS] = "counters",
+	[REGISTRY_EVENTS] = "events",
+	[REGISTRY_STATE] = "state",
+};
+
+/* Maps that make sense together only: a seat number or a slot means the same in all of them. */
+static bool is_coherent(enum registry_map map)
+{
+	return map <= REGISTRY_PLACES;
+}
+
+static void dispatch_destroyp(struct dispatch **program)
+{
+	dispatch__destroy(*program);
+}
+
+static size_t seats_size(void)
+{
+	return USHER_SEATS_MAX * sizeof(struct usher_seat);
+}
+
+static struct bpf_map *find_map(const struct dispatch *program, enum registry_map map)
+{
+	return bpf_object__find_map_by_name(program->obj, map_names[map]);
+}
+
+static bool same_layout(int fd, const struct bpf_map *wanted)
+{
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == bpf_map__type(wanted) &&
+	       info.key_size == bpf_map__key_size(wanted) && info.value_size == bpf_map__value_size(wanted) &&
+	       info.max_entries == bpf_map__max_entries(wanted) && info.map_flags == bpf_map__map_flags(wanted);
+}
+
+static int refuse_schema(struct refusal *refusal, const struct pins *pins, const char *what)
+{
+	return refuse(refusal, EUCLEAN,
+		"%s was pinned by another version of usher: %s (EUCLEAN); go back to that version, or remove what it left "
+		"with 'usherctl detach', which ends dispatch until services hand in again",
+		pins->path, what);
+}
+
+static int adopt_map(const struct pins *pins, const struct dispatch *program, enum registry_map map, int *ret,
+	struct refusal *refusal)
+{
+	_cleanup_close_ int fd = pins_get(pins, map_names[map]);
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return refuse(refusal, -fd, "cannot open the pin %s/%s (%s); remove it if it is not usherd's",
+			pins->path, map_names[map], strerrorname_np(-fd));
+	if (!same_layout(fd, find_map(program, map)))
+		return refuse_schema(refusal, pins, map_names[map]);
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+static int make_map(const struct pins *pins, const struct dispatch *program, enum registry_map map, int *ret)
+{
+	const struct bpf_map *wanted = find_map(program, map);
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(wanted));
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	fd = bpf_map_create(bpf_map__type(wanted), map_names[map], bpf_map__key_size(wanted),
+		bpf_map__value_size(wanted), bpf_map__max_entries(wanted), &options);
+	if (fd < 0)
+		return -errno;
+	r = pins_replace(pins, map_names[map], fd);
+	if (r < 0)
+		return r;
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+/* Adopts the map of state and finds out whether the pins are ours at all. `*ret` stays -1 when they are to go. */
+static int adopt_state(struct pins *pins, const struct dispatch *program, uint64_t netns_cookie, int *ret,
+	struct refusal *refusal)
+{
+	_cleanup_close_ int fd = -1;
+	struct usher_state state;
+	uint32_t zero = 0;
+	char what[64];
+	int r;
+
+	r = adopt_map(pins, program, REGISTRY_STATE, &fd, refusal);
+	if (r || fd < 0)
+		return r;
+	if (bpf_map_lookup_elem(fd, &zero, &state) < 0)
+		return -errno;
+	if (state.magic != USHER_STATE_MAGIC)
+		return 0; /* its maker died before it wrote anything */
+	if (state.schema != USHER_SCHEMA) {
+		(void)snprintf(what, sizeof(what), "schema %u instead of %u", state.schema, USHER_SCHEMA);
+		return refuse_schema(refusal, pins, what);
+	}
+	if (state.netns_cookie != netns_cookie) {
+		if (link_is_attached(pins))
+			return refuse(refusal, EXDEV,
+				"%s serves another network namespace (EXDEV); give this usherd a name of its own with "
+				"--instance, or end the other one with 'usherctl detach'",
+				pins->path);
+		return 0; /* that namespace is gone */
+	}
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+static int drop_program(const char *name, uint64_t generation, void *userdata)
+{
+	(void)generation;
+	return pins_drop(userdata, name);
+}
+
+/* Drops the pins of a namespace that is gone, or of a broker that died before it had made all of them. */
+static int drop_leftovers(struct pins *pins)
+{
+	int r = pins_drop(pins, "link");
+
+	for (enum registry_map map = 0; map < REGISTRY_MAPS && !r; map++)
+		r = pins_drop(pins, map_names[map]);
+	return r ? r : pins_foreach_program(pins, drop_program, pins);
+}
+
+/* What a broker that died between stage and commit, or between the two steps of a removal, left behind. */
+static void sweep(struct registry *registry)
+{
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+		struct usher_place_key key = {.seat = seat};
+		uint64_t order, first, front;
+
+		if (!registry->seats[seat].used)
+			continue;
+		(void)registry_tidy(registry, seat);
+		order = registry->seats[seat].order;
+		for (key.slot = 0; key.slot < USHER_PLACES_MAX; key.slot++)
+			if (order_without(order, key.slot) == order)
+				registry_unstage(registry, seat, key.slot);
+		key.slot = order_length(order) ? order_slot(order, 0) : 0;
+		if (bpf_map_lookup_elem(registry->maps[REGISTRY_FRONT], &seat, &front) == 0 &&
+			(bpf_map_lookup_elem(registry->maps[REGISTRY_SOCKETS], &key, &first) < 0 || first != front))
+			(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+	}
+}
+
+static int map_seats(struct registry *registry)
+{
+	void *seats = mmap(NULL, seats_size(), PROT_READ | PROT_WRITE, MAP_SHARED, registry->maps[REGISTRY_SEATS], 0);
+	int cpus = libbpf_num_possible_cpus();
+
+	if (seats == MAP_FAILED)
+		return -errno;
+	registry->seats = seats;
+	if (cpus < 0)
+		return cpus;
+	registry->n_cpus = (unsigned)cpus;
+	registry->cpus = calloc(registry->n_cpus, sizeof(*registry->cpus));
+	return registry->cpus ? 0 : -ENOMEM;
+}
+
+int registry_open(struct pins *pins, uint64_t netns_cookie, struct registry *ret, struct refusal *refusal)
+{
+	_cleanup_(dispatch_destroyp) struct dispatch *program = dispatch__open();
+	_cleanup_(registry_close) struct registry registry = REGISTRY_NULL;
+	bool whole = true, adopted;
+	int r;
+
+	if (!program)
+		return -errno;
+	r = adopt_state(pins, program, netns_cookie, &registry.maps[REGISTRY_STATE], refusal);
+	if (r)
+		return r;
+	adopted = registry.maps[REGISTRY_STATE] >= 0;
+	if (!adopted) {
+		registry.lost = link_is_attached(pins);
+		r = drop_leftovers(pins);
+		if (r < 0)
+			return r;
+	}
+	for (enum registry_map map = 0; map < REGISTRY_STATE && adopted; map++) {
+		r = adopt_map(pins, program, map, &registry.maps[map], refusal);
+		if (r)
+			return r;
+		if (is_coherent(map))
+			whole = whole && registry.maps[map] >= 0;
+	}
+	registry.lost = registry.lost || !whole;
+	for (enum registry_map map = 0; map < REGISTRY_MAPS; map++) {
+		if (registry.maps[map] >= 0 && (whole || !is_coherent(map)))
+			continue;
+		closep(&registry.maps[map]);
+		r = make_map(pins, program, map, &registry.maps[map]);
+		if (r < 0)
+			return r;
+	}
+	r = map_seats(&registry);
+	if (r < 0)
+		return r;
+	if (adopted && whole) {
+		sweep(&registry);
+	} else if (!adopted) {
+		struct usher_state state = {
+			.magic = USHER_STATE_MAGIC,
+			.schema = USHER_SCHEMA,
+			.netns_cookie = netns_cookie,
+		};
+
+		r = registry_write_state(&registry, &state);
+		if (r < 0)
+			return r;
+	}
+	*ret = registry;
+	registry = REGISTRY_NULL;
+	return 0;
+}
+
+void registry_close(struct registry *registry)
+{
+	for (enum registry_map map = 0; map < REGISTRY_MAPS; map++)
+		closep(&registry->maps[map]);
+	if (registry->seats)
+		(void)munmap(registry->seats, seats_size());
+	free(registry->cpus);
+	*registry = REGISTRY_NULL;
+}
+
+int registry_share(const struct registry *registry, struct dispatch *program)
+{
+	int r = 0;
+
+	for (enum registry_map map = 0; map < REGISTRY_MAPS && !r; map++)
+		r = bpf_map__reuse_fd(find_map(program, map), registry->maps[map]);
+	return r;
+}
