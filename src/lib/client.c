@@ -45,7 +45,8 @@ static uint64_t now(void)
 static int client_refuse_timeout(const struct client *client, struct refusal *refusal)
 {
 	return refuse(refusal, ETIMEDOUT,
-		"the broker at %s did not answer within %d ms (ETIMEDOUT); see whether usherd is stopped or "
+		"the broker at %s has not finished within %d ms (ETIMEDOUT); see whether usherd is stopped "
+		"or "
 		"overloaded",
 		client->address.sun_path, client->timeout_ms);
 }
@@ -294,6 +295,9 @@ int client_next(struct client *client, struct refusal *refusal)
 	error = message_get(&client->message, "ERRNO");
 	if (!!row + !!ok + !!error != 1)
 		return client_refuse_answer(client, "a packet has exactly one of ROW, OK and ERRNO", refusal);
+	/* Whoever always has another row ready is never waited for. */
+	if (row && now() >= client->deadline)
+		return client_fail(client, client_refuse_timeout(client, refusal));
 	if (row)
 		return CLIENT_ROW;
 	if (ok)

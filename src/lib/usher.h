@@ -1,7 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* libusher: hand listening sockets to usher. See the comments of each call, usher_hand_in(3) and docs/protocol.md. */
+/*
+ * libusher: hand listening sockets to usher, which sends them the connections and datagrams that its rules
+ *say
+ *
+ * Every call connects to the broker, sends one request, waits for the answer and disconnects. It
+ *
+ *  - returns more than 0 when the broker has done it; 0 when there is no broker on this machine, so that a
+ *service runs the same with and without usher (see USHER_STRICT); a negative errno when the broker refused or
+ *the call failed. Nothing has changed then: all sockets of a call are taken or none.
+ *  - ends before its deadline: timeout_ms milliseconds from now, 0 for USHER_TIMEOUT_DEFAULT_MS.
+ *  - may be made by any thread at any time, also after fork(2), but not by a signal handler. It raises no
+ *signal, starts no thread, prints nothing and keeps nothing open. It needs 16 KiB of stack and no heap.
+ *
+ * usher_reason() has the reason in words. A service that goes on without usher would write
+ *
+ *	r = usher_hand_in("web", &fd, 1, 0, 0);
+ *	if (r < 0)
+ *		fprintf(stderr, "cannot hand in 'web': %s\n", usher_reason());
+ *
+ * A name is 1 to 63 characters of A-Z a-z 0-9 . _ @ -, not starting with . or -. Who may use which name is in
+ *the [Access] section of the name's rule file (usher.rules(5)); the broker goes by the credentials that the
+ *kernel gives it. The broker listens on $USHER_SOCKET, ignored in set-user-ID programs, or else on
+ * /run/usher/usher.sock.
+ *
+ * Errors of every call: -EINVAL for an argument that makes no sense; -EACCES or -EPERM when the caller may
+ *not use the name, or not connect; -ENAMETOOLONG for a $USHER_SOCKET that fits no socket address; -ETIMEDOUT
+ *when there was no answer before the deadline, in which case the broker may still do what was asked;
+ *-ECONNRESET when the broker closed the connection without an answer; -EPROTO for an answer that is not one;
+ *and what socket(2), connect(2), sendmsg(2) and recvmsg(2) return. More errors may come with a later version:
+ *treat those you do not know as a failure.
+ */
 
 #include <stddef.h>
 
@@ -10,16 +40,83 @@ extern "C" {
 #endif
 
 /* Flags of every call. */
-#define USHER_STRICT 1U /* no broker is an error (the errno of connect(2)) instead of 0 */
-#define USHER_HOLD 2U	/* usher_hand_in() only: the broker keeps a duplicate, as usher_hold() */
+#define USHER_STRICT 1U /* no broker is an error (-ENOENT, -ECONNREFUSED) instead of 0 */
+#define USHER_HOLD 2U	/* usher_hand_in() only: the same as usher_hold() */
 
 /* A timeout_ms of 0 means this. */
 #define USHER_TIMEOUT_DEFAULT_MS 5000
 
+/*
+ * usher_hand_in() - let the rules of a name send connections and datagrams to these sockets
+ * @name:       what the sockets are for, as in the rule file NAME.rule
+ * @fds, @n_fds: 1 to 64 sockets: listening TCP, or UDP that is bound and not connected. They stay the
+ * caller's, which goes on accepting from them; the broker has no copy when the call returns.
+ * @flags:      USHER_STRICT, USHER_HOLD
+ * @timeout_ms: of the whole call
+ *
+ * The newest socket of a name, protocol and family serves, and among these the one that comes first in @fds.
+ * When it is closed (or its process dies), the one before it serves again. A socket that is handed in already
+ * keeps its place.
+ *
+ * Errors besides those above, with the reason of each in usher_reason(): -E2BIG (more than 64 sockets),
+ * -EBADF, -ENOTSOCK, -EADDRNOTAVAIL, -EOPNOTSUPP and others for a descriptor that is no socket usher can
+ * serve, -ENOSPC when there is no room.
+ *
+ * Return: 1, 0 without a broker, or a negative errno.
+ */
 int usher_hand_in(const char *name, const int fds[], size_t n_fds, unsigned flags, int timeout_ms);
+
+/*
+ * usher_withdraw() - send nothing to these sockets any more
+ * @name:       what they were handed in as
+ * @fds, @n_fds: at most 64 sockets, which stay open; NULL and 0 for all sockets of the name, those of other
+ * processes included
+ * @flags:      USHER_STRICT
+ * @timeout_ms: of the whole call
+ *
+ * Connections that were established stay so, and those that wait in the socket can still be accepted. A
+ * socket that is merely closed needs no withdrawal, unless it is held.
+ *
+ * Return: 1, also when there was nothing to withdraw; 0 without a broker, or a negative errno.
+ */
 int usher_withdraw(const char *name, const int fds[], size_t n_fds, unsigned flags, int timeout_ms);
+
+/*
+ * usher_hold() - usher_hand_in(), and the broker keeps a duplicate of each socket
+ *
+ * The sockets go on listening when the process ends, and connections wait in them until its successor has
+ * claimed them with usher_claim(). They are let go by usher_withdraw(), and, when their process has ended and
+ * nobody has claimed them, by a newer socket that is handed in for the same name, protocol and family.
+ * Parameters, errors and return as for usher_hand_in().
+ */
 int usher_hold(const char *name, const int fds[], size_t n_fds, unsigned flags, int timeout_ms);
+
+/*
+ * usher_claim() - get the held sockets of a name
+ * @name:    what they were handed in as
+ * @ret_fds: room for @n_fds descriptors. On success the first ones are set: close-on-exec, the caller's to
+ * close, in the order in which they were handed in. On failure it holds no descriptor.
+ * @n_fds:   1 or more
+ * @flags:   USHER_STRICT
+ * @timeout_ms: of the whole call
+ *
+ * The broker goes on holding them, and they go on serving. Each is the very socket that was handed in, with
+ * its options, its file status flags (O_NONBLOCK) and the connections that wait in it.
+ *
+ * Errors besides those above: -ENOENT when nothing is held under the name, -ENOBUFS when there are more than
+ * @n_fds, -EMFILE when the process may not open as many descriptors.
+ *
+ * Return: how many descriptors there are in @ret_fds, 0 without a broker, or a negative errno.
+ */
 int usher_claim(const char *name, int ret_fds[], size_t n_fds, unsigned flags, int timeout_ms);
+
+/*
+ * usher_reason() - why the last call of this thread did not return more than 0
+ *
+ * Return: one line without a full stop that names the object, the reason and what to do; "" when the call
+ * succeeded or the thread has made none. It is valid until the next call of the thread, and is not to be
+ * freed.
+ */
 const char *usher_reason(void);
 
 #ifdef __cplusplus
