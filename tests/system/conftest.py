@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every test runs as process 1 of namespaces of its own (harness/isolate.py); these are the things it starts with."""
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from harness import broker as _broker
+from harness import host as _host
+from harness import isolate, process
+
+SECONDS = 60  # for one test, unless it is marked with another limit
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "vm: also runs on the other kernels, in tests/vm")
+    config.addinivalue_line("markers", "seconds(n): time limit of the test")
+    if os.getuid() != 0:
+        pytest.exit("the system tests make network namespaces and load BPF programs: run them as root", 4)
+    if not config.option.collectonly and not _broker.USHERD.exists():
+        pytest.exit(f"no {_broker.USHERD}: set USHER_BUILD to the build directory", 4)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    limit = item.get_closest_marker("seconds")
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in isolate.run(item, limit.args[0] if limit else SECONDS):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _pins_of_the_machine():
+    folder = pathlib.Path("/sys/fs/bpf")
+    return sorted(str(path) for path in folder.rglob("*")) if folder.exists() else []
+
+
+def _traces():
+    return [path for path in ("/run/usher", "/etc/usher/rules.d") if os.path.exists(path)]
+
+
+def pytest_sessionstart(session):
+    session.config._before = _pins_of_the_machine(), _traces()
+
+
+def pytest_sessionfinish(session, exitstatus):
+    after = _pins_of_the_machine(), _traces()
+    children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    left = [line for line in children.stdout.splitlines() if " ps -o" not in line]
+    if after != session.config._before or left:
+        print(f"\nthe tests left something behind: {session.config._before} became {after}; processes {left}")
+        session.exitstatus = 1
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        report.sections.append(("usherd", _broker.Usherd.logs()))
+
+
+@pytest.fixture(autouse=True)
+def _namespace():
+    """Addresses before the test; the end of everything after it."""
+    _host.set_up()
+    yield
+    process.Child.kill_all()
+    complaints = _broker.Usherd.end_all()
+    assert not complaints, complaints
+
+
+@pytest.fixture
+def usherd():
+    """A broker that is not started yet."""
+    return _broker.Usherd()
+
+
+@pytest.fixture
+def rules():
+    """rules(web="Stream=80", ...): write rule files; a value is a setting, a list of them, or a whole file."""
+
+    def write(**files):
+        for name, text in files.items():
+            if isinstance(text, str) and not text.startswith("["):
+                text = [text]
+            _host.write_rule(name, text if isinstance(text, str) else _host.rule(*text))
+
+    return write
+
+
+@pytest.fixture
+def broker(usherd, rules):
+    """broker(web="Stream=192.0.2.0/24:80"): a broker that runs with these rules."""
+
+    def start(**files):
+        rules(**files)
+        return usherd.start()
+
+    return start
+
+
+@pytest.fixture
+def client():
+    """A machine with an address of its own, on the other end of a cable."""
+    return _host.connect_client()

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the kernel has, asked with bpftool."""
+
+import json
+import os
+import pathlib
+import shutil
+
+from .host import run
+
+BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"
+
+
+def bpftool(*words):
+    text = run(BPFTOOL, "-j", *words).stdout
+    return json.loads(text) if text.strip() else None
+
+
+def links():
+    """The sk_lookup links of this network namespace."""
+    own = os.stat("/proc/self/ns/net").st_ino
+    return [link for link in bpftool("link", "show") if link.get("netns_ino") == own]
+
+
+def pins(folder="/sys/fs/bpf"):
+    """Every path below a folder of bpffs, relative, sorted; without the two files the kernel puts there."""
+    folder = pathlib.Path(folder)
+    found = [str(path.relative_to(folder)) for path in folder.rglob("*")] if folder.exists() else []
+    return sorted(path for path in found if path not in ("maps.debug", "progs.debug"))

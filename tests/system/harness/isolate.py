@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Run each test in a child that is process 1 of new namespaces: network, mount, pid, IPC, host name.
+
+pytest itself stays where it was started. Whatever a test forgets ends with its process 1: processes, sockets, mounts,
+pins and programs.
+"""
+
+import faulthandler
+import json
+import os
+import signal
+import tempfile
+import traceback
+
+from _pytest.reports import TestReport
+from _pytest.runner import runtestprotocol
+
+from . import process
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+
+
+def mount(source, target, kind, flags=0, options=None):
+    encode = lambda text: None if text is None else text.encode()
+    process.libc("mount", encode(source), encode(target), encode(kind), flags, encode(options))
+
+
+def _enter():
+    """In the new namespaces: private mounts, and folders of its own for everything that usher writes to."""
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
+    mount("proc", "/proc", "proc")
+    mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
+    mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=700")
+    os.mkdir("/run/test", 0o777)
+    os.chmod("/run/test", 0o777)
+    overlay("/etc")
+
+
+def overlay(folder):
+    """Make a folder writable for this test alone."""
+    upper = f"/run/.overlay{folder.replace('/', '-')}"
+    os.makedirs(upper + "/up")
+    os.makedirs(upper + "/work")
+    mount("overlay", folder, "overlay", 0, f"lowerdir={folder},upperdir={upper}/up,workdir={upper}/work")
+
+
+def _run_test(item, pipe, seconds, dump):
+    """Process 1: the test and its fixtures. Never returns."""
+    try:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=dump)
+        _enter()
+        reports = runtestprotocol(item, nextitem=None, log=False)
+        to_plain = item.config.hook.pytest_report_to_serializable
+        text = json.dumps([to_plain(config=item.config, report=report) for report in reports])
+        with os.fdopen(pipe, "w") as stream:
+            stream.write(text)
+        os._exit(0)
+    except BaseException:
+        dump.write(traceback.format_exc())
+        dump.flush()
+    finally:
+        os._exit(99)
+
+
+def run(item, seconds):
+    """Run one pytest item in new namespaces and return its reports."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    with tempfile.TemporaryFile("w+") as dump:
+        outer = os.fork()
+        if outer == 0:
+            try:
+                process.libc("prctl", process.PR_SET_PDEATHSIG, signal.SIGKILL)
+                os.close(read)
+                process.libc("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET)
+                inner = os.fork()
+                if inner == 0:
+                    process.libc("prctl", process.PR_SET_PDEATHSIG, signal.SIGKILL)
+                    _run_test(item, write, seconds, dump)
+                os.close(write)
+                _, status = os.waitpid(inner, 0)
+                os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+            except BaseException:
+                dump.write(traceback.format_exc())
+                dump.flush()
+            finally:
+                os._exit(98)
+        os.close(write)
+        with os.fdopen(read) as stream:
+            text = stream.read()
+        _, status = os.waitpid(outer, 0)
+        if text:
+            from_plain = item.config.hook.pytest_report_from_serializable
+            return [from_plain(config=item.config, data=data) for data in json.loads(text)]
+        dump.seek(0)
+        trace = dump.read()
+    reason = f"the test ended without a report, status {os.waitstatus_to_exitcode(status)} (time limit {seconds} s)"
+    return [TestReport(item.nodeid, item.location, {}, "failed", f"{reason}\n{trace}", "call")]

@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Handing in and withdrawing: what the broker answers, what it lists, what stays as it was.
+
+Part 1: 4.2 TestSingleRegisterCommand (what is accepted), TestSequenceRegisterDifferentSocket, TestStatus, TestUnregister;
+4.3 TestRegisterSupportedSocketKind, TestUpdateRegisteredSocket, TestMetrics; 4.4 register/unregister, scm_register.
+Part 3: 19, 20, 35.
+"""
+
+import errno
+import fcntl
+import os
+import time
+
+import pytest
+
+from harness import wire
+from harness.process import wait_until
+from harness.service import Service, ServiceProcess, make_socket
+from harness.traffic import REFUSED, ask, who
+from harness.wire import Connection, Refused, cookie, hand_in
+
+pytestmark = pytest.mark.vm
+
+V4, V6 = "192.0.2.1", "2001:db8::1"
+BOTH = ["Stream=80", "Datagram=80"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.2", "::1"])
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_accepted_kinds(broker, protocol, address):
+    """4.2, 4.3: listening TCP and unconnected UDP of both families; the listing tells everything about it."""
+    running = broker(web=BOTH)
+    before = time.time()
+    with Service("web", protocol, address, 8080) as service:
+        flags = fcntl.fcntl(service.socket, fcntl.F_GETFL)
+        reply = hand_in("web", service)
+        assert (reply["ADDED"], reply["KEPT"]) == ("1", "0")
+        row, = running.sockets("web")
+        family = "ipv6" if ":" in address else "ipv4"
+        expected = {"NAME": "web", "PROTOCOL": protocol, "FAMILY": family, "STATE": "serving", "PLACE": "1",
+                    "COOKIE": cookie(service.socket), "PID": str(os.getpid()), "UID": "0", "GID": "0", "HELD": "no",
+                    "DUAL_STACK": "no", "VIA": "client",
+                    "ADDRESS": "[::1]:8080" if family == "ipv6" else "127.0.0.2:8080"}
+        assert {key: row.get(key) for key in expected} == expected
+        assert before - 1 < int(row["HANDED_IN"]) / 1e6 < time.time() + 1
+        assert fcntl.fcntl(service.socket, fcntl.F_GETFL) == flags, "the status flags of the descriptor are unchanged"
+        assert who(V6 if family == "ipv6" else V4, 80, protocol) == "web"
+
+
+@pytest.mark.parametrize("via, shown", [("library", "library"), ("usherctl", "usherctl"), ("discover", "discover"),
+                                        ("postcard", "client"), ("systemd", "client")])
+def test_via(broker, via, shown):
+    running = broker(web=BOTH)
+    with Service("web") as service:
+        hand_in("web", service, VIA=via)
+        assert running.sockets()[0]["VIA"] == shown
+
+
+def test_same_socket_twice(broker):
+    """Part 3, 19: idempotent, and a dup()ed descriptor is recognised by its cookie."""
+    running = broker(web=BOTH)
+    with Service("web") as service:
+        hand_in("web", service)
+        first = running.sockets()
+        again = hand_in("web", service)
+        copy = os.dup(service.fileno())
+        dup = wire.request("hand-in", [copy], NAME="web")
+        os.close(copy)
+        assert [(reply["ADDED"], reply["KEPT"]) for reply in (again, dup)] == [("0", "1"), ("0", "1")]
+        assert running.sockets() == first
+        both = wire.request("hand-in", [service.fileno(), service.fileno()], NAME="web")
+        assert both["ADDED"] == "0" and running.sockets() == first
+
+
+def test_same_socket_under_two_names(broker):
+    """Part 3, 19."""
+    running = broker(web="Stream=192.0.2.0/24:80", shop="Stream=198.51.100.0/24:80")
+    with Service("both") as service:
+        hand_in("web", service)
+        hand_in("shop", service)
+        assert who(V4, 80) == who("198.51.100.1", 80) == "both"
+        assert {row["NAME"]: row["COOKIE"] for row in running.sockets()} == dict.fromkeys(
+            ("web", "shop"), cookie(service.socket))
+        wire.request("withdraw", NAME="web")
+        assert (who(V4, 80), who("198.51.100.1", 80)) == (REFUSED, "both")
+
+
+def test_two_names_in_one_packet(broker):
+    broker(http="Stream=80", https="Stream=443")
+    with Service("http", port=8080) as http, Service("https", port=8443) as https:
+        reply = wire.request("hand-in", [http, https], NAMES="http:https")
+        assert reply["ADDED"] == "2"
+        assert (who(V4, 80), who(V4, 443)) == ("http", "https")
+
+
+def test_port_and_address_of_the_socket_do_not_matter(broker):
+    """Part 3, 20: the rule says where packets come from, Bound= where the socket may be; they need not agree."""
+    broker(web="Stream=192.0.2.0/24:443")
+    with Service("web", address="127.77.66.55", port=12345) as service:
+        hand_in("web", service)
+        assert who(V4, 443) == "web"
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_udp_service_on_the_port_of_the_rule(broker, protocol):
+    """Issue 2: a UDP echo service whose port equals the rule's; a connected client sees its answers."""
+    broker(echo=f"{'Datagram' if protocol == 'udp' else 'Stream'}=192.0.2.0/24:7")
+    with Service("echo", protocol, "127.0.0.2", 7) as service:
+        hand_in("echo", service)
+        answer = ask("192.0.2.9", 7, protocol, connected=True)
+    assert (answer.name, answer.source, answer.source_port, answer.local) == ("echo", "192.0.2.9", 7, "192.0.2.9")
+
+
+class TestNewestServes:
+    @pytest.mark.parametrize("protocol", ["tcp", "udp"])
+    def test_second_hand_in_replaces(self, broker, protocol):
+        """4.2, 4.3: the second registration replaces, the cookie changes."""
+        running = broker(web=BOTH)
+        with Service("old", protocol, port=8001) as old, Service("new", protocol, port=8002) as new:
+            hand_in("web", old)
+            assert who(V4, 80, protocol) == "old"
+            hand_in("web", new)
+            assert who(V4, 80, protocol) == "new"
+            rows = running.sockets()
+            assert [(row["STATE"], row["PLACE"], row["COOKIE"]) for row in rows] == [
+                ("serving", "1", cookie(new.socket)), ("standby", "2", cookie(old.socket))]
+
+    def test_first_of_one_packet_serves(self, broker):
+        broker(web=BOTH)
+        with Service("first", port=8001) as first, Service("second", port=8002) as second:
+            assert hand_in("web", first, second)["ADDED"] == "2"
+            assert who(V4, 80) == "first"
+
+    def test_dual_stack_stands_behind_native(self, broker):
+        """docs/protocol.md: an IPv6 socket that is not v6-only takes its place in the IPv4 seat too, behind native IPv4
+        sockets of the same process."""
+        running = broker(web=BOTH)
+        with Service("four", address="127.0.0.2") as four, Service("six", address="::1", v6only=False) as six:
+            hand_in("web", four)
+            hand_in("web", six)
+            assert (who(V4, 80), who(V6, 80)) == ("four", "six")
+            shown = {(row["FAMILY"], row["PLACE"]): (row["COOKIE"], row["DUAL_STACK"]) for row in running.sockets()}
+            assert shown == {("ipv4", "1"): (cookie(four.socket), "no"), ("ipv4", "2"): (cookie(six.socket), "yes"),
+                             ("ipv6", "1"): (cookie(six.socket), "no")} or shown == {
+                             ("ipv4", "1"): (cookie(four.socket), "no"), ("ipv4", "2"): (cookie(six.socket), "yes"),
+                             ("ipv6", "1"): (cookie(six.socket), "yes")}
+            four.close()
+            assert who(V4, 80) == "six"
+
+    def test_dual_stack_of_another_process_is_newest(self, broker):
+        broker(web=BOTH)
+        with Service("four", address="127.0.0.2") as four:
+            hand_in("web", four)
+            other = ServiceProcess("six", "tcp", "::1", 8081, v6only=False, before=lambda sock: hand_in("web", sock))
+            assert (who(V4, 80), who(V6, 80)) == ("six", "six")
+            other.kill()
+            assert who(V4, 80) == "four"
+
+
+class TestLeaving:
+    def test_close_is_refused_at_once(self, broker):
+        """The map holds no reference: no black hole after close()."""
+        running = broker(web=BOTH)
+        service = Service("web")
+        hand_in("web", service)
+        assert who(V4, 80) == "web"
+        service.close()
+        assert who(V4, 80, seconds=2) == REFUSED
+        assert running.list("web")[0]["STATE"] == "missing"
+
+    def test_process_is_killed(self, broker):
+        """Part 3, 35: kill -9 of the service: the entry vanishes, clients get RST and do not hang."""
+        running = broker(web=BOTH)
+        service = ServiceProcess("web", before=lambda sock: hand_in("web", sock))
+        assert running.sockets()[0]["PID"] == str(service.pid)
+        assert who(V4, 80) == "web"
+        service.kill()
+        assert who(V4, 80, seconds=2) == REFUSED
+        wait_until(lambda: not running.sockets())
+
+    def test_forked_child_keeps_it(self, broker):
+        """4.5: a forked child that holds the listener goes on serving when its parent has closed."""
+        broker(web=BOTH)
+        service = Service("parent")
+        hand_in("web", service)
+        child = ServiceProcess("child", sock=service.socket)
+        service.close()
+        assert who(V4, 80) == "child"
+        child.kill()
+        assert who(V4, 80) == REFUSED
+
+    def test_withdraw_by_name(self, broker):
+        """4.2 TestUnregister."""
+        running = broker(web=BOTH)
+        with Service("tcp", "tcp") as tcp, Service("udp", "udp") as udp, Service("six", address="::1") as six:
+            hand_in("web", tcp, udp, six)
+            assert wire.request("withdraw", NAME="web")["WITHDRAWN"] == "3"
+            assert who(V4, 80) == who(V4, 80, "udp") == who(V6, 80) == REFUSED
+            assert running.sockets() == []
+            assert who("127.0.0.2", 8080) == "tcp", "the socket itself goes on listening"
+
+    def test_withdraw_one_of_two(self, broker):
+        broker(web=BOTH)
+        with Service("old", port=8001) as old, Service("new", port=8002) as new:
+            hand_in("web", old)
+            hand_in("web", new)
+            assert wire.request("withdraw", [new], NAME="web")["WITHDRAWN"] == "1"
+            assert who(V4, 80) == "old"
+
+    @pytest.mark.parametrize("fields", [{"NAME": "web"}, {"NAME": "nobody-knows"}])
+    def test_withdraw_nothing(self, broker, fields):
+        """4.2: unregister when nothing is registered is an error."""
+        broker(web=BOTH)
+        with pytest.raises(Refused, match=fields["NAME"]) as refusal:
+            wire.request("withdraw", **fields)
+        assert refusal.value.number == errno.ENOENT
+
+    def test_withdraw_a_socket_that_is_not_there(self, broker):
+        running = broker(web=BOTH)
+        with Service("in") as inside, Service("out", port=8081) as outside:
+            hand_in("web", inside)
+            with pytest.raises(Refused):
+                wire.request("withdraw", [outside], NAME="web")
+            assert running.sockets()[0]["COOKIE"] == cookie(inside.socket)
+
+
+class TestListing:
+    def test_missing_row(self, broker):
+        running = broker(web="Stream=192.0.2.0/24:80")
+        row, = running.list()
+        assert (row["NAME"], row["PROTOCOL"], row["FAMILY"], row["STATE"]) == ("web", "tcp", "ipv4", "missing")
+        assert "COOKIE" not in row and "LOOKUPS" in row
+
+    def test_order(self, broker):
+        """4.2 TestStatus: sorted by name, protocol, family, place; stable."""
+        running = broker(b=BOTH, a="Stream=81", c="Datagram=82")
+        with Service("x", port=8001) as one, Service("y", port=8002) as two:
+            hand_in("b", one)
+            hand_in("b", two)
+            keys = [(row["NAME"], row["PROTOCOL"], row["FAMILY"], int(row.get("PLACE", 0))) for row in running.list()]
+            assert keys == sorted(keys) and len(keys) == 9
+            assert [row["NAME"] for row in running.list("a")] == ["a", "a"]
+
+    def test_status_counts(self, broker):
+        running = broker(web="Stream=192.0.2.0/24:80 192.0.2.0/24:443", dns="Datagram=53")
+        with Service("web") as service:
+            hand_in("web", service)
+            status = running.status()
+        expected = {"PROTOCOL": "1", "RULES": "2", "MATCHES": "3", "NAMES": "1", "SOCKETS": "1", "HELD": "0",
+                    "PID": str(running.pid), "RELOAD": "ok", "NETNS": str(os.stat("/proc/self/ns/net").st_ino)}
+        assert {key: status[key] for key in expected} == expected
+
+    def test_unrouted(self, broker, rules):
+        """A socket whose name has lost its rule is still there, and is shown as such."""
+        running = broker(web="Stream=80", other="Stream=81")
+        with Service("web") as service:
+            hand_in("web", service)
+            rules(web="Stream=82", other="Stream=80")
+            running.reload()
+            assert who(V4, 82) == "web"
+            os.unlink("/run/usher/rules.d/web.rule")
+            running.reload()
+            assert [(row["NAME"], row["STATE"]) for row in running.sockets()] == [("web", "unrouted")]
+            assert who(V4, 82) == REFUSED
+
+
+def test_counters(broker):
+    """4.3 TestMetrics: one refused and one successful dial: lookups 2, missing 1, others 0."""
+    running = broker(web="Stream=192.0.2.0/24:80")
+    assert who(V4, 80) == REFUSED
+    with Service("web") as service:
+        hand_in("web", service)
+        assert running.counters("web")["LOOKUPS"] == 1, "reading and handing in do not count"
+        assert who(V4, 80) == "web"
+        counters = running.counters("web")
+        assert counters.pop("LOOKUPS") in (2, 3), "the ACK of the handshake may be looked up again"
+        assert counters.pop("MISSING") == 1
+        assert set(counters.values()) == {0}
+        status = running.status()
+        assert (status["MISSING"], status["REFUSED"]) == ("1", "0")
+
+
+def test_counters_of_a_new_name_start_at_zero(broker, rules):
+    """4.3 TestMetrics: all zero when the number is used again."""
+    running = broker(web="Stream=192.0.2.0/24:80")
+    assert who(V4, 80) == REFUSED
+    os.unlink("/run/usher/rules.d/web.rule")
+    rules(shop="Stream=192.0.2.0/24:80")
+    running.reload()
+    assert set(running.counters("shop").values()) == {0}
+    os.unlink("/run/usher/rules.d/shop.rule")
+    rules(web="Stream=192.0.2.0/24:80")
+    running.reload()
+    assert running.counters("web")["LOOKUPS"] in (0, 1), "a name that returns has its own counters or new ones"
+
+
+@pytest.mark.parametrize("member", [0, 1])
+def test_reuseport(broker, member):
+    """4.1 redirect with reuseport, 4.2 `reuseport <net>`: one member of a group is handed in, the group serves.
+    4.5: reuseport member in the map closes while others live: the entry goes, whoever wants more hands in more."""
+    broker(web=BOTH)
+    group = [Service(f"member{i}", reuseport=True) for i in range(2)]
+    hand_in("web", group[member])
+    seen = {who(V4, 80) for _ in range(60)}
+    assert seen == {"member0", "member1"}, "the kernel spreads over the group"
+    group[member].close()
+    assert who(V4, 80) == REFUSED
+    hand_in("web", group[1 - member])
+    assert who(V4, 80) == f"member{1 - member}"
+
+
+def test_reuseport_both_members(broker):
+    """4.5 again, with both handed in: the second place takes over when the first closes."""
+    broker(web=BOTH)
+    first, second = [Service(f"member{i}", reuseport=True) for i in range(2)]
+    hand_in("web", first, second)
+    first.close()
+    assert {who(V4, 80) for _ in range(20)} == {"member1"}
+
+
+def test_reuseport_udp_with_a_connected_member(broker):
+    """4.1 redir and reuseport with conns."""
+    broker(web=BOTH)
+    with Service("member", "udp", reuseport=True) as member:
+        connected = make_socket("udp", "127.0.0.2", 8080, reuseport=True)
+        connected.connect(("127.0.0.9", 9))
+        hand_in("web", member)
+        assert {who(V4, 80, "udp") for _ in range(20)} == {"member"}
+
+
+def test_many_requests_on_one_connection(broker):
+    broker(web=BOTH)
+    with Connection() as connection, Service("web") as service:
+        for _ in range(20):
+            assert connection.request("hand-in", [service], NAME="web")["OK"] == "1"
+            assert connection.request("list").rows
+            assert connection.request("withdraw", NAME="web")["WITHDRAWN"] == "1"
+
+
+def test_descriptors_of_the_broker_stay_the_same(broker):
+    """Nothing leaks in any of the ordinary requests."""
+    running = broker(web=BOTH)
+
+    def everything():
+        with Service("tcp") as tcp, Service("udp", "udp") as udp, Service("six", address="::1", v6only=False) as six:
+            hand_in("web", tcp, udp, six)
+            wire.request("hold", [tcp], NAME="web")
+            for fd in wire.request("claim", NAME="web").fds:
+                os.close(fd)
+            for verb in ("status", "list", "rules", "reload"):
+                wire.request(verb)
+            wire.request("withdraw", NAME="web")
+
+    everything()
+    before = wait_until(lambda: "socket" not in running.fds().values() and running.fds())
+    for _ in range(10):
+        everything()
+    wait_until(lambda: len(running.fds()) == len(before), what="as many descriptors as before")
