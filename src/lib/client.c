@@ -229,6 +229,13 @@ int client_request(struct client *client, const struct writer *request, const in
 	}
 }
 
+static int client_refuse_answer(struct client *client, const char *why, struct refusal *refusal)
+{
+	return client_fail(client,
+		refuse(refusal, EPROTO, "the answer from %s is not one of usher's protocol: %s (EPROTO)",
+			client->address.sun_path, why));
+}
+
 /* Receive a packet into client->reply. Returns 0 or REFUSED. */
 static int client_receive(struct client *client, struct refusal *refusal)
 {
@@ -251,6 +258,11 @@ static int client_receive(struct client *client, struct refusal *refusal)
 			reset = true;
 			continue;
 		}
+		if (r == PACKET_REFUSED && refusal->error == EMSGSIZE) {
+			struct refusal size = *refusal;
+
+			return client_refuse_answer(client, size.text, refusal);
+		}
 		if (r == PACKET_END || r == -ECONNRESET)
 			r = refuse(refusal, ECONNRESET,
 				"the broker at %s closed the connection without an answer (ECONNRESET); its "
@@ -262,13 +274,6 @@ static int client_receive(struct client *client, struct refusal *refusal)
 				client->address.sun_path, errno_text(-r), errno_name(-r));
 		return client_fail(client, r);
 	}
-}
-
-static int client_refuse_answer(struct client *client, const char *why, struct refusal *refusal)
-{
-	return client_fail(client,
-		refuse(refusal, EPROTO, "the answer from %s is not one of usher's protocol: %s (EPROTO)",
-			client->address.sun_path, why));
 }
 
 int client_next(struct client *client, struct refusal *refusal)
