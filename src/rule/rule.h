@@ -47,6 +47,7 @@ struct rule {
 	size_t n_matches;
 	bool missing_pass;
 	unsigned missing_line; /* 0: the default */
+	unsigned order_line;   /* 0: the default; Order= is always "first" */
 	struct rule_access access;
 };
 
@@ -86,6 +87,8 @@ int rule_set_load_files(const char *const *paths, struct rule_set **ret, struct 
 
 #define RULE_FILE_MAX (16U * 1024U * 1024U)
 #define RULE_LINE_MAX (64U * 1024U)
+#define RULE_MATCHES_MAX 1000000U /* of one rule */
+#define RULE_WORDS_MAX 4096U	  /* of one key of [Access] */
 
 /*
  * rule_parse() - parse the text of one file

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A sweep over the ports of a table: the prefixes in force change only where a span starts or ends. Between two such
+ * ports all ports have the same word: nothing, the seat of the rule for any address, or a class. Ports with the same
+ * prefixes and words share a class wherever they are.
+ *
+ * Whether a set of prefixes was there before is told by a digest that is kept up to date change by change; comparing
+ * the sets themselves would take as many steps for each change as there are prefixes. The digest is a sum of 128-bit
+ * hashes. Two different sets of a rule set have the same with a probability of 2^-128 for each pair.
+ */
+#include "compile.h"
+
+#include <string.h>
+
+#include "array.h"
+
+/* From this port on the prefix has this word; 0: none. */
+struct change {
+	uint32_t port;
+	uint32_t prefix;
+	uint32_t word;
+};
+
+struct digest {
+	uint64_t low, high;
+};
+
+struct known_class {
+	struct digest digest;
+	uint32_t class_id; /* 0: free */
+};
+
+struct sweep {
+	const struct table *table;
+	struct change *changes;
+	size_t n_changes;
+	uint32_t *words;     /* in force, by prefix */
+	uint32_t *positions; /* by prefix: where in `active` */
+	uint32_t *active;    /* prefixes with a word, in no order */
+	size_t n_active;
+	size_t n_long; /* active prefixes longer than 0 */
+	struct digest digest;
+	struct known_class *known; /* hash table, at most half full */
+	size_t known_mask;
+};
+
+static void sweep_deinit(struct sweep *sweep)
+{
+	free(sweep->changes);
+	free(sweep->words);
+	free(sweep->positions);
+	free(sweep->active);
+	free(sweep->known);
+}
+
+/* The finaliser of splitmix64: every bit of the result depends on every bit of the value. */
+static uint64_t mix(uint64_t value)
+{
+	value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
+	return value ^ (value >> 31);
+}
+
+static struct digest hash(uint32_t prefix, uint32_t word)
+{
+	uint64_t value = (uint64_t)prefix << 32 | word, low = mix(value + 0x9e3779b97f4a7c15ULL);
+
+	return (struct digest){.low = low, .high = mix(mix(value ^ 0xd1b54a32d192ed03ULL) + low)};
+}
+
+/* By port; for the same prefix what ends comes before what starts. */
+static int compare_change(const void *a, const void *b)
+{
+	const struct change *x = a, *y = b;
+
+	if (x->port != y->port)
+		return x->port < y->port ? -1 : 1;
+	if (x->prefix != y->prefix)
+		return x->prefix < y->prefix ? -1 : 1;
+	return !!x->word - !!y->word;
+}
+
+static int sweep_init(struct sweep *sweep, const struct table *table)
+{
+	size_t n_known = 2, n_stops = 0;
+
+	*sweep = (struct sweep){.table = table};
+	sweep->changes = calloc(table->n_spans, 2 * sizeof(*sweep->changes));
+	sweep->words = calloc(table->n_prefixes, sizeof(*sweep->words));
+	sweep->positions = calloc(table->n_prefixes, sizeof(*sweep->positions));
+	sweep->active = calloc(table->n_prefixes, sizeof(*sweep->active));
+	if (!sweep->changes || !sweep->words || !sweep->positions || !sweep->active)
+		return -ENOMEM;
+	for (size_t i = 0; i < table->n_spans; i++) {
+		const struct span *span = &table->spans[i];
+
+		sweep->changes[sweep->n_changes++] = (struct change){span->first, span->prefix, span->word};
+		sweep->changes[sweep->n_changes++] = (struct change){span->last + 1U, span->prefix, 0};
+	}
+	qsort(sweep->changes, sweep->n_changes, sizeof(*sweep->changes), compare_change);
+	for (size_t i = 0; i < sweep->n_changes; i++)
+		n_stops += !i || sweep->changes[i - 1].port != sweep->changes[i].port;
+	while (n_known < 2 * n_stops)
+		n_known *= 2;
+	sweep->known = calloc(n_known, sizeof(*sweep->known));
+	sweep->known_mask = n_known - 1;
+	return sweep->known ? 0 : -ENOMEM;
+}
+
+static void apply(struct sweep *sweep, const struct change *change)
+{
+	uint32_t prefix = change->prefix, before = sweep->words[prefix], last, position;
+	bool is_long = sweep->table->prefixes[prefix].length;
+	struct digest old = hash(prefix, before), new = hash(prefix, change->word);
+
+	if (before) {
+		sweep->digest.low -= old.low;
+		sweep->digest.high -= old.high;
+	}
+	if (change->word) {
+		sweep->digest.low += new.low;
+		sweep->digest.high += new.high;
+	}
+	sweep->words[prefix] = change->word;
+	if (!before && change->word) {
+		sweep->positions[prefix] = (uint32_t)sweep->n_active;
+		sweep->active[sweep->n_active++] = prefix;
+		sweep->n_long += is_long;
+	} else if (before && !change->word) {
+		last = sweep->active[--sweep->n_active];
+		position = sweep->positions[prefix];
+		sweep->active[position] = last;
+		sweep->positions[last] = position;
+		sweep->n_long -= is_long;
+	}
+}
+
+static int add_class(struct image *image, const struct sweep *sweep, uint32_t class_id)
+{
+	if (sweep->n_active > IMAGE_PREFIXES_MAX - image->n_prefixes)
+		return IMAGE_TOO_LARGE;
+	for (size_t i = 0; i < sweep->n_active; i++) {
+		uint32_t prefix = sweep->active[i];
+
+		if (ARRAY_RESERVE(image->prefixes, image->n_prefixes) < 0)
+			return -ENOMEM;
+		image->prefixes[image->n_prefixes++] = (struct image_prefix){.class_id = class_id,
+			.prefix = sweep->table->prefixes[prefix],
+			.word = sweep->words[prefix]};
+	}
+	return 0;
+}
+
+/* The word of the ports from here to the next change. */
+static int current_word(struct image *image, struct sweep *sweep, uint32_t *ret)
+{
+	struct known_class *known;
+	int r;
+
+	if (!sweep->n_long) { /* prefix 0, the only one of length 0, or nothing */
+		*ret = sweep->n_active ? sweep->words[sweep->active[0]] : 0;
+		return 0;
+	}
+	for (size_t i = sweep->digest.low;; i++) {
+		known = &sweep->known[i & sweep->known_mask];
+		if (!known->class_id)
+			break;
+		if (known->digest.low == sweep->digest.low && known->digest.high == sweep->digest.high) {
+			*ret = USHER_WORD_CLASS | known->class_id;
+			return 0;
+		}
+	}
+	r = add_class(image, sweep, image->n_classes + 1);
+	if (r)
+		return r;
+	known->class_id = ++image->n_classes;
+	known->digest = sweep->digest;
+	*ret = USHER_WORD_CLASS | known->class_id;
+	return 0;
+}
+
+int image_add_table(struct image *image, const struct table *table)
+{
+	_cleanup_(sweep_deinit) struct sweep sweep;
+	uint32_t *ports = image->ports[table->index], word;
+	int r = sweep_init(&sweep, table);
+
+	for (size_t i = 0; i < sweep.n_changes && !r;) {
+		uint32_t port = sweep.changes[i].port, end;
+
+		for (; i < sweep.n_changes && sweep.changes[i].port == port; i++)
+			apply(&sweep, &sweep.changes[i]);
+		end = i < sweep.n_changes ? sweep.changes[i].port
+					  : port; /* nothing is in force behind the last */
+		r = current_word(image, &sweep, &word);
+		for (; port < end && !r; port++)
+			ports[port] = word;
+	}
+	return r;
+}

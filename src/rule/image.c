@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "image.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "array.h"
+#include "compile.h"
+
+struct image *image_free(struct image *image)
+{
+	if (!image)
+		return NULL;
+	free(image->seats);
+	free(image->prefixes);
+	free(image);
+	return NULL;
+}
+
+static bool rule_covers(const struct rule *rule, int family, int protocol)
+{
+	for (size_t i = 0; i < rule->n_matches; i++) {
+		const struct rule_match *match = &rule->matches[i];
+
+		if (match->protocol == protocol &&
+			(match->prefix.family == AF_UNSPEC || match->prefix.family == family))
+			return true;
+	}
+	return false;
+}
+
+/* Number the seats and set the word of every rule in every table: words[table * n_rules + rule], 0 without a seat. */
+static int add_seats(struct image *image, const struct rule_set *set, const struct table *tables,
+	uint32_t *words, struct problems *problems)
+{
+	image->seats = calloc(1, sizeof(*image->seats));
+	if (!image->seats)
+		return -ENOMEM;
+	image->n_seats = 1;
+	for (size_t i = 0; i < set->n_rules; i++)
+		for (unsigned t = 0; t < USHER_TABLES; t++) {
+			const struct rule *rule = &set->rules[i];
+
+			if (!rule_covers(rule, tables[t].family, tables[t].protocol))
+				continue;
+			if (image->n_seats == USHER_SEATS_MAX) {
+				int r = problems_add(problems, rule->path, 0,
+					"the rules need more than %u seats (one for each name, protocol and "
+					"family) from "
+					"here on; remove rules, or write prefixes of one family where both "
+					"are not needed",
+					USHER_SEATS_MAX - 1);
+
+				return r < 0 ? r : IMAGE_TOO_LARGE;
+			}
+			if (ARRAY_RESERVE(image->seats, image->n_seats) < 0)
+				return -ENOMEM;
+			words[t * set->n_rules + i] =
+				(uint32_t)image->n_seats | (rule->missing_pass ? USHER_WORD_PASS : 0);
+			image->seats[image->n_seats++] = (struct image_seat){.name = rule->name,
+				.protocol = tables[t].protocol,
+				.family = tables[t].family};
+		}
+	return 0;
+}
+
+/* Name the rule that has most of the prefixes up to here. */
+static int complain_too_large(
+	const struct image *image, const struct rule_set *set, struct problems *problems)
+{
+	_cleanup_free_
+	size_t *counts = calloc(image->n_seats, sizeof(*counts));
+	size_t most = 1;
+	int r;
+
+	if (!counts)
+		return -ENOMEM;
+	for (size_t i = 0; i < image->n_prefixes; i++)
+		counts[image->prefixes[i].word & USHER_WORD_SEAT]++;
+	for (size_t i = 1; i < image->n_seats; i++)
+		if (counts[i] > counts[most])
+			most = i;
+	r = problems_add(problems, rule_set_find(set, image->seats[most].name)->path, 0,
+		"the rules need more than %u prefixes in the kernel, most of them for this one: every set of "
+		"ports that "
+		"some match treats differently keeps its own; write fewer port ranges that overlap with many "
+		"prefixes",
+		IMAGE_PREFIXES_MAX);
+	return r < 0 ? r : IMAGE_TOO_LARGE;
+}
+
+static int add_tables(struct image *image, const struct rule_set *set, const uint32_t *words,
+	struct table *tables, struct problems *problems)
+{
+	bool conflict = false;
+	int r;
+
+	for (unsigned t = 0; t < USHER_TABLES; t++) {
+		r = table_fill_spans(set, words + t * set->n_rules, &tables[t], problems);
+		if (r < 0)
+			return r;
+		conflict = conflict || r == IMAGE_CONFLICT;
+	}
+	if (conflict)
+		return IMAGE_CONFLICT;
+	for (unsigned t = 0; t < USHER_TABLES; t++) {
+		if (!tables[t].n_spans)
+			continue;
+		r = image_add_table(image, &tables[t]);
+		if (r == IMAGE_TOO_LARGE)
+			return complain_too_large(image, set, problems);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int image_compile(const struct rule_set *set, struct image **ret, struct problems *problems)
+{
+	struct table tables[USHER_TABLES] = {
+		{.index = USHER_TABLE_TCP4, .family = AF_INET, .protocol = IPPROTO_TCP},
+		{.index = USHER_TABLE_UDP4, .family = AF_INET, .protocol = IPPROTO_UDP},
+		{.index = USHER_TABLE_TCP6, .family = AF_INET6, .protocol = IPPROTO_TCP},
+		{.index = USHER_TABLE_UDP6, .family = AF_INET6, .protocol = IPPROTO_UDP},
+	};
+	_cleanup_(image_freep) struct image *image = calloc(1, sizeof(*image));
+	_cleanup_free_
+	uint32_t *words = calloc(set->n_rules + 1, USHER_TABLES * sizeof(*words));
+	int r;
+
+	if (!image || !words)
+		return -ENOMEM;
+	r = add_seats(image, set, tables, words, problems);
+	if (!r)
+		r = add_tables(image, set, words, tables, problems);
+	for (unsigned t = 0; t < USHER_TABLES; t++)
+		table_deinit(&tables[t]);
+	if (!r)
+		*ret = TAKE_PTR(image);
+	return r;
+}
+
+/* The first prefix of a class; those of one class are together, in the order of the classes. */
+static size_t find_class(const struct image *image, uint32_t class_id)
+{
+	size_t low = 0, high = image->n_prefixes;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (image->prefixes[middle].class_id < class_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+uint32_t image_lookup(
+	const struct image *image, int family, int protocol, const uint8_t *address, uint16_t port)
+{
+	unsigned table = protocol == IPPROTO_UDP ? (family == AF_INET6 ? USHER_TABLE_UDP6 : USHER_TABLE_UDP4)
+						 : (family == AF_INET6 ? USHER_TABLE_TCP6 : USHER_TABLE_TCP4);
+	uint32_t word = image->ports[table][port], class_id = word & USHER_WORD_CLASS_ID;
+	int longest = -1;
+
+	if (!(word & USHER_WORD_CLASS))
+		return word;
+	word = 0;
+	for (size_t i = find_class(image, class_id); i < image->n_prefixes; i++) {
+		const struct image_prefix *entry = &image->prefixes[i];
+
+		if (entry->class_id != class_id)
+			break;
+		if (entry->prefix.length <= longest || !prefix_contains(&entry->prefix, family, address))
+			continue;
+		longest = entry->prefix.length;
+		word = entry->word;
+	}
+	return word;
+}

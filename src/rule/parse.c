@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The lines of a rule file
+ *
+ * An own parser and not inih: the library as it is packaged works in a buffer of 200 bytes (INI_MAX_LINE), keeps 49
+ * characters of a section or a key and drops the rest without a word, and takes "key: value" and indented lines as
+ * continuation. A list of matches is longer than that, and a file that decides who gets traffic must not be read
+ * more generously than it is documented. What would be left of inih is less than this file.
+ *
+ * Nothing here reads a byte that it has not checked: a line is clean text (no control character, valid UTF-8) before
+ * it is looked at. tests/fuzz/fuzz_rule.c runs this under the sanitizers.
+ */
+#include "parse.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../util/text.h"
+#include "match.h"
+
+#define BLANKS " \t"
+
+void parser_complain(struct parser *parser, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+	int r;
+
+	if (parser->error || parser->stop)
+		return;
+	va_start(ap, format);
+	(void)vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	r = problems_add(parser->problems, parser->rule.path, parser->line, "%s", text);
+	if (!r && ++parser->n_problems == PARSE_PROBLEMS_MAX) {
+		parser->stop = true;
+		r = problems_add(parser->problems, parser->rule.path, 0,
+			"%u problems are enough; the rest of the file was not read", PARSE_PROBLEMS_MAX);
+	}
+	parser->error = r;
+}
+
+/* Cut a comment and the blanks at both ends off. A comment starts with '#' or ';', first or behind a blank. */
+static char *strip(char *line)
+{
+	size_t length;
+
+	line += strspn(line, BLANKS);
+	for (char *s = strpbrk(line, "#;"); s; s = strpbrk(s + 1, "#;"))
+		if (s == line || strchr(BLANKS, s[-1])) {
+			*s = '\0';
+			break;
+		}
+	length = strlen(line);
+	while (length && strchr(BLANKS, line[length - 1]))
+		length--;
+	line[length] = '\0';
+	return line;
+}
+
+static bool check_bytes(struct parser *parser, const char *text, size_t size)
+{
+	if (text_is_clean(text, size))
+		return true;
+	for (size_t i = 0; i < size; i++) {
+		unsigned char byte = (unsigned char)text[i];
+
+		if (byte == '\r' && i == size - 1)
+			parser_complain(parser,
+				"the line ends with a carriage return; save the file with Unix line ends");
+		else if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+			parser_complain(parser,
+				"byte %zu of the line is the control character 0x%02x; remove it", i + 1,
+				byte);
+		else
+			continue;
+		return false;
+	}
+	parser_complain(parser, "the line is not valid UTF-8; save the file as UTF-8");
+	return false;
+}
+
+static void parse_section(struct parser *parser, char *text)
+{
+	size_t length = strlen(text);
+	char quoted[QUOTE_MAX];
+
+	parser->section = NULL;
+	parser->skip = true;
+	if (text[length - 1] != ']') {
+		parser_complain(
+			parser, "%s: the closing bracket of the section is missing", quote(text, quoted));
+		return;
+	}
+	text[length - 1] = '\0';
+	parser_enter(parser, text + 1);
+}
+
+static void parse_assignment(struct parser *parser, char *text)
+{
+	char *value = strchr(text, '=');
+	char quoted[QUOTE_MAX];
+	size_t length;
+
+	if (!value) {
+		parser_complain(parser,
+			"%s is neither [SECTION] nor KEY=VALUE; a line cannot be continued, repeat the key",
+			quote(text, quoted));
+		return;
+	}
+	length = (size_t)(value - text);
+	while (length && strchr(BLANKS, text[length - 1]))
+		length--;
+	*value++ = '\0';
+	text[length] = '\0';
+	if (parser->skip)
+		return;
+	if (!length)
+		parser_complain(parser, "the key before '=' is missing");
+	else if (!parser->section)
+		parser_complain(
+			parser, "%s stands before any section; write [Rule] above it", quote(text, quoted));
+	else
+		parser_assign(parser, text, value + strspn(value, BLANKS));
+}
+
+/* `line` is size + 1 bytes. */
+static void parse_line(struct parser *parser, char *line, size_t size)
+{
+	if (!check_bytes(parser, line, size))
+		return;
+	line[size] = '\0';
+	line = strip(line);
+	if (*line == '[')
+		parse_section(parser, line);
+	else if (*line)
+		parse_assignment(parser, line);
+}
+
+static int parse_text(struct parser *parser, const char *text, size_t size)
+{
+	static const char byte_order_mark[3] = {'\xef', '\xbb', '\xbf'};
+	_cleanup_free_
+	char *line = malloc(RULE_LINE_MAX + 1);
+
+	if (!line)
+		return -ENOMEM;
+	while (size && !parser->stop && !parser->error) {
+		const char *end = memchr(text, '\n', size);
+		size_t length = end ? (size_t)(end - text) : size, advance = end ? length + 1 : length;
+
+		parser->line++;
+		if (length > RULE_LINE_MAX) {
+			parser_complain(parser,
+				"the line is longer than %u bytes; repeat the key on another line",
+				RULE_LINE_MAX);
+		} else if (parser->line == 1 && length >= 3 && !memcmp(text, byte_order_mark, 3)) {
+			parser_complain(parser,
+				"the file starts with a byte order mark; save it as UTF-8 without one");
+			parser->skip = true; /* the line may have been a section */
+		} else {
+			memcpy(line, text, length);
+			parse_line(parser, line, length);
+		}
+		text += advance;
+		size -= advance;
+	}
+	return parser->error;
+}
+
+int rule_parse(const char *name, const char *path, const char *text, size_t size, struct rule *ret,
+	struct problems *problems)
+{
+	_cleanup_(rule_deinit) struct rule rule = {0};
+	struct parser parser = {.problems = problems};
+	int r;
+
+	parser_set_default_bound(&parser);
+	parser.rule.name = strdup(name);
+	parser.rule.path = strdup(path);
+	if (!parser.rule.name || !parser.rule.path)
+		parser.error = -ENOMEM;
+	r = parser.error ? parser.error : parse_text(&parser, text, size);
+	if (!r && !parser.n_problems && !parser.rule.n_matches) {
+		parser.line = 0;
+		parser_complain(&parser, "the rule matches nothing; write Stream= or Datagram= under [Rule]");
+		r = parser.error;
+	}
+	rule = parser.rule; /* released here unless it is handed over */
+	if (r < 0)
+		return r;
+	if (parser.n_problems)
+		return RULE_BAD;
+	*ret = rule;
+	rule = (struct rule){0};
+	return 0;
+}

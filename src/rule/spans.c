@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Of each prefix: which rule has which port. The narrowest range wins; equals of two rules are a conflict. */
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "array.h"
+#include "compile.h"
+
+struct entry {
+	const struct rule_match *match;
+	uint32_t rule;
+};
+
+struct entries {
+	struct entry *items;
+	size_t n;
+};
+
+/*
+ * The ports of one prefix, cut wherever a range starts or ends: cell i is ports points[i] to points[i + 1] - 1. `next`
+ * leads to the next cell without a word, so that painting all ranges takes about as many steps as there are cells.
+ */
+struct cells {
+	uint32_t *points;
+	uint32_t *next;
+	uint32_t *words;
+	size_t n_points;
+};
+
+void table_deinit(struct table *table)
+{
+	free(table->prefixes);
+	free(table->spans);
+	*table = (struct table){0};
+}
+
+static unsigned width(const struct entry *entry)
+{
+	return (unsigned)entry->match->last - entry->match->first;
+}
+
+static int compare_prefix(const struct prefix *a, const struct prefix *b)
+{
+	if (a->length != b->length)
+		return a->length < b->length ? -1 : 1;
+	return memcmp(a->address, b->address, sizeof(a->address));
+}
+
+/* By prefix, the narrowest first; those of equal width by port, so that those that overlap are neighbours. */
+static int compare_entry(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+	int order = compare_prefix(&x->match->prefix, &y->match->prefix);
+
+	if (order)
+		return order;
+	if (width(x) != width(y))
+		return width(x) < width(y) ? -1 : 1;
+	if (x->match->first != y->match->first)
+		return x->match->first < y->match->first ? -1 : 1;
+	if (x->rule != y->rule)
+		return x->rule < y->rule ? -1 : 1;
+	return (x->match > y->match) - (x->match < y->match);
+}
+
+static int collect(const struct rule_set *set, const struct table *table, struct entries *entries)
+{
+	for (size_t i = 0; i < set->n_rules; i++)
+		for (size_t k = 0; k < set->rules[i].n_matches; k++) {
+			const struct rule_match *match = &set->rules[i].matches[k];
+
+			if (match->protocol != table->protocol)
+				continue;
+			if (match->prefix.family != AF_UNSPEC && match->prefix.family != table->family)
+				continue;
+			if (ARRAY_RESERVE(entries->items, entries->n) < 0)
+				return -ENOMEM;
+			entries->items[entries->n++] = (struct entry){.match = match, .rule = (uint32_t)i};
+		}
+	if (entries->n)
+		qsort(entries->items, entries->n, sizeof(*entries->items), compare_entry);
+	return 0;
+}
+
+static int report(
+	const struct rule_set *set, const struct entry *a, const struct entry *b, struct problems *problems)
+{
+	const struct entry *first = a->rule < b->rule ? a : b, *later = first == a ? b : a;
+	const char *key = first->match->protocol == IPPROTO_UDP ? "Datagram" : "Stream";
+	bool any = (a->match->prefix.family == AF_UNSPEC) != (b->match->prefix.family == AF_UNSPEC);
+	char text[2][RULE_MATCH_TEXT_MAX];
+
+	return problems_add(problems, set->rules[later->rule].path, later->match->line,
+		"%s=%s conflicts with %s=%s of the rule '%s' at %s:%u: the same prefix%s and port ranges of "
+		"equal width; "
+		"narrow one of them or remove it",
+		key, rule_match_format(later->match, text[0]), key, rule_match_format(first->match, text[1]),
+		set->rules[first->rule].name, set->rules[first->rule].path, first->match->line,
+		any ? " (any address counts as length 0)" : "");
+}
+
+/* Each entry against the nearest one of equal width and another rule before it, of one prefix. */
+static int find_conflicts(const struct rule_set *set, const struct table *table, const struct entry *entries,
+	size_t n, size_t *n_conflicts, struct problems *problems)
+{
+	const struct entry *other = NULL; /* the last one whose rule is not that of entries[i - 1] */
+
+	for (size_t i = 1; i < n; i++) {
+		const struct entry *entry = &entries[i], *before = entry - 1;
+		bool reported_as_ipv4;
+
+		if (before->rule == entry->rule)
+			before = other;
+		else
+			other = before;
+		if (!before || width(before) != width(entry) || before->match->last < entry->match->first)
+			continue;
+		reported_as_ipv4 = table->family == AF_INET6 && before->match->prefix.family == AF_UNSPEC &&
+				   entry->match->prefix.family == AF_UNSPEC;
+		if (++*n_conflicts <= IMAGE_PROBLEMS_MAX && !reported_as_ipv4 &&
+			report(set, before, entry, problems) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_span(struct table *table, uint32_t word, uint32_t first, uint32_t last)
+{
+	struct span *before = table->n_spans ? &table->spans[table->n_spans - 1] : NULL;
+	uint32_t prefix = (uint32_t)table->n_prefixes - 1;
+
+	if (before && before->prefix == prefix && before->word == word && before->last + 1U == first) {
+		before->last = (uint16_t)last;
+		return 0;
+	}
+	if (ARRAY_RESERVE(table->spans, table->n_spans) < 0)
+		return -ENOMEM;
+	table->spans[table->n_spans++] = (struct span){
+		.prefix = prefix, .word = word, .first = (uint16_t)first, .last = (uint16_t)last};
+	return 0;
+}
+
+static int compare_point(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void cut(struct cells *cells, const struct entry *entries, size_t n)
+{
+	size_t n_points = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		cells->points[2 * i] = entries[i].match->first;
+		cells->points[2 * i + 1] = entries[i].match->last + 1U;
+	}
+	qsort(cells->points, 2 * n, sizeof(*cells->points), compare_point);
+	for (size_t i = 0; i < 2 * n; i++)
+		if (!n_points || cells->points[n_points - 1] != cells->points[i])
+			cells->points[n_points++] = cells->points[i];
+	for (size_t i = 0; i < n_points; i++) {
+		cells->next[i] = (uint32_t)i;
+		cells->words[i] = 0;
+	}
+	cells->n_points = n_points;
+}
+
+static uint32_t find_cell(const struct cells *cells, uint32_t port)
+{
+	const uint32_t *point = bsearch(&port, cells->points, cells->n_points, sizeof(port), compare_point);
+
+	return (uint32_t)(point - cells->points);
+}
+
+/* The first cell from this one on that has no word. */
+static uint32_t skip_painted(struct cells *cells, uint32_t i)
+{
+	while (cells->next[i] != i) {
+		cells->next[i] = cells->next[cells->next[i]];
+		i = cells->next[i];
+	}
+	return i;
+}
+
+static void paint(struct cells *cells, const struct rule_match *match, uint32_t word)
+{
+	uint32_t end = find_cell(cells, match->last + 1U);
+
+	for (uint32_t i = skip_painted(cells, find_cell(cells, match->first)); i < end;
+		i = skip_painted(cells, i)) {
+		cells->words[i] = word;
+		cells->next[i] = i + 1; /* there is one: the last point ends a range and starts none */
+	}
+}
+
+/* The spans of one prefix; entries are sorted, the narrowest first. */
+static int add_spans(struct table *table, const struct entry *entries, size_t n, const uint32_t *words)
+{
+	_cleanup_free_
+	uint32_t *memory = NULL;
+	struct cells cells;
+	int r = 0;
+
+	if (n == 1)
+		return add_span(table, words[entries->rule], entries->match->first, entries->match->last);
+	memory = calloc(n, 3 * 2 * sizeof(*memory));
+	if (!memory)
+		return -ENOMEM;
+	cells.points = memory;
+	cells.next = memory + 2 * n;
+	cells.words = memory + 4 * n;
+	cut(&cells, entries, n);
+	for (size_t i = 0; i < n; i++)
+		paint(&cells, entries[i].match, words[entries[i].rule]);
+	for (size_t i = 0; i + 1 < cells.n_points && !r; i++)
+		if (cells.words[i])
+			r = add_span(table, cells.words[i], cells.points[i], cells.points[i + 1] - 1);
+	return r;
+}
+
+int table_fill_spans(
+	const struct rule_set *set, const uint32_t *words, struct table *table, struct problems *problems)
+{
+	_cleanup_free_
+	struct entry *items = NULL;
+	struct entries entries = {0};
+	size_t n_conflicts = 0, n;
+	int r = collect(set, table, &entries);
+
+	items = entries.items; /* released here */
+	for (size_t i = 0; i < entries.n && !r; i += n) {
+		const struct prefix *prefix = &items[i].match->prefix;
+
+		for (n = 1; i + n < entries.n && !compare_prefix(prefix, &items[i + n].match->prefix);)
+			n++;
+		r = ARRAY_RESERVE(table->prefixes, table->n_prefixes);
+		if (r)
+			break;
+		table->prefixes[table->n_prefixes] = *prefix;
+		table->prefixes[table->n_prefixes++].family =
+			table->family; /* any address is one of length 0 */
+		r = find_conflicts(set, table, &items[i], n, &n_conflicts, problems);
+		if (!r)
+			r = add_spans(table, &items[i], n, words);
+	}
+	if (!r && n_conflicts)
+		r = IMAGE_CONFLICT;
+	return r;
+}
