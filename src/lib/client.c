@@ -148,7 +148,9 @@ void client_renew(struct client *client)
 
 void client_begin(struct writer *ret, const char *verb)
 {
-	*ret = WRITER_NULL;
+	/* Not WRITER_NULL: that is another 4 KiB of stack, and we run on other people's. */
+	ret->size = 0;
+	ret->overflow = 0;
 	writer_put(ret, "REQUEST", "%s", verb);
 	writer_put(ret, "VERSION", "%u", PROTOCOL_VERSION);
 }

@@ -2,12 +2,11 @@
 #pragma once
 
 /*
- * The client's end of usher.sock: connect, send a request, read its rows and its outcome, all before a
- *deadline
+ * The client's end of usher.sock: connect, send a request, read rows and outcome, all before a deadline
  *
  * The library and usherctl speak to the broker through this and nothing else. Every failure, the broker's and
- *our own, is REFUSED with an errno for programs and a reason for people; there are no negative returns. The
- *reason does not say what was asked for ("cannot hand in 'web'"), the caller knows that.
+ * our own, is REFUSED with an errno for programs and a reason for people; there are no negative returns. The
+ * reason does not say what was asked for ("cannot hand in 'web'"), the caller knows that.
  *
  *	_cleanup_(client_close) struct client client = CLIENT_NULL;
  *	struct writer request;
@@ -41,8 +40,7 @@ enum {
 
 /* Initialise with CLIENT_NULL. Points into itself after client_next(): do not copy it. */
 struct client {
-	int socket; /* -1 when not connected: before client_open() and after a failure that is not the
-		       broker's no */
+	int socket; /* -1 when not connected: before client_open(), and after a failure of our own */
 	int timeout_ms;
 	uint64_t deadline;	    /* CLOCK_MONOTONIC in ns; see client_renew() */
 	struct sockaddr_un address; /* sun_path is always terminated */
@@ -54,8 +52,7 @@ struct client {
 
 /*
  * client_open() - connect to the broker, and set the deadline for everything that follows
- * @path:       NULL for $USHER_SOCKET (not in a set-user-ID program), and without it the default instance's
- * socket
+ * @path:       NULL for $USHER_SOCKET (not in a set-user-ID program), else the default instance's socket
  * @timeout_ms: until the deadline, in milliseconds; 0 for CLIENT_TIMEOUT_DEFAULT_MS
  *
  * Waits while the broker's backlog is full. Refused: a negative timeout (EINVAL), a path that does not fit a

@@ -2,35 +2,37 @@
 #pragma once
 
 /*
- * libusher: hand listening sockets to usher, which sends them the connections and datagrams that its rules
- *say
+ * libusher: hand listening sockets to usher, which sends them what its rules say
  *
- * Every call connects to the broker, sends one request, waits for the answer and disconnects. It
+ * Every call connects to the broker, sends one request, waits for the answer and disconnects.
  *
- *  - returns more than 0 when the broker has done it; 0 when there is no broker on this machine, so that a
- *service runs the same with and without usher (see USHER_STRICT); a negative errno when the broker refused or
- *the call failed. Nothing has changed then: all sockets of a call are taken or none.
- *  - ends before its deadline: timeout_ms milliseconds from now, 0 for USHER_TIMEOUT_DEFAULT_MS.
- *  - may be made by any thread at any time, also after fork(2), but not by a signal handler. It raises no
- *signal, starts no thread, prints nothing and keeps nothing open. It needs 16 KiB of stack and no heap.
+ * - It returns more than 0 when the broker has done it; 0 when there is no broker here, so that a service
+ *   runs the same with and without usher (see USHER_STRICT); a negative errno when the broker refused, in which
+ *   case nothing has changed, or when the call failed. usher_reason() has the reason in words.
+ * - It ends before its deadline: timeout_ms milliseconds from now, 0 for USHER_TIMEOUT_DEFAULT_MS.
+ * - Any thread may make it at any time, also after fork(2), but no signal handler. It raises no signal,
+ *   starts no thread, prints nothing and keeps nothing open. It needs 24 KiB of stack and no heap.
  *
- * usher_reason() has the reason in words. A service that goes on without usher would write
+ * A service that goes on without usher would write
  *
  *	r = usher_hand_in("web", &fd, 1, 0, 0);
  *	if (r < 0)
  *		fprintf(stderr, "cannot hand in 'web': %s\n", usher_reason());
  *
  * A name is 1 to 63 characters of A-Z a-z 0-9 . _ @ -, not starting with . or -. Who may use which name is in
- *the [Access] section of the name's rule file (usher.rules(5)); the broker goes by the credentials that the
- *kernel gives it. The broker listens on $USHER_SOCKET, ignored in set-user-ID programs, or else on
+ * the [Access] section of the name's rule file, usher.rules(5); the broker goes by the credentials that the
+ * kernel gives it. The broker is looked for at $USHER_SOCKET, which a set-user-ID program ignores, or else at
  * /run/usher/usher.sock.
  *
- * Errors of every call: -EINVAL for an argument that makes no sense; -EACCES or -EPERM when the caller may
- *not use the name, or not connect; -ENAMETOOLONG for a $USHER_SOCKET that fits no socket address; -ETIMEDOUT
- *when there was no answer before the deadline, in which case the broker may still do what was asked;
- *-ECONNRESET when the broker closed the connection without an answer; -EPROTO for an answer that is not one;
- *and what socket(2), connect(2), sendmsg(2) and recvmsg(2) return. More errors may come with a later version:
- *treat those you do not know as a failure.
+ * Errors of every call; treat one that you do not know as a failure:
+ *
+ *	-EINVAL        an argument makes no sense, or the broker says so
+ *	-EACCES        the caller may not use the name, or not connect
+ *	-ENAMETOOLONG  $USHER_SOCKET does not fit a socket address
+ *	-ETIMEDOUT     no answer before the deadline; the broker may still do what was asked
+ *	-ECONNRESET    the broker closed the connection without an answer
+ *	-EPROTO        the broker's answer is not one
+ *	other          of the request (below), of socket(2), connect(2), sendmsg(2), recvmsg(2)
  */
 
 #include <stddef.h>
@@ -48,19 +50,19 @@ extern "C" {
 
 /*
  * usher_hand_in() - let the rules of a name send connections and datagrams to these sockets
- * @name:       what the sockets are for, as in the rule file NAME.rule
+ * @name:        what the sockets are for: the name of a rule file NAME.rule
  * @fds, @n_fds: 1 to 64 sockets: listening TCP, or UDP that is bound and not connected. They stay the
- * caller's, which goes on accepting from them; the broker has no copy when the call returns.
- * @flags:      USHER_STRICT, USHER_HOLD
- * @timeout_ms: of the whole call
+ *               caller's, which goes on accepting from them; the broker has no copy when the call returns
+ * @flags:       USHER_STRICT, USHER_HOLD
+ * @timeout_ms:  of the whole call
  *
  * The newest socket of a name, protocol and family serves, and among these the one that comes first in @fds.
  * When it is closed (or its process dies), the one before it serves again. A socket that is handed in already
  * keeps its place.
  *
- * Errors besides those above, with the reason of each in usher_reason(): -E2BIG (more than 64 sockets),
- * -EBADF, -ENOTSOCK, -EADDRNOTAVAIL, -EOPNOTSUPP and others for a descriptor that is no socket usher can
- * serve, -ENOSPC when there is no room.
+ * Errors besides those of every call: -E2BIG for more than 64 sockets, -EBADF for a descriptor that is not
+ * open, and the errno that the broker finds for a socket that it cannot take, for example -EOPNOTSUPP for an
+ * MPTCP listener: usher_reason() says which socket and what to do.
  *
  * Return: 1, 0 without a broker, or a negative errno.
  */
@@ -68,11 +70,11 @@ int usher_hand_in(const char *name, const int fds[], size_t n_fds, unsigned flag
 
 /*
  * usher_withdraw() - send nothing to these sockets any more
- * @name:       what they were handed in as
+ * @name:        what they were handed in as
  * @fds, @n_fds: at most 64 sockets, which stay open; NULL and 0 for all sockets of the name, those of other
- * processes included
- * @flags:      USHER_STRICT
- * @timeout_ms: of the whole call
+ *               processes included
+ * @flags:       USHER_STRICT
+ * @timeout_ms:  of the whole call
  *
  * Connections that were established stay so, and those that wait in the socket can still be accepted. A
  * socket that is merely closed needs no withdrawal, unless it is held.
@@ -93,18 +95,18 @@ int usher_hold(const char *name, const int fds[], size_t n_fds, unsigned flags, 
 
 /*
  * usher_claim() - get the held sockets of a name
- * @name:    what they were handed in as
- * @ret_fds: room for @n_fds descriptors. On success the first ones are set: close-on-exec, the caller's to
- * close, in the order in which they were handed in. On failure it holds no descriptor.
- * @n_fds:   1 or more
- * @flags:   USHER_STRICT
+ * @name:       what they were handed in as
+ * @ret_fds:    room for @n_fds descriptors. On success the first ones are set, in the order in which the
+ *              sockets were handed in: close-on-exec, the caller's to close. On failure it holds none
+ * @n_fds:      1 or more
+ * @flags:      USHER_STRICT
  * @timeout_ms: of the whole call
  *
  * The broker goes on holding them, and they go on serving. Each is the very socket that was handed in, with
  * its options, its file status flags (O_NONBLOCK) and the connections that wait in it.
  *
- * Errors besides those above: -ENOENT when nothing is held under the name, -ENOBUFS when there are more than
- * @n_fds, -EMFILE when the process may not open as many descriptors.
+ * Errors besides those of every call: -ENOENT when nothing is held under the name, -ENOBUFS when there are
+ * more than @n_fds, -EMFILE when the process may not open as many descriptors.
  *
  * Return: how many descriptors there are in @ret_fds, 0 without a broker, or a negative errno.
  */
@@ -114,8 +116,7 @@ int usher_claim(const char *name, int ret_fds[], size_t n_fds, unsigned flags, i
  * usher_reason() - why the last call of this thread did not return more than 0
  *
  * Return: one line without a full stop that names the object, the reason and what to do; "" when the call
- * succeeded or the thread has made none. It is valid until the next call of the thread, and is not to be
- * freed.
+ * succeeded or the thread has made none. Valid until the next call of the thread; not to be freed.
  */
 const char *usher_reason(void);
 

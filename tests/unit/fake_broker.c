@@ -67,8 +67,7 @@ void *fake_broker_run(void *userdata)
 	struct fake_broker *broker = userdata;
 
 	for (size_t i = 0; i < (broker->n_connections ? broker->n_connections : 1); i++) {
-		_cleanup_close_
-		int connection = accept4(broker->listener, NULL, NULL, SOCK_CLOEXEC);
+		_cleanup_close_ int connection = accept4(broker->listener, NULL, NULL, SOCK_CLOEXEC);
 
 		assert(connection >= 0);
 		broker_serve(broker, connection);

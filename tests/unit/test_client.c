@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The client's end of the protocol, step by step: the test itself is the broker, between the steps of the client, so
- * that each order of events is the same on every run.
+ * The client's end of the protocol, step by step: the test itself is the broker, between the steps of the
+ * client, so that each order of events is the same on every run.
  */
 
 #undef NDEBUG
@@ -72,8 +72,7 @@ static int connect_both(struct client *client, int listener)
 static void test_rows_and_two_requests(void **state)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
-	_cleanup_close_
-	int listener = broker_listen(1), connection = connect_both(&client, listener);
+	_cleanup_close_ int listener = broker_listen(1), connection = connect_both(&client, listener);
 	struct packet packet = PACKET_NULL;
 	struct writer request;
 	struct refusal refusal;
@@ -117,8 +116,7 @@ static void test_refused_before_the_request_was_read(void **state)
 	(void)state;
 	for (int send_first = 0; send_first < 2; send_first++) {
 		_cleanup_(client_close) struct client client = CLIENT_NULL;
-		_cleanup_close_
-		int listener = broker_listen(1);
+		_cleanup_close_ int listener = broker_listen(1);
 		struct writer request;
 		struct refusal refusal;
 		int connection = connect_both(&client, listener);
@@ -150,8 +148,7 @@ static void test_closed_without_an_answer(void **state)
 	(void)state;
 	for (int send_first = 0; send_first < 2; send_first++) {
 		_cleanup_(client_close) struct client client = CLIENT_NULL;
-		_cleanup_close_
-		int listener = broker_listen(1);
+		_cleanup_close_ int listener = broker_listen(1);
 		struct writer request;
 		struct refusal refusal;
 		int connection = connect_both(&client, listener);
@@ -191,8 +188,7 @@ static void test_answers_that_are_none(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(client_close) struct client client = CLIENT_NULL;
-		_cleanup_close_
-		int listener = broker_listen(1), connection = connect_both(&client, listener);
+		_cleanup_close_ int listener = broker_listen(1), connection = connect_both(&client, listener);
 		size_t size = cases[i].size ? cases[i].size : strlen(cases[i].text);
 		struct refusal refusal;
 
@@ -209,8 +205,7 @@ static void test_answers_that_are_none(void **state)
 static void test_answer_too_long(void **state)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
-	_cleanup_close_
-	int listener = broker_listen(1), connection = connect_both(&client, listener);
+	_cleanup_close_ int listener = broker_listen(1), connection = connect_both(&client, listener);
 	static char text[PACKET_TEXT_MAX + 1];
 	struct refusal refusal;
 
@@ -228,8 +223,7 @@ static void test_refusal_without_reason(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
 		_cleanup_(client_close) struct client client = CLIENT_NULL;
-		_cleanup_close_
-		int listener = broker_listen(1), connection = connect_both(&client, listener);
+		_cleanup_close_ int listener = broker_listen(1), connection = connect_both(&client, listener);
 		struct refusal refusal;
 
 		broker_answer(connection, answers[i]);
@@ -242,8 +236,7 @@ static void test_refusal_without_reason(void **state)
 static void test_requests_that_cannot_be_sent(void **state)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
-	_cleanup_close_
-	int listener = broker_listen(1), connection = connect_both(&client, listener);
+	_cleanup_close_ int listener = broker_listen(1), connection = connect_both(&client, listener);
 	int closed = dup(STDIN_FILENO), fds[PACKET_FDS_MAX + 1] = {0};
 	struct writer request;
 	struct refusal refusal;
@@ -266,8 +259,7 @@ static void test_requests_that_cannot_be_sent(void **state)
 static void test_queue_of_the_broker_is_full(void **state)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
-	_cleanup_close_
-	int listener = broker_listen(1), connection = -1;
+	_cleanup_close_ int listener = broker_listen(1), connection = -1;
 	struct writer request;
 	struct refusal refusal;
 	int r;
@@ -288,8 +280,7 @@ static void test_queue_of_the_broker_is_full(void **state)
 static void test_backlog_is_full(void **state)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL, other = CLIENT_NULL;
-	_cleanup_close_
-	int listener = broker_listen(0);
+	_cleanup_close_ int listener = broker_listen(0);
 	struct refusal refusal;
 
 	(void)state;
@@ -297,6 +288,7 @@ static void test_backlog_is_full(void **state)
 	assert_int_equal(client_open(&client, address.sun_path, 50, &refusal), REFUSED);
 	assert_int_equal(refusal.error, ETIMEDOUT);
 	assert_int_equal(client.socket, -1);
+	closep(&listener);
 }
 
 static void test_addresses(void **state)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * libusher against a fake broker, which does what the real one does not do on demand: silence, nonsense, a connection
- * closed half way. Every test counts the open descriptors of the process.
+ * libusher against a fake broker, which does what the real one does not do on demand: silence, nonsense, a
+ * connection closed half way. Every test counts the open descriptors of the process.
  */
 
 #undef NDEBUG

@@ -66,7 +66,7 @@ static void enable(int socket, int option)
 	assert_return_code(setsockopt(socket, SOL_SOCKET, option, &(int){1}, sizeof(int)), errno);
 }
 
-/* sendmsg(2) without the care of packet_send(): @n_first descriptors in one control message, @n_second in another. */
+/* sendmsg(2) without the care of packet_send(): descriptors in one control message or two. */
 static ssize_t send_raw(
 	int socket, const void *text, size_t size, const int *fds, size_t n_first, size_t n_second)
 {
@@ -341,7 +341,7 @@ static void test_packet_with_descriptors_cut_off(void **state)
 	pair_free(&pair);
 }
 
-/* Without room for a pidfd the kernel puts an errno in its place, and the packet is a good one without pidfd. */
+/* Without room for a pidfd the kernel puts an errno in its place; the packet is a good one without it. */
 static void test_packet_without_room_for_a_pidfd(void **state)
 {
 	struct pair pair = pair_new(SOCK_SEQPACKET);
