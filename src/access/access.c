@@ -172,7 +172,7 @@ int access_check_bound(const struct rule *rule, int family, const uint8_t *addre
 		if (prefix_contains(&rule->access.bound[i], family, address))
 			return 0;
 	return refuse(refusal, EACCES,
-		"it is bound to %s, outside of Bound= of the rule '%s' (EACCES); bind it to a private address such as "
+		"is bound to %s, outside of Bound= of the rule '%s' (EACCES); bind it to a private address such as "
 		"127.0.0.2, or widen Bound= in %s",
 		endpoint_format(family, address, port, text), rule->name, rule->path);
 }

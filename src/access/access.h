@@ -42,6 +42,10 @@ DEFINE_CLEANUP(struct access_table, access_table_free);
 int access_check(const struct access_table *table, const struct rule *rule, const struct identity *identity,
 	struct refusal *refusal);
 
-/* access_check_bound() - may a socket with this local address be handed in? Return: 0 or REFUSED (EACCES). */
+/*
+ * access_check_bound() - may a socket with this local address be handed in?
+ *
+ * The text starts with a verb, for a caller who writes "socket 5 " in front of it. Return: 0 or REFUSED (EACCES).
+ */
 int access_check_bound(const struct rule *rule, int family, const uint8_t *address, uint16_t port,
 	struct refusal *refusal);

@@ -10,13 +10,53 @@
 
 #include "order.h"
 
-uint32_t registry_find_seat(const struct registry *registry, const char *name, int protocol, int family)
+static int compare_seat(const struct usher_seat *seat, const char *name, int protocol, int family)
 {
-	for (uint32_t i = 1; i < USHER_SEATS_MAX; i++) {
-		const struct usher_seat *seat = &registry->seats[i];
+	int r = strcmp(seat->name, name);
 
-		if (seat->used && seat->protocol == protocol && seat->family == family && !strcmp(seat->name, name))
-			return i;
+	if (!r)
+		r = (int)seat->protocol - protocol;
+	return r ? r : (int)seat->family - family;
+}
+
+static int compare_numbers(const void *a, const void *b, void *userdata)
+{
+	const struct usher_seat *seats = userdata, *other = &seats[*(const uint32_t *)b];
+
+	return compare_seat(&seats[*(const uint32_t *)a], other->name, other->protocol, other->family);
+}
+
+int registry_sort_seats(const struct registry *registry, const char *name, uint32_t **ret, size_t *ret_n)
+{
+	uint32_t *numbers = calloc(USHER_SEATS_MAX, sizeof(*numbers));
+	size_t n = 0;
+
+	if (!numbers)
+		return -ENOMEM;
+	for (uint32_t i = 1; i < USHER_SEATS_MAX; i++)
+		if (registry->seats[i].used && (!name || !strcmp(registry->seats[i].name, name)))
+			numbers[n++] = i;
+	qsort_r(numbers, n, sizeof(*numbers), compare_numbers, registry->seats);
+	*ret = numbers;
+	*ret_n = n;
+	return 0;
+}
+
+uint32_t registry_search_seat(const struct registry *registry, const uint32_t *sorted, size_t n, const char *name,
+	int protocol, int family)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int r = compare_seat(&registry->seats[sorted[middle]], name, protocol, family);
+
+		if (!r)
+			return sorted[middle];
+		if (r > 0)
+			high = middle;
+		else
+			low = middle + 1;
 	}
 	return 0;
 }

@@ -65,8 +65,18 @@ int registry_write_state(const struct registry *registry, const struct usher_sta
 
 /* ---- seats */
 
-/* registry_find_seat() - Return: the number of a seat, or 0 */
-uint32_t registry_find_seat(const struct registry *registry, const char *name, int protocol, int family);
+/*
+ * registry_sort_seats() - the seats in use, sorted by name, protocol and family
+ * @name: those of this name only, or NULL
+ * @ret:  to be freed by the caller
+ *
+ * registry_search_seat() finds one among them and returns its number, or 0.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int registry_sort_seats(const struct registry *registry, const char *name, uint32_t **ret, size_t *ret_n);
+uint32_t registry_search_seat(const struct registry *registry, const uint32_t *sorted, size_t n, const char *name,
+	int protocol, int family);
 
 /* registry_take_seat() - Return: the number of a new seat with all counters zero; 0 when none is free */
 uint32_t registry_take_seat(struct registry *registry, const char *name, int protocol, int family);

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "broker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "../datapath/link.h"
+#include "../datapath/probe.h"
+#include "../datapath/program.h"
+#include "../observe/log.h"
+#include "request.h"
+
+uint64_t broker_now(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* ---- hints that sockets may have closed */
+
+static int on_tidy(sd_event_source *source, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)source;
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
+		if (broker->registry.seats[seat].order)
+			(void)registry_tidy(&broker->registry, seat);
+	return 0;
+}
+
+void broker_tidy_soon(struct broker *broker)
+{
+	(void)sd_event_source_set_enabled(broker->tidy_source, SD_EVENT_ONESHOT);
+}
+
+static void on_registrant_exit(pid_t pid, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	holder_orphan(broker->holder, pid);
+	broker_tidy_soon(broker);
+}
+
+static void on_event(const struct usher_event *event, void *userdata)
+{
+	struct broker *broker = userdata;
+	const struct usher_seat *seat = &broker->registry.seats[event->seat % USHER_SEATS_MAX];
+	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX];
+
+	if (!seat->used)
+		return;
+	broker_tidy_soon(broker);
+	log_limited(LOG_NOTICE, "%s of %s to %s %s: '%s' has no socket that can take it (%s); %s",
+		event->protocol == IPPROTO_UDP ? "datagram" : "connection",
+		endpoint_format(event->family, event->remote_address, event->remote_port, remote),
+		endpoint_format(event->family, event->local_address, event->local_port, local),
+		event->passed ? "passed on" : "refused", seat->name,
+		event->error ? strerrorname_np(-event->error) : "none handed in",
+		"see 'usherctl list'");
+}
+
+static int on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	events_read(broker->events);
+	return 0;
+}
+
+/* ---- generations */
+
+struct leftover {
+	const struct broker *broker;
+	uint32_t current;  /* identifier of the program on the link */
+	uint64_t last;	   /* the highest number of a generation that was pinned */
+	int program;	   /* the current one, when it has a pin */
+};
+
+static int adopt_program(const char *name, uint64_t generation, void *userdata)
+{
+	struct leftover *leftover = userdata;
+	_cleanup_close_ int program = pins_get(&leftover->broker->pins, name);
+	uint32_t id = 0;
+
+	if (generation > leftover->last)
+		leftover->last = generation;
+	if (program >= 0 && program_read_id(program, &id) == 0 && id == leftover->current) {
+		closep(&leftover->program);
+		leftover->program = TAKE_FD(program);
+	}
+	return 0;
+}
+
+/* Finds the link and the program on it that an earlier broker left. */
+static int adopt_link(struct broker *broker)
+{
+	struct leftover leftover = {.broker = broker, .program = -1};
+	struct usher_state state;
+	struct link_info info;
+	int r;
+
+	r = registry_read_state(&broker->registry, &state);
+	if (r < 0)
+		return r;
+	r = link_open(&broker->pins, &broker->link);
+	if (r < 0)
+		return r;
+	if (r == 0 && link_read_info(broker->link, &info) == 0)
+		leftover.current = info.program_id;
+	r = pins_foreach_program(&broker->pins, adopt_program, &leftover);
+	if (r < 0)
+		return r;
+	broker->adopted_program = leftover.program;
+	if (leftover.last > state.generation) {
+		/* a broker died in the middle of a switch; its number has been used */
+		state.generation = leftover.last;
+		return registry_write_state(&broker->registry, &state);
+	}
+	return 0;
+}
+
+static int drop_other_program(const char *name, uint64_t generation, void *userdata)
+{
+	const struct broker *broker = userdata;
+
+	if (generation != broker->generation->number)
+		(void)pins_drop(&broker->pins, name);
+	return 0;
+}
+
+/* After a switch: nothing leads to these seats any more. */
+static void free_seats(struct broker *broker)
+{
+	_cleanup_free_ uint8_t *wanted = calloc(1, USHER_SEATS_MAX);
+	const struct generation *generation = broker->generation;
+
+	if (!wanted)
+		return; /* the next reload will do it */
+	for (size_t i = 0; i < generation->rules->n_rules * USHER_TABLES; i++)
+		wanted[generation->seats[i]] = 1;
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
+		if (broker->registry.seats[seat].used && !wanted[seat] && !registry_tidy(&broker->registry, seat))
+			registry_free_seat(&broker->registry, seat);
+}
+
+static int current_program(const struct broker *broker)
+{
+	return broker->generation ? broker->generation->program : broker->adopted_program;
+}
+
+/* Makes a loaded generation current: the steps of docs/switch.md. Takes it over on success. */
+static int make_current(struct broker *broker, struct generation **generation, struct refusal *refusal)
+{
+	struct generation *next = *generation;
+	struct usher_state state;
+	char pin[32];
+	int r;
+
+	r = registry_read_state(&broker->registry, &state);
+	if (r < 0)
+		return r;
+	next->number = state.generation + 1;
+	r = pins_put(&broker->pins, pins_program_name(next->number, pin), next->program);
+	if (r < 0)
+		return r;
+	r = link_switch(&broker->pins, &broker->link, broker->netns, current_program(broker), next->program, refusal);
+	if (r) {
+		(void)pins_drop(&broker->pins, pin);
+		return r;
+	}
+	/* from here on the new rules are in force, and whatever fails below is put right by the next broker */
+	next->applied = broker_now();
+	state.generation = next->number;
+	state.applied = next->applied;
+	(void)registry_write_state(&broker->registry, &state);
+	generation_unref(broker->generation);
+	broker->generation = TAKE_PTR(*generation);
+	closep(&broker->adopted_program);
+	broker->adopted_program = -1;
+	(void)pins_foreach_program(&broker->pins, drop_other_program, broker);
+	free_seats(broker);
+	return 0;
+}
+
+static int apply(struct broker *broker, struct generation **generation, struct refusal *refusal)
+{
+	int r = generation_load(*generation, &broker->registry, refusal);
+
+	if (r)
+		return r;
+	r = make_current(broker, generation, refusal);
+	if (r)
+		generation_unload(*generation, &broker->registry);
+	return r;
+}
+
+static void tell_service_manager(const struct broker *broker)
+{
+	const struct generation *generation = broker->generation;
+
+	(void)sd_notifyf(0, "READY=1\nSTATUS=%s%.400s%sGeneration %" PRIu64 " in force: %zu rules, %zu matches",
+		broker->reload_failure ? "Reload failed: " : "", broker->reload_failure ? broker->reload_failure : "",
+		broker->reload_failure ? ". " : "", generation->number, generation->rules->n_rules,
+		generation->n_matches);
+}
+
+static void note_reload(struct broker *broker, int r, const struct problems *problems, const struct refusal *refusal)
+{
+	char text[1024] = "out of memory";
+
+	free(TAKE_PTR(broker->reload_failure));
+	if (r == 0) {
+		log_message(LOG_INFO, "generation %" PRIu64 " in force: %zu rules, %zu matches",
+			broker->generation->number, broker->generation->rules->n_rules, broker->generation->n_matches);
+		return;
+	}
+	for (size_t i = 0; r == BROKER_BAD_RULES && i < problems->n; i++)
+		log_message(LOG_ERR, "%s", problem_format(&problems->items[i], text, sizeof(text)));
+	if (r == BROKER_BAD_RULES && problems->n)
+		(void)problem_format(&problems->items[0], text, sizeof(text));
+	else if (r == BROKER_REFUSED)
+		(void)snprintf(text, sizeof(text), "%s", refusal->text);
+	else if (r < 0)
+		(void)snprintf(text, sizeof(text), "%s", strerrorname_np(-r));
+	log_message(LOG_ERR, "reload failed, generation %" PRIu64 " stays in force: %s", broker->generation->number, text);
+	broker->reload_failure = strdup(text);
+}
+
+int broker_reload(struct broker *broker, struct generation_changes *changes, struct problems *problems,
+	struct refusal *refusal)
+{
+	_cleanup_(generation_unrefp) struct generation *generation = NULL;
+	struct timespec now;
+	int r;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		(uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	r = generation_parse(broker->instance->rule_dirs, &generation, problems);
+	if (r == GENERATION_BAD)
+		r = BROKER_BAD_RULES;
+	if (r == 0 && changes)
+		r = generation_compare(broker->generation, generation, changes);
+	if (r == 0)
+		r = apply(broker, &generation, refusal);
+	note_reload(broker, r, problems, refusal);
+	tell_service_manager(broker);
+	return r;
+}
+
+/* ---- start and end */
+
+static int open_door(struct broker *broker, struct refusal *refusal)
+{
+	int r;
+
+	if (mkdir(broker->instance->run, 0755) < 0 && errno != EEXIST)
+		return refuse(refusal, errno, "cannot make %s (%s); usherd must be able to write there",
+			broker->instance->run, strerrorname_np(errno));
+	r = door_new(broker->event, broker->instance->socket, request_handle, broker, &broker->door);
+	if (r < 0)
+		return refuse(refusal, -r, "cannot listen at %s (%s); usherd must be able to write there",
+			broker->instance->socket, strerrorname_np(-r));
+	return 0;
+}
+
+static int watch(struct broker *broker)
+{
+	int r;
+
+	r = sd_event_add_defer(broker->event, &broker->tidy_source, on_tidy, broker);
+	if (r < 0)
+		return r;
+	r = events_new(&broker->registry, on_event, broker, &broker->events);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(
+		broker->event, &broker->events_source, events_fd(broker->events), EPOLLIN, on_events, broker);
+	if (r < 0)
+		return r;
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+		struct registry_place places[USHER_PLACES_MAX];
+		unsigned n = broker->registry.seats[seat].order
+				     ? registry_read_places(&broker->registry, seat, places)
+				     : 0;
+
+		for (unsigned i = 0; i < n; i++)
+			(void)registrants_watch_pid(broker->registrants, (pid_t)places[i].data.pid);
+	}
+	return 0;
+}
+
+int broker_open(struct broker *broker, sd_event *event, const struct instance *instance, const char *instance_name,
+	struct problems *problems, struct refusal *refusal)
+{
+	_cleanup_(generation_unrefp) struct generation *generation = NULL;
+	int r;
+
+	broker->event = event;
+	broker->instance = instance;
+	broker->instance_name = instance_name;
+	broker->started = broker_now();
+	r = generation_parse(instance->rule_dirs, &generation, problems);
+	if (r)
+		return r == GENERATION_BAD ? BROKER_BAD_RULES : r;
+	broker->holder = holder_new();
+	broker->registrants = registrants_new(event, on_registrant_exit, broker);
+	if (!broker->holder || !broker->registrants)
+		return -ENOMEM;
+	broker->netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (broker->netns < 0)
+		return -errno;
+	r = probe_netns_cookie(&broker->netns_cookie, refusal);
+	if (!r)
+		r = pins_open(instance->pins, &broker->pins, refusal);
+	if (r)
+		return r;
+	r = registry_open(&broker->pins, broker->netns_cookie, &broker->registry, refusal);
+	if (r < 0)
+		return probe_explain(r, refusal);
+	if (r)
+		return r;
+	if (broker->registry.lost)
+		log_message(LOG_WARNING,
+			"pins are missing in %s, so that sockets handed in before cannot be adopted; services have to hand "
+			"in again",
+			broker->pins.path);
+	r = adopt_link(broker);
+	if (!r)
+		r = apply(broker, &generation, refusal);
+	if (!r)
+		r = watch(broker);
+	if (!r)
+		r = open_door(broker, refusal);
+	if (r)
+		return r;
+	note_reload(broker, 0, problems, refusal);
+	tell_service_manager(broker);
+	return 0;
+}
+
+void broker_close(struct broker *broker)
+{
+	broker->door = door_free(broker->door);
+	sd_event_source_disable_unref(broker->events_source);
+	sd_event_source_disable_unref(broker->tidy_source);
+	sd_event_source_disable_unref(broker->detach_source);
+	events_free(broker->events);
+	registrants_free(broker->registrants);
+	holder_free(broker->holder);
+	generation_unref(broker->generation);
+	registry_close(&broker->registry);
+	closep(&broker->adopted_program);
+	closep(&broker->link);
+	closep(&broker->netns);
+	pins_close(&broker->pins);
+	free(broker->reload_failure);
+	*broker = BROKER_NULL;
+}
+
+static int on_detached(sd_event_source *source, void *userdata)
+{
+	(void)userdata;
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+int broker_detach(struct broker *broker)
+{
+	int r = pins_remove_all(&broker->pins);
+
+	if (r < 0)
+		return r;
+	closep(&broker->link);
+	broker->link = -1;
+	log_message(LOG_NOTICE, "detached: %s is removed, nothing is dispatched any more", broker->pins.path);
+	/* idle priority: the answer goes out before the loop ends */
+	r = sd_event_add_defer(broker->event, &broker->detach_source, on_detached, broker);
+	if (r >= 0)
+		r = sd_event_source_set_priority(broker->detach_source, SD_EVENT_PRIORITY_IDLE);
+	return r < 0 ? r : 0;
+}

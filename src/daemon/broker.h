@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The broker: what usherd is, apart from its command line
+ *
+ * Rules become generations, of which one is current; sockets come through the door into the registry. The state that
+ * matters is in the kernel, pinned. What is here can be lost and is found again by broker_open().
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "../datapath/events.h"
+#include "../datapath/pins.h"
+#include "../datapath/registry.h"
+#include "../holder/holder.h"
+#include "../intake/door.h"
+#include "../rule/problem.h"
+#include "../util/instance.h"
+#include "generation.h"
+#include "registrant.h"
+
+struct broker {
+	sd_event *event; /* borrowed */
+	const struct instance *instance; /* borrowed */
+	const char *instance_name;	 /* "" for the default one; borrowed */
+	struct pins pins;
+	struct registry registry;
+	int netns;
+	uint64_t netns_cookie;
+	int link;
+	int adopted_program; /* current when the broker started, until it has made a generation; -1 */
+	struct generation *generation; /* the current one */
+	struct holder *holder;
+	struct registrants *registrants;
+	struct door *door;
+	struct events *events;
+	sd_event_source *events_source, *tidy_source, *detach_source;
+	uint64_t started; /* CLOCK_REALTIME, microseconds */
+	char *reload_failure; /* why the last reload failed; NULL when it did not */
+};
+
+#define BROKER_NULL                                                                                          \
+	((struct broker){.pins = PINS_NULL, .registry = REGISTRY_NULL, .netns = -1, .link = -1,               \
+		.adopted_program = -1})
+
+/* Outcomes of broker_open() and broker_reload() besides 0 */
+enum {
+	BROKER_REFUSED = REFUSED, /* the refusal says why */
+	BROKER_BAD_RULES,	  /* the problems say why */
+};
+
+/*
+ * broker_open() - adopt what is pinned, make the rules current, open the door
+ * @instance_name: "" for the default instance
+ *
+ * Bad rules are found before anything is touched. What an earlier broker left goes on dispatching in that case, and
+ * in every other case of failure.
+ *
+ * Return: 0, BROKER_REFUSED, BROKER_BAD_RULES, or a negative errno.
+ */
+int broker_open(struct broker *broker, sd_event *event, const struct instance *instance, const char *instance_name,
+	struct problems *problems, struct refusal *refusal);
+
+/* broker_close() - let go of everything; dispatch stays in place */
+void broker_close(struct broker *broker);
+
+/*
+ * broker_reload() - read the rules again and make them current
+ * @changes: may be NULL
+ *
+ * All or nothing. Logs a failure, and tells the service manager.
+ *
+ * Return: 0, BROKER_REFUSED, BROKER_BAD_RULES, or a negative errno.
+ */
+int broker_reload(struct broker *broker, struct generation_changes *changes, struct problems *problems,
+	struct refusal *refusal);
+
+/* broker_detach() - remove everything from the kernel; the broker is of no use afterwards, and ends its event loop */
+int broker_detach(struct broker *broker);
+
+/* broker_tidy_soon() - have closed sockets taken out of the orders, once, when the loop comes round */
+void broker_tidy_soon(struct broker *broker);
+
+/* broker_now() - CLOCK_REALTIME, microseconds */
+uint64_t broker_now(void);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "generation.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../datapath/program.h"
+
+static size_t table_of(int protocol, int family)
+{
+	return (family == AF_INET6 ? USHER_TABLE_TCP6 : USHER_TABLE_TCP4) + (protocol == IPPROTO_UDP ? 1 : 0);
+}
+
+struct generation *generation_ref(struct generation *generation)
+{
+	generation->n_references++;
+	return generation;
+}
+
+struct generation *generation_unref(struct generation *generation)
+{
+	if (!generation || --generation->n_references)
+		return NULL;
+	image_free(generation->image);
+	access_table_free(generation->access);
+	rule_set_free(generation->rules);
+	free(generation->seats);
+	free(generation->taken);
+	closep(&generation->program);
+	free(generation);
+	return NULL;
+}
+
+int generation_parse(const char *const *directories, struct generation **ret, struct problems *problems)
+{
+	_cleanup_(generation_unrefp) struct generation *generation = calloc(1, sizeof(*generation));
+	int r, bad;
+
+	if (!generation)
+		return -ENOMEM;
+	generation->n_references = 1;
+	generation->program = -1;
+	r = rule_set_load(directories, &generation->rules, problems);
+	if (r)
+		return r < 0 ? r : GENERATION_BAD;
+	bad = access_table_new(generation->rules, &generation->access, problems);
+	if (bad < 0)
+		return bad;
+	r = image_compile(generation->rules, &generation->image, problems);
+	if (r < 0)
+		return r;
+	if (r || bad)
+		return GENERATION_BAD;
+	for (size_t i = 0; i < generation->rules->n_rules; i++)
+		generation->n_matches += generation->rules->rules[i].n_matches;
+	*ret = TAKE_PTR(generation);
+	return 0;
+}
+
+/* ---- seats */
+
+/* Gives every seat of the image its lasting number, in `numbers` by local number and in generation->seats by rule. */
+static int number_seats(struct generation *generation, struct registry *registry, uint32_t *numbers,
+	struct refusal *refusal)
+{
+	const struct image *image = generation->image;
+	_cleanup_free_ uint32_t *index = NULL;
+	size_t n_index;
+	int r;
+
+	/* sorted once, so that thousands of rules are not looked up one by one */
+	r = registry_sort_seats(registry, NULL, &index, &n_index);
+	if (r < 0)
+		return r;
+	for (size_t i = 1; i < image->n_seats; i++) {
+		const struct image_seat *seat = &image->seats[i];
+		const struct rule *rule = rule_set_find(generation->rules, seat->name);
+
+		numbers[i] = registry_search_seat(
+			registry, index, n_index, seat->name, seat->protocol, seat->family);
+		if (!numbers[i]) {
+			numbers[i] = registry_take_seat(registry, seat->name, seat->protocol, seat->family);
+			if (!numbers[i])
+				return refuse(refusal, ENOSPC,
+					"there is no seat left for '%s': all %u are taken, by the %zu that the rules "
+					"need and by names without a rule that still have sockets (ENOSPC); remove "
+					"rules or withdraw those",
+					seat->name, USHER_SEATS_MAX - 1, image->n_seats - 1);
+			generation->taken[generation->n_taken++] = numbers[i];
+		}
+		generation->seats[(size_t)(rule - generation->rules->rules) * USHER_TABLES +
+				  table_of(seat->protocol, seat->family)] = numbers[i];
+	}
+	return 0;
+}
+
+int generation_load(struct generation *generation, struct registry *registry, struct refusal *refusal)
+{
+	_cleanup_free_ uint32_t *numbers = calloc(generation->image->n_seats, sizeof(*numbers));
+	int r;
+
+	generation->seats = calloc(generation->rules->n_rules * USHER_TABLES + 1, sizeof(*generation->seats));
+	generation->taken = calloc(generation->image->n_seats, sizeof(*generation->taken));
+	if (!numbers || !generation->seats || !generation->taken)
+		return -ENOMEM;
+	r = number_seats(generation, registry, numbers, refusal);
+	if (!r)
+		r = program_load(registry, generation->image, numbers, &generation->program, refusal);
+	if (!r)
+		r = program_read_id(generation->program, &generation->program_id);
+	if (r) {
+		generation_unload(generation, registry);
+		return r;
+	}
+	generation->image = image_free(generation->image);
+	return 0;
+}
+
+void generation_unload(struct generation *generation, struct registry *registry)
+{
+	while (generation->n_taken)
+		registry_free_seat(registry, generation->taken[--generation->n_taken]);
+}
+
+uint32_t generation_seat(const struct generation *generation, const struct rule *rule, int protocol, int family)
+{
+	return generation->seats[(size_t)(rule - generation->rules->rules) * USHER_TABLES + table_of(protocol, family)];
+}
+
+/* ---- what a reload changes */
+
+struct named_match {
+	const char *name;
+	const struct rule_match *match;
+};
+
+static int compare_matches(const void *a, const void *b)
+{
+	const struct named_match *x = a, *y = b;
+	int r = strcmp(x->name, y->name);
+
+	if (!r)
+		r = (int)x->match->protocol - (int)y->match->protocol;
+	if (!r)
+		r = memcmp(&x->match->prefix, &y->match->prefix, sizeof(x->match->prefix));
+	if (!r)
+		r = (int)x->match->first - (int)y->match->first;
+	return r ? r : (int)x->match->last - (int)y->match->last;
+}
+
+static int sort_matches(const struct generation *generation, struct named_match **ret)
+{
+	struct named_match *matches = calloc(generation->n_matches + 1, sizeof(*matches));
+	size_t n = 0;
+
+	if (!matches)
+		return -ENOMEM;
+	for (size_t i = 0; i < generation->rules->n_rules; i++) {
+		const struct rule *rule = &generation->rules->rules[i];
+
+		for (size_t k = 0; k < rule->n_matches; k++)
+			matches[n++] = (struct named_match){.name = rule->name, .match = &rule->matches[k]};
+	}
+	qsort(matches, n, sizeof(*matches), compare_matches);
+	*ret = matches;
+	return 0;
+}
+
+int generation_compare(const struct generation *old, const struct generation *new, struct generation_changes *ret)
+{
+	_cleanup_free_ struct named_match *before = NULL, *after = NULL;
+	size_t n_before = old ? old->n_matches : 0, n_after = new->n_matches, i = 0, k = 0;
+	struct generation_changes changes = {0};
+	int r;
+
+	r = old ? sort_matches(old, &before) : 0;
+	if (!r)
+		r = sort_matches(new, &after);
+	if (r < 0)
+		return r;
+	while (i < n_before || k < n_after) {
+		int order = i == n_before ? 1 : k == n_after ? -1 : compare_matches(&before[i], &after[k]);
+
+		changes.removed += order < 0;
+		changes.added += order > 0;
+		changes.kept += order == 0;
+		i += order <= 0;
+		k += order >= 0;
+	}
+	*ret = changes;
+	return 0;
+}

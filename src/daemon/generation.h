@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * A generation: one rule set from its files to the program that is loaded for it
+ *
+ * It is made in two steps, so that nothing in the kernel is touched for rules that are bad: generation_parse() is pure
+ * apart from reading files, generation_load() puts the result into the kernel, where it is not current yet.
+ */
+
+#include <stdint.h>
+
+#include "../access/access.h"
+#include "../datapath/registry.h"
+#include "../rule/image.h"
+
+struct generation {
+	unsigned n_references;
+	uint64_t number;
+	uint64_t applied; /* CLOCK_REALTIME, microseconds; 0 until it is current */
+	struct rule_set *rules;
+	struct access_table *access;
+	struct image *image;	 /* until it is loaded */
+	uint32_t *seats;	 /* generation_seat() */
+	uint32_t *taken;	 /* seats that did not exist before */
+	size_t n_taken, n_matches;
+	int program; /* -1 until it is loaded */
+	uint32_t program_id;
+};
+
+/* Outcome of generation_parse() besides 0 */
+enum {
+	GENERATION_BAD = 1, /* the problems say why */
+};
+
+int generation_parse(const char *const *directories, struct generation **ret, struct problems *problems);
+
+/*
+ * generation_unref() - accepts NULL, returns NULL; what is loaded stays in the kernel while it is current
+ *
+ * An answer that lists the rules keeps a reference while it is being sent, so that a reload does not mix into it.
+ */
+struct generation *generation_ref(struct generation *generation);
+struct generation *generation_unref(struct generation *generation);
+DEFINE_CLEANUP(struct generation, generation_unref);
+
+/* generation_load() - Return: 0, REFUSED, or a negative errno; then no seat has been taken */
+int generation_load(struct generation *generation, struct registry *registry, struct refusal *refusal);
+
+/* generation_unload() - give back the seats that were taken for it; it never became current */
+void generation_unload(struct generation *generation, struct registry *registry);
+
+/*
+ * generation_seat() - where the sockets of a rule sit
+ *
+ * Return: the number of the seat; 0 when the rule has no match of this protocol and family.
+ */
+uint32_t generation_seat(const struct generation *generation, const struct rule *rule, int protocol, int family);
+
+struct generation_changes {
+	size_t added, removed, kept; /* matches */
+};
+
+/* generation_compare() - @old may be NULL; Return: 0 or -ENOMEM */
+int generation_compare(const struct generation *old, const struct generation *new, struct generation_changes *ret);

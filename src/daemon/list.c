@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The request list: seats and places, read from the maps row by row. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../util/macro.h"
+#include "../util/prefix.h"
+#include "request.h"
+
+struct list {
+	const struct broker *broker;
+	uint32_t *seats; /* sorted by name, protocol, family */
+	size_t n_seats, at;
+	struct registry_place places[USHER_PLACES_MAX]; /* of the seat at `at` */
+	unsigned n_places, place;
+	bool open; /* `places` has been read */
+};
+
+static void list_release(void *state)
+{
+	struct list *list = state;
+
+	free(list->seats);
+	free(list);
+}
+
+static void list_freep(struct list **list)
+{
+	if (*list)
+		list_release(*list);
+}
+
+static const char *via_name(uint8_t via)
+{
+	static const char *const names[USHER_VIA_N] = {
+		[USHER_VIA_CLIENT] = "client",
+		[USHER_VIA_LIBRARY] = "library",
+		[USHER_VIA_CTL] = "usherctl",
+		[USHER_VIA_DISCOVERED] = "discover",
+		[USHER_VIA_NOTIFY] = "notify",
+		[USHER_VIA_SYSTEMD] = "systemd",
+	};
+
+	return via < USHER_VIA_N ? names[via] : "client";
+}
+
+/* Seats are looked at again for each row, because the rules may have changed since the last one. */
+static bool is_routed(const struct broker *broker, const struct usher_seat *seat, uint32_t number)
+{
+	const struct rule *rule = rule_set_find(broker->generation->rules, seat->name);
+
+	return rule && generation_seat(broker->generation, rule, seat->protocol, seat->family) == number;
+}
+
+static void write_seat(struct writer *row, const struct usher_seat *seat)
+{
+	writer_put(row, "ROW", "1");
+	writer_put(row, "NAME", "%s", seat->name);
+	writer_put(row, "PROTOCOL", "%s", seat->protocol == IPPROTO_UDP ? "udp" : "tcp");
+	writer_put(row, "FAMILY", "%s", seat->family == AF_INET6 ? "ipv6" : "ipv4");
+}
+
+static void write_place(struct writer *row, const struct usher_place *place, unsigned number)
+{
+	char address[ENDPOINT_TEXT_MAX];
+
+	writer_put(row, "PLACE", "%u", number);
+	writer_put(row, "COOKIE", "%" PRIx64, (uint64_t)place->cookie);
+	if (!place->family)
+		return; /* nothing is remembered of it */
+	writer_put(row, "ADDRESS", "%s", endpoint_format(place->family, place->address, place->port, address));
+	if (place->pid)
+		writer_put(row, "PID", "%u", place->pid);
+	writer_put(row, "UID", "%u", place->uid);
+	writer_put(row, "GID", "%u", place->gid);
+	if (*place->unit)
+		writer_put(row, "UNIT", "%s", place->unit);
+	writer_put(row, "VERIFIED", "%s", place->flags & USHER_PLACE_VERIFIED ? "yes" : "no");
+	writer_put(row, "HANDED_IN", "%" PRIu64, (uint64_t)place->handed_in);
+	writer_put(row, "VIA", "%s", via_name(place->via));
+	writer_put(row, "HELD", "%s", place->flags & USHER_PLACE_HELD ? "yes" : "no");
+	writer_put(row, "DUAL_STACK", "%s", place->flags & USHER_PLACE_DUAL_STACK ? "yes" : "no");
+}
+
+static void write_counters(struct writer *row, const struct registry *registry, uint32_t seat)
+{
+	struct usher_counters count;
+
+	if (registry_read_counters(registry, seat, &count) < 0)
+		return;
+	writer_put(row, "LOOKUPS", "%" PRIu64, (uint64_t)count.lookups);
+	writer_put(row, "MISSING", "%" PRIu64, (uint64_t)count.missing);
+	writer_put(row, "REFUSED_FAMILY", "%" PRIu64, (uint64_t)count.refused_family);
+	writer_put(row, "REFUSED_PROTOCOL", "%" PRIu64, (uint64_t)count.refused_protocol);
+	writer_put(row, "REFUSED_STATE", "%" PRIu64, (uint64_t)count.refused_state);
+	writer_put(row, "REFUSED_EXISTS", "%" PRIu64, (uint64_t)count.refused_exists);
+	writer_put(row, "REFUSED_OTHER", "%" PRIu64, (uint64_t)count.refused_other);
+	writer_put(row, "EVENTS_LOST", "%" PRIu64, (uint64_t)count.events_lost);
+}
+
+/* Goes on to the next seat that has something to show. Return: false at the end. */
+static bool open_seat(struct list *list)
+{
+	const struct registry *registry = &list->broker->registry;
+
+	for (; list->at < list->n_seats; list->at++) {
+		uint32_t number = list->seats[list->at];
+		const struct usher_seat *seat = &registry->seats[number];
+
+		if (list->open)
+			return true;
+		if (!seat->used)
+			continue;
+		list->n_places = registry_read_places(registry, number, list->places);
+		list->place = 0;
+		list->open = true;
+		if (list->n_places || is_routed(list->broker, seat, number))
+			return true;
+		list->open = false;
+	}
+	return false;
+}
+
+static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
+{
+	struct list *list = state;
+	const struct usher_seat *seat;
+	uint32_t number;
+
+	(void)fds;
+	(void)n_fds;
+	if (!open_seat(list)) {
+		writer_put(row, "OK", "1");
+		return false;
+	}
+	number = list->seats[list->at];
+	seat = &list->broker->registry.seats[number];
+	write_seat(row, seat);
+	if (!list->n_places) {
+		writer_put(row, "STATE", "missing");
+	} else {
+		bool routed = is_routed(list->broker, seat, number);
+
+		writer_put(row, "STATE", "%s", !routed ? "unrouted" : list->place ? "standby" : "serving");
+		write_place(row, &list->places[list->place].data, list->place + 1);
+	}
+	if (!list->place)
+		write_counters(row, &list->broker->registry, number);
+	if (++list->place >= list->n_places) {
+		list->open = false;
+		list->at++;
+	}
+	return true;
+}
+
+int request_list(struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal)
+{
+	_cleanup_(list_freep) struct list *list = calloc(1, sizeof(*list));
+	int r;
+
+	if (!list)
+		return -ENOMEM;
+	list->broker = broker;
+	r = registry_sort_seats(&broker->registry, name, &list->seats, &list->n_seats);
+	if (r < 0)
+		return r;
+	if (name && !list->n_seats)
+		return refuse(refusal, ENOENT,
+			"there is no rule and no socket '%s' (ENOENT); 'usherctl rules' shows what there is", name);
+	*answer = (struct session_source){.next = list_next, .release = list_release, .state = TAKE_PTR(list)};
+	return 0;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherd(8): options, signals, exit status. */
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <sysexits.h>
+
+#include "../observe/log.h"
+#include "../util/macro.h"
+#include "../wire/protocol.h"
+#include "broker.h"
+
+/* Of systemd.exec(5) and sysexits.h; usherd(8) has the list. */
+enum {
+	STATUS_INVALID_ARGUMENT = 2,
+	STATUS_NOT_INSTALLED = 5,
+};
+
+struct options {
+	const char *instance;
+	bool check;
+};
+
+static const char help[] =
+	"Usage: usherd [OPTION]...\n"
+	"Dispatch connections to the sockets that services hand in.\n"
+	"\n"
+	"  --instance=NAME  serve with the folders of this instance: /run/usher-NAME,\n"
+	"                   /etc/usher-NAME/rules.d, /sys/fs/bpf/usher-NAME\n"
+	"  --check          read the rules, say what is wrong with them, and exit\n"
+	"  --help           show this text and exit\n"
+	"  --version        show the versions of program, protocol and pins, and exit\n"
+	"\n"
+	"SIGHUP reads the rules again. At SIGTERM the broker ends; dispatch stays in place\n"
+	"until 'usherctl detach'. See usherd(8).\n";
+
+/* Return: -1 to go on, or an exit status. */
+static int parse_options(int argc, char **argv, struct options *ret)
+{
+	static const struct option long_options[] = {
+		{"instance", required_argument, NULL, 'i'},
+		{"check", no_argument, NULL, 'c'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
+		switch (option) {
+		case 'i':
+			ret->instance = optarg;
+			break;
+		case 'c':
+			ret->check = true;
+			break;
+		case 'h':
+			return fputs(help, stdout) < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+		case 'v':
+			return printf("usherd %s (protocol %u, pins %u)\n", USHER_VERSION, PROTOCOL_VERSION,
+				       USHER_SCHEMA) < 0 ||
+					       fflush(stdout)
+				       ? EXIT_FAILURE
+				       : EXIT_SUCCESS;
+		default:
+			return STATUS_INVALID_ARGUMENT;
+		}
+	if (optind < argc) {
+		fprintf(stderr, "usherd: '%s' is not an option; see usherd --help\n", argv[optind]);
+		return STATUS_INVALID_ARGUMENT;
+	}
+	return -1;
+}
+
+/* Rules are checked where usherd runs, without privileges and without touching anything. */
+static int check(const struct instance *instance)
+{
+	_cleanup_(generation_unrefp) struct generation *generation = NULL;
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	char text[1024];
+	int r = generation_parse(instance->rule_dirs, &generation, &problems);
+
+	for (size_t i = 0; i < problems.n; i++)
+		fprintf(stderr, "usherd: %s\n", problem_format(&problems.items[i], text, sizeof(text)));
+	if (r < 0)
+		fprintf(stderr, "usherd: cannot check the rules (%s)\n", strerrorname_np(-r));
+	return r < 0 ? EX_OSERR : r ? EX_CONFIG : EXIT_SUCCESS;
+}
+
+static int exit_status(int error)
+{
+	switch (error) {
+	case EPERM:
+	case EACCES:
+	case EROFS:
+		return EX_NOPERM;
+	case ENOSYS:
+		return STATUS_NOT_INSTALLED;
+	case EBUSY:
+		return EX_TEMPFAIL;
+	case EUCLEAN:
+	case EXDEV:
+	case ENODEV:
+	case ENOTDIR:
+	case ELOOP:
+	case ENOSPC:
+		return EX_CONFIG;
+	default:
+		return EX_OSERR;
+	}
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	struct refusal refusal;
+
+	(void)source;
+	(void)info;
+	(void)broker_reload(userdata, NULL, &problems, &refusal);
+	return 0;
+}
+
+static int handle_signals(sd_event *event, struct broker *broker)
+{
+	sigset_t mask;
+	int r;
+
+	(void)sigemptyset(&mask);
+	(void)sigaddset(&mask, SIGTERM);
+	(void)sigaddset(&mask, SIGINT);
+	(void)sigaddset(&mask, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, broker);
+	return r < 0 ? r : 0;
+}
+
+/* Every registrant and every held socket costs a descriptor. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int start(struct broker *broker, sd_event *event, const struct instance *instance, const char *name)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	struct refusal refusal;
+	char text[1024];
+	int r;
+
+	r = handle_signals(event, broker);
+	if (!r)
+		r = broker_open(broker, event, instance, name, &problems, &refusal);
+	if (!r)
+		return EXIT_SUCCESS;
+	if (r == BROKER_BAD_RULES) {
+		for (size_t i = 0; i < problems.n; i++)
+			log_message(LOG_ERR, "%s", problem_format(&problems.items[i], text, sizeof(text)));
+		log_message(LOG_ERR, "cannot start: the rules are bad; what was dispatched before still is");
+		return EX_CONFIG;
+	}
+	if (r < 0)
+		(void)refuse(&refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
+	log_message(LOG_ERR, "cannot start: %s", refusal.text);
+	return exit_status(refusal.error);
+}
+
+static void event_unrefp(sd_event **event)
+{
+	(void)sd_event_unref(*event);
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(event_unrefp) sd_event *event = NULL;
+	struct broker broker = BROKER_NULL;
+	struct options options = {.instance = ""};
+	struct instance instance;
+	int status, r;
+
+	status = parse_options(argc, argv, &options);
+	if (status >= 0)
+		return status;
+	if (instance_init(&instance, options.instance) < 0) {
+		fprintf(stderr, "usherd: '%s' is not the name of an instance; it is at most 31 characters of %s\n",
+			options.instance, "A-Z a-z 0-9 . _ @ -");
+		return STATUS_INVALID_ARGUMENT;
+	}
+	if (options.check)
+		return check(&instance);
+
+	(void)umask(022);
+	raise_descriptor_limit();
+	libbpf_set_print(NULL);
+	r = sd_event_new(&event);
+	if (r < 0) {
+		log_message(LOG_ERR, "cannot start: no event loop (%s)", strerrorname_np(-r));
+		return EX_OSERR;
+	}
+	status = start(&broker, event, &instance, options.instance);
+	if (status == EXIT_SUCCESS) {
+		(void)sd_event_set_watchdog(event, true);
+		r = sd_event_loop(event);
+		(void)sd_notify(0, "STOPPING=1");
+		if (r < 0) {
+			log_message(LOG_ERR, "the event loop failed (%s)", strerrorname_np(-r));
+			status = EX_OSERR;
+		}
+	}
+	broker_close(&broker);
+	return status;
+}

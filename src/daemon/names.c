@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "names.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+bool names_nth(const char *list, size_t index, char *ret, size_t size)
+{
+	for (; index; index--) {
+		list = strchr(list, ':');
+		if (!list)
+			return false;
+		list++;
+	}
+	(void)snprintf(ret, size, "%.*s", (int)strcspn(list, ":"), list);
+	return true;
+}
+
+size_t names_count(const char *list)
+{
+	size_t n = 1;
+
+	for (; *list; list++)
+		n += *list == ':';
+	return n;
+}
+
+int names_check_count(const struct message *message, size_t n_fds, struct refusal *refusal)
+{
+	const char *name = message_get(message, "NAME"), *names = message_get(message, "NAMES");
+
+	if (!name == !names)
+		return refuse(refusal, EINVAL, "the request has %s (EINVAL); send one of NAME= and NAMES=",
+			name ? "two lists of names" : "no name");
+	if (names && n_fds && names_count(names) != n_fds)
+		return refuse(refusal, EINVAL, "%zu names came with %zu sockets (EINVAL); send one name for each",
+			names_count(names), n_fds);
+	return 0;
+}
+
+int names_of_request(const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal)
+{
+	const char *name = message_get(message, "NAME");
+
+	if (name)
+		(void)snprintf(ret, size, "%s", name);
+	else if (!names_nth(message_get(message, "NAMES"), index, ret, size))
+		return refuse(refusal, EINVAL, "there is no name number %zu in NAMES= (EINVAL)", index + 1);
+	return 0;
+}
+
+void place_set_owner(struct usher_place *place, const struct identity *identity)
+{
+	place->pid = (uint32_t)identity->pid;
+	place->uid = identity->uid;
+	place->gid = identity->gid;
+	place->flags &= (uint8_t)~USHER_PLACE_VERIFIED;
+	if (identity->verified)
+		place->flags |= USHER_PLACE_VERIFIED;
+	memset(place->unit, 0, sizeof(place->unit));
+	(void)snprintf(place->unit, sizeof(place->unit), "%s", identity->unit);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The names of a request, NAME= or NAMES=, and whose a place is. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../../bpf/usher-bpf.h"
+#include "../access/identity.h"
+#include "../util/error.h"
+#include "../util/name.h"
+#include "../wire/message.h"
+
+/*
+ * names_nth() - the word at an index of a list with colons
+ *
+ * Return: whether there is one; one that does not fit is cut to something longer than any valid name.
+ */
+bool names_nth(const char *list, size_t index, char *ret, size_t size);
+
+/* names_count() - how many words a list with colons has; an empty list has one, which is empty */
+size_t names_count(const char *list);
+
+/* names_check_count() - exactly one of NAME= and NAMES=, and the latter with as many names as sockets; 0 or REFUSED */
+int names_check_count(const struct message *message, size_t n_fds, struct refusal *refusal);
+
+/* names_of_request() - the name of the socket at an index; Return: 0 or REFUSED */
+int names_of_request(const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal);
+
+/* place_set_owner() - note down who handed a socket in or claimed it */
+void place_set_owner(struct usher_place *place, const struct identity *identity);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../util/macro.h"
+#include "../util/text.h"
+#include "../wire/protocol.h"
+
+/*
+ * What a request gives back: 0 with the one packet in `packet`, or with `source` filled, or REFUSED, or a negative
+ * errno, which the client is told as such.
+ */
+struct answer {
+	struct writer packet;
+	struct session_source source;
+	struct refusal refusal;
+};
+
+/* ---- reload */
+
+struct complaint {
+	struct problems problems;
+	size_t at;
+};
+
+static void complaint_release(void *state)
+{
+	struct complaint *complaint = state;
+
+	problems_deinit(&complaint->problems);
+	free(complaint);
+}
+
+static bool complaint_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
+{
+	struct complaint *complaint = state;
+	const struct problem *problem;
+	char text[1024];
+
+	(void)fds;
+	(void)n_fds;
+	if (complaint->at == complaint->problems.n) {
+		writer_put(packet, "ERRNO", "%d", EBADMSG);
+		writer_put(packet, "REASON", "%s",
+			problem_format(&complaint->problems.items[0], text, sizeof(text)));
+		return false;
+	}
+	problem = &complaint->problems.items[complaint->at++];
+	writer_put(packet, "ROW", "1");
+	writer_put(packet, "FILE", "%s", problem->file);
+	writer_put(packet, "LINE", "%u", problem->line);
+	writer_put(packet, "PROBLEM", "%.1000s", problem->text);
+	return true;
+}
+
+static int complain(struct problems *problems, struct session_source *source)
+{
+	struct complaint *complaint = calloc(1, sizeof(*complaint));
+
+	if (!complaint)
+		return -ENOMEM;
+	complaint->problems = *problems;
+	*problems = PROBLEMS_NULL;
+	*source = (struct session_source){
+		.next = complaint_next, .release = complaint_release, .state = complaint};
+	return 0;
+}
+
+static int reload(struct broker *broker, struct answer *answer)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	struct generation_changes changes;
+	int r;
+
+	r = broker_reload(broker, &changes, &problems, &answer->refusal);
+	if (r == BROKER_BAD_RULES)
+		return complain(&problems, &answer->source);
+	if (r)
+		return r;
+	writer_put(&answer->packet, "OK", "1");
+	writer_put(&answer->packet, "GENERATION", "%" PRIu64, broker->generation->number);
+	writer_put(&answer->packet, "RULES", "%zu", broker->generation->rules->n_rules);
+	writer_put(&answer->packet, "MATCHES", "%zu", broker->generation->n_matches);
+	writer_put(&answer->packet, "ADDED", "%zu", changes.added);
+	writer_put(&answer->packet, "REMOVED", "%zu", changes.removed);
+	writer_put(&answer->packet, "KEPT", "%zu", changes.kept);
+	return 0;
+}
+
+static int detach(struct broker *broker, struct answer *answer)
+{
+	int r = broker_detach(broker);
+
+	if (r < 0)
+		return refuse(&answer->refusal, -r, "cannot remove %s (%s); see what is in it", broker->instance->pins,
+			strerrorname_np(-r));
+	writer_put(&answer->packet, "OK", "1");
+	return 0;
+}
+
+/* ---- the table of requests */
+
+enum request_kind { HAND_IN, HOLD, WITHDRAW, CLAIM, RELOAD, DETACH, STATUS, LIST, RULES };
+
+static const struct request_form {
+	const char *verb;
+	enum request_kind kind;
+	bool takes_sockets; /* descriptors may come with it */
+	bool identifies;    /* pid and unit of the sender matter */
+	bool needs_root;
+} forms[] = {
+	{"hand-in", HAND_IN, true, true, false},
+	{"hold", HOLD, true, true, false},
+	{"withdraw", WITHDRAW, true, true, false},
+	{"claim", CLAIM, false, true, false},
+	{"reload", RELOAD, false, false, true},
+	{"detach", DETACH, false, false, true},
+	{"status", STATUS, false, false, false},
+	{"list", LIST, false, false, false},
+	{"rules", RULES, false, false, false},
+};
+
+static int find_form(
+	const struct session_request *request, const struct request_form **ret, struct refusal *refusal)
+{
+	const char *verb = message_get(request->message, "REQUEST"), *version = message_get(request->message, "VERSION");
+	unsigned long number;
+
+	if (version && (text_to_uint(version, 1000000, &number) < 0 || number != PROTOCOL_VERSION))
+		return refuse(refusal, EPROTONOSUPPORT,
+			"version '%s' of the protocol is not known (EPROTONOSUPPORT); this broker speaks version %u", version,
+			PROTOCOL_VERSION);
+	if (!verb)
+		return refuse(refusal, EBADMSG, "the packet has no REQUEST= (EBADMSG); see usher-protocol(7)");
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
+		if (!strcmp(forms[i].verb, verb)) {
+			*ret = &forms[i];
+			return 0;
+		}
+	return refuse(refusal, EOPNOTSUPP, "the request '%s' is not known (EOPNOTSUPP); this is usherd " USHER_VERSION,
+		verb);
+}
+
+static int check_form(
+	const struct request_form *form, const struct session_request *request, struct refusal *refusal)
+{
+	if (request->n_fds && !form->takes_sockets)
+		return refuse(refusal, EINVAL,
+			"%zu descriptors came with the request '%s', which takes none (EINVAL); they have been closed",
+			request->n_fds, form->verb);
+	if (form->needs_root && request->identity.uid)
+		return refuse(refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)", form->verb,
+			request->identity.uid);
+	return 0;
+}
+
+static int perform(struct broker *broker, enum request_kind kind, struct session_request *request,
+	struct answer *answer)
+{
+	const char *name = message_get(request->message, "NAME");
+
+	switch (kind) {
+	case HAND_IN:
+	case HOLD:
+		return request_hand_in(broker, request, kind == HOLD, &answer->packet, &answer->refusal);
+	case WITHDRAW:
+		return request_withdraw(broker, request, &answer->packet, &answer->refusal);
+	case CLAIM:
+		return request_claim(broker, request, &answer->source, &answer->refusal);
+	case RELOAD:
+		return reload(broker, answer);
+	case DETACH:
+		return detach(broker, answer);
+	case STATUS:
+		return request_status(broker, &answer->packet);
+	case LIST:
+		return request_list(broker, name, &answer->source, &answer->refusal);
+	case RULES:
+		return request_rules(broker, name, &answer->source, &answer->refusal);
+	}
+	return -EINVAL;
+}
+
+void request_handle(struct session *session, struct session_request *request, void *userdata)
+{
+	struct answer answer = {.packet = WRITER_NULL};
+	const struct request_form *form = NULL;
+	int r;
+
+	r = find_form(request, &form, &answer.refusal);
+	if (!r)
+		r = check_form(form, request, &answer.refusal);
+	if (!r && form->identifies)
+		session_identify(session, request);
+	if (!r)
+		r = perform(userdata, form->kind, request, &answer);
+	if (r < 0)
+		(void)refuse(&answer.refusal, -r, "the broker could not do it (%s); its log may say more",
+			strerrorname_np(-r));
+	if (r)
+		session_refuse(session, &answer.refusal);
+	else if (answer.source.next)
+		session_answer_rows(session, &answer.source);
+	else
+		session_answer(session, &answer.packet);
+}

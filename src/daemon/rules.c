@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The request rules: the rule set in force, one row for each setting. */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../util/macro.h"
+#include "request.h"
+
+struct rules {
+	struct generation *generation; /* referenced */
+	const struct rule *rule, *end;
+	size_t match;	/* matches of the rule that are out */
+	size_t setting; /* settings of the rule, other than matches, that are out */
+};
+
+static void rules_release(void *state)
+{
+	struct rules *rules = state;
+
+	generation_unref(rules->generation);
+	free(rules);
+}
+
+static void write_setting(struct writer *row, const struct rule *rule, const struct rule_setting *setting)
+{
+	char text[RULE_MATCH_TEXT_MAX];
+
+	writer_put(row, "ROW", "1");
+	writer_put(row, "NAME", "%s", rule->name);
+	writer_put(row, "SECTION", "%s", setting->section);
+	writer_put(row, "KEY", "%s", setting->key);
+	writer_put(row, "VALUE", "%s", setting->value);
+	writer_put(row, "FILE", "%s", rule->path);
+	writer_put(row, "LINE", "%u", setting->line);
+	if (!setting->match)
+		return;
+	writer_put(row, "PROTOCOL", "%s", setting->match->protocol == IPPROTO_UDP ? "udp" : "tcp");
+	writer_put(row, "PREFIX", "%s",
+		setting->match->prefix.family == AF_UNSPEC ? "*" : prefix_format(&setting->match->prefix, text));
+	writer_put(row, "PORTS", "%s", rule_ports_format(setting->match, text));
+}
+
+static void write_match(struct writer *row, const struct rule *rule, const struct rule_match *match)
+{
+	char text[RULE_MATCH_TEXT_MAX];
+	const struct rule_setting setting = {
+		.section = "Rule",
+		.key = match->protocol == IPPROTO_UDP ? "Datagram" : "Stream",
+		.value = rule_match_format(match, text),
+		.line = match->line,
+		.match = match,
+	};
+
+	write_setting(row, rule, &setting);
+}
+
+struct nth {
+	size_t left;
+	struct writer *row;
+	const struct rule *rule;
+};
+
+static int write_nth(const struct rule_setting *setting, void *userdata)
+{
+	struct nth *nth = userdata;
+
+	if (setting->match || nth->left--)
+		return 0;
+	write_setting(nth->row, nth->rule, setting);
+	return 1;
+}
+
+static bool rules_next(void *state, struct writer *row, int *fds, size_t *n_fds)
+{
+	struct rules *rules = state;
+
+	(void)fds;
+	(void)n_fds;
+	for (; rules->rule < rules->end; rules->rule++) {
+		struct nth nth = {.left = rules->setting, .row = row, .rule = rules->rule};
+
+		if (rules->match < rules->rule->n_matches) {
+			write_match(row, rules->rule, &rules->rule->matches[rules->match++]);
+			return true;
+		}
+		if (rule_foreach_setting(rules->rule, write_nth, &nth) > 0) {
+			rules->setting++;
+			return true;
+		}
+		rules->match = rules->setting = 0;
+	}
+	writer_put(row, "OK", "1");
+	return false;
+}
+
+int request_rules(struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal)
+{
+	const struct rule_set *set = broker->generation->rules;
+	const struct rule *rule = name ? rule_set_find(set, name) : set->rules;
+	struct rules *rules;
+
+	if (name && !rule)
+		return refuse(refusal, ENOENT, "there is no rule '%s' (ENOENT); 'usherctl rules' shows what there is", name);
+	rules = calloc(1, sizeof(*rules));
+	if (!rules)
+		return -ENOMEM;
+	*rules = (struct rules){
+		.generation = generation_ref(broker->generation),
+		.rule = rule,
+		.end = rule + (name ? 1 : set->n_rules),
+	};
+	*answer = (struct session_source){.next = rules_next, .release = rules_release, .state = rules};
+	return 0;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The requests withdraw and claim: what was handed in is taken out, or given back. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../util/macro.h"
+#include "names.h"
+#include "request.h"
+
+/* Sockets in one packet of an answer: so many names of the greatest length fit into its text. */
+#define CLAIM_BATCH 32U
+
+/* A name whose rule has gone is root's: nobody else can be told from a stranger. */
+static int check_access(
+	struct broker *broker, const char *name, const struct identity *identity, struct refusal *refusal)
+{
+	const struct rule *rule;
+
+	if (!name_is_valid(name))
+		return refuse(refusal, EINVAL, "'%s' is not a name (EINVAL); %s", name, NAME_RULE);
+	rule = rule_set_find(broker->generation->rules, name);
+	if (rule)
+		return access_check(broker->generation->access, rule, identity, refusal);
+	if (identity->uid)
+		return refuse(refusal, ENOENT, "there is no rule '%s' (ENOENT); write %s/%s.rule and run 'usherctl reload'",
+			name, broker->instance->rule_dirs[0], name);
+	return 0;
+}
+
+/* ---- withdraw */
+
+static int read_cookies(const struct session_request *request, uint64_t *ret, struct refusal *refusal)
+{
+	for (size_t i = 0; i < request->n_fds; i++) {
+		socklen_t size = sizeof(ret[i]);
+
+		if (getsockopt(request->fds[i], SOL_SOCKET, SO_COOKIE, &ret[i], &size) < 0)
+			return refuse(refusal, errno, "descriptor %zu is not a socket (%s); send what was handed in", i + 1,
+				strerrorname_np(errno));
+	}
+	return 0;
+}
+
+static bool is_wanted(const uint64_t *cookies, size_t n, uint64_t cookie)
+{
+	for (size_t i = 0; i < n; i++)
+		if (cookies[i] == cookie)
+			return true;
+	return !n;
+}
+
+/* A dual-stack socket sits in two seats, and counts once. */
+static bool count_once(uint64_t **seen, size_t *n, uint64_t cookie)
+{
+	uint64_t *grown;
+
+	if (*n && is_wanted(*seen, *n, cookie))
+		return false;
+	grown = reallocarray(*seen, *n + 1, sizeof(*grown));
+	if (!grown)
+		return false;
+	*seen = grown;
+	grown[(*n)++] = cookie;
+	return true;
+}
+
+int request_withdraw(struct broker *broker, struct session_request *request, struct writer *answer,
+	struct refusal *refusal)
+{
+	const char *name = message_get(request->message, "NAME");
+	uint64_t cookies[PACKET_FDS_MAX];
+	_cleanup_free_ uint64_t *seen = NULL;
+	size_t n = 0;
+	int r;
+
+	if (!name)
+		return refuse(refusal, EINVAL, "the request has no name (EINVAL); send NAME=");
+	r = check_access(broker, name, &request->identity, refusal);
+	if (!r)
+		r = read_cookies(request, cookies, refusal);
+	if (r)
+		return r;
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+		struct registry_place places[USHER_PLACES_MAX];
+		unsigned n_places;
+
+		if (!broker->registry.seats[seat].order || strcmp(broker->registry.seats[seat].name, name))
+			continue;
+		n_places = registry_read_places(&broker->registry, seat, places);
+		for (unsigned i = 0; i < n_places; i++) {
+			if (!is_wanted(cookies, request->n_fds, places[i].data.cookie))
+				continue;
+			registry_remove(&broker->registry, seat, places[i].key.slot);
+			(void)count_once(&seen, &n, places[i].data.cookie);
+		}
+	}
+	for (size_t i = 0; i < n; i++)
+		(void)holder_drop(broker->holder, name, seen[i]);
+	if (!n)
+		return refuse(refusal, ENOENT, "%s is handed in as '%s' (ENOENT); 'usherctl list' shows what is",
+			request->n_fds ? "no such socket" : "nothing", name);
+	writer_put(answer, "OK", "1");
+	writer_put(answer, "WITHDRAWN", "%zu", n);
+	return 0;
+}
+
+/* ---- claim */
+
+struct claim {
+	struct {
+		char name[NAME_LENGTH_MAX + 1];
+		int fd;
+	} *items;
+	size_t n, sent;
+};
+
+static void claim_release(void *state)
+{
+	struct claim *claim = state;
+
+	for (size_t i = 0; i < claim->n; i++)
+		closep(&claim->items[i].fd);
+	free(claim->items);
+	free(claim);
+}
+
+static void claim_freep(struct claim **claim)
+{
+	if (*claim)
+		claim_release(*claim);
+}
+
+static bool claim_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
+{
+	struct claim *claim = state;
+	char names[CLAIM_BATCH * (NAME_LENGTH_MAX + 1)];
+	size_t size = 0;
+
+	if (claim->sent == claim->n) {
+		writer_put(packet, "OK", "1");
+		writer_put(packet, "CLAIMED", "%zu", claim->n);
+		return false;
+	}
+	for (*n_fds = 0; *n_fds < CLAIM_BATCH && claim->sent < claim->n; claim->sent++) {
+		size_t length = strlen(claim->items[claim->sent].name);
+
+		if (size)
+			names[size++] = ':';
+		memcpy(names + size, claim->items[claim->sent].name, length);
+		size += length;
+		fds[(*n_fds)++] = claim->items[claim->sent].fd;
+	}
+	writer_put(packet, "ROW", "1");
+	writer_put(packet, "NAMES", "%.*s", (int)size, names);
+	return true;
+}
+
+static int claim_socket(struct claim *claim, const struct holder_entry *entry)
+{
+	void *items = reallocarray(claim->items, claim->n + 1, sizeof(*claim->items));
+	int fd;
+
+	if (!items)
+		return -ENOMEM;
+	claim->items = items;
+	fd = fcntl(entry->fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	claim->items[claim->n].fd = fd;
+	strcpy(claim->items[claim->n++].name, entry->name);
+	return 0;
+}
+
+static bool names_contain(const struct message *message, const char *wanted)
+{
+	const char *name = message_get(message, "NAME"), *names = message_get(message, "NAMES");
+	char word[NAME_LENGTH_MAX + 2];
+
+	if (name)
+		return !strcmp(name, wanted);
+	for (size_t i = 0; names_nth(names, i, word, sizeof(word)); i++)
+		if (!strcmp(word, wanted))
+			return true;
+	return false;
+}
+
+/* Who claims a socket is who serves now. */
+static void change_owner(struct broker *broker, const struct session_request *request)
+{
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+		struct registry_place places[USHER_PLACES_MAX];
+		const char *name = broker->registry.seats[seat].name;
+		unsigned n;
+
+		if (!broker->registry.seats[seat].order || !names_contain(request->message, name))
+			continue;
+		n = registry_read_places(&broker->registry, seat, places);
+		for (unsigned i = 0; i < n; i++) {
+			if (!holder_find(broker->holder, name, places[i].data.cookie))
+				continue;
+			place_set_owner(&places[i].data, &request->identity);
+			(void)registry_write_place(&broker->registry, &places[i]);
+		}
+	}
+	for (size_t i = 0; i < holder_count(broker->holder); i++)
+		if (names_contain(request->message, holder_get(broker->holder, i)->name))
+			holder_adopt(broker->holder, i, request->identity.pid);
+}
+
+int request_claim(struct broker *broker, struct session_request *request, struct session_source *answer,
+	struct refusal *refusal)
+{
+	_cleanup_(claim_freep) struct claim *claim = calloc(1, sizeof(*claim));
+	char name[NAME_LENGTH_MAX + 2];
+	int r;
+
+	if (!claim)
+		return -ENOMEM;
+	r = names_check_count(request->message, 0, refusal);
+	for (size_t i = 0; !r && (i == 0 || (message_get(request->message, "NAMES") &&
+				names_nth(message_get(request->message, "NAMES"), i, name, sizeof(name))));
+		i++) {
+		r = names_of_request(request->message, i, name, sizeof(name), refusal);
+		if (!r)
+			r = check_access(broker, name, &request->identity, refusal);
+	}
+	for (size_t i = 0; !r && i < holder_count(broker->holder); i++)
+		if (names_contain(request->message, holder_get(broker->holder, i)->name))
+			r = claim_socket(claim, holder_get(broker->holder, i));
+	if (r)
+		return r;
+	if (!claim->n)
+		return refuse(refusal, ENOENT,
+			"nothing is held under that name (ENOENT); hand the sockets in with hold first ('usherctl hand-in "
+			"--hold')");
+	if (request->pidfd >= 0) {
+		r = registrants_watch_dup(broker->registrants, request->identity.pid, request->pidfd);
+		if (r < 0)
+			return r;
+	}
+	change_owner(broker, request);
+	*answer = (struct session_source){.next = claim_next, .release = claim_release, .state = TAKE_PTR(claim)};
+	return 0;
+}

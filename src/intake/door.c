@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "door.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "../wire/packet.h"
+
+#define PAUSE_USEC 200000
+
+struct door {
+	sd_event *event; /* borrowed */
+	sd_event_source *io;
+	sd_event_source *resume;
+	int socket;
+	char *path;
+	struct session **sessions;
+	size_t n_sessions;
+	void (*handler)(struct session *session, struct session_request *request, void *userdata);
+	void *userdata;
+};
+
+static void on_request(struct session *session, struct session_request *request, void *userdata)
+{
+	struct door *door = userdata;
+
+	door->handler(session, request, door->userdata);
+}
+
+static void on_end(struct session *session, void *userdata)
+{
+	struct door *door = userdata;
+
+	for (size_t i = 0; i < door->n_sessions; i++)
+		if (door->sessions[i] == session) {
+			door->sessions[i] = door->sessions[--door->n_sessions];
+			return;
+		}
+}
+
+static int check_quota(const struct door *door, uid_t uid, struct refusal *refusal)
+{
+	size_t same = 0, others = 0;
+
+	if (uid == 0)
+		return 0;
+	for (size_t i = 0; i < door->n_sessions; i++) {
+		same += session_uid(door->sessions[i]) == uid;
+		others += session_uid(door->sessions[i]) != 0;
+	}
+	if (same >= DOOR_SESSIONS_PER_UID)
+		return refuse(refusal, EUSERS,
+			"uid %u has %u connections to the broker open, the most it may have (EUSERS); close some", uid,
+			DOOR_SESSIONS_PER_UID);
+	if (others >= DOOR_SESSIONS_MAX)
+		return refuse(refusal, EUSERS, "the broker has %u connections open, the most it takes (EUSERS); try again",
+			DOOR_SESSIONS_MAX);
+	return 0;
+}
+
+/* Tells a client why it is not let in, as far as that is possible without waiting for it. */
+static void turn_away(int fd, const struct refusal *refusal)
+{
+	struct writer packet = WRITER_NULL;
+
+	writer_put(&packet, "ERRNO", "%d", refusal->error);
+	writer_put(&packet, "REASON", "%s", refusal->text);
+	(void)packet_send(fd, packet.text, packet.size, NULL, 0);
+}
+
+static int let_in_consume_fd(struct door *door, int fd_given)
+{
+	const struct session_handlers handlers = {.request = on_request, .end = on_end, .userdata = door};
+	_cleanup_close_ int fd = fd_given;
+	struct session **sessions;
+	struct refusal refusal;
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	int r;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	if (check_quota(door, peer.uid, &refusal)) {
+		turn_away(fd, &refusal);
+		return 0;
+	}
+	sessions = reallocarray(door->sessions, door->n_sessions + 1, sizeof(struct session *));
+	if (!sessions)
+		return -ENOMEM;
+	door->sessions = sessions;
+	r = session_new_consume_fd(door->event, TAKE_FD(fd), &handlers, &sessions[door->n_sessions]);
+	if (r < 0)
+		return r;
+	door->n_sessions++;
+	return 0;
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct door *door = userdata;
+
+	(void)source;
+	(void)usec;
+	return sd_event_source_set_enabled(door->io, SD_EVENT_ON);
+}
+
+static int on_connection(sd_event_source *source, int socket, uint32_t revents, void *userdata)
+{
+	struct door *door = userdata;
+	int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)revents;
+	if (fd >= 0) {
+		/* what goes wrong here ends this client, nobody else */
+		(void)let_in_consume_fd(door, fd);
+		return 0;
+	}
+	if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+		return 0;
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	(void)sd_event_source_set_time_relative(door->resume, PAUSE_USEC);
+	return sd_event_source_set_enabled(door->resume, SD_EVENT_ONESHOT);
+}
+
+static int listen_at(const char *path)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	r = session_ask_for_credentials(fd);
+	if (r < 0)
+		return r;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
+		listen(fd, SOMAXCONN) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+int door_new(sd_event *event, const char *path,
+	void (*handler)(struct session *session, struct session_request *request, void *userdata), void *userdata,
+	struct door **ret)
+{
+	_cleanup_(door_freep) struct door *door = calloc(1, sizeof(*door));
+	int r;
+
+	if (!door)
+		return -ENOMEM;
+	door->event = event;
+	door->handler = handler;
+	door->userdata = userdata;
+	door->socket = listen_at(path);
+	if (door->socket < 0)
+		return door->socket;
+	door->path = strdup(path);
+	if (!door->path)
+		return -ENOMEM;
+	r = sd_event_add_io(event, &door->io, door->socket, EPOLLIN, on_connection, door);
+	if (r >= 0)
+		r = sd_event_add_time_relative(event, &door->resume, CLOCK_MONOTONIC, 0, 0, on_resume, door);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(door->resume, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(door);
+	return 0;
+}
+
+struct door *door_free(struct door *door)
+{
+	if (!door)
+		return NULL;
+	while (door->n_sessions)
+		session_free(door->sessions[--door->n_sessions]);
+	free(door->sessions);
+	sd_event_source_disable_unref(door->io);
+	sd_event_source_disable_unref(door->resume);
+	closep(&door->socket);
+	if (door->path)
+		(void)unlink(door->path);
+	free(door->path);
+	free(door);
+	return NULL;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <systemd/sd-login.h>
+
+#include "../util/macro.h"
+#include "../wire/packet.h"
+
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
+struct session {
+	int socket;
+	sd_event_source *io;
+	sd_event_source *idle;
+	struct session_handlers handlers;
+	struct ucred peer; /* at connect(2) */
+	gid_t *groups;	   /* of the peer, at connect(2) */
+	size_t n_groups;
+	char *unit; /* of the request being handled */
+	int pidfd;  /* of the request being handled, opened by number */
+
+	/* the answer under way */
+	bool answering;
+	bool last; /* `packet` is the last one of the answer */
+	bool ending; /* close when the answer has been sent */
+	struct session_source source;
+	struct writer packet; /* waits for room */
+	int fds[PACKET_FDS_MAX];
+	size_t n_fds;
+};
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata);
+
+static int read_peer(struct session *session)
+{
+	socklen_t size = sizeof(session->peer);
+
+	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERCRED, &session->peer, &size) < 0)
+		return -errno;
+	size = 0;
+	/* asks for the size first: -ERANGE and the size, or 0 when there are none (net/core/sock.c) */
+	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
+		return 0;
+	session->groups = malloc(size);
+	if (!session->groups)
+		return -ENOMEM;
+	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERGROUPS, session->groups, &size) < 0)
+		return -errno;
+	session->n_groups = size / sizeof(gid_t);
+	return 0;
+}
+
+int session_ask_for_credentials(int socket)
+{
+	int on = 1;
+
+	if (setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		return -errno;
+	(void)setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)); /* Linux 6.5 */
+	return 0;
+}
+
+int session_new_consume_fd(sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	int r;
+
+	if (!session) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	session->socket = fd;
+	session->pidfd = -1;
+	session->handlers = *handlers;
+	r = read_peer(session);
+	if (!r)
+		r = sd_event_add_io(event, &session->io, fd, EPOLLIN, on_io, session);
+	if (r >= 0)
+		r = sd_event_add_time_relative(event, &session->idle, CLOCK_MONOTONIC,
+			SESSION_IDLE_SECONDS * 1000000ULL, 1000000, on_idle, session);
+	if (r < 0) {
+		session_free(session);
+		return r;
+	}
+	*ret = session;
+	return 0;
+}
+
+static void release_source(struct session *session)
+{
+	if (session->source.release)
+		session->source.release(session->source.state);
+	session->source = (struct session_source){0};
+}
+
+struct session *session_free(struct session *session)
+{
+	if (!session)
+		return NULL;
+	release_source(session);
+	sd_event_source_disable_unref(session->io);
+	sd_event_source_disable_unref(session->idle);
+	closep(&session->socket);
+	closep(&session->pidfd);
+	free(session->groups);
+	free(session->unit);
+	free(session);
+	return NULL;
+}
+
+uid_t session_uid(const struct session *session)
+{
+	return session->peer.uid;
+}
+
+bool session_has_answered(const struct session *session)
+{
+	return !session->answering;
+}
+
+static void end(struct session *session)
+{
+	session->handlers.end(session, session->handlers.userdata);
+	session_free(session);
+}
+
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	end(userdata);
+	return 0;
+}
+
+static void note_activity(struct session *session)
+{
+	(void)sd_event_source_set_time_relative(session->idle, SESSION_IDLE_SECONDS * 1000000ULL);
+}
+
+/* ---- answers */
+
+static void want(struct session *session, uint32_t events)
+{
+	(void)sd_event_source_set_io_events(session->io, events);
+}
+
+static void next_packet(struct session *session)
+{
+	session->packet.size = 0;
+	session->packet.overflow = 0;
+	session->n_fds = 0;
+	session->last = !session->source.next(session->source.state, &session->packet, session->fds, &session->n_fds);
+}
+
+/* Sends what there is room for. Returns false when the session is to end. */
+static bool flush(struct session *session)
+{
+	while (session->answering) {
+		int r = packet_send(session->socket, session->packet.text, session->packet.size, session->fds,
+			session->n_fds);
+
+		if (r == -EAGAIN) {
+			want(session, EPOLLOUT);
+			return true;
+		}
+		if (r < 0)
+			return false;
+		note_activity(session);
+		if (!session->last) {
+			next_packet(session);
+			continue;
+		}
+		session->answering = false;
+		release_source(session);
+		want(session, EPOLLIN);
+	}
+	return !session->ending;
+}
+
+void session_answer(struct session *session, const struct writer *packet)
+{
+	session->packet = *packet;
+	session->n_fds = 0;
+	session->last = true;
+	session->answering = true;
+}
+
+void session_refuse(struct session *session, const struct refusal *refusal)
+{
+	struct writer packet = WRITER_NULL;
+
+	writer_put(&packet, "ERRNO", "%d", refusal->error);
+	writer_put(&packet, "REASON", "%s", refusal->text);
+	session_answer(session, &packet);
+}
+
+void session_answer_rows(struct session *session, const struct session_source *source)
+{
+	session->source = *source;
+	session->answering = true;
+	next_packet(session);
+}
+
+/* ---- requests */
+
+static void refuse_and_end(struct session *session, const struct refusal *refusal)
+{
+	session_refuse(session, refusal);
+	session->ending = true;
+}
+
+static bool is_alive(int pidfd)
+{
+	struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&poll_fd, 1, 0) == 0;
+}
+
+void session_identify(struct session *session, struct session_request *request)
+{
+	struct identity *identity = &request->identity;
+
+	identity->verified = request->pidfd >= 0;
+	if (request->pidfd < 0 && identity->pid > 0) {
+		session->pidfd = (int)syscall(SYS_pidfd_open, identity->pid, 0);
+		request->pidfd = session->pidfd;
+	}
+	if (request->pidfd >= 0 && sd_pid_get_unit(identity->pid, &session->unit) >= 0)
+		identity->unit = session->unit;
+	/* what /proc said was about this process only if it is still there now */
+	if (request->pidfd < 0 || !is_alive(request->pidfd)) {
+		identity->unit = "";
+		identity->verified = false;
+	}
+}
+
+static void handle(struct session *session, struct packet *packet)
+{
+	const struct ucred *sender = &packet->credentials;
+	struct session_request request = {.fds = packet->fds, .n_fds = packet->n_fds, .pidfd = packet->pidfd};
+	struct refusal refusal;
+	struct message message;
+
+	if (message_parse(&message, packet->text, packet->size, &refusal)) {
+		refuse_and_end(session, &refusal);
+		return;
+	}
+	request.message = &message;
+	request.identity = (struct identity){.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""};
+	/* the groups are those of the process that connected: somebody else who was passed the socket has none of them */
+	if (!memcmp(sender, &session->peer, sizeof(*sender))) {
+		request.identity.groups = session->groups;
+		request.identity.n_groups = session->n_groups;
+	}
+	session->handlers.request(session, &request, session->handlers.userdata);
+	closep(&session->pidfd);
+	session->pidfd = -1;
+	free(TAKE_PTR(session->unit));
+}
+
+static bool receive(struct session *session)
+{
+	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
+	struct refusal refusal;
+	int r;
+
+	r = packet_receive(session->socket, &packet, &refusal);
+	if (r == PACKET_AGAIN)
+		return true;
+	if (r < 0 || r == PACKET_END)
+		return false;
+	note_activity(session);
+	if (r == 0 && !packet.has_credentials)
+		r = refuse(&refusal, EPERM, "the packet carries no credentials (EPERM); send it from a live process");
+	if (r == 0)
+		handle(session, &packet);
+	else
+		refuse_and_end(session, &refusal);
+	return flush(session);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct session *session = userdata;
+	bool alive;
+
+	(void)source;
+	(void)fd;
+	if (session->answering)
+		alive = !(revents & (EPOLLERR | EPOLLHUP)) && flush(session);
+	else
+		alive = receive(session);
+	if (!alive)
+		end(session);
+	return 0;
+}
