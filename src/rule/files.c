@@ -208,9 +208,15 @@ static int compare_rule(const void *a, const void *b)
 	return order ? order : strcmp(x->path, y->path);
 }
 
-/* Load the strongest file of each name; one that has gone meanwhile counts for nothing. */
-static int load_candidates(const char *const *dirs, const struct candidates *candidates, struct rule_set *set,
-	struct problems *problems)
+/* What is called for the strongest file of each name. Return: 0, RULE_BAD, FILE_GONE or FILE_MASKED, or -ENOMEM. */
+struct visitor {
+	int (*function)(const char *path, void *userdata, struct problems *problems);
+	void *userdata;
+};
+
+/* Visit the strongest file of each name; one that has gone meanwhile counts for nothing. */
+static int visit_candidates(const char *const *dirs, const struct candidates *candidates,
+	const struct visitor *visitor, struct problems *problems)
 {
 	const char *settled = NULL;
 	bool bad = false;
@@ -219,7 +225,6 @@ static int load_candidates(const char *const *dirs, const struct candidates *can
 		const struct candidate *candidate = &candidates->items[i];
 		_cleanup_free_
 		char *path = NULL;
-		struct rule rule;
 		int r;
 
 		if (settled && !strcmp(settled, candidate->name))
@@ -228,9 +233,7 @@ static int load_candidates(const char *const *dirs, const struct candidates *can
 			path = NULL; /* asprintf(3) leaves it undefined */
 			return -ENOMEM;
 		}
-		r = load_file(path, &rule, problems);
-		if (!r)
-			r = add_rule_consume(set, &rule);
+		r = visitor->function(path, visitor->userdata, problems);
 		if (r < 0)
 			return r;
 		if (r == RULE_BAD)
@@ -241,15 +244,13 @@ static int load_candidates(const char *const *dirs, const struct candidates *can
 	return bad ? RULE_BAD : 0;
 }
 
-int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problems *problems)
+/* A directory that cannot be read is a problem and hinders nothing else. */
+static int visit_files(const char *const *dirs, const struct visitor *visitor, struct problems *problems)
 {
-	_cleanup_(rule_set_freep) struct rule_set *set = calloc(1, sizeof(*set));
 	_cleanup_(candidates_deinit) struct candidates candidates = {0};
 	bool bad = false;
 	int r;
 
-	if (!set)
-		return -ENOMEM;
 	for (size_t i = 0; dirs[i]; i++) {
 		r = collect(dirs[i], i, &candidates, problems);
 		if (r < 0)
@@ -258,15 +259,62 @@ int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problem
 	}
 	if (candidates.n)
 		qsort(candidates.items, candidates.n, sizeof(*candidates.items), compare_candidate);
-	r = load_candidates(dirs, &candidates, set, problems);
+	r = visit_candidates(dirs, &candidates, visitor, problems);
+	return r ? r : bad ? RULE_BAD : 0;
+}
+
+static int visit_load(const char *path, void *userdata, struct problems *problems)
+{
+	struct rule_set *set = userdata;
+	struct rule rule;
+	int r;
+
+	r = load_file(path, &rule, problems);
+	return r ? r : add_rule_consume(set, &rule);
+}
+
+int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problems *problems)
+{
+	_cleanup_(rule_set_freep) struct rule_set *set = calloc(1, sizeof(*set));
+	int r;
+
+	if (!set)
+		return -ENOMEM;
+	r = visit_files(dirs, &(struct visitor){visit_load, set}, problems);
 	if (r)
 		return r;
-	if (bad)
-		return RULE_BAD;
 	if (set->n_rules) /* "a.rule" stands behind "a-b.rule", but "a" before "a-b" */
 		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_rule);
 	*ret = TAKE_PTR(set);
 	return 0;
+}
+
+struct text_visit {
+	void (*function)(const char *path, const char *text, size_t size, void *userdata);
+	void *userdata;
+};
+
+static int visit_text(const char *path, void *userdata, struct problems *problems)
+{
+	const struct text_visit *visit = userdata;
+	_cleanup_free_
+	char *text = NULL;
+	size_t size = 0;
+	int r;
+
+	r = read_file(path, &text, &size, problems);
+	if (r == 0 || r == FILE_MASKED)
+		visit->function(path, text, size, visit->userdata);
+	return r;
+}
+
+int rule_foreach_file(const char *const *dirs,
+	void (*function)(const char *path, const char *text, size_t size, void *userdata), void *userdata,
+	struct problems *problems)
+{
+	struct text_visit visit = {function, userdata};
+
+	return visit_files(dirs, &(struct visitor){visit_text, &visit}, problems);
 }
 
 /* A file that somebody named: there is nothing to mask, so that an empty one is a mistake. */

@@ -82,7 +82,17 @@ enum {
  */
 int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problems *problems);
 
-/* rule_set_load_files() - the same from a list of files, without precedence and masking (usherctl check PATH) */
+/*
+ * rule_foreach_file() - call a function with the text of every file that rule_set_load() would read, in their order
+ * @function: @text is NULL for a file that masks others; it need not be terminated, and may be of any bytes
+ *
+ * Return: 0, RULE_BAD when a directory or a file cannot be read, or -ENOMEM.
+ */
+int rule_foreach_file(const char *const *dirs,
+	void (*function)(const char *path, const char *text, size_t size, void *userdata), void *userdata,
+	struct problems *problems);
+
+/* rule_set_load_files() - as rule_set_load(), from a list of files, without precedence and masking (usherctl check PATH) */
 int rule_set_load_files(const char *const *paths, struct rule_set **ret, struct problems *problems);
 
 #define RULE_FILE_MAX (16U * 1024U * 1024U)
