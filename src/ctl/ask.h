@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* Requests to the broker, as the verbs make them. */
+
+#include "../lib/client.h"
+#include "ctl.h"
+
+/* How long the broker may take when --timeout does not say, in milliseconds. */
+#define ASK_TIMEOUT_MS 5000
+#define ASK_RELOAD_TIMEOUT_MS 90000 /* a million prefixes take seconds to compile and to load */
+
+/* ask_open() - connect to the broker of the command line; Return: as client_open() */
+int ask_open(struct client *client, const struct ctl *ctl, int timeout_ms, struct refusal *refusal);
+
+/*
+ * ask() - send a request and read the answer
+ * @fds, @n_fds: descriptors that go along; they stay the caller's
+ * @row:         called for each row, which is client->message and client->reply; anything but 0 ends the answer. NULL
+ *               for a request that has no rows; they are read over then.
+ *
+ * On 0, and when the broker refuses, client->message is the ending packet.
+ *
+ * Return: 0, REFUSED, or what @row returned: a negative errno.
+ */
+int ask(struct client *client, const struct writer *request, const int *fds, size_t n_fds,
+	int (*row)(struct client *client, void *userdata), void *userdata, struct refusal *refusal);
+
+/*
+ * ask_each() - send a reading request once for each name of the command line, or once without a name
+ *
+ * A name that stands twice is asked for once. Connects, complains, and disconnects.
+ *
+ * Return: an exit code.
+ */
+int ask_each(const struct ctl *ctl, const char *request, const char *what,
+	int (*row)(struct client *client, void *userdata), void *userdata);
+
+/* ask_value() - the value of a key of the packet at hand, "0" or another default when the broker did not send it */
+const char *ask_value(const struct client *client, const char *key, const char *otherwise);

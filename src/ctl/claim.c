@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherctl claim: get held sockets back, and execute a command that finds them in $LISTEN_FDS. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../util/macro.h"
+#include "ask.h"
+#include "complain.h"
+#include "ctl.h"
+#include "listen.h"
+#include "run.h"
+
+/* What has been claimed so far */
+struct claimed {
+	int *fds; /* owned */
+	size_t n;
+	char *names; /* n names separated by colons */
+};
+
+static void claimed_deinit(struct claimed *claimed)
+{
+	for (size_t i = 0; i < claimed->n; i++)
+		closep(&claimed->fds[i]);
+	free(claimed->fds);
+	free(claimed->names);
+}
+
+static size_t count_names(const char *names)
+{
+	size_t n = *names ? 1 : 0;
+
+	for (; *names; names++)
+		n += *names == ':';
+	return n;
+}
+
+/* A batch: NAMES= with a name for each descriptor that came along */
+static int take_batch(struct client *client, void *userdata)
+{
+	const char *names = ask_value(client, "NAMES", "");
+	struct claimed *claimed = userdata;
+	char *all;
+	int *fds;
+
+	if (count_names(names) != client->reply.n_fds)
+		return -EPROTO;
+	if (client->reply.n_fds == 0)
+		return 0;
+	all = malloc((claimed->names ? strlen(claimed->names) : 0) + strlen(names) + 2);
+	fds = reallocarray(claimed->fds, claimed->n + client->reply.n_fds, sizeof(*fds));
+	if (fds)
+		claimed->fds = fds;
+	if (!all || !fds) {
+		free(all);
+		return -ENOMEM;
+	}
+	(void)stpcpy(
+		stpcpy(stpcpy(all, claimed->names ? claimed->names : ""), claimed->names ? ":" : ""), names);
+	free(claimed->names);
+	claimed->names = all;
+	for (size_t i = 0; i < client->reply.n_fds; i++)
+		claimed->fds[claimed->n++] = TAKE_FD(client->reply.fds[i]);
+	return 0;
+}
+
+/* "web:tls", for the request and for what is said about it; at most as long as the arguments are together */
+static char *join_names(const struct ctl *ctl)
+{
+	size_t size = 1;
+	char *text, *end;
+
+	for (size_t i = 0; i < ctl->n_names; i++)
+		size += strlen(ctl->names[i]) + 1;
+	text = end = calloc(1, size);
+	for (size_t i = 0; text && i < ctl->n_names; i++)
+		end = stpcpy(stpcpy(end, i ? ":" : ""), ctl->names[i]);
+	return text;
+}
+
+int verb_claim(const struct ctl *ctl)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	_cleanup_(claimed_deinit) struct claimed claimed = {};
+	_cleanup_free_
+	char *names = join_names(ctl);
+	struct refusal refusal;
+	struct writer request;
+	int r;
+
+	if (!names)
+		return complain_memory();
+	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal);
+	if (r == CLIENT_ABSENT && ctl->if_broker)
+		return run_command(ctl);
+	if (r)
+		return complain_refusal(r, &refusal, "cannot claim '%s'", names);
+	client_begin(&request, "claim");
+	writer_put(&request, "NAMES", "%s", names);
+	r = ask(&client, &request, NULL, 0, take_batch, &claimed, &refusal);
+	if (r == REFUSED && refusal.error == ENOENT && ctl->if_held)
+		return run_command(ctl);
+	if (r)
+		return complain_refusal(r, &refusal, "cannot claim '%s'", names);
+	client_close(&client);
+	r = listen_append(claimed.fds, claimed.n, claimed.names ? claimed.names : "", &refusal);
+	if (r) {
+		(void)complain_refusal(r, &refusal, "cannot pass '%s' on", names);
+		return r == REFUSED && refusal.error == EINVAL ? EXIT_BAD_CONFIG : EXIT_FAILURE;
+	}
+	return run_command(ctl);
+}

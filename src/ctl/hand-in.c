@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherctl hand-in: put sockets under their names, and execute a command with the sockets still passed on. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../util/macro.h"
+#include "../util/name.h"
+#include "../wire/protocol.h"
+#include "ask.h"
+#include "complain.h"
+#include "ctl.h"
+#include "fields.h"
+#include "listen.h"
+#include "run.h"
+
+/* What is to be handed in */
+struct offer {
+	const char *names; /* one name for all of them, or one for each separated by colons */
+	bool is_list;
+	const int *fds;
+	size_t n;
+	int passed[PROTOCOL_HAND_IN_MAX]; /* what `fds` is when they come from $LISTEN_FDS */
+};
+
+static int check_count(size_t n)
+{
+	if (n <= PROTOCOL_HAND_IN_MAX)
+		return EXIT_SUCCESS;
+	complain("cannot hand in %zu sockets: one request takes %u (E2BIG); hand them in in portions, with "
+		 "--fd",
+		n, PROTOCOL_HAND_IN_MAX);
+	return EXIT_FAILURE;
+}
+
+static int check_names(const char *names)
+{
+	for (;;) {
+		size_t length = strcspn(names, ":");
+		char name[NAME_LENGTH_MAX + 2];
+
+		/* what does not fit is too long to be valid, cut or not */
+		(void)snprintf(name, sizeof(name), "%.*s", (int)length, names);
+		if (!name_is_valid(name)) {
+			complain("cannot hand in '%.*s', a name in $LISTEN_FDNAMES: " NAME_RULE
+				 " (EINVAL); set FileDescriptorName= in the socket unit, or give a NAME",
+				(int)length, names);
+			return EXIT_BAD_CONFIG;
+		}
+		if (!names[length])
+			return EXIT_SUCCESS;
+		names += length + 1;
+	}
+}
+
+/* The descriptors of --fd; options.c saw to it that there is a name. */
+static int offer_given(const struct ctl *ctl, struct offer *offer)
+{
+	*offer = (struct offer){.names = ctl->names[0], .fds = ctl->fds, .n = ctl->n_fds};
+	for (size_t i = 0; i < offer->n; i++)
+		if (fcntl(offer->fds[i], F_GETFD) < 0) {
+			complain("cannot hand in '%s': descriptor %d is not open (EBADF); see what starts "
+				 "usherctl",
+				offer->names, offer->fds[i]);
+			return EXIT_FAILURE;
+		}
+	return check_count(offer->n);
+}
+
+static int offer_passed(const struct ctl *ctl, struct offer *offer)
+{
+	struct listening listening;
+	struct refusal refusal;
+	int r;
+
+	r = listen_read(&listening, &refusal);
+	if (r) {
+		if (ctl->n_names > 0)
+			complain("cannot hand in '%s': %s", ctl->names[0], refusal.text);
+		else
+			complain("cannot hand in: %s", refusal.text);
+		return EXIT_BAD_CONFIG;
+	}
+	r = check_count(listening.n);
+	if (r)
+		return r;
+	*offer = (struct offer){.names = ctl->names[0], .n = listening.n};
+	offer->fds = offer->passed;
+	for (size_t i = 0; i < offer->n; i++)
+		offer->passed[i] = LISTEN_FIRST + (int)i;
+	if (offer->names)
+		return EXIT_SUCCESS;
+	if (!listening.names) {
+		complain("cannot hand in: the sockets have no names, $LISTEN_FDNAMES is not set (EINVAL); "
+			 "give a NAME");
+		return EXIT_BAD_CONFIG;
+	}
+	offer->names = listening.names;
+	offer->is_list = true;
+	return check_names(offer->names);
+}
+
+static void print_outcome(const struct ctl *ctl, const struct offer *offer, const struct client *client)
+{
+	static const char *const numbers[] = {"ADDED", "KEPT", NULL}, *const booleans[] = {NULL};
+	struct json json = JSON(stdout);
+
+	if (!ctl->json) {
+		(void)printf("handed in '%s': %s added, %s kept\n", offer->names,
+			ask_value(client, "ADDED", "?"), ask_value(client, "KEPT", "?"));
+		return;
+	}
+	json_open(&json, NULL, '{');
+	fields_print_json(&client->message, &json, numbers, booleans);
+	json_close(&json, '}');
+}
+
+static int hand_in(const struct ctl *ctl, const struct offer *offer)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	struct refusal refusal;
+	struct writer request;
+	int r;
+
+	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal);
+	if (r == CLIENT_ABSENT && ctl->if_broker)
+		return EXIT_SUCCESS;
+	if (r)
+		return complain_refusal(r, &refusal, "cannot hand in '%s'", offer->names);
+	client_begin(&request, ctl->hold ? "hold" : "hand-in");
+	writer_put(&request, offer->is_list ? "NAMES" : "NAME", "%s", offer->names);
+	writer_put(&request, "VIA", "usherctl");
+	r = ask(&client, &request, offer->fds, offer->n, NULL, NULL, &refusal);
+	if (r)
+		return complain_refusal(r, &refusal, "cannot hand in '%s'", offer->names);
+	/* standard output is the command's, if there is one */
+	if (!ctl->command)
+		print_outcome(ctl, offer, &client);
+	return EXIT_SUCCESS;
+}
+
+int verb_hand_in(const struct ctl *ctl)
+{
+	struct offer offer;
+	int r;
+
+	r = ctl->n_fds > 0 ? offer_given(ctl, &offer) : offer_passed(ctl, &offer);
+	if (!r)
+		r = hand_in(ctl, &offer);
+	if (!r && ctl->command)
+		r = run_command(ctl);
+	return r;
+}

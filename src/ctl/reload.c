@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherctl reload: have the broker read the rule files again, and wait for what becomes of it. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../util/macro.h"
+#include "ask.h"
+#include "complain.h"
+#include "ctl.h"
+#include "fields.h"
+
+static int show_problem(struct client *client, void *userdata)
+{
+	const char *line = ask_value(client, "LINE", "0");
+	unsigned *n_problems = userdata;
+
+	(*n_problems)++;
+	if (strcmp(line, "0") == 0)
+		(void)fprintf(stderr, "%s: %s\n", ask_value(client, "FILE", "?"),
+			ask_value(client, "PROBLEM", "?"));
+	else
+		(void)fprintf(stderr, "%s:%s: %s\n", ask_value(client, "FILE", "?"), line,
+			ask_value(client, "PROBLEM", "?"));
+	return 0;
+}
+
+static void print_outcome(const struct ctl *ctl, const struct client *client)
+{
+	static const char *const numbers[] = {
+		"GENERATION", "RULES", "MATCHES", "ADDED", "REMOVED", "KEPT", NULL};
+	static const char *const booleans[] = {NULL};
+	struct json json = JSON(stdout);
+
+	if (!ctl->json) {
+		(void)printf(
+			"reloaded: generation %s, %s rules, %s matches (%s added, %s removed, %s kept)\n",
+			ask_value(client, "GENERATION", "?"), ask_value(client, "RULES", "?"),
+			ask_value(client, "MATCHES", "?"), ask_value(client, "ADDED", "?"),
+			ask_value(client, "REMOVED", "?"), ask_value(client, "KEPT", "?"));
+		return;
+	}
+	json_open(&json, NULL, '{');
+	fields_print_json(&client->message, &json, numbers, booleans);
+	json_close(&json, '}');
+}
+
+int verb_reload(const struct ctl *ctl)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	unsigned n_problems = 0;
+	struct refusal refusal;
+	struct writer request;
+	int r;
+
+	r = ask_open(&client, ctl, ASK_RELOAD_TIMEOUT_MS, &refusal);
+	if (r)
+		return complain_refusal(r, &refusal, "cannot reload the rules");
+	client_begin(&request, "reload");
+	r = ask(&client, &request, NULL, 0, show_problem, &n_problems, &refusal);
+	if (r == REFUSED && n_problems > 0) {
+		complain("cannot reload the rules: %u problems in the rule files (%s); the rules in force "
+			 "have not "
+			 "changed",
+			n_problems, ERRNO_NAME(refusal.error));
+		return EXIT_BAD_DATA;
+	}
+	if (r)
+		return complain_refusal(r, &refusal, "cannot reload the rules");
+	print_outcome(ctl, &client);
+	return EXIT_SUCCESS;
+}

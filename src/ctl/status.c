@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherctl status: is the broker well, on one screen. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../util/macro.h"
+#include "../util/text.h"
+#include "ask.h"
+#include "complain.h"
+#include "ctl.h"
+#include "fields.h"
+#include "pins.h"
+#include "since.h"
+
+static const char *const numbers[] = {"PROTOCOL", "SCHEMA", "PID", "STARTED", "GENERATION", "APPLIED",
+	"RULES", "MATCHES", "NAMES", "SOCKETS", "HELD", "LOOKUPS", "MISSING", "REFUSED", "EVENTS_LOST",
+	"PROGRAM", "LINK", "NETNS", "PROGRAMS", NULL};
+static const char *const booleans[] = {NULL};
+
+#define LINE(label, format, ...) printf("%11s: " format "\n", (label), __VA_ARGS__)
+
+static const char *since(const char *microseconds, char *text, size_t size)
+{
+	char date[SINCE_TEXT_MAX], age[SINCE_TEXT_MAX];
+
+	if (!since_date(microseconds, date) || !since_age(microseconds, age))
+		return "?";
+	(void)snprintf(text, size, "%s (%s ago)", date, age);
+	return text;
+}
+#define SINCE(microseconds) since((microseconds), (char[SINCE_TEXT_MAX * 2 + 8]){0}, SINCE_TEXT_MAX * 2 + 8)
+
+static void print_neighbours(const struct client *client)
+{
+	unsigned long n;
+
+	if (text_to_uint(ask_value(client, "PROGRAMS", "1"), ~0UL, &n) == 0 && n > 1)
+		(void)LINE("Others",
+			"%lu more sk_lookup program%s in this namespace, which may decide otherwise", n - 1,
+			n == 2 ? "" : "s");
+}
+
+static void print_status(const struct client *client)
+{
+	const char *instance = ask_value(client, "INSTANCE", ""), *reload = ask_value(client, "RELOAD", "");
+
+#define VALUE(key) ask_value(client, (key), "?")
+	(void)LINE("Broker", "usherd %s, pid %s, running since %s", VALUE("VERSION"), VALUE("PID"),
+		SINCE(message_get(&client->message, "STARTED")));
+	if (*instance)
+		(void)LINE("Instance", "%s", instance);
+	(void)LINE("Speaks", "protocol %s, schema %s", VALUE("PROTOCOL"), VALUE("SCHEMA"));
+	(void)LINE("Dispatch", "program %s, link %s, network namespace %s", VALUE("PROGRAM"), VALUE("LINK"),
+		VALUE("NETNS"));
+	print_neighbours(client);
+	(void)LINE("Rules", "%s, with %s matches; generation %s, applied %s", VALUE("RULES"),
+		VALUE("MATCHES"), VALUE("GENERATION"), SINCE(message_get(&client->message, "APPLIED")));
+	if (strcmp(reload, "failed") == 0)
+		(void)LINE("Reload", "failed: %s", VALUE("RELOAD_REASON"));
+	else
+		(void)LINE("Reload", "%s", *reload ? reload : "none yet");
+	(void)LINE("Sockets", "%s under %s names, %s of them held", VALUE("SOCKETS"), VALUE("NAMES"),
+		VALUE("HELD"));
+	(void)LINE("Lookups", "%s, of which %s missing and %s refused", VALUE("LOOKUPS"), VALUE("MISSING"),
+		VALUE("REFUSED"));
+	(void)LINE("Events", "%s lost", VALUE("EVENTS_LOST"));
+#undef VALUE
+}
+
+static int not_running(const struct ctl *ctl, const struct refusal *refusal)
+{
+	static const struct {
+		const char *word, *text;
+	} states[] = {
+		[PINS_NONE] = {"none", "none: nothing is pinned in"},
+		[PINS_ATTACHED] = {"attached", "goes on without the broker, pinned in"},
+		[PINS_LEFTOVER] = {"none", "none: there is no link in"},
+		[PINS_UNKNOWN] = {"unknown", "not known: this user may not look into"},
+	};
+	enum pins_state state = pins_look(ctl->instance.pins);
+	struct json json = JSON(stdout);
+
+	if (ctl->json) {
+		json_open(&json, NULL, '{');
+		json_bool(&json, "running", false);
+		json_string(&json, "dispatch", states[state].word);
+		json_close(&json, '}');
+	} else {
+		(void)LINE("Broker", "%s", "not running");
+		(void)LINE("Dispatch", "%s %s", states[state].text, ctl->instance.pins);
+	}
+	return complain_refusal(CLIENT_ABSENT, refusal, "cannot ask for the status");
+}
+
+int verb_status(const struct ctl *ctl)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	struct json json = JSON(stdout);
+	struct refusal refusal;
+	struct writer request;
+	int r;
+
+	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal);
+	if (r == CLIENT_ABSENT)
+		return not_running(ctl, &refusal);
+	client_begin(&request, "status");
+	if (!r)
+		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
+	if (r)
+		return complain_refusal(r, &refusal, "cannot ask for the status");
+	if (!ctl->json) {
+		print_status(&client);
+		return EXIT_SUCCESS;
+	}
+	json_open(&json, NULL, '{');
+	json_bool(&json, "running", true);
+	json_string(&json, "dispatch", "attached");
+	fields_print_json(&client.message, &json, numbers, booleans);
+	json_close(&json, '}');
+	return EXIT_SUCCESS;
+}

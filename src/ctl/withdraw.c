@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherctl withdraw: take the sockets of a name out, or those of them that are given. */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../util/macro.h"
+#include "ask.h"
+#include "complain.h"
+#include "ctl.h"
+#include "fields.h"
+
+static void print_outcome(const struct ctl *ctl, const struct client *client)
+{
+	static const char *const numbers[] = {"WITHDRAWN", NULL}, *const booleans[] = {NULL};
+	struct json json = JSON(stdout);
+
+	if (!ctl->json) {
+		(void)printf(
+			"withdrew '%s': %s sockets\n", ctl->names[0], ask_value(client, "WITHDRAWN", "?"));
+		return;
+	}
+	json_open(&json, NULL, '{');
+	fields_print_json(&client->message, &json, numbers, booleans);
+	json_close(&json, '}');
+}
+
+int verb_withdraw(const struct ctl *ctl)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	struct refusal refusal;
+	struct writer request;
+	int r;
+
+	for (size_t i = 0; i < ctl->n_fds; i++)
+		if (fcntl(ctl->fds[i], F_GETFD) < 0) {
+			complain("cannot withdraw '%s': descriptor %d is not open (EBADF); see what starts "
+				 "usherctl",
+				ctl->names[0], ctl->fds[i]);
+			return EXIT_FAILURE;
+		}
+	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal);
+	if (r == CLIENT_ABSENT && ctl->if_broker)
+		return EXIT_SUCCESS;
+	if (r)
+		return complain_refusal(r, &refusal, "cannot withdraw '%s'", ctl->names[0]);
+	client_begin(&request, "withdraw");
+	writer_put(&request, "NAME", "%s", ctl->names[0]);
+	r = ask(&client, &request, ctl->fds, ctl->n_fds, NULL, NULL, &refusal);
+	if (r)
+		return complain_refusal(r, &refusal, "cannot withdraw '%s'", ctl->names[0]);
+	print_outcome(ctl, &client);
+	return EXIT_SUCCESS;
+}
