@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The compiled image against the reference, for random rules and packets
+ *
+ * USHER_SEED repeats a run, USHER_ROUNDS sets the number of rule sets.
+ */
+
+#undef NDEBUG
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "reference.h"
+#include "rule/image.h"
+
+#define PACKETS 150
+
+struct totals {
+	unsigned sets, conflicts, packets, matched, classes;
+};
+
+static void fail_with(struct reference *reference, uint64_t seed, const char *what)
+{
+	printf("# %s; repeat with USHER_SEED=%llu USHER_ROUNDS=1\n", what, (unsigned long long)seed);
+	reference_print(reference, stdout);
+	fail();
+}
+
+static void check_packet(
+	struct reference *reference, uint64_t seed, const struct image *image, struct totals *totals)
+{
+	const struct reference_rule *wanted;
+	struct reference_packet packet;
+	const struct image_seat *seat;
+	bool right;
+	uint32_t word;
+
+	reference_packet(reference, &packet);
+	wanted = reference_answer(reference, &packet);
+	word = image_lookup(image, packet.family, packet.protocol, packet.address, packet.port);
+	assert_true((word & USHER_WORD_SEAT) < image->n_seats);
+	seat = &image->seats[word & USHER_WORD_SEAT];
+	if (!wanted)
+		right = !word;
+	else
+		right = seat->name && !strcmp(seat->name, wanted->name) && seat->family == packet.family &&
+			seat->protocol == packet.protocol && !!(word & USHER_WORD_PASS) == wanted->pass;
+	if (!right) {
+		reference_packet_print(&packet, stdout);
+		printf("# image: %s, reference: %s\n", seat->name ? seat->name : "none",
+			wanted ? wanted->name : "none");
+		fail_with(reference, seed, "another answer");
+	}
+	totals->packets++;
+	totals->matched += !!wanted;
+}
+
+static bool class_contains(const struct image *image, uint32_t class_id, const struct image_prefix *wanted)
+{
+	for (size_t i = 0; i < image->n_prefixes; i++) {
+		const struct image_prefix *entry = &image->prefixes[i];
+
+		if (entry->class_id == class_id && entry->word == wanted->word &&
+			!memcmp(&entry->prefix, &wanted->prefix, sizeof(wanted->prefix)))
+			return true;
+	}
+	return false;
+}
+
+/* What image.h promises besides the answers: classes differ, have a prefix longer than 0, and belong to one table. */
+static void check_classes(struct reference *reference, uint64_t seed, const struct image *image)
+{
+	size_t *sizes = calloc(image->n_classes + 1, sizeof(*sizes)),
+	       *longer = calloc(image->n_classes + 1, sizeof(*longer));
+	unsigned *tables = calloc(image->n_classes + 1, sizeof(*tables));
+
+	assert_true(sizes && longer && tables);
+	for (size_t i = 0; i < image->n_prefixes; i++) {
+		assert_in_range(image->prefixes[i].class_id, 1, image->n_classes);
+		sizes[image->prefixes[i].class_id]++;
+		longer[image->prefixes[i].class_id] += image->prefixes[i].prefix.length > 0;
+	}
+	for (unsigned t = 0; t < USHER_TABLES; t++)
+		for (unsigned port = 0; port < USHER_PORTS; port++)
+			if (image->ports[t][port] & USHER_WORD_CLASS)
+				tables[image->ports[t][port] & USHER_WORD_CLASS_ID] |= 1U << t;
+	for (uint32_t a = 1; a <= image->n_classes; a++) {
+		bool single = tables[a] && !(tables[a] & (tables[a] - 1));
+
+		if (!longer[a] || !single)
+			fail_with(reference, seed, "a class without need, or of several tables");
+		for (uint32_t b = 1; b < a && image->n_classes < 40; b++) {
+			bool differ = sizes[a] != sizes[b];
+
+			for (size_t i = 0; i < image->n_prefixes && !differ; i++)
+				if (image->prefixes[i].class_id == a)
+					differ = !class_contains(image, b, &image->prefixes[i]);
+			if (!differ)
+				fail_with(reference, seed, "two classes are the same");
+		}
+	}
+	free(sizes);
+	free(longer);
+	free(tables);
+}
+
+static void check_conflict(struct reference *reference, uint64_t seed, const struct rule_set *set,
+	const struct problems *problems)
+{
+	if (!problems->n)
+		fail_with(reference, seed, "a conflict without a problem");
+	for (size_t i = 0; i < problems->n; i++) {
+		const struct rule *rule =
+			rule_set_find(set, problems->items[i].file); /* path and name are the same here */
+
+		assert_non_null(rule);
+		assert_true(problems->items[i].line > 0);
+		assert_non_null(strstr(problems->items[i].text, " conflicts with "));
+	}
+}
+
+static void check_set(struct reference *reference, uint64_t seed, struct totals *totals)
+{
+	struct rule_set *set = reference_load(reference);
+	struct problems problems = PROBLEMS_NULL;
+	struct image *image = NULL;
+	int r = image_compile(set, &image, &problems);
+	bool conflict = reference_has_conflict(reference);
+
+	if (r != (conflict ? IMAGE_CONFLICT : 0))
+		fail_with(reference, seed, conflict ? "a conflict was not seen" : "a conflict that is none");
+	totals->sets++;
+	if (conflict) {
+		check_conflict(reference, seed, set, &problems);
+		totals->conflicts++;
+	} else {
+		assert_int_equal(problems.n, 0);
+		totals->classes += image->n_classes;
+		check_classes(reference, seed, image);
+		for (unsigned i = 0; i < PACKETS; i++)
+			check_packet(reference, seed, image, totals);
+	}
+	image_free(image);
+	rule_set_free(set);
+	problems_deinit(&problems);
+}
+
+static void image_answers_as_the_reference(void **state)
+{
+	const char *text = getenv("USHER_ROUNDS");
+	unsigned rounds = text ? (unsigned)atoi(text) : 3000;
+	uint64_t seed = reference_seed();
+	struct totals totals = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < rounds; i++) {
+		static struct reference reference;
+
+		reference_generate(&reference, seed + i);
+		check_set(&reference, seed + i, &totals);
+		if (reference_has_conflict(&reference)) {
+			reference_remove_conflicts(&reference);
+			check_set(&reference, seed + i, &totals);
+		}
+	}
+	printf("# %u rule sets, %u with conflicts; %u classes; %u packets, %u matched\n", totals.sets,
+		totals.conflicts, totals.classes, totals.packets, totals.matched);
+	if (rounds >= 100) { /* the generator still reaches what it is for */
+		assert_in_range(totals.conflicts, totals.sets / 10, totals.sets / 2);
+		assert_in_range(totals.matched, totals.packets / 4, totals.packets - totals.packets / 10);
+		assert_true(totals.classes > totals.sets);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(image_answers_as_the_reference),
+	};
+
+	return cmocka_run_group_tests_name("property", tests, NULL, NULL);
+}
