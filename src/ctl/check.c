@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../access/access.h"
 #include "../rule/image.h"
 #include "complain.h"
 #include "ctl.h"
@@ -46,11 +47,19 @@ static int check_paths(const struct ctl *ctl, bool *ret_folders)
 
 int check_rules(const struct rule_set *set, struct problems *problems)
 {
+	_cleanup_(access_table_freep) struct access_table *table = NULL;
 	_cleanup_(image_freep) struct image *image = NULL;
+	bool bad;
 	int r;
 
 	r = image_compile(set, &image, problems);
-	return r > 0 ? RULE_BAD : r;
+	if (r < 0)
+		return r;
+	bad = r > 0;
+	r = access_table_new(set, &table, problems);
+	if (r < 0)
+		return r;
+	return bad || r > 0 ? RULE_BAD : 0;
 }
 
 void check_print_problems(const struct problems *problems)
@@ -100,8 +109,10 @@ int verb_check(const struct ctl *ctl)
 		r = (folders ? rule_set_load : rule_set_load_files)(ctl->names, &set, &problems);
 	if (r == 0)
 		r = check_rules(set, &problems);
-	if (r < 0)
-		return complain_memory();
+	if (r < 0) {
+		complain("cannot check the rules: %s (%s)", strerror(-r), ERRNO_NAME(-r));
+		return EXIT_FAILURE;
+	}
 	if (set) {
 		n_rules = set->n_rules;
 		for (size_t i = 0; i < set->n_rules; i++)

@@ -64,6 +64,22 @@ static void print_json(struct json *json, const struct setting *setting, bool ad
 	json_close(json, '}');
 }
 
+/* In sorted settings */
+static bool has_name(const struct settings *settings, const char *name)
+{
+	size_t low = 0, high = settings->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(settings->items[middle]->name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < settings->n && strcmp(settings->items[low]->name, name) == 0;
+}
+
 /* Both sides are sorted: walk them together. Return: how many differences there are. */
 static size_t compare(const struct ctl *ctl, const struct settings *old, const struct settings *new)
 {
@@ -85,6 +101,9 @@ static size_t compare(const struct ctl *ctl, const struct settings *old, const s
 		if (order == 0)
 			continue;
 		n++;
+		/* the defaults of a rule that comes or goes as a whole tell nothing */
+		if (setting->line == 0 && !has_name(order > 0 ? old : new, setting->name))
+			continue;
 		if (ctl->json)
 			print_json(&json, setting, order > 0);
 		else
