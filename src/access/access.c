@@ -68,7 +68,8 @@ static int resolve(const struct rule *rule, const struct rule_words *words, cons
 		if (lookup(words->items[i].text, &ids[i]))
 			continue;
 		r = problems_add(problems, rule->path, words->items[i].line,
-			"there is no %s '%s' on this host; create it or give its number", what, words->items[i].text);
+			"there is no %s '%s' on this host; create it or give its number", what,
+			words->items[i].text);
 		if (r < 0) {
 			free(ids);
 			return r;
@@ -144,15 +145,17 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
 		return 0;
 	if (!access->users.n && !access->groups.n && !access->units.n)
 		return refuse(refusal, EACCES,
-			"only root may use the name '%s', not uid %u (EACCES); to allow it, add [Access] User= to %s",
+			"only root may use the name '%s', not uid %u (EACCES); to allow it, add [Access] "
+			"User= to %s",
 			rule->name, identity->uid, rule->path);
 	if (access->users.n && !ids_contain(ids->users, access->users.n, identity->uid))
 		return refuse(refusal, EACCES,
-			"uid %u may not use the name '%s' (EACCES); User= in %s does not list it", identity->uid,
-			rule->name, rule->path);
+			"uid %u may not use the name '%s' (EACCES); User= in %s does not list it",
+			identity->uid, rule->name, rule->path);
 	if (access->groups.n && !group_matches(ids->groups, access->groups.n, identity))
 		return refuse(refusal, EACCES,
-			"uid %u may not use the name '%s' (EACCES); it is in no group that Group= in %s lists",
+			"uid %u may not use the name '%s' (EACCES); it is in no group that Group= in %s "
+			"lists",
 			identity->uid, rule->name, rule->path);
 	if (access->units.n && !unit_matches(&access->units, identity->unit))
 		return refuse(refusal, EACCES,
@@ -161,8 +164,8 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
 	return 0;
 }
 
-int access_check_bound(const struct rule *rule, int family, const uint8_t *address, uint16_t port,
-	struct refusal *refusal)
+int access_check_bound(
+	const struct rule *rule, int family, const uint8_t *address, uint16_t port, struct refusal *refusal)
 {
 	char text[ENDPOINT_TEXT_MAX];
 
@@ -172,7 +175,8 @@ int access_check_bound(const struct rule *rule, int family, const uint8_t *addre
 		if (prefix_contains(&rule->access.bound[i], family, address))
 			return 0;
 	return refuse(refusal, EACCES,
-		"is bound to %s, outside of Bound= of the rule '%s' (EACCES); bind it to a private address such as "
+		"is bound to %s, outside of Bound= of the rule '%s' (EACCES); bind it to a private address "
+		"such as "
 		"127.0.0.2, or widen Bound= in %s",
 		endpoint_format(family, address, port, text), rule->name, rule->path);
 }

@@ -47,5 +47,5 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
  *
  * The text starts with a verb, for a caller who writes "socket 5 " in front of it. Return: 0 or REFUSED (EACCES).
  */
-int access_check_bound(const struct rule *rule, int family, const uint8_t *address, uint16_t port,
-	struct refusal *refusal);
+int access_check_bound(
+	const struct rule *rule, int family, const uint8_t *address, uint16_t port, struct refusal *refusal);

@@ -67,8 +67,7 @@ static void on_event(const struct usher_event *event, void *userdata)
 		endpoint_format(event->family, event->remote_address, event->remote_port, remote),
 		endpoint_format(event->family, event->local_address, event->local_port, local),
 		event->passed ? "passed on" : "refused", seat->name,
-		event->error ? strerrorname_np(-event->error) : "none handed in",
-		"see 'usherctl list'");
+		event->error ? strerrorname_np(-event->error) : "none handed in", "see 'usherctl list'");
 }
 
 static int on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -86,9 +85,9 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *us
 
 struct leftover {
 	const struct broker *broker;
-	uint32_t current;  /* identifier of the program on the link */
-	uint64_t last;	   /* the highest number of a generation that was pinned */
-	int program;	   /* the current one, when it has a pin */
+	uint32_t current; /* identifier of the program on the link */
+	uint64_t last;	  /* the highest number of a generation that was pinned */
+	int program;	  /* the current one, when it has a pin */
 };
 
 static int adopt_program(const char *name, uint64_t generation, void *userdata)
@@ -154,7 +153,8 @@ static void free_seats(struct broker *broker)
 	for (size_t i = 0; i < generation->rules->n_rules * USHER_TABLES; i++)
 		wanted[generation->seats[i]] = 1;
 	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
-		if (broker->registry.seats[seat].used && !wanted[seat] && !registry_tidy(&broker->registry, seat))
+		if (broker->registry.seats[seat].used && !wanted[seat] &&
+			!registry_tidy(&broker->registry, seat))
 			registry_free_seat(&broker->registry, seat);
 }
 
@@ -178,7 +178,8 @@ static int make_current(struct broker *broker, struct generation **generation, s
 	r = pins_put(&broker->pins, pins_program_name(next->number, pin), next->program);
 	if (r < 0)
 		return r;
-	r = link_switch(&broker->pins, &broker->link, broker->netns, current_program(broker), next->program, refusal);
+	r = link_switch(
+		&broker->pins, &broker->link, broker->netns, current_program(broker), next->program, refusal);
 	if (r) {
 		(void)pins_drop(&broker->pins, pin);
 		return r;
@@ -213,20 +214,23 @@ static void tell_service_manager(const struct broker *broker)
 {
 	const struct generation *generation = broker->generation;
 
-	(void)sd_notifyf(0, "READY=1\nSTATUS=%s%.400s%sGeneration %" PRIu64 " in force: %zu rules, %zu matches",
-		broker->reload_failure ? "Reload failed: " : "", broker->reload_failure ? broker->reload_failure : "",
-		broker->reload_failure ? ". " : "", generation->number, generation->rules->n_rules,
-		generation->n_matches);
+	(void)sd_notifyf(0,
+		"READY=1\nSTATUS=%s%.400s%sGeneration %" PRIu64 " in force: %zu rules, %zu matches",
+		broker->reload_failure ? "Reload failed: " : "",
+		broker->reload_failure ? broker->reload_failure : "", broker->reload_failure ? ". " : "",
+		generation->number, generation->rules->n_rules, generation->n_matches);
 }
 
-static void note_reload(struct broker *broker, int r, const struct problems *problems, const struct refusal *refusal)
+static void note_reload(
+	struct broker *broker, int r, const struct problems *problems, const struct refusal *refusal)
 {
 	char text[1024] = "out of memory";
 
 	free(TAKE_PTR(broker->reload_failure));
 	if (r == 0) {
 		log_message(LOG_INFO, "generation %" PRIu64 " in force: %zu rules, %zu matches",
-			broker->generation->number, broker->generation->rules->n_rules, broker->generation->n_matches);
+			broker->generation->number, broker->generation->rules->n_rules,
+			broker->generation->n_matches);
 		return;
 	}
 	for (size_t i = 0; r == BROKER_BAD_RULES && i < problems->n; i++)
@@ -237,7 +241,8 @@ static void note_reload(struct broker *broker, int r, const struct problems *pro
 		(void)snprintf(text, sizeof(text), "%s", refusal->text);
 	else if (r < 0)
 		(void)snprintf(text, sizeof(text), "%s", strerrorname_np(-r));
-	log_message(LOG_ERR, "reload failed, generation %" PRIu64 " stays in force: %s", broker->generation->number, text);
+	log_message(LOG_ERR, "reload failed, generation %" PRIu64 " stays in force: %s",
+		broker->generation->number, text);
 	broker->reload_failure = strdup(text);
 }
 
@@ -305,8 +310,8 @@ static int watch(struct broker *broker)
 	return 0;
 }
 
-int broker_open(struct broker *broker, sd_event *event, const struct instance *instance, const char *instance_name,
-	struct problems *problems, struct refusal *refusal)
+int broker_open(struct broker *broker, sd_event *event, const struct instance *instance,
+	const char *instance_name, struct problems *problems, struct refusal *refusal)
 {
 	_cleanup_(generation_unrefp) struct generation *generation = NULL;
 	int r;
@@ -337,7 +342,8 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 		return r;
 	if (broker->registry.lost)
 		log_message(LOG_WARNING,
-			"pins are missing in %s, so that sockets handed in before cannot be adopted; services have to hand "
+			"pins are missing in %s, so that sockets handed in before cannot be adopted; "
+			"services have to hand "
 			"in again",
 			broker->pins.path);
 	r = adopt_link(broker);

@@ -23,7 +23,7 @@
 #include "registrant.h"
 
 struct broker {
-	sd_event *event; /* borrowed */
+	sd_event *event;		 /* borrowed */
 	const struct instance *instance; /* borrowed */
 	const char *instance_name;	 /* "" for the default one; borrowed */
 	struct pins pins;
@@ -38,12 +38,15 @@ struct broker {
 	struct door *door;
 	struct events *events;
 	sd_event_source *events_source, *tidy_source, *detach_source;
-	uint64_t started; /* CLOCK_REALTIME, microseconds */
+	uint64_t started;     /* CLOCK_REALTIME, microseconds */
 	char *reload_failure; /* why the last reload failed; NULL when it did not */
 };
 
 #define BROKER_NULL                                                                                          \
-	((struct broker){.pins = PINS_NULL, .registry = REGISTRY_NULL, .netns = -1, .link = -1,               \
+	((struct broker){.pins = PINS_NULL,                                                                  \
+		.registry = REGISTRY_NULL,                                                                   \
+		.netns = -1,                                                                                 \
+		.link = -1,                                                                                  \
 		.adopted_program = -1})
 
 /* Outcomes of broker_open() and broker_reload() besides 0 */
@@ -61,8 +64,8 @@ enum {
  *
  * Return: 0, BROKER_REFUSED, BROKER_BAD_RULES, or a negative errno.
  */
-int broker_open(struct broker *broker, sd_event *event, const struct instance *instance, const char *instance_name,
-	struct problems *problems, struct refusal *refusal);
+int broker_open(struct broker *broker, sd_event *event, const struct instance *instance,
+	const char *instance_name, struct problems *problems, struct refusal *refusal);
 
 /* broker_close() - let go of everything; dispatch stays in place */
 void broker_close(struct broker *broker);

@@ -62,8 +62,8 @@ int generation_parse(const char *const *directories, struct generation **ret, st
 /* ---- seats */
 
 /* Gives every seat of the image its lasting number, in `numbers` by local number and in generation->seats by rule. */
-static int number_seats(struct generation *generation, struct registry *registry, uint32_t *numbers,
-	struct refusal *refusal)
+static int number_seats(
+	struct generation *generation, struct registry *registry, uint32_t *numbers, struct refusal *refusal)
 {
 	const struct image *image = generation->image;
 	_cleanup_free_ uint32_t *index = NULL;
@@ -84,8 +84,10 @@ static int number_seats(struct generation *generation, struct registry *registry
 			numbers[i] = registry_take_seat(registry, seat->name, seat->protocol, seat->family);
 			if (!numbers[i])
 				return refuse(refusal, ENOSPC,
-					"there is no seat left for '%s': all %u are taken, by the %zu that the rules "
-					"need and by names without a rule that still have sockets (ENOSPC); remove "
+					"there is no seat left for '%s': all %u are taken, by the %zu that "
+					"the rules "
+					"need and by names without a rule that still have sockets (ENOSPC); "
+					"remove "
 					"rules or withdraw those",
 					seat->name, USHER_SEATS_MAX - 1, image->n_seats - 1);
 			generation->taken[generation->n_taken++] = numbers[i];
@@ -124,9 +126,11 @@ void generation_unload(struct generation *generation, struct registry *registry)
 		registry_free_seat(registry, generation->taken[--generation->n_taken]);
 }
 
-uint32_t generation_seat(const struct generation *generation, const struct rule *rule, int protocol, int family)
+uint32_t generation_seat(
+	const struct generation *generation, const struct rule *rule, int protocol, int family)
 {
-	return generation->seats[(size_t)(rule - generation->rules->rules) * USHER_TABLES + table_of(protocol, family)];
+	return generation->seats[(size_t)(rule - generation->rules->rules) * USHER_TABLES +
+				 table_of(protocol, family)];
 }
 
 /* ---- what a reload changes */
@@ -168,7 +172,8 @@ static int sort_matches(const struct generation *generation, struct named_match 
 	return 0;
 }
 
-int generation_compare(const struct generation *old, const struct generation *new, struct generation_changes *ret)
+int generation_compare(
+	const struct generation *old, const struct generation *new, struct generation_changes *ret)
 {
 	_cleanup_free_ struct named_match *before = NULL, *after = NULL;
 	size_t n_before = old ? old->n_matches : 0, n_after = new->n_matches, i = 0, k = 0;

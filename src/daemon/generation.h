@@ -20,9 +20,9 @@ struct generation {
 	uint64_t applied; /* CLOCK_REALTIME, microseconds; 0 until it is current */
 	struct rule_set *rules;
 	struct access_table *access;
-	struct image *image;	 /* until it is loaded */
-	uint32_t *seats;	 /* generation_seat() */
-	uint32_t *taken;	 /* seats that did not exist before */
+	struct image *image; /* until it is loaded */
+	uint32_t *seats;     /* generation_seat() */
+	uint32_t *taken;     /* seats that did not exist before */
 	size_t n_taken, n_matches;
 	int program; /* -1 until it is loaded */
 	uint32_t program_id;
@@ -55,11 +55,13 @@ void generation_unload(struct generation *generation, struct registry *registry)
  *
  * Return: the number of the seat; 0 when the rule has no match of this protocol and family.
  */
-uint32_t generation_seat(const struct generation *generation, const struct rule *rule, int protocol, int family);
+uint32_t generation_seat(
+	const struct generation *generation, const struct rule *rule, int protocol, int family);
 
 struct generation_changes {
 	size_t added, removed, kept; /* matches */
 };
 
 /* generation_compare() - @old may be NULL; Return: 0 or -ENOMEM */
-int generation_compare(const struct generation *old, const struct generation *new, struct generation_changes *ret);
+int generation_compare(
+	const struct generation *old, const struct generation *new, struct generation_changes *ret);

@@ -37,7 +37,8 @@ struct plan {
 	size_t n;
 };
 
-static int find_rule(struct broker *broker, const char *name, const struct rule **ret, struct refusal *refusal)
+static int find_rule(
+	struct broker *broker, const char *name, const struct rule **ret, struct refusal *refusal)
 {
 	const struct rule *rule;
 
@@ -59,8 +60,8 @@ static int find_aims(const struct broker *broker, struct candidate *candidate, s
 	const bool serves[] = {facts->serves_ipv6, facts->serves_ipv4};
 
 	for (size_t i = 0; i < 2; i++) {
-		uint32_t seat = serves[i] ? generation_seat(broker->generation, candidate->rule, facts->protocol,
-						    families[i])
+		uint32_t seat = serves[i] ? generation_seat(broker->generation, candidate->rule,
+						    facts->protocol, families[i])
 					  : 0;
 
 		if (seat)
@@ -72,9 +73,11 @@ static int find_aims(const struct broker *broker, struct candidate *candidate, s
 	if (candidate->n_aims)
 		return 0;
 	return refuse(refusal, EPROTONOSUPPORT,
-		"is a %s socket for %s, and the rule '%s' has no match for that (EPROTONOSUPPORT); add one with %s= to %s",
+		"is a %s socket for %s, and the rule '%s' has no match for that (EPROTONOSUPPORT); add one "
+		"with %s= to %s",
 		facts->protocol == IPPROTO_UDP ? "UDP" : "TCP", facts->serves_ipv6 ? "IPv6" : "IPv4",
-		candidate->rule->name, facts->protocol == IPPROTO_UDP ? "Datagram" : "Stream", candidate->rule->path);
+		candidate->rule->name, facts->protocol == IPPROTO_UDP ? "Datagram" : "Stream",
+		candidate->rule->path);
 }
 
 static int examine(struct plan *plan, struct candidate *candidate, struct refusal *refusal)
@@ -96,7 +99,8 @@ static unsigned long socket_label(const struct session_request *request, size_t 
 	char word[16];
 	unsigned long number;
 
-	if (numbers && names_nth(numbers, index, word, sizeof(word)) && text_to_uint(word, 1U << 30, &number) == 0)
+	if (numbers && names_nth(numbers, index, word, sizeof(word)) &&
+		text_to_uint(word, 1U << 30, &number) == 0)
 		return number;
 	return index + 1;
 }
@@ -122,8 +126,8 @@ static int examine_all(struct plan *plan, struct refusal *refusal)
 		if (!r)
 			r = find_rule(plan->broker, name, &candidate->rule, refusal);
 		if (!r && candidate->rule != checked)
-			r = access_check(plan->broker->generation->access, candidate->rule, &request->identity,
-				refusal);
+			r = access_check(plan->broker->generation->access, candidate->rule,
+				&request->identity, refusal);
 		if (r)
 			return r;
 		checked = candidate->rule;
@@ -142,7 +146,8 @@ static enum usher_via read_via(const struct message *message)
 	static const struct {
 		const char *word;
 		enum usher_via via;
-	} words[] = {{"library", USHER_VIA_LIBRARY}, {"usherctl", USHER_VIA_CTL}, {"discover", USHER_VIA_DISCOVERED}};
+	} words[] = {{"library", USHER_VIA_LIBRARY}, {"usherctl", USHER_VIA_CTL},
+		{"discover", USHER_VIA_DISCOVERED}};
 	const char *word = message_get(message, "VIA");
 
 	for (size_t i = 0; word && i < ARRAY_SIZE(words); i++)
@@ -214,12 +219,14 @@ static int stage_all(struct plan *plan, struct refusal *refusal)
 			if (find_place(plan, candidate, aim, &there))
 				continue;
 			describe(plan, candidate, aim, &place);
-			r = registry_stage(&broker->registry, aim->seat, candidate->fd, &place, &aim->slot, refusal);
+			r = registry_stage(
+				&broker->registry, aim->seat, candidate->fd, &place, &aim->slot, refusal);
 			if (r)
 				break;
 			aim->staged = true;
 		}
-		if (!r && plan->hold && !holder_find(broker->holder, candidate->rule->name, candidate->facts.cookie)) {
+		if (!r && plan->hold &&
+			!holder_find(broker->holder, candidate->rule->name, candidate->facts.cookie)) {
 			r = hold_socket(plan, candidate);
 			candidate->held_now = r == 0;
 		}
@@ -320,9 +327,11 @@ static int check_count(const struct session_request *request, struct refusal *re
 {
 	if (!request->n_fds)
 		return refuse(refusal, EINVAL,
-			"no socket came with the request (EINVAL); send the listening sockets with SCM_RIGHTS");
+			"no socket came with the request (EINVAL); send the listening sockets with "
+			"SCM_RIGHTS");
 	if (request->n_fds > PROTOCOL_HAND_IN_MAX)
-		return refuse(refusal, E2BIG, "%zu sockets came in one request, which takes %u (E2BIG); send several",
+		return refuse(refusal, E2BIG,
+			"%zu sockets came in one request, which takes %u (E2BIG); send several",
 			request->n_fds, PROTOCOL_HAND_IN_MAX);
 	return names_check_count(request->message, request->n_fds, refusal);
 }

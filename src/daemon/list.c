@@ -73,7 +73,8 @@ static void write_place(struct writer *row, const struct usher_place *place, uns
 	writer_put(row, "COOKIE", "%" PRIx64, (uint64_t)place->cookie);
 	if (!place->family)
 		return; /* nothing is remembered of it */
-	writer_put(row, "ADDRESS", "%s", endpoint_format(place->family, place->address, place->port, address));
+	writer_put(
+		row, "ADDRESS", "%s", endpoint_format(place->family, place->address, place->port, address));
 	if (place->pid)
 		writer_put(row, "PID", "%u", place->pid);
 	writer_put(row, "UID", "%u", place->uid);
@@ -158,7 +159,8 @@ static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 	return true;
 }
 
-int request_list(struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal)
+int request_list(
+	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal)
 {
 	_cleanup_(list_freep) struct list *list = calloc(1, sizeof(*list));
 	int r;
@@ -171,7 +173,9 @@ int request_list(struct broker *broker, const char *name, struct session_source 
 		return r;
 	if (name && !list->n_seats)
 		return refuse(refusal, ENOENT,
-			"there is no rule and no socket '%s' (ENOENT); 'usherctl rules' shows what there is", name);
-	*answer = (struct session_source){.next = list_next, .release = list_release, .state = TAKE_PTR(list)};
+			"there is no rule and no socket '%s' (ENOENT); 'usherctl rules' shows what there is",
+			name);
+	*answer =
+		(struct session_source){.next = list_next, .release = list_release, .state = TAKE_PTR(list)};
 	return 0;
 }

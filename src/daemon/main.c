@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <sysexits.h>
+#include <systemd/sd-daemon.h>
 
 #include "../observe/log.h"
 #include "../util/macro.h"
@@ -202,7 +202,8 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (instance_init(&instance, options.instance) < 0) {
-		fprintf(stderr, "usherd: '%s' is not the name of an instance; it is at most 31 characters of %s\n",
+		fprintf(stderr,
+			"usherd: '%s' is not the name of an instance; it is at most 31 characters of %s\n",
 			options.instance, "A-Z a-z 0-9 . _ @ -");
 		return STATUS_INVALID_ARGUMENT;
 	}

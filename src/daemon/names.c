@@ -34,12 +34,14 @@ int names_check_count(const struct message *message, size_t n_fds, struct refusa
 		return refuse(refusal, EINVAL, "the request has %s (EINVAL); send one of NAME= and NAMES=",
 			name ? "two lists of names" : "no name");
 	if (names && n_fds && names_count(names) != n_fds)
-		return refuse(refusal, EINVAL, "%zu names came with %zu sockets (EINVAL); send one name for each",
+		return refuse(refusal, EINVAL,
+			"%zu names came with %zu sockets (EINVAL); send one name for each",
 			names_count(names), n_fds);
 	return 0;
 }
 
-int names_of_request(const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal)
+int names_of_request(
+	const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal)
 {
 	const char *name = message_get(message, "NAME");
 

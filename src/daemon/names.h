@@ -26,7 +26,8 @@ size_t names_count(const char *list);
 int names_check_count(const struct message *message, size_t n_fds, struct refusal *refusal);
 
 /* names_of_request() - the name of the socket at an index; Return: 0 or REFUSED */
-int names_of_request(const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal);
+int names_of_request(
+	const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal);
 
 /* place_set_owner() - note down who handed a socket in or claimed it */
 void place_set_owner(struct usher_place *place, const struct identity *identity);

@@ -24,7 +24,8 @@ struct registrants {
 	void *userdata;
 };
 
-struct registrants *registrants_new(sd_event *event, void (*on_exit)(pid_t pid, void *userdata), void *userdata)
+struct registrants *registrants_new(
+	sd_event *event, void (*on_exit)(pid_t pid, void *userdata), void *userdata)
 {
 	struct registrants *registrants = calloc(1, sizeof(*registrants));
 

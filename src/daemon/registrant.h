@@ -13,7 +13,8 @@
 struct registrants;
 
 /* registrants_new() - @on_exit is called once for each watched process that ends */
-struct registrants *registrants_new(sd_event *event, void (*on_exit)(pid_t pid, void *userdata), void *userdata);
+struct registrants *registrants_new(
+	sd_event *event, void (*on_exit)(pid_t pid, void *userdata), void *userdata);
 struct registrants *registrants_free(struct registrants *registrants);
 
 /*

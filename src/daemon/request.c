@@ -96,8 +96,8 @@ static int detach(struct broker *broker, struct answer *answer)
 	int r = broker_detach(broker);
 
 	if (r < 0)
-		return refuse(&answer->refusal, -r, "cannot remove %s (%s); see what is in it", broker->instance->pins,
-			strerrorname_np(-r));
+		return refuse(&answer->refusal, -r, "cannot remove %s (%s); see what is in it",
+			broker->instance->pins, strerrorname_np(-r));
 	writer_put(&answer->packet, "OK", "1");
 	return 0;
 }
@@ -127,22 +127,25 @@ static const struct request_form {
 static int find_form(
 	const struct session_request *request, const struct request_form **ret, struct refusal *refusal)
 {
-	const char *verb = message_get(request->message, "REQUEST"), *version = message_get(request->message, "VERSION");
+	const char *verb = message_get(request->message, "REQUEST"),
+		   *version = message_get(request->message, "VERSION");
 	unsigned long number;
 
 	if (version && (text_to_uint(version, 1000000, &number) < 0 || number != PROTOCOL_VERSION))
 		return refuse(refusal, EPROTONOSUPPORT,
-			"version '%s' of the protocol is not known (EPROTONOSUPPORT); this broker speaks version %u", version,
-			PROTOCOL_VERSION);
+			"version '%s' of the protocol is not known (EPROTONOSUPPORT); this broker speaks "
+			"version %u",
+			version, PROTOCOL_VERSION);
 	if (!verb)
-		return refuse(refusal, EBADMSG, "the packet has no REQUEST= (EBADMSG); see usher-protocol(7)");
+		return refuse(
+			refusal, EBADMSG, "the packet has no REQUEST= (EBADMSG); see usher-protocol(7)");
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
 		if (!strcmp(forms[i].verb, verb)) {
 			*ret = &forms[i];
 			return 0;
 		}
-	return refuse(refusal, EOPNOTSUPP, "the request '%s' is not known (EOPNOTSUPP); this is usherd " USHER_VERSION,
-		verb);
+	return refuse(refusal, EOPNOTSUPP,
+		"the request '%s' is not known (EOPNOTSUPP); this is usherd " USHER_VERSION, verb);
 }
 
 static int check_form(
@@ -150,7 +153,8 @@ static int check_form(
 {
 	if (request->n_fds && !form->takes_sockets)
 		return refuse(refusal, EINVAL,
-			"%zu descriptors came with the request '%s', which takes none (EINVAL); they have been closed",
+			"%zu descriptors came with the request '%s', which takes none (EINVAL); they have "
+			"been closed",
 			request->n_fds, form->verb);
 	if (form->needs_root && request->identity.uid)
 		return refuse(refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)", form->verb,
@@ -158,8 +162,8 @@ static int check_form(
 	return 0;
 }
 
-static int perform(struct broker *broker, enum request_kind kind, struct session_request *request,
-	struct answer *answer)
+static int perform(
+	struct broker *broker, enum request_kind kind, struct session_request *request, struct answer *answer)
 {
 	const char *name = message_get(request->message, "NAME");
 

@@ -40,7 +40,8 @@ static void write_setting(struct writer *row, const struct rule *rule, const str
 		return;
 	writer_put(row, "PROTOCOL", "%s", setting->match->protocol == IPPROTO_UDP ? "udp" : "tcp");
 	writer_put(row, "PREFIX", "%s",
-		setting->match->prefix.family == AF_UNSPEC ? "*" : prefix_format(&setting->match->prefix, text));
+		setting->match->prefix.family == AF_UNSPEC ? "*"
+							   : prefix_format(&setting->match->prefix, text));
 	writer_put(row, "PORTS", "%s", rule_ports_format(setting->match, text));
 }
 
@@ -97,14 +98,16 @@ static bool rules_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 	return false;
 }
 
-int request_rules(struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal)
+int request_rules(
+	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal)
 {
 	const struct rule_set *set = broker->generation->rules;
 	const struct rule *rule = name ? rule_set_find(set, name) : set->rules;
 	struct rules *rules;
 
 	if (name && !rule)
-		return refuse(refusal, ENOENT, "there is no rule '%s' (ENOENT); 'usherctl rules' shows what there is", name);
+		return refuse(refusal, ENOENT,
+			"there is no rule '%s' (ENOENT); 'usherctl rules' shows what there is", name);
 	rules = calloc(1, sizeof(*rules));
 	if (!rules)
 		return -ENOMEM;

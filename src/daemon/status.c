@@ -26,8 +26,8 @@ static void add_counters(struct totals *totals, const struct registry *registry,
 		return;
 	totals->lookups += count.lookups;
 	totals->missing += count.missing;
-	totals->refused += count.refused_family + count.refused_protocol + count.refused_state + count.refused_exists +
-			   count.refused_other;
+	totals->refused += count.refused_family + count.refused_protocol + count.refused_state +
+			   count.refused_exists + count.refused_other;
 	totals->events_lost += count.events_lost;
 }
 

@@ -27,8 +27,9 @@ static int check_access(
 	if (rule)
 		return access_check(broker->generation->access, rule, identity, refusal);
 	if (identity->uid)
-		return refuse(refusal, ENOENT, "there is no rule '%s' (ENOENT); write %s/%s.rule and run 'usherctl reload'",
-			name, broker->instance->rule_dirs[0], name);
+		return refuse(refusal, ENOENT,
+			"there is no rule '%s' (ENOENT); write %s/%s.rule and run 'usherctl reload'", name,
+			broker->instance->rule_dirs[0], name);
 	return 0;
 }
 
@@ -40,7 +41,8 @@ static int read_cookies(const struct session_request *request, uint64_t *ret, st
 		socklen_t size = sizeof(ret[i]);
 
 		if (getsockopt(request->fds[i], SOL_SOCKET, SO_COOKIE, &ret[i], &size) < 0)
-			return refuse(refusal, errno, "descriptor %zu is not a socket (%s); send what was handed in", i + 1,
+			return refuse(refusal, errno,
+				"descriptor %zu is not a socket (%s); send what was handed in", i + 1,
 				strerrorname_np(errno));
 	}
 	return 0;
@@ -102,7 +104,8 @@ int request_withdraw(struct broker *broker, struct session_request *request, str
 	for (size_t i = 0; i < n; i++)
 		(void)holder_drop(broker->holder, name, seen[i]);
 	if (!n)
-		return refuse(refusal, ENOENT, "%s is handed in as '%s' (ENOENT); 'usherctl list' shows what is",
+		return refuse(refusal, ENOENT,
+			"%s is handed in as '%s' (ENOENT); 'usherctl list' shows what is",
 			request->n_fds ? "no such socket" : "nothing", name);
 	writer_put(answer, "OK", "1");
 	writer_put(answer, "WITHDRAWN", "%zu", n);
@@ -115,7 +118,7 @@ struct claim {
 	struct {
 		char name[NAME_LENGTH_MAX + 1];
 		int fd;
-	} *items;
+	} * items;
 	size_t n, sent;
 };
 
@@ -222,8 +225,10 @@ int request_claim(struct broker *broker, struct session_request *request, struct
 	if (!claim)
 		return -ENOMEM;
 	r = names_check_count(request->message, 0, refusal);
-	for (size_t i = 0; !r && (i == 0 || (message_get(request->message, "NAMES") &&
-				names_nth(message_get(request->message, "NAMES"), i, name, sizeof(name))));
+	for (size_t i = 0;
+		!r &&
+		(i == 0 || (message_get(request->message, "NAMES") &&
+				   names_nth(message_get(request->message, "NAMES"), i, name, sizeof(name))));
 		i++) {
 		r = names_of_request(request->message, i, name, sizeof(name), refusal);
 		if (!r)
@@ -236,7 +241,8 @@ int request_claim(struct broker *broker, struct session_request *request, struct
 		return r;
 	if (!claim->n)
 		return refuse(refusal, ENOENT,
-			"nothing is held under that name (ENOENT); hand the sockets in with hold first ('usherctl hand-in "
+			"nothing is held under that name (ENOENT); hand the sockets in with hold first "
+			"('usherctl hand-in "
 			"--hold')");
 	if (request->pidfd >= 0) {
 		r = registrants_watch_dup(broker->registrants, request->identity.pid, request->pidfd);
@@ -244,6 +250,7 @@ int request_claim(struct broker *broker, struct session_request *request, struct
 			return r;
 	}
 	change_owner(broker, request);
-	*answer = (struct session_source){.next = claim_next, .release = claim_release, .state = TAKE_PTR(claim)};
+	*answer = (struct session_source){
+		.next = claim_next, .release = claim_release, .state = TAKE_PTR(claim)};
 	return 0;
 }

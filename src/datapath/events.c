@@ -22,7 +22,8 @@ static int on_record(void *userdata, void *record, size_t size)
 }
 
 int events_new(const struct registry *registry,
-	void (*function)(const struct usher_event *event, void *userdata), void *userdata, struct events **ret)
+	void (*function)(const struct usher_event *event, void *userdata), void *userdata,
+	struct events **ret)
 {
 	struct events *events = calloc(1, sizeof(*events));
 

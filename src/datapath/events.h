@@ -10,7 +10,8 @@ struct events;
 
 /* events_new() - @function is called by events_read() for each event of a version that is known */
 int events_new(const struct registry *registry,
-	void (*function)(const struct usher_event *event, void *userdata), void *userdata, struct events **ret);
+	void (*function)(const struct usher_event *event, void *userdata), void *userdata,
+	struct events **ret);
 struct events *events_free(struct events *events);
 
 /* events_fd() - becomes readable when there are events; stays the object's own */

@@ -47,7 +47,8 @@ bool link_is_attached(const struct pins *pins);
  *
  * Return: 0, REFUSED, or a negative errno.
  */
-int link_switch(const struct pins *pins, int *link, int netns, int current, int next, struct refusal *refusal);
+int link_switch(
+	const struct pins *pins, int *link, int netns, int current, int next, struct refusal *refusal);
 
 /* link_count_programs() - how many sk_lookup programs run in the namespace; Return: the number or a negative errno */
 int link_count_programs(int netns);

@@ -25,8 +25,8 @@ static int check_file_system(const char *path, struct refusal *refusal)
 		return refuse(refusal, errno, "cannot look at %s (%s); is sysfs mounted?", parent,
 			strerrorname_np(errno));
 	if (fs.f_type != BPF_FS_MAGIC)
-		return refuse(refusal, ENODEV, "%s is not a BPF file system (ENODEV); mount -t bpf bpf %s", parent,
-			parent);
+		return refuse(refusal, ENODEV, "%s is not a BPF file system (ENODEV); mount -t bpf bpf %s",
+			parent, parent);
 	return 0;
 }
 
@@ -38,10 +38,12 @@ static int check_folder(int fd, const char *path, struct refusal *refusal)
 		return -errno;
 	if (st.st_uid != geteuid())
 		return refuse(refusal, EPERM,
-			"%s belongs to uid %u, not to uid %u (EPERM); remove it if no usherd of that user runs", path,
-			st.st_uid, geteuid());
+			"%s belongs to uid %u, not to uid %u (EPERM); remove it if no usherd of that user "
+			"runs",
+			path, st.st_uid, geteuid());
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		return refuse(refusal, EPERM, "%s may be written by others (EPERM); chmod go-w %s", path, path);
+		return refuse(
+			refusal, EPERM, "%s may be written by others (EPERM); chmod go-w %s", path, path);
 	return 0;
 }
 
@@ -59,8 +61,9 @@ int pins_open(const char *path, struct pins *ret, struct refusal *refusal)
 				       : "; usherd must run as the owner of /sys/fs/bpf, root as a rule");
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return refuse(refusal, errno, "cannot open the folder %s (%s); it must be a directory of usherd's own",
-			path, strerrorname_np(errno));
+		return refuse(refusal, errno,
+			"cannot open the folder %s (%s); it must be a directory of usherd's own", path,
+			strerrorname_np(errno));
 	r = check_folder(fd, path, refusal);
 	if (r)
 		return r;
@@ -68,7 +71,8 @@ int pins_open(const char *path, struct pins *ret, struct refusal *refusal)
 		if (errno != EWOULDBLOCK)
 			return -errno;
 		return refuse(refusal, EBUSY,
-			"another usherd holds %s (EBUSY); stop it, or give this one a name of its own with --instance",
+			"another usherd holds %s (EBUSY); stop it, or give this one a name of its own with "
+			"--instance",
 			path);
 	}
 	(void)snprintf(ret->path, sizeof(ret->path), "%s", path);
@@ -135,7 +139,6 @@ const char *pins_program_name(uint64_t generation, char name[static 32])
 	(void)snprintf(name, 32, PROGRAM_PREFIX "%" PRIu64, generation);
 	return name;
 }
-
 
 static void closedirp(DIR **folder)
 {

@@ -26,18 +26,22 @@ int probe_explain(int error, struct refusal *refusal)
 
 	if (error == -EPERM)
 		return refuse(refusal, EPERM,
-			"the kernel does not permit loading BPF programs and maps (EPERM); usherd needs CAP_BPF and "
+			"the kernel does not permit loading BPF programs and maps (EPERM); usherd needs "
+			"CAP_BPF and "
 			"CAP_NET_ADMIN, and a system call filter must allow bpf(2)");
 	if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SK_LOOKUP, NULL) == 0)
 		return refuse(refusal, ENOSYS,
-			"this kernel cannot load sk_lookup programs (ENOSYS); usher needs Linux 6.1 with CONFIG_BPF_SYSCALL "
+			"this kernel cannot load sk_lookup programs (ENOSYS); usher needs Linux 6.1 with "
+			"CONFIG_BPF_SYSCALL "
 			"and CONFIG_INET");
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
 		if (libbpf_probe_bpf_map_type(maps[i].type, NULL) == 0)
 			return refuse(refusal, ENOSYS,
-				"this kernel has no BPF maps of the type %s (ENOSYS); usher needs Linux 6.1", maps[i].text);
+				"this kernel has no BPF maps of the type %s (ENOSYS); usher needs Linux 6.1",
+				maps[i].text);
 	return refuse(refusal, -error,
-		"the kernel refused the dispatcher (%s); usher needs Linux 6.1, and 'bpftool prog load' of dispatch.bpf.o "
+		"the kernel refused the dispatcher (%s); usher needs Linux 6.1, and 'bpftool prog load' of "
+		"dispatch.bpf.o "
 		"shows what its verifier says",
 		strerrorname_np(-error));
 }
@@ -51,7 +55,8 @@ int probe_netns_cookie(uint64_t *ret, struct refusal *refusal)
 		return -errno;
 	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &size) < 0)
 		return refuse(refusal, ENOSYS,
-			"this kernel does not tell the cookie of a network namespace (%s); usher needs Linux 6.1",
+			"this kernel does not tell the cookie of a network namespace (%s); usher needs Linux "
+			"6.1",
 			strerrorname_np(errno));
 	return 0;
 }

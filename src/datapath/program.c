@@ -37,7 +37,8 @@ static int size_tables(struct dispatch *program, const struct image *image)
 	return r < 0 ? r : bpf_map__set_max_entries(program->maps.prefixes6, n6 ? n6 : 1);
 }
 
-static int fill_prefix(const struct dispatch *program, const struct image_prefix *entry, const uint32_t *numbers)
+static int fill_prefix(
+	const struct dispatch *program, const struct image_prefix *entry, const uint32_t *numbers)
 {
 	uint32_t word = relocate(entry->word, numbers);
 	struct usher_prefix4 key4 = {.length = 32U + entry->prefix.length, .class_id = entry->class_id};
@@ -62,14 +63,15 @@ static int fill_tables(struct dispatch *program, const struct image *image, cons
 	for (size_t table = 0; table < USHER_TABLES; table++)
 		for (size_t port = 0; port < USHER_PORTS; port++)
 			if (image->ports[table][port])
-				program->bss->ports[table][port] = relocate(image->ports[table][port], numbers);
+				program->bss->ports[table][port] =
+					relocate(image->ports[table][port], numbers);
 	for (size_t i = 0; i < image->n_prefixes && !r; i++)
 		r = fill_prefix(program, &image->prefixes[i], numbers);
 	return r;
 }
 
-int program_load(const struct registry *registry, const struct image *image, const uint32_t *numbers, int *ret,
-	struct refusal *refusal)
+int program_load(const struct registry *registry, const struct image *image, const uint32_t *numbers,
+	int *ret, struct refusal *refusal)
 {
 	_cleanup_(dispatch_destroyp) struct dispatch *program = dispatch__open();
 	int fd, r;

@@ -18,8 +18,8 @@
  *
  * Return: 0, REFUSED, or a negative errno.
  */
-int program_load(const struct registry *registry, const struct image *image, const uint32_t *numbers, int *ret,
-	struct refusal *refusal);
+int program_load(const struct registry *registry, const struct image *image, const uint32_t *numbers,
+	int *ret, struct refusal *refusal);
 
 /* program_read_id() - the kernel's identifier; Return: 0 or a negative errno */
 int program_read_id(int program, uint32_t *ret);

@@ -42,8 +42,8 @@ int registry_sort_seats(const struct registry *registry, const char *name, uint3
 	return 0;
 }
 
-uint32_t registry_search_seat(const struct registry *registry, const uint32_t *sorted, size_t n, const char *name,
-	int protocol, int family)
+uint32_t registry_search_seat(const struct registry *registry, const uint32_t *sorted, size_t n,
+	const char *name, int protocol, int family)
 {
 	size_t low = 0, high = n;
 
@@ -174,21 +174,26 @@ static int refuse_stage(struct refusal *refusal, int error)
 	switch (error) {
 	case EOPNOTSUPP:
 		return refuse(refusal, error,
-			"is of a kind or in a state that a sockmap refuses (EOPNOTSUPP); hand in a listening TCP or a "
+			"is of a kind or in a state that a sockmap refuses (EOPNOTSUPP); hand in a listening "
+			"TCP or a "
 			"bound UDP socket");
 	case EINVAL:
 		return refuse(refusal, error,
-			"has an upper layer protocol such as kTLS, which a sockmap refuses (EINVAL); hand it in before "
+			"has an upper layer protocol such as kTLS, which a sockmap refuses (EINVAL); hand it "
+			"in before "
 			"that is set up");
 	case EBUSY:
 		return refuse(refusal, error,
-			"is in use by the kernel or by another sockmap with a program of its own (EBUSY); hand in a "
+			"is in use by the kernel or by another sockmap with a program of its own (EBUSY); "
+			"hand in a "
 			"plain socket");
 	case E2BIG:
-		return refuse(refusal, error, "does not fit: the table of %u sockets is full (E2BIG); withdraw some",
+		return refuse(refusal, error,
+			"does not fit: the table of %u sockets is full (E2BIG); withdraw some",
 			USHER_SEATS_MAX * USHER_PLACES_MAX);
 	default:
-		return refuse(refusal, error, "could not be put into the kernel's table (%s)", strerrorname_np(error));
+		return refuse(refusal, error, "could not be put into the kernel's table (%s)",
+			strerrorname_np(error));
 	}
 }
 
@@ -206,7 +211,8 @@ int registry_stage(struct registry *registry, uint32_t seat, int fd, const struc
 			return -errno;
 	if (key.slot == USHER_PLACES_MAX)
 		return refuse(refusal, ENOSPC,
-			"does not fit: '%s' has %u live %s sockets for %s already, the most there can be (ENOSPC); "
+			"does not fit: '%s' has %u live %s sockets for %s already, the most there can be "
+			"(ENOSPC); "
 			"withdraw or close some",
 			registry->seats[seat].name, USHER_PLACES_MAX,
 			registry->seats[seat].protocol == IPPROTO_UDP ? "UDP" : "TCP",
@@ -253,8 +259,9 @@ void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot)
 
 int registry_write_place(struct registry *registry, const struct registry_place *place)
 {
-	return bpf_map_update_elem(registry->maps[REGISTRY_PLACES], &place->key, &place->data, BPF_EXIST) < 0 ? -errno
-													      : 0;
+	return bpf_map_update_elem(registry->maps[REGISTRY_PLACES], &place->key, &place->data, BPF_EXIST) < 0
+		       ? -errno
+		       : 0;
 }
 
 int registry_read_state(const struct registry *registry, struct usher_state *ret)

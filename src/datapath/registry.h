@@ -35,7 +35,7 @@ enum registry_map {
 
 struct registry {
 	int maps[REGISTRY_MAPS];
-	struct usher_seat *seats; /* USHER_SEATS_MAX of them, mapped */
+	struct usher_seat *seats;    /* USHER_SEATS_MAX of them, mapped */
 	struct usher_counters *cpus; /* scratch space, one record for each possible CPU */
 	unsigned n_cpus;
 	bool lost; /* pins were missing, so that sockets of an earlier broker could not be adopted */
@@ -75,8 +75,8 @@ int registry_write_state(const struct registry *registry, const struct usher_sta
  * Return: 0 or -ENOMEM.
  */
 int registry_sort_seats(const struct registry *registry, const char *name, uint32_t **ret, size_t *ret_n);
-uint32_t registry_search_seat(const struct registry *registry, const uint32_t *sorted, size_t n, const char *name,
-	int protocol, int family);
+uint32_t registry_search_seat(const struct registry *registry, const uint32_t *sorted, size_t n,
+	const char *name, int protocol, int family);
 
 /* registry_take_seat() - Return: the number of a new seat with all counters zero; 0 when none is free */
 uint32_t registry_take_seat(struct registry *registry, const char *name, int protocol, int family);

@@ -53,13 +53,15 @@ static bool same_layout(int fd, const struct bpf_map *wanted)
 
 	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == bpf_map__type(wanted) &&
 	       info.key_size == bpf_map__key_size(wanted) && info.value_size == bpf_map__value_size(wanted) &&
-	       info.max_entries == bpf_map__max_entries(wanted) && info.map_flags == bpf_map__map_flags(wanted);
+	       info.max_entries == bpf_map__max_entries(wanted) &&
+	       info.map_flags == bpf_map__map_flags(wanted);
 }
 
 static int refuse_schema(struct refusal *refusal, const struct pins *pins, const char *what)
 {
 	return refuse(refusal, EUCLEAN,
-		"%s was pinned by another version of usher: %s (EUCLEAN); go back to that version, or remove what it left "
+		"%s was pinned by another version of usher: %s (EUCLEAN); go back to that version, or remove "
+		"what it left "
 		"with 'usherctl detach', which ends dispatch until services hand in again",
 		pins->path, what);
 }
@@ -122,7 +124,8 @@ static int adopt_state(struct pins *pins, const struct dispatch *program, uint64
 	if (state.netns_cookie != netns_cookie) {
 		if (link_is_attached(pins))
 			return refuse(refusal, EXDEV,
-				"%s serves another network namespace (EXDEV); give this usherd a name of its own with "
+				"%s serves another network namespace (EXDEV); give this usherd a name of its "
+				"own with "
 				"--instance, or end the other one with 'usherctl detach'",
 				pins->path);
 		return 0; /* that namespace is gone */
@@ -163,14 +166,16 @@ static void sweep(struct registry *registry)
 				registry_unstage(registry, seat, key.slot);
 		key.slot = order_length(order) ? order_slot(order, 0) : 0;
 		if (bpf_map_lookup_elem(registry->maps[REGISTRY_FRONT], &seat, &front) == 0 &&
-			(bpf_map_lookup_elem(registry->maps[REGISTRY_SOCKETS], &key, &first) < 0 || first != front))
+			(bpf_map_lookup_elem(registry->maps[REGISTRY_SOCKETS], &key, &first) < 0 ||
+				first != front))
 			(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
 	}
 }
 
 static int map_seats(struct registry *registry)
 {
-	void *seats = mmap(NULL, seats_size(), PROT_READ | PROT_WRITE, MAP_SHARED, registry->maps[REGISTRY_SEATS], 0);
+	void *seats = mmap(
+		NULL, seats_size(), PROT_READ | PROT_WRITE, MAP_SHARED, registry->maps[REGISTRY_SEATS], 0);
 	int cpus = libbpf_num_possible_cpus();
 
 	if (seats == MAP_FAILED)

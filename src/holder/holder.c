@@ -33,7 +33,8 @@ static size_t find(const struct holder *holder, const char *name, uint64_t cooki
 {
 	size_t i = 0;
 
-	while (i < holder->n && (holder->entries[i].cookie != cookie || strcmp(holder->entries[i].name, name)))
+	while (i < holder->n &&
+		(holder->entries[i].cookie != cookie || strcmp(holder->entries[i].name, name)))
 		i++;
 	return i;
 }

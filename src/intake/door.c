@@ -55,10 +55,12 @@ static int check_quota(const struct door *door, uid_t uid, struct refusal *refus
 	}
 	if (same >= DOOR_SESSIONS_PER_UID)
 		return refuse(refusal, EUSERS,
-			"uid %u has %u connections to the broker open, the most it may have (EUSERS); close some", uid,
-			DOOR_SESSIONS_PER_UID);
+			"uid %u has %u connections to the broker open, the most it may have (EUSERS); close "
+			"some",
+			uid, DOOR_SESSIONS_PER_UID);
 	if (others >= DOOR_SESSIONS_MAX)
-		return refuse(refusal, EUSERS, "the broker has %u connections open, the most it takes (EUSERS); try again",
+		return refuse(refusal, EUSERS,
+			"the broker has %u connections open, the most it takes (EUSERS); try again",
 			DOOR_SESSIONS_MAX);
 	return 0;
 }
@@ -150,8 +152,8 @@ static int listen_at(const char *path)
 }
 
 int door_new(sd_event *event, const char *path,
-	void (*handler)(struct session *session, struct session_request *request, void *userdata), void *userdata,
-	struct door **ret)
+	void (*handler)(struct session *session, struct session_request *request, void *userdata),
+	void *userdata, struct door **ret)
 {
 	_cleanup_(door_freep) struct door *door = calloc(1, sizeof(*door));
 	int r;

@@ -27,8 +27,8 @@ struct door;
  * The caller must hold the lock of the instance (pins.h), or it takes the path from a live broker.
  */
 int door_new(sd_event *event, const char *path,
-	void (*handler)(struct session *session, struct session_request *request, void *userdata), void *userdata,
-	struct door **ret);
+	void (*handler)(struct session *session, struct session_request *request, void *userdata),
+	void *userdata, struct door **ret);
 
 /* door_free() - close all sessions and remove the path; accepts NULL, returns NULL */
 struct door *door_free(struct door *door);

@@ -42,13 +42,15 @@ static int check_descriptor(int fd, struct refusal *refusal)
 		return -errno;
 	if (flags & O_PATH)
 		return refuse(refusal, EBADF,
-			"was opened with O_PATH, which is no socket (EBADF); hand in the listening socket itself");
+			"was opened with O_PATH, which is no socket (EBADF); hand in the listening socket "
+			"itself");
 	if (S_ISSOCK(st.st_mode))
 		return 0;
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	size = readlink(link, target, sizeof(target) - 1);
 	target[size > 0 ? size : 0] = 0;
-	return refuse(refusal, ENOTSOCK, "is '%s', not a socket (ENOTSOCK); hand in a listening TCP or a bound UDP socket",
+	return refuse(refusal, ENOTSOCK,
+		"is '%s', not a socket (ENOTSOCK); hand in a listening TCP or a bound UDP socket",
 		size > 0 ? target : "something else");
 }
 
@@ -57,7 +59,8 @@ static const char *family_name(int family, char text[static 32])
 	static const struct {
 		int family;
 		const char *name;
-	} names[] = {{AF_UNIX, "AF_UNIX"}, {AF_NETLINK, "AF_NETLINK"}, {AF_PACKET, "AF_PACKET"}, {AF_VSOCK, "AF_VSOCK"}};
+	} names[] = {{AF_UNIX, "AF_UNIX"}, {AF_NETLINK, "AF_NETLINK"}, {AF_PACKET, "AF_PACKET"},
+		{AF_VSOCK, "AF_VSOCK"}};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (names[i].family == family)
@@ -80,15 +83,19 @@ static int check_kind(int fd, int *ret_family, int *ret_protocol, struct refusal
 		return r;
 	if (family != AF_INET && family != AF_INET6)
 		return refuse(refusal, EAFNOSUPPORT,
-			"is a socket of %s, not of IPv4 or IPv6 (EAFNOSUPPORT); hand in a listening TCP or a bound UDP socket",
+			"is a socket of %s, not of IPv4 or IPv6 (EAFNOSUPPORT); hand in a listening TCP or a "
+			"bound UDP socket",
 			family_name(family, text));
 	if (protocol == IPPROTO_MPTCP)
 		return refuse(refusal, EOPNOTSUPP,
-			"is an MPTCP listener, which a sockmap refuses (EOPNOTSUPP); listen with plain TCP (Go: "
+			"is an MPTCP listener, which a sockmap refuses (EOPNOTSUPP); listen with plain TCP "
+			"(Go: "
 			"GODEBUG=multipathtcp=0)");
-	if (!(type == SOCK_STREAM && protocol == IPPROTO_TCP) && !(type == SOCK_DGRAM && protocol == IPPROTO_UDP))
+	if (!(type == SOCK_STREAM && protocol == IPPROTO_TCP) &&
+		!(type == SOCK_DGRAM && protocol == IPPROTO_UDP))
 		return refuse(refusal, EPROTONOSUPPORT,
-			"is of IP protocol %d and socket type %d, neither TCP nor UDP (EPROTONOSUPPORT); hand in a listening "
+			"is of IP protocol %d and socket type %d, neither TCP nor UDP (EPROTONOSUPPORT); "
+			"hand in a listening "
 			"TCP or a bound UDP socket",
 			protocol, type);
 	*ret_family = family;
@@ -111,16 +118,19 @@ static int check_state(int fd, int protocol, uint16_t port, struct refusal *refu
 	if (is_connected(fd))
 		return refuse(refusal, EISCONN, "is a connected %s socket (EISCONN); hand in the one that %s",
 			protocol == IPPROTO_UDP ? "UDP" : "TCP",
-			protocol == IPPROTO_UDP ? "is only bound" : "listens, not one that accept() returned");
+			protocol == IPPROTO_UDP ? "is only bound"
+						: "listens, not one that accept() returned");
 	if (protocol == IPPROTO_UDP)
 		return port ? 0
-			    : refuse(refusal, EINVAL, "is a UDP socket that is not bound (EINVAL); call bind() first");
+			    : refuse(refusal, EINVAL,
+				      "is a UDP socket that is not bound (EINVAL); call bind() first");
 	r = get_option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
 	if (r < 0)
 		return r;
 	if (!listening)
 		return refuse(refusal, EINVAL,
-			"is a TCP socket that does not listen (EINVAL); call listen() before handing it in, and do not "
+			"is a TCP socket that does not listen (EINVAL); call listen() before handing it in, "
+			"and do not "
 			"shutdown() it");
 	return 0;
 }
@@ -166,7 +176,8 @@ int inspect_socket(int fd, uint64_t netns_cookie, struct socket_facts *ret, stru
 		return r;
 	if (netns != netns_cookie)
 		return refuse(refusal, EXDEV,
-			"belongs to another network namespace, from which no connection would ever complete (EXDEV); hand it "
+			"belongs to another network namespace, from which no connection would ever complete "
+			"(EXDEV); hand it "
 			"to the usherd of its own namespace");
 	r = read_address(fd, &facts);
 	if (!r)

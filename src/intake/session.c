@@ -29,7 +29,7 @@ struct session {
 
 	/* the answer under way */
 	bool answering;
-	bool last; /* `packet` is the last one of the answer */
+	bool last;   /* `packet` is the last one of the answer */
 	bool ending; /* close when the answer has been sent */
 	struct session_source source;
 	struct writer packet; /* waits for room */
@@ -69,7 +69,8 @@ int session_ask_for_credentials(int socket)
 	return 0;
 }
 
-int session_new_consume_fd(sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret)
+int session_new_consume_fd(
+	sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret)
 {
 	struct session *session = calloc(1, sizeof(*session));
 	int r;
@@ -158,7 +159,8 @@ static void next_packet(struct session *session)
 	session->packet.size = 0;
 	session->packet.overflow = 0;
 	session->n_fds = 0;
-	session->last = !session->source.next(session->source.state, &session->packet, session->fds, &session->n_fds);
+	session->last =
+		!session->source.next(session->source.state, &session->packet, session->fds, &session->n_fds);
 }
 
 /* Sends what there is room for. Returns false when the session is to end. */
@@ -255,7 +257,8 @@ static void handle(struct session *session, struct packet *packet)
 		return;
 	}
 	request.message = &message;
-	request.identity = (struct identity){.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""};
+	request.identity =
+		(struct identity){.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""};
 	/* the groups are those of the process that connected: somebody else who was passed the socket has none of them */
 	if (!memcmp(sender, &session->peer, sizeof(*sender))) {
 		request.identity.groups = session->groups;
@@ -280,7 +283,8 @@ static bool receive(struct session *session)
 		return false;
 	note_activity(session);
 	if (r == 0 && !packet.has_credentials)
-		r = refuse(&refusal, EPERM, "the packet carries no credentials (EPERM); send it from a live process");
+		r = refuse(&refusal, EPERM,
+			"the packet carries no credentials (EPERM); send it from a live process");
 	if (r == 0)
 		handle(session, &packet);
 	else

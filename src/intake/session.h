@@ -63,7 +63,8 @@ int session_ask_for_credentials(int socket);
  * session_new_consume_fd() - serve a connected socket
  * @fd: accepted from a listener with credentials asked for; non-blocking, close-on-exec; consumed
  */
-int session_new_consume_fd(sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret);
+int session_new_consume_fd(
+	sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret);
 
 /* session_free() - without calling end(); accepts NULL, returns NULL */
 struct session *session_free(struct session *session);

@@ -40,7 +40,8 @@ void log_limited(int priority, const char *format, ...)
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	if (!window || (uint64_t)now.tv_sec >= window + LOG_LIMIT_SECONDS) {
 		if (dropped)
-			log_message(LOG_NOTICE, "%u messages were left out because they came too fast", dropped);
+			log_message(
+				LOG_NOTICE, "%u messages were left out because they came too fast", dropped);
 		window = (uint64_t)now.tv_sec;
 		lines = dropped = 0;
 	}

@@ -23,7 +23,8 @@ int instance_init(struct instance *instance, const char *name)
 	(void)snprintf(instance->socket, sizeof(instance->socket), "/run/%s/usher.sock", word);
 	(void)snprintf(instance->pins, sizeof(instance->pins), "/sys/fs/bpf/%s", word);
 	for (unsigned i = 0; i < INSTANCE_RULE_DIRS; i++) {
-		(void)snprintf(instance->rules[i], sizeof(instance->rules[i]), "%s/%s/rules.d", roots[i], word);
+		(void)snprintf(
+			instance->rules[i], sizeof(instance->rules[i]), "%s/%s/rules.d", roots[i], word);
 		instance->rule_dirs[i] = instance->rules[i];
 	}
 	instance->rule_dirs[INSTANCE_RULE_DIRS] = NULL;

@@ -8,6 +8,6 @@ bool name_is_valid(const char *name)
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-";
 	size_t length = strlen(name);
 
-	return length >= 1 && length <= NAME_LENGTH_MAX && strspn(name, allowed) == length && name[0] != '.' &&
-	       name[0] != '-';
+	return length >= 1 && length <= NAME_LENGTH_MAX && strspn(name, allowed) == length &&
+	       name[0] != '.' && name[0] != '-';
 }

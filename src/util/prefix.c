@@ -42,11 +42,12 @@ int prefix_parse(const char *text, struct prefix *ret, struct refusal *refusal)
 	if (*slash) {
 		r = text_to_uint(slash + 1, length, &length);
 		if (r < 0)
-			return refuse(refusal, EINVAL, "'%s': the prefix length is not a number from 0 to %u", text,
-				address_bits(prefix.family));
+			return refuse(refusal, EINVAL, "'%s': the prefix length is not a number from 0 to %u",
+				text, address_bits(prefix.family));
 	}
 	prefix.length = (uint8_t)length;
-	if (prefix.family == AF_INET6 && length >= 96 && !memcmp(prefix.address, v4_mapped, sizeof(v4_mapped)))
+	if (prefix.family == AF_INET6 && length >= 96 &&
+		!memcmp(prefix.address, v4_mapped, sizeof(v4_mapped)))
 		return refuse(refusal, EINVAL, "'%s' is a v4-mapped prefix; write it as IPv4", text);
 	memcpy(masked, prefix.address, sizeof(masked));
 	mask(masked, prefix.length);
@@ -81,7 +82,8 @@ bool prefix_contains(const struct prefix *prefix, int family, const uint8_t *add
 	return !memcmp(masked, prefix->address, sizeof(masked));
 }
 
-const char *endpoint_format(int family, const uint8_t *address, uint16_t port, char text[static ENDPOINT_TEXT_MAX])
+const char *endpoint_format(
+	int family, const uint8_t *address, uint16_t port, char text[static ENDPOINT_TEXT_MAX])
 {
 	char host[INET6_ADDRSTRLEN] = "";
 

@@ -36,4 +36,5 @@ const char *prefix_format(const struct prefix *prefix, char text[static PREFIX_T
 bool prefix_contains(const struct prefix *prefix, int family, const uint8_t *address);
 
 /* endpoint_format() - "192.0.2.1:80" or "[2001:db8::1]:80"; @port in host order */
-const char *endpoint_format(int family, const uint8_t *address, uint16_t port, char text[static ENDPOINT_TEXT_MAX]);
+const char *endpoint_format(
+	int family, const uint8_t *address, uint16_t port, char text[static ENDPOINT_TEXT_MAX]);

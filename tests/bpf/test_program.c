@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The program itself, run on single packets: verdicts, places, counters. */
+
+#undef NDEBUG
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bpf/world.h"
+
+static struct world world;
+
+static struct world_verdict run4(int protocol, const char *address, uint16_t port)
+{
+	struct world_packet packet = {.family = AF_INET, .protocol = protocol, .port = port};
+
+	assert_int_equal(inet_pton(AF_INET, address, packet.address), 1);
+	return world_run(world.generation->program, &packet, 1);
+}
+
+static struct world_verdict run6(int protocol, const char *address, uint16_t port)
+{
+	struct world_packet packet = {.family = AF_INET6, .protocol = protocol, .port = port};
+
+	assert_int_equal(inet_pton(AF_INET6, address, packet.address), 1);
+	return world_run(world.generation->program, &packet, 1);
+}
+
+static void assert_selects(struct world_verdict verdict, int fd)
+{
+	assert_int_equal(verdict.error, 0);
+	assert_true(verdict.pass);
+	assert_int_equal(verdict.cookie, fd >= 0 ? world_cookie(fd) : 0);
+}
+
+static void assert_refuses(struct world_verdict verdict)
+{
+	assert_int_equal(verdict.error, 0);
+	assert_false(verdict.pass);
+	assert_int_equal(verdict.cookie, 0);
+}
+
+static struct usher_counters counters(uint32_t seat)
+{
+	struct usher_counters count;
+
+	assert_int_equal(registry_read_counters(&world.registry, seat, &count), 0);
+	return count;
+}
+
+/* lookups = dispatched + missing + refused_* */
+static void assert_counters_add_up(uint32_t seat, uint64_t dispatched)
+{
+	struct usher_counters count = counters(seat);
+
+	assert_int_equal(count.lookups, dispatched + count.missing + count.refused_family +
+						count.refused_protocol + count.refused_state +
+						count.refused_exists + count.refused_other);
+}
+
+static void test_no_rule_passes(void **state)
+{
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=192.0.2.0/24:80\n", NULL));
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 81), -1);
+	assert_selects(run4(IPPROTO_TCP, "192.0.3.1", 80), -1);
+	assert_selects(run4(IPPROTO_UDP, "192.0.2.1", 80), -1);
+	assert_selects(run6(IPPROTO_TCP, "2001:db8::1", 80), -1);
+	assert_int_equal(counters(world_seat(&world, "web", IPPROTO_TCP, AF_INET)).lookups, 0);
+}
+
+static void test_missing(void **state)
+{
+	(void)state;
+	world_load(&world, world_parse("passes", "[Rule]\nStream=81\nMissing=pass\n", "refuses",
+				   "[Rule]\nStream=80\n", NULL));
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 81), -1);
+	assert_refuses(run6(IPPROTO_TCP, "2001:db8::1", 80));
+	assert_int_equal(counters(world_seat(&world, "refuses", IPPROTO_TCP, AF_INET)).missing, 1);
+	assert_int_equal(counters(world_seat(&world, "passes", IPPROTO_TCP, AF_INET)).missing, 1);
+	assert_int_equal(counters(world_seat(&world, "refuses", IPPROTO_TCP, AF_INET6)).missing, 1);
+}
+
+/* The newest serves; each that closes makes way for the one before it, without anybody's help. */
+static void test_places(void **state)
+{
+	int fds[USHER_PLACES_MAX];
+	uint32_t seat;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	for (unsigned i = 0; i < USHER_PLACES_MAX; i++) {
+		fds[i] = world_listen(IPPROTO_TCP, AF_INET);
+		(void)world_seat_socket(&world, seat, fds[i]);
+		assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), fds[i]);
+	}
+	for (unsigned i = USHER_PLACES_MAX; i-- > 0;) {
+		assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), fds[i]);
+		assert_int_equal(close(fds[i]), 0);
+	}
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	assert_int_equal(counters(seat).missing, 1);
+	assert_counters_add_up(seat, 2 * USHER_PLACES_MAX);
+}
+
+/* A listener that was shut down stays in the map; the kernel does not assign it. */
+static void test_shutdown(void **state)
+{
+	int old = world_listen(IPPROTO_TCP, AF_INET), new = world_listen(IPPROTO_TCP, AF_INET);
+	uint32_t seat;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	(void)world_seat_socket(&world, seat, old);
+	(void)world_seat_socket(&world, seat, new);
+	assert_int_equal(shutdown(new, SHUT_RDWR), 0);
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), old);
+	assert_int_equal(shutdown(old, SHUT_RDWR), 0);
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	assert_int_equal(counters(seat).refused_state, 1);
+	assert_int_equal(listen(new, 1), 0);
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), new);
+	assert_counters_add_up(seat, 2);
+	(void)close(old);
+	(void)close(new);
+}
+
+/* What the broker never lets in, counted all the same. */
+static void test_wrong_sockets(void **state)
+{
+	int udp = world_listen(IPPROTO_UDP, AF_INET), v6only = world_listen(IPPROTO_TCP, AF_INET6);
+	uint32_t seat;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	(void)world_seat_socket(&world, seat, udp);
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	assert_int_equal(counters(seat).refused_protocol, 1);
+	(void)close(udp);
+	(void)world_seat_socket(&world, seat, v6only);
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	assert_int_equal(counters(seat).refused_family, 1);
+	(void)close(v6only);
+	assert_counters_add_up(seat, 0);
+}
+
+static void test_withdrawal(void **state)
+{
+	int old = world_listen(IPPROTO_UDP, AF_INET6), new = world_listen(IPPROTO_UDP, AF_INET6);
+	uint32_t seat, old_slot, new_slot;
+
+	(void)state;
+	world_load(&world, world_parse("dns", "[Rule]\nDatagram=53\n", NULL));
+	seat = world_seat(&world, "dns", IPPROTO_UDP, AF_INET6);
+	old_slot = world_seat_socket(&world, seat, old);
+	new_slot = world_seat_socket(&world, seat, new);
+	assert_selects(run6(IPPROTO_UDP, "2001:db8::1", 53), new);
+	registry_remove(&world.registry, seat, new_slot);
+	assert_selects(run6(IPPROTO_UDP, "2001:db8::1", 53), old);
+	registry_remove(&world.registry, seat, old_slot);
+	assert_refuses(run6(IPPROTO_UDP, "2001:db8::1", 53));
+	(void)close(old);
+	(void)close(new);
+}
+
+/* A staged socket is out of sight until it is committed, and leaves no trace when it is not. */
+static void test_stage(void **state)
+{
+	int fd = world_listen(IPPROTO_TCP, AF_INET);
+	const struct usher_place place = {.cookie = world_cookie(fd)};
+	struct registry_place places[USHER_PLACES_MAX];
+	struct refusal refusal;
+	uint32_t seat, slot;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	assert_int_equal(registry_stage(&world.registry, seat, fd, &place, &slot, &refusal), 0);
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	registry_unstage(&world.registry, seat, slot);
+	assert_int_equal(registry_read_places(&world.registry, seat, places), 0);
+	for (unsigned i = 0; i < USHER_PLACES_MAX; i++)
+		(void)world_seat_socket(&world, seat, fd);
+	assert_int_equal(registry_stage(&world.registry, seat, fd, &place, &slot, &refusal), REFUSED);
+	assert_int_equal(refusal.error, ENOSPC);
+	assert_non_null(strstr(refusal.text, "'web' has 8 live TCP sockets for IPv4"));
+	(void)close(fd);
+	assert_int_equal(registry_tidy(&world.registry, seat), 0);
+}
+
+/* A seat that is used again starts from zero. */
+static void test_counters_start_at_zero(void **state)
+{
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	world_load(&world, world_parse("other", "[Rule]\nStream=80\n", NULL));
+	assert_int_equal(counters(world_seat(&world, "other", IPPROTO_TCP, AF_INET)).lookups, 0);
+	assert_int_equal(counters(world_seat(&world, "other", IPPROTO_TCP, AF_INET)).missing, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_rule_passes),
+		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_shutdown),
+		cmocka_unit_test(test_wrong_sockets),
+		cmocka_unit_test(test_withdrawal),
+		cmocka_unit_test(test_stage),
+		cmocka_unit_test(test_counters_start_at_zero),
+	};
+	int r;
+
+	world_enter(&world);
+	r = cmocka_run_group_tests_name("program", tests, NULL, NULL);
+	world_leave(&world);
+	return r;
+}
