@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""usherctl without a broker and without privileges: smoke.py USHERCTL SOURCE-ROOT. Prints TAP."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+USHERCTL, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def run(*args, listen=None, names=None, **kwargs):
+    """Run usherctl with no broker in reach; `listen`: sockets to pass as the service manager does."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("LISTEN_")}
+    environ |= {"USHER_SOCKET": "/nonexistent/usher.sock"} | kwargs.pop("environ", {})
+    command = [str(USHERCTL), *args]
+    if listen is not None:
+        # the shell's exec keeps the process id, which is what $LISTEN_PID must be
+        environ |= {"LISTEN_FDS": str(len(listen))} | ({"LISTEN_FDNAMES": names} if names is not None else {})
+        command = ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *command]
+
+        def place():
+            high = [os.dup2(fd, 100 + i) for i, fd in enumerate(listen)]
+            for i, fd in enumerate(high):
+                os.dup2(fd, 3 + i)
+
+        kwargs |= {"preexec_fn": place, "close_fds": False}
+    kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | kwargs
+    return subprocess.run(command, env=environ, text=True, timeout=30, check=False, **kwargs)
+
+
+def expect(done, code, stdout=None, stderr=None):
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    assert stdout is None or re.search(stdout, done.stdout), done.stdout
+    assert stderr is None or re.search(stderr, done.stderr), done.stderr
+
+
+def write(folder, **files):
+    for name, text in files.items():
+        (Path(folder) / f"{name}.rule").write_text(text)
+
+
+@test
+def help_man_page_and_completions_have_the_same_verbs_and_options():
+    text = run("--help").stdout
+    verbs = set(re.findall(r"^  ([a-z][a-z-]*) ", text, re.M))
+    options = set(re.findall(r"--[a-z-]+", text))
+    assert len(verbs) == 13 and len(options) == 11, (verbs, options)
+    page = (ROOT / "docs/man/usherctl.1.scd").read_text()
+    for word in verbs | options:
+        assert re.search(rf"\*{word}\*", page), f"{word} is not in the man page"
+        for shell in "bash", "zsh":
+            completion = (ROOT / f"src/ctl/completion.{shell}").read_text()
+            assert re.search(rf"(?<![\w-]){word}(?![\w-])", completion), f"{word} is not completed by {shell}"
+
+
+@test
+def version_names_program_protocol_and_schema():
+    expect(run("--version"), 0, r"^usherctl \S+, protocol \d+, schema \d+\n$")
+
+
+@test
+def wrong_command_lines_are_usage_errors():
+    for line in (["explain"], ["status", "x"], ["--bogus"], ["list", "--fd", "3"], ["list", "a b"], ["show"],
+                 ["claim", "web"], ["claim", "--", "true"], ["hand-in", "--fd", "0"], ["hand-in", "web", "--fd", "x"],
+                 ["hand-in", "web", "--fd", "0", "--fd", "0"], ["withdraw"], ["--timeout", "0"], ["--timeout", "1,5"],
+                 ["--instance", "-x"], ["--socket", "x" * 108], ["--socket", ""], ["list", "--timeout"]):
+        expect(run(*line), 2, "^$", "^usherctl: .*\n$")
+
+
+@test
+def no_broker_is_said_and_has_its_own_code():
+    for line in (["list"], ["rules"], ["show", "web"], ["diff"], ["reload"], ["withdraw", "web"], ["list", "--json"]):
+        expect(run(*line), 3, "^$", r"^usherctl: cannot .*/nonexistent/usher.sock \(ENOENT\); .*\n$")
+    expect(run(), 3, "not running")
+    assert json.loads(run("status", "--json").stdout)["running"] is False
+
+
+@test
+def check_accepts_good_rules():
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, web="[Rule]\nStream=192.0.2.0/24:80\n", dns="[Rule]\nDatagram=53\n[Access]\nUser=root\n")
+        expect(run("check", folder), 0, r"^2 rules, 2 matches: ok\n$", "^$")
+        expect(run("check", f"{folder}/web.rule"), 0, r"^1 rules, 1 matches: ok\n$")
+
+
+@test
+def check_names_file_line_and_reason():
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, a="[Rule]\nStream=80\n", b="[Rule]\nStream=80\n[Access]\nUser=nobody-of-that-name\n")
+        done = run("check", folder)
+        expect(done, 65, "^$", rf"{folder}/b.rule:2: .*{folder}/a.rule:2")
+        expect(done, 65, "^$", rf"{folder}/b.rule:4: .*nobody-of-that-name")
+        problems = json.loads(run("check", "--json", folder).stdout)["problems"]
+        assert {"file", "line", "problem"} == set(problems[0]), problems
+        expect(run("check", f"{folder}/none"), 1, "^$", "ENOENT")
+        expect(run("check", folder, f"{folder}/a.rule"), 1, "^$", "mixed")
+
+
+@test
+def check_does_not_wait_for_a_fifo():
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkfifo(f"{folder}/web.rule")
+        expect(run("check", folder), 65, "^$", "web.rule")
+
+
+@test
+def what_was_passed_is_checked_before_the_broker_is_asked():
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        fds = [one.fileno(), two.fileno()]
+        expect(run("hand-in", "web"), 78, "^$", "LISTEN_FDS is not set")
+        expect(run("hand-in", "web", environ={"LISTEN_FDS": "1"}), 78, "^$", "LISTEN_PID")
+        expect(run("hand-in", "web", environ={"LISTEN_FDS": "1", "LISTEN_PID": "1"}), 78, "^$", "process 1 ")
+        expect(run("hand-in", listen=fds), 78, "^$", "LISTEN_FDNAMES is not set")
+        expect(run("hand-in", listen=fds, names="one"), 78, "^$", "1 names for 2")
+        expect(run("hand-in", listen=fds, names="a b:c"), 78, "^$", "'a b'")
+        expect(run("hand-in", listen=fds * 33, names=None), 1, "^$", "66 sockets.*E2BIG")
+        expect(run("hand-in", "web", "--fd", "99"), 1, "^$", "99 is not open")
+        expect(run("hand-in", listen=fds, names="http:web.socket"), 3, "^$", "'http:web.socket': no broker")
+
+
+@test
+def if_broker_goes_on_with_the_command():
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        script = 'echo $LISTEN_FDS $LISTEN_FDNAMES; [ $LISTEN_PID = $$ ] && [ -S /proc/self/fd/3 ]; exit $?'
+        expect(run("hand-in", "--if-broker", "--", "sh", "-c", script, listen=[one.fileno()], names="web"), 0,
+               "^1 web\n$", "^$")
+    expect(run("hand-in", "web", "--fd", "0", "--if-broker"), 0, "^$", "^$")
+    expect(run("hand-in", "web", "--if-broker", "--fd", "0", "echo", "--json"), 0, "^--json\n$")
+    expect(run("claim", "web", "--if-broker", "--", "sh", "-c", "exit 7"), 7)
+    expect(run("claim", "web", "--if-broker", "--", "/nonexistent"), 127, "^$", "ENOENT")
+    expect(run("claim", "web", "--if-broker", "--", "/etc/passwd"), 126, "^$", "EACCES")
+    expect(run("claim", "web", "--", "echo", "no"), 3, "^$")
+
+
+@test
+def output_that_is_lost_is_a_failure():
+    with open("/dev/full", "w", encoding="ascii") as full:
+        expect(run("help", stdout=full), 1, stderr="ENOSPC")
+    expect(run("help", stdout=None, preexec_fn=lambda: os.close(1)), 1, stderr="EBADF")
+
+
+@test
+def a_reader_that_leaves_is_told_nothing():
+    for restore in True, False:
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = run("help", stdout=writer, restore_signals=restore)
+        os.close(writer)
+        assert done.returncode in (-13, 1) and done.stderr == "", done
+
+
+@test
+def closed_standard_descriptors_are_closed_for_the_command():
+    done = run("hand-in", "web", "--if-broker", "--fd", "2", "sh", "-c", "ls -l /proc/self/fd >&2", stdin=None,
+               preexec_fn=lambda: os.close(0))
+    assert done.returncode == 0 and "/dev/null" not in done.stderr, done
+
+
+print(f"1..{len(TESTS)}")
+FAILED = 0
+for number, function in enumerate(TESTS, 1):
+    try:
+        function()
+        print(f"ok {number} - {function.__name__}")
+    except (AssertionError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
+        FAILED += 1
+        print(f"not ok {number} - {function.__name__}")
+        print("# " + repr(error).replace("\n", "\n# "))
+sys.exit(FAILED > 0)
