@@ -23,6 +23,8 @@ int ask(struct client *client, const struct writer *request, const int *fds, siz
 	if (r)
 		return r;
 	while ((r = client_next(client, refusal)) == CLIENT_ROW) {
+		/* a million rows take longer than one; what counts is that the broker is silent */
+		client_renew(client);
 		if (!row)
 			continue;
 		r = row(client, userdata);

@@ -6,7 +6,7 @@
 #include "../lib/client.h"
 #include "ctl.h"
 
-/* How long the broker may take when --timeout does not say, in milliseconds. */
+/* How long the broker may be silent when --timeout does not say, in milliseconds. */
 #define ASK_TIMEOUT_MS 5000
 #define ASK_RELOAD_TIMEOUT_MS 90000 /* a million prefixes take seconds to compile and to load */
 
