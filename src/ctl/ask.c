@@ -13,7 +13,7 @@ int ask_open(struct client *client, const struct ctl *ctl, int timeout_ms, struc
 	return client_open(client, ctl->socket, ctl->timeout_ms ? ctl->timeout_ms : timeout_ms, refusal);
 }
 
-int ask(struct client *client, const struct writer *request, const int *fds, size_t n_fds,
+int ask(struct client *client, struct writer *request, const int *fds, size_t n_fds,
 	int (*row)(struct client *client, void *userdata), void *userdata, struct refusal *refusal)
 {
 	int r;

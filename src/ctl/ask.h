@@ -23,7 +23,7 @@ int ask_open(struct client *client, const struct ctl *ctl, int timeout_ms, struc
  *
  * Return: 0, REFUSED, or what @row returned: a negative errno.
  */
-int ask(struct client *client, const struct writer *request, const int *fds, size_t n_fds,
+int ask(struct client *client, struct writer *request, const int *fds, size_t n_fds,
 	int (*row)(struct client *client, void *userdata), void *userdata, struct refusal *refusal);
 
 /*

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -191,7 +192,19 @@ static int client_check_open(const struct client *client, struct refusal *refusa
 	return refuse(refusal, ENOTCONN, "there is no connection to the broker (ENOTCONN)");
 }
 
-int client_request(struct client *client, const struct writer *request, const int *fds, size_t n_fds,
+/* The numbers that the sender knows its descriptors by, so that a refusal can say which one it means. */
+static void put_numbers(struct writer *request, const int *fds, size_t n_fds)
+{
+	char numbers[PACKET_FDS_MAX * 12];
+	size_t size = 0;
+
+	for (size_t i = 0; i < n_fds && i < PACKET_FDS_MAX; i++)
+		size += (size_t)snprintf(
+			numbers + size, sizeof(numbers) - size, "%s%d", i ? ":" : "", fds[i]);
+	writer_put(request, "FDS", "%s", numbers);
+}
+
+int client_request(struct client *client, struct writer *request, const int *fds, size_t n_fds,
 	struct refusal *refusal)
 {
 	int r;
@@ -201,6 +214,8 @@ int client_request(struct client *client, const struct writer *request, const in
 		return r;
 	packet_deinit(&client->reply);
 	client->message.n_fields = 0;
+	if (n_fds)
+		put_numbers(request, fds, n_fds);
 	if (request->overflow)
 		return refuse(refusal, E2BIG, "the request does not fit in a packet of %u bytes (E2BIG)",
 			PACKET_TEXT_MAX);

@@ -70,7 +70,7 @@ void client_begin(struct writer *ret, const char *verb);
 
 /*
  * client_request() - send a request
- * @fds, @n_fds: descriptors that go along; they stay the caller's
+ * @fds, @n_fds: descriptors that go along; they stay the caller's. FDS= is added to the text.
  *
  * Refused: a request that does not fit a packet, or too many descriptors (E2BIG); one that is not open
  * (EBADF); ETIMEDOUT; whatever else sendmsg(2) says. That the broker has closed the connection is for
@@ -78,7 +78,7 @@ void client_begin(struct writer *ret, const char *verb);
  *
  * Return: 0 or REFUSED.
  */
-int client_request(struct client *client, const struct writer *request, const int *fds, size_t n_fds,
+int client_request(struct client *client, struct writer *request, const int *fds, size_t n_fds,
 	struct refusal *refusal);
 
 /*

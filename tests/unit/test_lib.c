@@ -76,11 +76,11 @@ static void test_requests(void **state)
 		const char *request;
 		size_t n_fds;
 	} cases[] = {
-		{call_hand_in, "REQUEST=hand-in\nVERSION=1\nNAME=web\nVIA=library\n", 2},
-		{call_hold, "REQUEST=hold\nVERSION=1\nNAME=web\nVIA=library\n", 1},
-		{call_hand_in_and_hold, "REQUEST=hold\nVERSION=1\nNAME=web\nVIA=library\n", 1},
+		{call_hand_in, "REQUEST=hand-in\nVERSION=1\nNAME=web\nVIA=library\nFDS=0:0\n", 2},
+		{call_hold, "REQUEST=hold\nVERSION=1\nNAME=web\nVIA=library\nFDS=0\n", 1},
+		{call_hand_in_and_hold, "REQUEST=hold\nVERSION=1\nNAME=web\nVIA=library\nFDS=0\n", 1},
 		{call_withdraw_all, "REQUEST=withdraw\nVERSION=1\nNAME=web\n", 0},
-		{call_withdraw_one, "REQUEST=withdraw\nVERSION=1\nNAME=web\n", 1},
+		{call_withdraw_one, "REQUEST=withdraw\nVERSION=1\nNAME=web\nFDS=0\n", 1},
 	};
 	/* A descriptor that nobody asked for is closed, a row that nobody asked for is skipped. */
 	static const struct answer answers[] = {
