@@ -28,6 +28,7 @@
  *
  *	-EINVAL        an argument makes no sense, or the broker says so
  *	-EACCES        the caller may not use the name, or not connect
+ *	-ENOENT        there is no rule of that name (with USHER_STRICT: or no broker)
  *	-ENAMETOOLONG  $USHER_SOCKET does not fit a socket address
  *	-ETIMEDOUT     no answer before the deadline; the broker may still do what was asked
  *	-ECONNRESET    the broker closed the connection without an answer
@@ -79,7 +80,9 @@ int usher_hand_in(const char *name, const int fds[], size_t n_fds, unsigned flag
  * Connections that were established stay so, and those that wait in the socket can still be accepted. A
  * socket that is merely closed needs no withdrawal, unless it is held.
  *
- * Return: 1, also when there was nothing to withdraw; 0 without a broker, or a negative errno.
+ * Errors besides those of every call: -ENOENT when none of them is handed in under the name, -E2BIG, -EBADF.
+ *
+ * Return: 1, 0 without a broker, or a negative errno.
  */
 int usher_withdraw(const char *name, const int fds[], size_t n_fds, unsigned flags, int timeout_ms);
 
