@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 
 #include "../util/error.h"
 #include "../util/macro.h"
@@ -65,18 +64,6 @@ static int check_fds(const int fds[], size_t n_fds, size_t n_min)
 	return 0;
 }
 
-/* Tell what numbers the descriptors have here, for the wording of refusals. */
-static void put_fds(struct writer *request, const int fds[], size_t n_fds)
-{
-	char text[PROTOCOL_HAND_IN_MAX * sizeof(":-2147483648")];
-	size_t size = 0;
-
-	for (size_t i = 0; i < n_fds; i++)
-		size += (size_t)snprintf(text + size, sizeof(text) - size, "%s%d", i ? ":" : "", fds[i]);
-	if (n_fds)
-		writer_put(request, "FDS", "%s", text);
-}
-
 /* Connect and send a request about a name. Returns 0, REFUSED or CLIENT_ABSENT. */
 static int call_begin(struct client *client, const char *verb, const char *name, const char *via,
 	const int fds[], size_t n_fds, int timeout_ms)
@@ -91,7 +78,6 @@ static int call_begin(struct client *client, const char *verb, const char *name,
 	writer_put(&request, "NAME", "%s", name);
 	if (via)
 		writer_put(&request, "VIA", "%s", via);
-	put_fds(&request, fds, n_fds);
 	return client_request(client, &request, fds, n_fds, &last);
 }
 
