@@ -213,11 +213,10 @@ static void bound_add(struct parser *parser, const char *word)
 	struct prefix prefix;
 	struct refusal why;
 	char quoted[QUOTE_MAX];
+	bool alone = true;
 
-	if (access->bound_any || (!strcmp(word, "any") && access->n_bound)) {
-		parser_complain(
-			parser, "Bound=any means no limit and stands alone; remove it or the prefixes");
-	} else if (!strcmp(word, "any")) {
+	if (!strcmp(word, "any")) {
+		alone = !access->n_bound && !access->bound_any;
 		access->bound_any = true;
 	} else if (word[0] == '[') {
 		parser_complain(parser,
@@ -231,10 +230,13 @@ static void bound_add(struct parser *parser, const char *word)
 		parser_complain(parser, "Bound= has more than %u prefixes; use shorter ones", RULE_WORDS_MAX);
 		parser->stop = true;
 	} else {
+		alone = !access->bound_any;
 		parser->error = ARRAY_RESERVE(access->bound, access->n_bound);
 		if (!parser->error)
 			access->bound[access->n_bound++] = prefix;
 	}
+	if (!alone)
+		parser_complain(parser, "Bound=any means no limit and stands alone; remove it or the rest");
 }
 
 void parser_set_default_bound(struct parser *parser)

@@ -19,6 +19,7 @@ const char *quote(const char *word, char text[static QUOTE_MAX])
 	return text;
 }
 
+/* `text` is the part of `word` that is to be a port. */
 static int parse_port(const char *word, const char *text, uint16_t *ret, struct refusal *refusal)
 {
 	unsigned long port;
@@ -27,6 +28,9 @@ static int parse_port(const char *word, const char *text, uint16_t *ret, struct 
 	if (r == -ERANGE)
 		return refuse(
 			refusal, EINVAL, "'%s': port %s is too large; ports are 1 to 65535", word, text);
+	if (r < 0 && !strcmp(word, text))
+		return refuse(
+			refusal, EINVAL, "'%s' is not a port; write 80, 8000-8099 or * for every port", word);
 	if (r < 0)
 		return refuse(refusal, EINVAL,
 			"'%s': '%s' is not a port; write 80, 8000-8099 or * for every port", word, text);
@@ -52,6 +56,9 @@ static int parse_ports(const char *word, const char *text, struct rule_match *ma
 		match->last = match->first;
 		return r;
 	}
+	if (dash == text || !dash[1])
+		return refuse(
+			refusal, EINVAL, "'%s': one end of the port range is missing; write 8000-8099", word);
 	(void)snprintf(first, sizeof(first), "%.*s", (int)(dash - text), text);
 	r = parse_port(word, first, &match->first, refusal);
 	if (!r)

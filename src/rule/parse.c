@@ -67,10 +67,7 @@ static bool check_bytes(struct parser *parser, const char *text, size_t size)
 	for (size_t i = 0; i < size; i++) {
 		unsigned char byte = (unsigned char)text[i];
 
-		if (byte == '\r' && i == size - 1)
-			parser_complain(parser,
-				"the line ends with a carriage return; save the file with Unix line ends");
-		else if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+		if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
 			parser_complain(parser,
 				"byte %zu of the line is the control character 0x%02x; remove it", i + 1,
 				byte);
@@ -129,6 +126,13 @@ static void parse_assignment(struct parser *parser, char *text)
 /* `line` is size + 1 bytes. */
 static void parse_line(struct parser *parser, char *line, size_t size)
 {
+	if (size && line[size - 1] == '\r') {
+		if (!parser->carriage_return)
+			parser_complain(parser,
+				"the line ends with a carriage return; save the file with Unix line ends");
+		parser->carriage_return = true; /* all lines are going to have one */
+		size--;
+	}
 	if (!check_bytes(parser, line, size))
 		return;
 	line[size] = '\0';
@@ -142,8 +146,7 @@ static void parse_line(struct parser *parser, char *line, size_t size)
 static int parse_text(struct parser *parser, const char *text, size_t size)
 {
 	static const char byte_order_mark[3] = {'\xef', '\xbb', '\xbf'};
-	_cleanup_free_
-	char *line = malloc(RULE_LINE_MAX + 1);
+	_cleanup_free_ char *line = malloc(RULE_LINE_MAX + 1);
 
 	if (!line)
 		return -ENOMEM;

@@ -15,6 +15,7 @@ struct parser {
 	const struct section *section; /* NULL before the first, or when it is unknown */
 	bool skip;		       /* the section is unknown: one problem is enough */
 	bool stop;		       /* too many problems */
+	bool carriage_return;	       /* one problem is enough */
 	unsigned line;
 	int error; /* a negative errno, sticky */
 	struct problems *problems;

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * libFuzzer target: rule files and their compilation
+ *
+ * The input is up to REFERENCE_RULES_MAX files with a form feed between them, which no good file can contain. What
+ * parses must mean the same when it is written down again in the canonical spelling, and what compiles must answer as
+ * the reference of the unit tests does.
+ */
+
+#undef NDEBUG
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../unit/reference.h"
+#include "rule/image.h"
+#include "util/text.h"
+
+#define SEPARATOR '\f'
+#define PACKETS 50
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct writer {
+	FILE *file;
+	const char *section;
+};
+
+static int write_setting(const struct rule_setting *setting, void *userdata)
+{
+	struct writer *writer = userdata;
+
+	if (!writer->section || strcmp(writer->section, setting->section) != 0)
+		fprintf(writer->file, "[%s]\n", setting->section);
+	writer->section = setting->section;
+	fprintf(writer->file, "%s=%s\n", setting->key, setting->value);
+	return 0;
+}
+
+/* A rule in its canonical spelling. */
+static char *write_rule(const struct rule *rule)
+{
+	struct writer writer = {0};
+	size_t size;
+	char *text;
+
+	writer.file = open_memstream(&text, &size);
+	assert(writer.file);
+	assert(rule_foreach_setting(rule, write_setting, &writer) == 0);
+	assert(!fclose(writer.file));
+	return text;
+}
+
+static void check_rule(const struct rule *rule)
+{
+	struct problems problems = PROBLEMS_NULL;
+	char *text = write_rule(rule), *again;
+	struct rule copy;
+
+	for (size_t i = 0; i < rule->n_matches; i++)
+		assert(rule->matches[i].first >= 1 && rule->matches[i].first <= rule->matches[i].last);
+	assert(rule->n_matches);
+	assert(rule_parse(rule->name, rule->path, text, strlen(text), &copy, &problems) == 0);
+	again = write_rule(&copy);
+	assert(!strcmp(text, again));
+	rule_deinit(&copy);
+	free(text);
+	free(again);
+}
+
+static void check_problems(const struct problems *problems)
+{
+	for (size_t i = 0; i < problems->n; i++) {
+		const char *text = problems->items[i].text;
+
+		assert(*text && text_is_clean(text, strlen(text)) && !strchr(text, '\n'));
+	}
+}
+
+static void check_answers(struct reference *reference, const struct image *image)
+{
+	for (unsigned i = 0; i < PACKETS; i++) {
+		const struct reference_rule *wanted;
+		struct reference_packet packet;
+		uint32_t word;
+
+		reference_packet(reference, &packet);
+		wanted = reference_answer(reference, &packet);
+		word = image_lookup(image, packet.family, packet.protocol, packet.address, packet.port);
+		assert(!!word == !!wanted);
+		if (wanted)
+			assert(!strcmp(image->seats[word & USHER_WORD_SEAT].name, wanted->name) &&
+				!!(word & USHER_WORD_PASS) == wanted->pass);
+	}
+}
+
+static void check_set(const struct rule_set *set)
+{
+	static struct reference reference;
+	struct problems problems = PROBLEMS_NULL;
+	struct image *image = NULL;
+	int r = image_compile(set, &image, &problems);
+
+	assert(r >= 0);
+	assert((r == 0) == (problems.n == 0));
+	check_problems(&problems);
+	if (r != IMAGE_TOO_LARGE && reference_import(&reference, set)) {
+		assert((r == IMAGE_CONFLICT) == reference_has_conflict(&reference));
+		if (r == 0)
+			check_answers(&reference, image);
+	}
+	image_free(image);
+	problems_deinit(&problems);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const names[REFERENCE_RULES_MAX] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+	struct problems problems = PROBLEMS_NULL;
+	struct rule_set *set = calloc(1, sizeof(*set));
+	const char *text = (const char *)data;
+
+	assert(set);
+	set->rules = calloc(REFERENCE_RULES_MAX, sizeof(*set->rules));
+	assert(set->rules);
+	for (size_t i = 0; i < REFERENCE_RULES_MAX; i++) {
+		const char *end = size ? memchr(text, SEPARATOR, size) : NULL;
+		size_t length = end ? (size_t)(end - text) : size, before = problems.n;
+		int r = rule_parse(names[i], "file", text, length, &set->rules[set->n_rules], &problems);
+
+		assert(r == 0 || r == RULE_BAD);
+		assert((r == 0) == (problems.n == before));
+		if (r == 0)
+			check_rule(&set->rules[set->n_rules++]);
+		if (!end)
+			break;
+		text = end + 1;
+		size -= length + 1;
+	}
+	check_problems(&problems);
+	check_set(set);
+	rule_set_free(set);
+	problems_deinit(&problems);
+	return 0;
+}
