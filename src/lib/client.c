@@ -204,8 +204,8 @@ static void put_numbers(struct writer *request, const int *fds, size_t n_fds)
 	writer_put(request, "FDS", "%s", numbers);
 }
 
-int client_request(struct client *client, struct writer *request, const int *fds, size_t n_fds,
-	struct refusal *refusal)
+int client_request(
+	struct client *client, struct writer *request, const int *fds, size_t n_fds, struct refusal *refusal)
 {
 	int r;
 

@@ -78,8 +78,8 @@ void client_begin(struct writer *ret, const char *verb);
  *
  * Return: 0 or REFUSED.
  */
-int client_request(struct client *client, struct writer *request, const int *fds, size_t n_fds,
-	struct refusal *refusal);
+int client_request(
+	struct client *client, struct writer *request, const int *fds, size_t n_fds, struct refusal *refusal);
 
 /*
  * client_next() - read the next packet of the answer
