@@ -244,7 +244,7 @@ void parser_set_default_bound(struct parser *parser)
 	static const char *const prefixes[] = {"127.0.0.0/8", "::1/128", "fc00::/7"};
 
 	bound_clear(&parser->rule.access);
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes) && !parser->error; i++)
 		bound_add(parser, prefixes[i]);
 }
 
