@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What README.md and docs/ show, done: the tour, the demo, the rule files, the links."""
+
+import os
+import pathlib
+import re
+import subprocess
+import textwrap
+
+import pytest
+
+from harness.broker import BUILD, USHERCTL
+from harness.host import WORK, run
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEMO = ROOT / "examples/demo"
+
+
+def blocks(path, *languages):
+    """[(language, text)] of the fenced blocks of a document."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", path.read_text(), re.M | re.S)
+    return [(language, text) for language, text in found if language in languages]
+
+
+def words(line):
+    """The words of a line of output, without what differs from run to run: numbers other than addresses and ports."""
+
+    def constant(word):
+        if re.search(r"\d+(\.\d+){3}", word):
+            return re.sub(r":\d{5}$", ":N", word)  # a port that the kernel chose
+        return re.sub(r"sk:[0-9a-f]+|\d+", "N", word)
+
+    return [constant(word) for word in line.split()]
+
+
+def run_tour(steps):
+    """Paste blocks into a scratch shell, one after the other; the output of each."""
+    script = "".join(f"echo '=== {number}'\n{text}" for number, text in enumerate(steps))
+    done = subprocess.run([ROOT / "examples/scratch", "bash"], input=script, cwd=ROOT, text=True, timeout=50,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    parts = re.split(r"^=== \d+\n", done.stdout, flags=re.M)[1:]
+    assert len(parts) == len(steps), done.stdout
+    return parts
+
+
+def test_tour_shows_what_the_readme_shows():
+    shown = blocks(ROOT / "README.md", "sh", "text")
+    assert shown[0][0] == "sh" and "examples/scratch" in shown[0][1], "the first block builds and enters the namespaces"
+    steps, expected = [], []
+    for language, text in shown[1:]:
+        if language == "sh":
+            steps.append(text.replace("$PWD/build/", f"{BUILD}/"))
+            expected.append([])
+        else:
+            expected[-1] += text.splitlines()
+    assert len(steps) > 10
+    for step, output, lines in zip(steps, run_tour(steps), expected):
+        there = [words(line) for line in output.splitlines()]
+        for line in lines:
+            assert words(line) in there, f"after\n{step}\nthere is no line like\n{line}\nin\n{output}"
+
+
+def test_readme_and_demo_install_the_same_packages():
+    text = blocks(ROOT / "README.md", "sh")[0][1].replace("\\\n", " ")
+    readme = set(re.search(r"--no-install-recommends (.*)", text)[1].split())
+    arrays = re.findall(r"^(?:build|run)_packages=\((.*?)\)", DEMO.read_text(), re.M | re.S)
+    demo = set(" ".join(arrays).split())
+    assert len(arrays) == 2 and readme <= demo
+    assert demo - readme == {"mount", "nginx", "redis-server", "redis-tools"}
+
+
+def test_demo():
+    done = run(DEMO, check=False, timeout=50, env={**os.environ, "USHER_BUILD": str(BUILD), "NO_COLOR": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (
+        r"nginx: 203\.0\.113\.7 asked for 192\.0\.2\.1",
+        r"nginx: 2001:db8:f::7 asked for \[2001:db8:1::80\]",
+        r"blog: 203\.0\.113\.7 asked for 198\.51\.100\.9 port 80",
+        r"a newer web: 203\.0\.113\.7 asked for .*",
+        r"5000 connections, 5000 answered, .*",
+        r"Done in \d+ s\. .*",
+    ):
+        assert re.search(rf"^ *{line}$", done.stdout, re.M), f"no line '{line}' in\n{done.stdout}"
+
+
+def test_demo_leaves_nothing_when_it_is_killed():
+    demo = subprocess.Popen([DEMO], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            env={**os.environ, "USHER_BUILD": str(BUILD)})
+    for line in demo.stdout:
+        if "nginx: 203.0.113.7" in line:
+            break
+    demo.terminate()
+    demo.stdout.read()  # ends when the last process that could write to it has ended
+    assert demo.wait(10) == 143
+
+
+def test_demo_says_what_it_needs():
+    done = run("setpriv", "--reuid=65534", "--clear-groups", DEMO, check=False)
+    assert (done.returncode, done.stdout) == (77, "") and "sudo examples/demo" in done.stderr
+    done = run(DEMO, "--nonsense", check=False)
+    assert done.returncode == 2 and "'--nonsense'" in done.stderr
+    assert "sudo examples/demo" in run(DEMO, "--help").stdout
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.rule")), ids=lambda path: path.name)
+def test_example_rules(path):
+    run(USHERCTL, "check", path)
+
+
+def rules_of(path):
+    """The rule files that a document shows, indented or fenced."""
+    text = path.read_text()
+    found = [text for _, text in blocks(path, "ini")]
+    found += [textwrap.dedent(block) for block in re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", text, re.M)]
+    return [block for block in found if re.search(r"^\[Rule\]", block, re.M)]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+def test_rules_of_the_documents(path):
+    for text in rules_of(path):
+        example = WORK / "example.rule"
+        example.write_text(text)
+        run(USHERCTL, "check", example)
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda path: path.name)
+def test_links(path):
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
+    missing = [target for target in targets if not (path.parent / target).exists()]
+    assert not missing
