@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Who may use a name, and where a socket may be bound: rules from text, users and groups of this host. */
+
+#undef NDEBUG
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "access/access.h"
+#include "util/macro.h"
+
+struct given {
+	const char *name, *text;
+};
+
+/* A rule set of texts, which the caller sorts by name. */
+static struct rule_set *make_set(const struct given *given, size_t n)
+{
+	struct problems problems = PROBLEMS_NULL;
+	struct rule_set *set = calloc(1, sizeof(*set));
+
+	assert_non_null(set);
+	set->rules = calloc(n + 1, sizeof(*set->rules));
+	assert_non_null(set->rules);
+	for (; set->n_rules < n; set->n_rules++) {
+		const char *text = given[set->n_rules].text;
+		char path[64];
+
+		(void)snprintf(path, sizeof(path), "/etc/usher/rules.d/%s.rule", given[set->n_rules].name);
+		if (rule_parse(given[set->n_rules].name, path, text, strlen(text), &set->rules[set->n_rules],
+			    &problems))
+			fail_msg("rule %zu: %s", set->n_rules, problems.n ? problems.items[0].text : "?");
+	}
+	return set;
+}
+
+/* One rule with this [Access], and its table. */
+struct one {
+	struct rule_set *set;
+	struct access_table *table;
+};
+
+static struct one make_one(const char *access)
+{
+	struct problems problems = PROBLEMS_NULL;
+	char text[1024];
+	struct one one;
+
+	(void)snprintf(text, sizeof(text), "[Rule]\nStream=80\n%s", access);
+	one.set = make_set(&(struct given){"web", text}, 1);
+	assert_int_equal(access_table_new(one.set, &one.table, &problems), 0);
+	assert_int_equal(problems.n, 0);
+	return one;
+}
+
+static void free_one(struct one *one)
+{
+	assert_null(access_table_free(one->table));
+	assert_null(rule_set_free(one->set));
+}
+
+/* ---- users and groups */
+
+static void test_unknown_accounts(void **state)
+{
+	static const struct given given[] = {
+		{"a", "[Rule]\nStream=80\n[Access]\nUser=root "
+		      "no-such-user-1\nGroup=root\nGroup=no-such-group-1\n"},
+		{"b", "[Rule]\nStream=81\n[Access]\nUser=\nUser=no-such-user-2\n"},
+		{"c", "[Rule]\nStream=82\n[Access]\nUser=daemon 0\n"},
+	};
+	static const struct {
+		const char *file;
+		unsigned line;
+		const char *text;
+	} expected[] = {
+		{"/etc/usher/rules.d/a.rule", 4,
+			"there is no user 'no-such-user-1' on this host; create it or give its number"},
+		{"/etc/usher/rules.d/a.rule", 6,
+			"there is no group 'no-such-group-1' on this host; create it or give its number"},
+		{"/etc/usher/rules.d/b.rule", 5,
+			"there is no user 'no-such-user-2' on this host; create it or give its number"},
+	};
+	_cleanup_(rule_set_freep) struct rule_set *set = make_set(given, ARRAY_SIZE(given));
+	struct problems problems = PROBLEMS_NULL;
+	struct access_table *table = NULL;
+	char text[256];
+
+	(void)state;
+	/* all of them at once, and no table */
+	assert_int_equal(access_table_new(set, &table, &problems), ACCESS_BAD);
+	assert_null(table);
+	assert_int_equal(problems.n, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < problems.n; i++) {
+		assert_string_equal(problems.items[i].file, expected[i].file);
+		assert_int_equal(problems.items[i].line, expected[i].line);
+		assert_string_equal(problems.items[i].text, expected[i].text);
+	}
+	assert_string_equal(problem_format(&problems.items[0], text, sizeof(text)),
+		"/etc/usher/rules.d/a.rule:4: there is no user 'no-such-user-1' on this host; create it or "
+		"give its "
+		"number");
+	problems_deinit(&problems);
+}
+
+/* A user and a group of one name are two things. */
+static void test_user_is_no_group(void **state)
+{
+	_cleanup_(rule_set_freep) struct rule_set *set = make_set(
+		&(struct given){"a", "[Rule]\nStream=80\n[Access]\nUser=nogroup\nGroup=nobody\n"}, 1);
+	struct problems problems = PROBLEMS_NULL;
+	struct access_table *table = NULL;
+	size_t n = (getpwnam("nogroup") == NULL) + (getgrnam("nobody") == NULL);
+
+	(void)state;
+	assert_int_equal(access_table_new(set, &table, &problems), n ? ACCESS_BAD : 0);
+	assert_int_equal(problems.n, n);
+	problems_deinit(&problems);
+	access_table_free(table);
+}
+
+static void test_empty_set(void **state)
+{
+	struct problems problems = PROBLEMS_NULL;
+	struct rule_set set = {.n_rules = 0};
+	struct access_table *table = NULL;
+
+	(void)state;
+	assert_int_equal(access_table_new(&set, &table, &problems), 0);
+	assert_non_null(table);
+	assert_null(access_table_free(table));
+	assert_null(access_table_free(NULL));
+	assert_int_equal(problems.n, 0);
+}
+
+static void test_numbers(void **state)
+{
+	struct one one = make_one("[Access]\nUser=1000 4294967294\nGroup=0 4294967294\n");
+	struct identity identity = {.uid = 1000, .gid = 0, .unit = ""};
+	struct refusal refusal;
+
+	(void)state;
+	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), 0);
+	identity.uid = 4294967294U;
+	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), 0);
+	identity.gid = 4294967294U;
+	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), 0);
+	identity.gid = 1;
+	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), REFUSED);
+	identity.gid = 0;
+	/* (uid_t) -1, which the parser does not let in as a number */
+	identity.uid = 4294967295U;
+	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), REFUSED);
+	free_one(&one);
+}
+
+static void test_names(void **state)
+{
+	const struct passwd *user = getpwnam("daemon");
+	const struct group *group = getgrnam("daemon");
+	struct one one = make_one("[Access]\nUser=daemon\nGroup=daemon\n");
+	struct identity identity = {.unit = ""};
+	struct refusal refusal;
+
+	(void)state;
+	assert_non_null(user);
+	assert_non_null(group);
+	identity.uid = user->pw_uid;
+	identity.gid = group->gr_gid;
+	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), 0);
+	identity.uid++;
+	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), REFUSED);
+	free_one(&one);
+}
+
+/* ---- the decision */
+
+static gid_t some_groups[] = {50, 60, 70};
+
+#define NOBODY                                                                                               \
+	{                                                                                                    \
+		.uid = 65534, .gid = 65534, .unit = ""                                                       \
+	}
+#define PERSON(u, g, n, unit_name)                                                                           \
+	{                                                                                                    \
+		.uid = u, .gid = g, .groups = some_groups, .n_groups = n, .unit = unit_name                  \
+	}
+
+static const struct {
+	const char *access;
+	struct identity identity;
+	bool allowed;
+} decisions[] = {
+	/* root always, whatever the section says */
+	{"", {.uid = 0, .gid = 0, .unit = ""}, true},
+	{"[Access]\nUser=1000\n", {.uid = 0, .gid = 5, .unit = ""}, true},
+	{"[Access]\nUnit=nginx.service\n", {.uid = 0, .gid = 5, .unit = "sshd.service"}, true},
+	{"[Access]\nBound=any\n", {.uid = 0, .gid = 5, .unit = ""}, true},
+	/* the group of root is not root */
+	{"", {.uid = 1000, .gid = 0, .unit = ""}, false},
+	/* a section that lists nobody */
+	{"", NOBODY, false},
+	{"[Access]\n", NOBODY, false},
+	{"[Access]\nBound=any\n", NOBODY, false},
+	{"[Access]\nBound=127.0.0.0/8\n", NOBODY, false},
+	{"[Access]\nUser=\nGroup=\nUnit=\n", NOBODY, false},
+	{"[Access]\nUser=65534\nUser=\n", NOBODY, false},
+	/* one key, one value */
+	{"[Access]\nUser=1000\n", PERSON(1000, 1000, 0, ""), true},
+	{"[Access]\nUser=1000\n", PERSON(1001, 1000, 3, "a.service"), false},
+	{"[Access]\nGroup=1000\n", PERSON(1001, 1000, 0, ""), true},
+	{"[Access]\nGroup=60\n", PERSON(1001, 1000, 3, ""), true},
+	{"[Access]\nGroup=70\n", PERSON(1001, 1000, 3, ""), true},
+	{"[Access]\nGroup=70\n", PERSON(1001, 1000, 2, ""), false},
+	{"[Access]\nGroup=1001\n", PERSON(1001, 1000, 3, ""), false},
+	{"[Access]\nGroup=0\n", PERSON(1001, 1000, 3, ""), false},
+	{"[Access]\nUnit=a.service\n", PERSON(1001, 1000, 3, "a.service"), true},
+	{"[Access]\nUnit=a.service\n", PERSON(1001, 1000, 3, "b.service"), false},
+	{"[Access]\nUnit=a.service\n", PERSON(1001, 1000, 3, ""), false},
+	/* values of one key add, on one line or on several */
+	{"[Access]\nUser=1000 1001\n", PERSON(1001, 1000, 0, ""), true},
+	{"[Access]\nUser=1000\nUser=1001\n", PERSON(1000, 5, 0, ""), true},
+	{"[Access]\nUser=1000\nUser=1001\n", PERSON(1001, 5, 0, ""), true},
+	{"[Access]\nUser=1000\nUser=1001\n", PERSON(1002, 5, 0, ""), false},
+	{"[Access]\nUser=1000\nUser=\nUser=1001\n", PERSON(1000, 5, 0, ""), false},
+	{"[Access]\nGroup=5 6\nGroup=7\n", PERSON(1000, 7, 0, ""), true},
+	{"[Access]\nGroup=5 6\nGroup=50\n", PERSON(1000, 7, 1, ""), true},
+	{"[Access]\nUnit=a.service b.service\nUnit=c.service\n", PERSON(1, 1, 0, "c.service"), true},
+	/* each key narrows */
+	{"[Access]\nUser=1000\nGroup=60\n", PERSON(1000, 1, 3, ""), true},
+	{"[Access]\nUser=1000\nGroup=60\n", PERSON(1000, 1, 1, ""), false},
+	{"[Access]\nUser=1000\nGroup=60\n", PERSON(1001, 60, 3, ""), false},
+	{"[Access]\nUser=1000\nUnit=a.service\n", PERSON(1000, 1, 0, "a.service"), true},
+	{"[Access]\nUser=1000\nUnit=a.service\n", PERSON(1000, 1, 0, "b.service"), false},
+	{"[Access]\nUser=1000\nUnit=a.service\n", PERSON(1001, 1, 0, "a.service"), false},
+	{"[Access]\nGroup=1\nUnit=a.service\n", PERSON(1000, 1, 0, "a.service"), true},
+	{"[Access]\nGroup=1\nUnit=a.service\n", PERSON(1000, 2, 0, "a.service"), false},
+	{"[Access]\nUser=1000 1001\nGroup=1 2\nUnit=a.service b.*\n", PERSON(1001, 2, 0, "b.socket"), true},
+	{"[Access]\nUser=1000 1001\nGroup=1 2\nUnit=a.service b.*\n", PERSON(1002, 2, 0, "b.socket"), false},
+	{"[Access]\nUser=1000 1001\nGroup=1 2\nUnit=a.service b.*\n", PERSON(1001, 3, 3, "b.socket"), false},
+	{"[Access]\nUser=1000 1001\nGroup=1 2\nUnit=a.service b.*\n", PERSON(1001, 2, 0, "c.socket"), false},
+	{"[Access]\nUser=1000 1001\nGroup=1 2\nUnit=a.service b.*\n", PERSON(1001, 2, 0, ""), false},
+	/* globs: of the whole name; nothing matches "no unit" */
+	{"[Access]\nUnit=*\n", PERSON(1, 1, 0, "a.service"), true},
+	{"[Access]\nUnit=*\n", PERSON(1, 1, 0, ""), false},
+	{"[Access]\nUnit=nginx*.service\n", PERSON(1, 1, 0, "nginx@blue.service"), true},
+	{"[Access]\nUnit=nginx*.service\n", PERSON(1, 1, 0, "nginx.service"), true},
+	{"[Access]\nUnit=nginx*.service\n", PERSON(1, 1, 0, "my-nginx.service"), false},
+	{"[Access]\nUnit=nginx*.service\n", PERSON(1, 1, 0, "nginx.service.d"), false},
+	{"[Access]\nUnit=web-?.service\n", PERSON(1, 1, 0, "web-1.service"), true},
+	{"[Access]\nUnit=web-?.service\n", PERSON(1, 1, 0, "web-12.service"), false},
+	{"[Access]\nUnit=web-[12].service\n", PERSON(1, 1, 0, "web-2.service"), true},
+	{"[Access]\nUnit=web-[!12].service\n", PERSON(1, 1, 0, "web-2.service"), false},
+	{"[Access]\nUnit=a.service\n", PERSON(1, 1, 0, "A.service"), false},
+};
+
+static void test_decisions(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(decisions); i++) {
+		struct one one = make_one(decisions[i].access);
+		struct refusal refusal = {.error = 0};
+		int r = access_check(one.table, &one.set->rules[0], &decisions[i].identity, &refusal);
+
+		if (r != (decisions[i].allowed ? 0 : REFUSED))
+			fail_msg("case %zu: '%s' gives %d", i, decisions[i].access, r);
+		if (r)
+			assert_int_equal(refusal.error, EACCES);
+		free_one(&one);
+	}
+}
+
+/* Each rule of a set has its own list. */
+static void test_rules_are_apart(void **state)
+{
+	static const struct given given[] = {
+		{"a", "[Rule]\nStream=80\n[Access]\nUser=1000\n"},
+		{"b", "[Rule]\nStream=81\n"},
+		{"c", "[Rule]\nStream=82\n[Access]\nUser=1001\nGroup=5\n"},
+	};
+	static const struct identity people[] = {
+		PERSON(1000, 5, 0, ""), PERSON(1001, 5, 0, ""), PERSON(5, 5, 0, "")};
+	_cleanup_(rule_set_freep) struct rule_set *set = make_set(given, ARRAY_SIZE(given));
+	_cleanup_(access_table_freep) struct access_table *table = NULL;
+	struct problems problems = PROBLEMS_NULL;
+	struct refusal refusal;
+
+	(void)state;
+	assert_int_equal(access_table_new(set, &table, &problems), 0);
+	for (size_t rule = 0; rule < 3; rule++)
+		for (size_t person = 0; person < 3; person++) {
+			bool allowed = (rule == 0 && person == 0) || (rule == 2 && person == 1);
+
+			assert_int_equal(access_check(table, &set->rules[rule], &people[person], &refusal),
+				allowed ? 0 : REFUSED);
+		}
+}
+
+static void test_reasons(void **state)
+{
+	static const struct {
+		const char *access;
+		struct identity identity;
+		const char *text;
+	} cases[] = {
+		{"", NOBODY,
+			"only root may use the name 'web', not uid 65534 (EACCES); to allow it, add [Access] "
+			"User= to "
+			"/etc/usher/rules.d/web.rule"},
+		{"[Access]\nBound=any\n", NOBODY,
+			"only root may use the name 'web', not uid 65534 (EACCES); to allow it, add [Access] "
+			"User= to "
+			"/etc/usher/rules.d/web.rule"},
+		{"[Access]\nUser=1000\nGroup=1\nUnit=a.service\n", NOBODY,
+			"uid 65534 may not use the name 'web' (EACCES); User= in /etc/usher/rules.d/web.rule "
+			"does not list "
+			"it"},
+		{"[Access]\nUser=65534\nGroup=1\nUnit=a.service\n", NOBODY,
+			"uid 65534 may not use the name 'web' (EACCES); it is in no group that Group= in "
+			"/etc/usher/rules.d/web.rule lists"},
+		{"[Access]\nUser=65534\nGroup=65534\nUnit=a.service\n", NOBODY,
+			"unit '(none)' may not use the name 'web' (EACCES); Unit= in "
+			"/etc/usher/rules.d/web.rule does not "
+			"match it"},
+		{"[Access]\nUnit=a.service\n", PERSON(1, 1, 0, "b.service"),
+			"unit 'b.service' may not use the name 'web' (EACCES); Unit= in "
+			"/etc/usher/rules.d/web.rule does "
+			"not match it"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct one one = make_one(cases[i].access);
+		struct refusal refusal;
+
+		assert_int_equal(
+			access_check(one.table, &one.set->rules[0], &cases[i].identity, &refusal), REFUSED);
+		assert_string_equal(refusal.text, cases[i].text);
+		free_one(&one);
+	}
+}
+
+/* ---- Bound= */
+
+static void test_bound(void **state)
+{
+	static const struct {
+		const char *access, *address;
+		bool allowed;
+	} cases[] = {
+		/* the default */
+		{"", "127.0.0.1", true},
+		{"", "127.255.255.255", true},
+		{"", "128.0.0.0", false},
+		{"", "126.255.255.255", false},
+		{"", "0.0.0.0", false},
+		{"", "192.0.2.1", false},
+		{"", "10.0.0.1", false},
+		{"", "::1", true},
+		{"", "::", false},
+		{"", "::2", false},
+		{"", "fc00::1", true},
+		{"", "fdff::1", true},
+		{"", "fe00::1", false},
+		{"", "fe80::1", false},
+		{"", "2001:db8::1", false},
+		/* a caller that hands a v4-mapped address over as it is gets no: inspect.h makes it an IPv4 one before */
+		{"", "::ffff:127.0.0.1", false},
+		{"[Access]\nUser=1\n", "127.0.0.1", true},
+		{"[Access]\nUser=1\n", "192.0.2.1", false},
+		/* what is said takes the place of the default */
+		{"[Access]\nBound=192.0.2.0/24\n", "192.0.2.255", true},
+		{"[Access]\nBound=192.0.2.0/24\n", "192.0.3.0", false},
+		{"[Access]\nBound=192.0.2.0/24\n", "127.0.0.1", false},
+		{"[Access]\nBound=192.0.2.0/24\n", "::1", false},
+		{"[Access]\nBound=192.0.2.7\n", "192.0.2.7", true},
+		{"[Access]\nBound=192.0.2.7\n", "192.0.2.6", false},
+		{"[Access]\nBound=192.0.2.7 2001:db8::/32\nBound=198.51.100.1\n", "2001:db8::5", true},
+		{"[Access]\nBound=192.0.2.7 2001:db8::/32\nBound=198.51.100.1\n", "198.51.100.1", true},
+		{"[Access]\nBound=192.0.2.7 2001:db8::/32\nBound=198.51.100.1\n", "198.51.100.2", false},
+		/* one family is not the other */
+		{"[Access]\nBound=0.0.0.0/0\n", "0.0.0.0", true},
+		{"[Access]\nBound=0.0.0.0/0\n", "::", false},
+		{"[Access]\nBound=::/0\n", "::", true},
+		{"[Access]\nBound=::/0\n", "0.0.0.0", false},
+		{"[Access]\nBound=any\n", "0.0.0.0", true},
+		{"[Access]\nBound=any\n", "::", true},
+		{"[Access]\nBound=any\n", "::ffff:192.0.2.1", true},
+		{"[Access]\nBound=any\nBound=\n", "192.0.2.1", false},
+		{"[Access]\nBound=any\nBound=\n", "127.0.0.1", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct one one = make_one(cases[i].access);
+		int family = strchr(cases[i].address, ':') ? AF_INET6 : AF_INET, r;
+		struct refusal refusal = {.error = 0};
+		uint8_t address[16] = {0};
+
+		assert_int_equal(inet_pton(family, cases[i].address, address), 1);
+		r = access_check_bound(&one.set->rules[0], family, address, 80, &refusal);
+		if (r != (cases[i].allowed ? 0 : REFUSED))
+			fail_msg("case %zu: %s gives %d", i, cases[i].address, r);
+		if (r)
+			assert_int_equal(refusal.error, EACCES);
+		free_one(&one);
+	}
+}
+
+static void test_bound_reasons(void **state)
+{
+	struct one one = make_one("");
+	struct refusal refusal;
+	uint8_t address[16] = {0};
+
+	(void)state;
+	assert_int_equal(access_check_bound(&one.set->rules[0], AF_INET, address, 443, &refusal), REFUSED);
+	assert_string_equal(refusal.text, "is bound to 0.0.0.0:443, outside of Bound= of the rule 'web' "
+					  "(EACCES); bind it to a private address such "
+					  "as 127.0.0.2, or widen Bound= in /etc/usher/rules.d/web.rule");
+	assert_int_equal(access_check_bound(&one.set->rules[0], AF_INET6, address, 65535, &refusal), REFUSED);
+	assert_memory_equal(refusal.text, "is bound to [::]:65535, outside", 31);
+	free_one(&one);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_unknown_accounts),
+		cmocka_unit_test(test_user_is_no_group),
+		cmocka_unit_test(test_empty_set),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(test_rules_are_apart),
+		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_bound_reasons),
+	};
+
+	return cmocka_run_group_tests_name("access", tests, NULL, NULL);
+}
