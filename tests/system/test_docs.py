@@ -46,9 +46,9 @@ def run_tour(steps):
 
 def test_tour_shows_what_the_readme_shows():
     shown = blocks(ROOT / "README.md", "sh", "text")
-    assert shown[0][0] == "sh" and "examples/scratch" in shown[0][1], "the first block builds and enters the namespaces"
+    start = shown.index(("sh", "sudo examples/scratch\n")) + 1  # what comes before is done: packages and build
     steps, expected = [], []
-    for language, text in shown[1:]:
+    for language, text in shown[start:]:
         if language == "sh":
             steps.append(text.replace("$PWD/build/", f"{BUILD}/"))
             expected.append([])
