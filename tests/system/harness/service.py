@@ -50,7 +50,7 @@ class Service:
         self.name, self.protocol = name, protocol
         self.socket = sock or make_socket(protocol, address, port, **options)
         self.socket.setblocking(False)
-        self.answered = 0
+        self.answered, self._graceful = 0, False
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._stop_read, selectors.EVENT_READ, None)
@@ -83,13 +83,23 @@ class Service:
             self._thread.join()
             os.close(self._stop_read)
 
+    def quit(self):
+        """Accept no more, wait until the clients that were accepted have closed, and stop."""
+        self._graceful = True
+        self.stop()
+
     def _serve(self):
-        while True:
+        stopping = False
+        while not stopping or self._graceful and len(self._selector.get_map()):
             for key, _ in self._selector.select():
                 if key.data is None:
-                    self._selector.close()
-                    return
+                    stopping = True
+                    self._selector.unregister(self._stop_read)
+                    if self.socket in self._selector.get_map():
+                        self._selector.unregister(self.socket)
+                    break
                 key.data(key.fileobj)
+        self._selector.close()
 
     def _accept(self, sock):
         try:
@@ -153,19 +163,36 @@ class ServiceProcess:
     """The same service in a process of its own, so that it can die.
 
     `before` is called in the process with the socket before it serves: a hand-in for instance. Its result is
-    `before_result`.
+    `before_result`. A `sock` that is given is closed here: the process has it.
     """
 
     def __init__(self, name, *arguments, before=None, uid=None, gid=None, **options):
         def serve(tell):
             service = Service(name, *arguments, **options)
             tell(before(service.socket) if before else None)
-            threading.Event().wait()
+            while order.recv(1):
+                tell(service.answered)
+            service.quit()
 
-        keep = [options["sock"].fileno()] if "sock" in options else []
+        self._order, order = socket.socketpair()
+        keep = [order.fileno()] + ([options["sock"].fileno()] if "sock" in options else [])
         self.child = Child(serve, keep=keep, uid=uid, gid=gid)
+        order.close()
+        if "sock" in options:
+            options["sock"].close()
         self.pid = self.child.pid
         self.before_result = self.child.hear()
 
+    def answered(self):
+        """How many it has answered."""
+        self._order.send(b"?")
+        return self.child.hear()
+
+    def quit(self):
+        """End as a well-behaved service does: whom it accepted is answered, whom it did not stays in the queue."""
+        self._order.close()
+        self.child.result()
+
     def kill(self):
+        """End at once, answered or not."""
         self.child.kill()

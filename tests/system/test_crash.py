@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The broker dies, at any moment, and connections keep arriving.
+
+Issue 2, 4 (adoption at start) and (a); Part 1, 4.5 broker killed -9 mid-update, broker restart while connections run;
+Part 3: 34.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from harness import bpf, wire
+from harness.broker import Usherd
+from harness.host import rule, write_rule
+from harness.process import Child, wait_until
+from harness.service import Service
+from harness.traffic import REFUSED, Load, who
+from harness.wire import cookie, hand_in, request
+
+V4, V6 = "192.0.2.1", "2001:db8::1"
+
+
+def steady(rows):
+    """Rows of the listing without what traffic changes."""
+    moving = ("LOOKUPS", "MISSING", "EVENTS_LOST")
+    return [{key: value for key, value in row.items() if key not in moving and not key.startswith("REFUSED")}
+            for row in rows]
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_start_adopts(broker, end):
+    """What was handed in goes on serving while there is no broker, and is listed as before by the next one."""
+    running = broker(web=["Stream=80", "Datagram=80"], shop="Stream=81", empty="Stream=82")
+    with Service("web") as tcp, Service("six", address="::1", v6only=False) as six, \
+            Service("udp", "udp") as udp, Service("old", port=8082) as old, Service("shop", port=8083) as shop:
+        hand_in("web", tcp, udp, six)
+        hand_in("shop", old, VIA="library")
+        hand_in("shop", shop, VIA="usherctl")
+        assert who(V4, 82) == REFUSED
+        before, counters = running.list(), running.counters("empty")
+        getattr(running, end)()
+        for target in ((V4, 80, "tcp", "web"), (V6, 80, "tcp", "six"), (V4, 80, "udp", "udp"), (V4, 81, "tcp", "shop"),
+                       (V4, 82, "tcp", REFUSED)):
+            assert who(*target[:3]) == target[3]
+        running.start()
+        assert steady(running.list()) == steady(before)
+        assert running.counters("empty")["MISSING"] == counters["MISSING"] + 1, "counters outlive the broker"
+        assert [who(V4, 80), who(V6, 80), who(V4, 80, "udp"), who(V4, 81)] == ["web", "six", "udp", "shop"]
+        shop.close()
+        assert who(V4, 81) == "old"
+
+
+def test_rules_that_changed_meanwhile(broker, rules):
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.kill()
+        rules(web="Stream=81")
+        assert (who(V4, 80), who(V4, 81)) == ("web", REFUSED)
+        running.start()
+        assert (who(V4, 80), who(V4, 81)) == (REFUSED, "web")
+        assert running.sockets()[0]["COOKIE"] == cookie(service.socket)
+
+
+def test_services_that_died_meanwhile(broker):
+    running = broker(web="Stream=80")
+    first, second = Service("first", port=8001), Service("second", port=8002)
+    hand_in("web", first)
+    hand_in("web", second)
+    running.kill()
+    second.close()
+    running.start()
+    assert [(row["COOKIE"], row["PLACE"]) for row in running.sockets()] == [(cookie(first.socket), "1")]
+    first.close()
+    running.kill()
+    running.start()
+    assert running.sockets() == []
+    with Service("third", port=8003) as third:
+        hand_in("web", third)
+        assert who(V4, 80) == "third"
+
+
+def test_start_with_a_bad_rule_keeps_dispatching(broker, rules):
+    """A restart with a bad file must not end the dispatch that is in place."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.kill()
+        rules(shop="Stream=0")
+        running.spawn()
+        wait_until(lambda: "shop.rule:2" in running.log)
+        assert who(V4, 80) == "web"
+        if not running.running() or running.wait_ready().running():
+            assert who(V4, 80) == "web"
+
+
+def test_second_broker(broker, usherd):
+    """Two at once: the second says why it ends, and changes nothing."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        second = Usherd()
+        second.spawn()
+        assert second.wait() != 0
+        assert "running" in second.log or "in use" in second.log
+        assert running.status()["PID"] == str(running.pid)
+        assert who(V4, 80) == "web"
+        assert running.sockets()
+
+
+def test_instances_are_apart(broker, rules):
+    """`--instance NAME` has its own pins, socket and rules."""
+    running = broker(web="Stream=80")
+    write_rule("web", rule("Stream=81"), "/run/usher-b/rules.d")
+    other = Usherd("b").start()
+    assert other.status()["INSTANCE"] == "b"
+    with Service("one", port=8001) as one, Service("two", port=8002) as two:
+        hand_in("web", one)
+        request("hand-in", [two], path=other.socket, NAME="web")
+        assert (who(V4, 80), who(V4, 81)) == ("one", "two")
+        assert [row["COOKIE"] for row in other.sockets()] == [cookie(two.socket)]
+        other.request("detach")
+        other.wait()
+        assert (who(V4, 80), who(V4, 81)) == ("one", REFUSED)
+        assert bpf.pins(other.pins) == [] and running.status()["OK"] == "1"
+
+
+@pytest.mark.vm
+@pytest.mark.seconds(120)
+def test_kill_under_load(broker):
+    """Issue 2, (a): kill -9 of the broker during 1,000 new connections a second: none refused, none lost; after the
+    next start `list` is as before. Ten times."""
+    running = broker(web="Stream=192.0.2.0/24:80", shop="Stream=198.51.100.0/24:80")
+    with Service("web", port=8001) as web, Service("shop", port=8002) as shop:
+        hand_in("web", web)
+        hand_in("shop", shop)
+        before = steady(running.list())
+        load = Load((V4, 80), ("198.51.100.1", 80), rate=1000)
+        for _ in range(10):
+            answered = web.answered
+            running.kill()
+            wait_until(lambda: web.answered >= answered + 50)
+            running.start()
+            assert steady(running.list()) == before
+        results = load.finish()
+    assert set(results) == {(0, "web"), (1, "shop")}, results
+    print(f"{load.sent} connections at {load.rate:.0f}/s, slowest {load.slowest * 1000:.1f} ms")
+
+
+# Crash points: SIGKILL at the N-th bpf(2) system call of an operation, for every N until it completes.
+
+
+class Tracer:
+    """strace attached to the broker, which kills it as it enters its N-th bpf(2)."""
+
+    def __init__(self, running, number):
+        self.process = subprocess.Popen(
+            ["strace", "-f", "-qq", "-p", str(running.pid), "-e", "trace=bpf", "-e",
+             f"inject=bpf:signal=KILL:when={number}", "-o", "/run/test/strace"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        tracer = lambda: [line for line in open(f"/proc/{running.pid}/status") if line.startswith("TracerPid:")]
+        wait_until(lambda: tracer()[0].split()[1] == str(self.process.pid), what="strace is attached")
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.wait(10)
+        self.process.stderr.close()
+
+
+def attempt(function):
+    """Whether it completed before the broker died."""
+    try:
+        function()
+        return True
+    except (EOFError, ConnectionError, BrokenPipeError):
+        return False
+
+
+def operations(running, web, spare):
+    """What is interrupted: {name: (prepare, act)}. `web` serves throughout."""
+    return {
+        "hand-in": (lambda: None, lambda: hand_in("spare", spare)),
+        "hand-in-second": (lambda: None, lambda: hand_in("web", spare)),
+        "hold": (lambda: None, lambda: request("hold", [spare], NAME="spare")),
+        "withdraw": (lambda: hand_in("spare", spare), lambda: request("withdraw", NAME="spare")),
+        "reload": (lambda: write_rule("more", rule("Stream=192.0.2.0/24:90", "Datagram=[2001:db8::/48]:*")),
+                   running.reload),
+    }
+
+
+@pytest.mark.seconds(280)
+@pytest.mark.parametrize("operation", ["hand-in", "hand-in-second", "hold", "withdraw", "reload"])
+def test_killed_at_every_step(broker, operation):
+    """Part 3, 34: what was handed in before goes on being served, the next start reconciles, no pin is left over."""
+    running = broker(web="Stream=192.0.2.0/24:80", spare="Stream=81")
+    pins = bpf.pins(running.pins)
+    with Service("web", port=8001) as web:
+        hand_in("web", web)
+        number = done = 0
+        while not done:
+            number += 1
+            spare = Service("spare", port=8002)
+            prepare, act = operations(running, web, spare)[operation]
+            prepare()
+            tracer = Tracer(running, number)
+            done = attempt(act)
+            tracer.end()
+            if not done:
+                assert running.wait() == -signal.SIGKILL
+                allowed = {"web", "spare"} if operation == "hand-in-second" else {"web"}
+                assert who(V4, 80) in allowed, f"killed at call {number}"
+                assert who(V4, 81) in ("spare", REFUSED)
+                running.start()
+                assert who(V4, 80) in allowed
+                check_consistent(running, {"web": web, "spare": spare})
+                assert bpf.pins(running.pins) == pins
+                assert len(bpf.links()) == 1
+            else:
+                assert running.running()
+            spare.close()
+            wait_until(lambda: [row["NAME"] for row in running.sockets()] == ["web"])
+            if done:
+                assert who(V4, 80) == "web"
+            else:
+                # whatever the crash left: a complete operation works afterwards
+                with Service("spare", port=8003) as again:
+                    hand_in("spare", again)
+                    assert (who(V4, 80), who(V4, 81)) == ("web", "spare")
+                    request("withdraw", [again], NAME="spare")
+            if os.path.exists("/run/usher/rules.d/more.rule"):
+                os.unlink("/run/usher/rules.d/more.rule")
+                running.reload()
+        assert number > 1, "at least one bpf(2) call was seen"
+        print(f"{operation}: {number - 1} crash points")
+
+
+def check_consistent(running, services):
+    """The listing and the packets agree."""
+    cookies = {cookie(service.socket): name for name, service in services.items()}
+    rows = running.sockets()
+    assert "web" in [cookies[row["COOKIE"]] for row in rows]
+    serving = {row["NAME"]: cookies[row["COOKIE"]] for row in rows if row["STATE"] == "serving"}
+    assert who(V4, 80) == serving["web"]
+    assert who(V4, 81) == serving.get("spare", REFUSED)
+
+
+@pytest.mark.seconds(280)
+@pytest.mark.parametrize("pinned", [False, True])
+def test_killed_at_every_step_of_the_start(usherd, rules, pinned):
+    """Part 3, 34: the first start, and a start that adopts (which is also how a new version of the program comes)."""
+    rules(web="Stream=192.0.2.0/24:80")
+    running = usherd
+    web = Service("web", port=8001)
+    if pinned:
+        running.start()
+        hand_in("web", web)
+        running.kill()
+    number = 0
+    while True:
+        number += 1
+        running.spawn(prefix=["strace", "-f", "-qq", "-e", "trace=bpf", "-e", f"inject=bpf:signal=KILL:when={number}",
+                              "-o", "/run/test/strace"], env={"ASAN_OPTIONS": "detect_leaks=0"})
+        wait_until(lambda: not running.running() or "READY=1" in "\n".join(running.notify.messages()), 30)
+        if pinned:
+            assert who(V4, 80) == "web", f"killed at call {number}"
+        if running.running():
+            break
+    # strace started the broker: its end is the broker's
+    os.kill(int(running.status()["PID"]), signal.SIGTERM)
+    running.wait()
+    running.start()
+    if not pinned:
+        hand_in("web", web)
+    assert who(V4, 80) == "web"
+    assert len(running.sockets()) == 1 and len(bpf.links()) == 1
+    assert number > 5
+    running.request("detach")
+    running.wait()
+    assert bpf.pins() == [] and bpf.links() == []
+
+
+def test_connections_run_through_a_restart(broker):
+    """4.5: an established connection is not the broker's business."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        connection = socket.create_connection((V4, 80))
+        assert connection.recv(100).startswith(b"web ")
+        for act in (running.kill, running.start, running.reload, running.stop, running.start):
+            act()
+            connection.send(b"still there?")
+            assert connection.recv(100) == b"still there?"
+        connection.close()
+
+
+def test_storm_of_hand_ins_and_kills(broker):
+    """The broker is killed at moments nobody chose while a client hands in and withdraws."""
+    running = broker(web="Stream=192.0.2.0/24:80", spare="Stream=81")
+
+    def work(tell):
+        service = Service("spare", port=8002)
+        while True:
+            try:
+                with wire.Connection() as connection:
+                    for _ in range(100):
+                        connection.request("hand-in", [service], NAME="spare")
+                        connection.request("withdraw", NAME="spare")
+            except (OSError, EOFError, wire.Refused):
+                pass
+
+    with Service("web", port=8001) as web:
+        hand_in("web", web)
+        child = Child(work)
+        for number in range(15):
+            generation = running.counters("spare")
+            wait_until(lambda: running.sockets("spare") or True)
+            running.kill()
+            assert who(V4, 80) == "web"
+            running.start()
+            assert cookie(web.socket) in [row["COOKIE"] for row in running.sockets("web")]
+        child.kill()
+        wait_until(lambda: not running.sockets("spare"))
+        assert generation is not None and number == 14

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Hold and claim: a socket that outlives its process, and a restart that refuses nobody.
+
+Issue 2, 5; Part 3, 35 (with a socket that the broker holds); docs/protocol.md hold, claim.
+"""
+
+import errno
+import socket
+
+import pytest
+
+from harness import wire
+from harness.host import rule
+from harness.process import wait_until
+from harness.service import Service, ServiceProcess
+from harness.traffic import REFUSED, Load, who
+from harness.wire import Refused, cookie, hand_in, request, request_as
+
+V4 = "192.0.2.1"
+NOBODY = 65534
+
+
+def hold(name, *sockets, **fields):
+    return request("hold", sockets, NAME=name, **fields)
+
+
+def claimed_cookies(reply):
+    found = []
+    for fd in reply.fds:
+        with socket.socket(fileno=fd) as sock:
+            found.append(cookie(sock))
+    return found
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.vm
+def test_outlives_its_process(broker, protocol):
+    """A held socket goes on listening when its process is gone: a client waits in the backlog, it is not refused."""
+    running = broker(web=["Stream=80", "Datagram=80"])
+    service = ServiceProcess("web", protocol, before=lambda sock: hold("web", sock) and cookie(sock))
+    assert running.sockets()[0]["HELD"] == "yes" and running.status()["HELD"] == "1"
+    assert who(V4, 80, protocol) == "web"
+    service.kill()
+    row, = running.sockets()
+    assert (row["COOKIE"], row["HELD"], row["STATE"]) == (service.before_result, "yes", "serving")
+    waiting = socket.socket(socket.AF_INET, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
+    waiting.connect((V4, 80))
+    waiting.settimeout(10)
+    if protocol == "udp":
+        waiting.send(b"?")
+    reply = request("claim", NAME="web")
+    assert (reply["CLAIMED"], [row["NAMES"] for row in reply.rows]) == ("1", ["web"])
+    with Service("web2", protocol, sock=socket.socket(fileno=reply.fds[0])) as again:
+        assert cookie(again.socket) == service.before_result, "the very same socket"
+        if protocol == "tcp":
+            assert waiting.recv(100).startswith(b"web2 "), "who connected meanwhile is served"
+        else:
+            wait_until(lambda: again.answered == 1)
+        assert who(V4, 80, protocol) == "web2"
+        assert running.sockets()[0]["HELD"] == "yes", "the broker goes on holding"
+
+
+def test_withdraw_lets_go(broker):
+    running = broker(web="Stream=80")
+    service = Service("web")
+    hold("web", service)
+    service.close()
+    assert request("withdraw", NAME="web")["WITHDRAWN"] == "1"
+    assert who(V4, 80, seconds=2) == REFUSED
+    assert who("127.0.0.2", 8080, seconds=2) == REFUSED, "closed, not only out of the table"
+    assert (running.sockets(), running.status()["HELD"]) == ([], "0")
+
+
+def test_hand_in_then_hold_and_back(broker):
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        assert running.sockets()[0]["HELD"] == "no"
+        assert hold("web", service)["KEPT"] == "1"
+        assert running.sockets()[0]["HELD"] == "yes"
+        hand_in("web", service)
+        assert len(running.sockets()) == 1
+    row, = running.sockets()
+    assert row["COOKIE"] and who("127.0.0.2", 8080, seconds=0.2) != REFUSED
+
+
+def test_claim_order_and_names(broker):
+    """As ROW=1 packets with NAMES= and descriptors, in the order they were handed in."""
+    broker(http="Stream=80", https="Stream=443", dns="Datagram=53")
+    services = {name: Service(name, "udp" if name == "dns" else "tcp", port=8000 + i)
+                for i, name in enumerate(("https", "dns", "http"))}
+    for name, service in services.items():
+        hold(name, service)
+    reply = request("claim", NAMES="dns:http:https")
+    names = ":".join(row["NAMES"] for row in reply.rows).split(":")
+    assert reply["CLAIMED"] == "3" and names == list(services)
+    assert claimed_cookies(reply) == [cookie(service.socket) for service in services.values()]
+
+
+def test_claim_more_than_one_packet_carries(broker):
+    running = broker(**{f"n{i}": f"Stream={1000 + i}" for i in range(40)})
+    names = [f"n{i}" for i in range(40)]
+    services = []
+    for part in range(10):
+        chunk = names[part * 4:part * 4 + 4]
+        for number in range(8):
+            group = [Service(name, port=10000 + names.index(name) * 8 + number) for name in chunk]
+            request("hold", group, NAMES=":".join(chunk))
+            services += group
+    reply = request("claim", NAMES=":".join(names))
+    assert int(reply["CLAIMED"]) == len(reply.fds) == 320 == int(running.status()["HELD"])
+    assert sum(len(row["NAMES"].split(":")) for row in reply.rows) == 320
+    assert sorted(claimed_cookies(reply)) == sorted(cookie(service.socket) for service in services)
+
+
+@pytest.mark.parametrize("name", ["web", "nobody-knows"])
+def test_nothing_to_claim(broker, name):
+    broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        with pytest.raises(Refused, match=name) as refusal:
+            request("claim", NAME=name)
+        assert refusal.value.number == errno.ENOENT
+
+
+def test_claim_is_for_whom_access_lists(broker):
+    broker(web=rule("Stream=80", access=["User=nobody"]), other="Stream=81")
+    with Service("web") as service, Service("other", port=8081) as other:
+        hold("web", service)
+        hold("other", other)
+        assert request_as(NOBODY, NOBODY, "claim", NAME="web")["CLAIMED"] == "1"
+        for fields in ({"NAME": "other"}, {"NAMES": "web:other"}):
+            with pytest.raises(Refused, match="other") as refusal:
+                request_as(NOBODY, NOBODY, "claim", **fields)
+            assert refusal.value.number == errno.EACCES
+
+
+def test_orphan_is_dropped_for_a_newer_socket(broker):
+    """A held socket whose process is gone and that nobody claimed is dropped when a newer one of its seat comes."""
+    running = broker(web="Stream=80")
+    gone = ServiceProcess("gone", before=lambda sock: hold("web", sock))
+    gone.kill()
+    with Service("new", port=8081) as new:
+        hand_in("web", new)
+        assert who(V4, 80) == "new"
+        wait_until(lambda: [row["COOKIE"] for row in running.sockets()] == [cookie(new.socket)])
+        assert who("127.0.0.2", 8080, seconds=2) == REFUSED
+    assert who(V4, 80, seconds=2) == REFUSED, "no black hole behind it"
+
+
+def test_claimed_socket_is_no_orphan(broker):
+    """The same, claimed: the process that claimed it serves on when the newer one is gone."""
+    broker(web="Stream=80")
+    gone = ServiceProcess("gone", before=lambda sock: hold("web", sock))
+    gone.kill()
+    with Service("claimed", sock=socket.socket(fileno=request("claim", NAME="web").fds[0])):
+        with Service("new", port=8081) as new:
+            hand_in("web", new)
+            assert who(V4, 80) == "new"
+        assert who(V4, 80, seconds=2) == "claimed"
+
+
+def test_living_owner_is_no_orphan(broker):
+    running = broker(web="Stream=80")
+    old = ServiceProcess("old", before=lambda sock: hold("web", sock))
+    with Service("new", port=8081) as new:
+        hand_in("web", new)
+        assert [row["HELD"] for row in running.sockets()] == ["no", "yes"]
+    assert who(V4, 80) == "old"
+    old.kill()
+
+
+@pytest.mark.seconds(120)
+def test_restart_refuses_nobody(broker):
+    """Issue 2, (d): hold and claim; the service ends and is started again, again and again, under load: a connection may
+    wait, none is refused, none is lost."""
+    broker(web="Stream=80")
+    service = ServiceProcess("web", before=lambda sock: hold("web", sock))
+    load = Load((V4, 80), rate=1000)
+    for _ in range(20):
+        wait_until(lambda: service.answered() >= 20)
+        service.quit()
+        service = ServiceProcess("web", sock=socket.socket(fileno=request("claim", NAME="web").fds[0]))
+    results = load.finish()
+    assert set(results) == {(0, "web")}, results
+
+
+def test_broker_restart_keeps_what_is_held(broker):
+    """A stop of the broker lets go of nothing that still has a process; what it held comes back as listed."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hold("web", service)
+        running.restart()
+        row, = running.sockets()
+        assert (row["COOKIE"], row["STATE"]) == (cookie(service.socket), "serving")
+        assert who(V4, 80) == "web"
+        assert wire.request("withdraw", NAME="web")["WITHDRAWN"] == "1"
