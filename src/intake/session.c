@@ -289,6 +289,8 @@ static bool receive(struct session *session)
 		handle(session, &packet);
 	else
 		refuse_and_end(session, &refusal);
+	/* before the answer: who hears OK may count on it that this process has no copy of the socket left */
+	packet_deinit(&packet);
 	return flush(session);
 }
 
