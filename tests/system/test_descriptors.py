@@ -147,13 +147,15 @@ def test_refused(broker, what):
     make, words = ALL[what]
     wrong = make()
     good = Service("good", port=8088)
+    hand_in("web", good)  # from now on the broker may watch this process
+    wire.request("withdraw", NAME="web")
     before = running.list(), len(running.fds())
     with running.connect() as connection:
         for fds in ([wrong], [good, wrong], [wrong, good]):
             for verb in ("hand-in", "hold"):
                 with pytest.raises(Refused, match=rf"(?i){words}") as refusal:
                     connection.request(verb, fds, NAME="web")
-                assert "web" in refusal.value.reason
+                assert f"socket {fds.index(wrong) + 1} " in refusal.value.reason, "which one"
                 assert refusal.value.number not in (0, errno.ENOENT)
         assert connection.request("list").rows == before[0], "nothing is half applied"
         assert who(V4, 80) == REFUSED

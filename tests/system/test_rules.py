@@ -239,10 +239,10 @@ CONFLICTS = {
     "udp": ("Datagram=53", "Datagram=53"),
     "ipv6": ("Stream=[2001:db8::/48]:80", "Stream=[2001:db8::/48]:80"),
     "spelled-differently": ("Stream=[2001:db8::/48]:80", "Stream=[2001:0DB8:0::/48]:80-80"),
+    "any-and-zero": ("Stream=80", "Stream=0.0.0.0/0:80"),  # src/rule/image.h: any address counts as length 0
     "every-port": ("Stream=*", "Stream=1-65535"),
 }
 NO_CONFLICTS = {
-    "any-and-zero": ("Stream=80", "Stream=0.0.0.0/0:80"),
     "tcp-and-udp": ("Stream=80", "Datagram=80"),
     "widths": ("Stream=80-90", "Stream=80-89"),
     "side-by-side": ("Stream=80-89", "Stream=90-99"),

@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import subprocess
+import threading
 
 from . import wire
 from .host import WORK, run
@@ -22,24 +23,25 @@ SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|runtime error:|Undefine
 
 
 class Notify:
-    """What a service manager hears: the datagrams of NOTIFY_SOCKET, in order."""
+    """What a service manager hears: the datagrams of NOTIFY_SOCKET, in order. A thread reads them, as a service manager
+    would: sd_notify(3) blocks when the queue is full."""
 
     def __init__(self, path):
         self.path, self._messages = str(path), []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)
-        self._socket.setblocking(False)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        while data := self._socket.recv(65536):
+            self._messages.append(data.decode())
 
     def messages(self):
-        while True:
-            try:
-                self._messages.append(self._socket.recv(65536).decode())
-            except BlockingIOError:
-                return self._messages
+        return list(self._messages)
 
     def clear(self):
-        self.messages()
-        self._messages = []
+        self._messages.clear()
 
     def last(self, key):
         """The newest value of a key, or None."""
@@ -47,6 +49,8 @@ class Notify:
         return found[-1] if found else None
 
     def close(self):
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._socket.close()
         os.unlink(self.path)
 
