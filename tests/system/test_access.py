@@ -169,6 +169,7 @@ def test_credentials_of_each_packet_decide(broker, service, connected_as, sent_a
     def send(descriptor):
         connection = Connection.__new__(Connection)
         connection.socket = socket.socket(fileno=descriptor)
+        connection.socket.settimeout(10)
         return connection.request("hand-in", [service], NAME="web")["ADDED"]
 
     def connect(tell):

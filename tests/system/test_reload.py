@@ -181,7 +181,6 @@ def test_bad_file_changes_nothing(broker, rules):
         assert before == (running.sockets(), running.rules(), running.status()["GENERATION"],
                           running.status()["PROGRAM"])
         assert who(V4, 80) == "web"
-        running.restart_is_not_needed = True
 
 
 def test_descriptors_and_programs_do_not_grow(broker):
@@ -230,7 +229,7 @@ def test_a_thousand_reloads_under_load(broker):
     replace_rules(**first)
     running = broker()
     services = [Service(name, address=address, port=8000 + i) for i, name in enumerate(("one", "two", "never"))
-                for address in ("127.0.0.2", "::1")]
+                for address in ("127.0.0.2", "::1") if (name, address) != ("never", "::1")]
     for service in services:
         hand_in(service.name, service)
     times = int(os.environ.get("USHER_RELOADS", "1000"))
