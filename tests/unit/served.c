@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#undef NDEBUG
+#include "served.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "descriptors.h"
+#include "util/macro.h"
+#include "wire/message.h"
+
+#define DEADLINE_SECONDS 20
+
+struct served served;
+
+/* ---- time: half a minute is more than a test has */
+
+static uint64_t shorten(uint64_t usec)
+{
+	if (usec != SESSION_IDLE_SECONDS * UINT64_C(1000000))
+		return usec;
+	served.n_idle_set++;
+	return served.idle_usec ? served.idle_usec : usec;
+}
+
+int sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+	uint64_t accuracy, sd_event_time_handler_t callback, void *userdata)
+{
+	typeof(sd_event_add_time_relative) *real =
+		(typeof(sd_event_add_time_relative) *)dlsym(RTLD_NEXT, "sd_event_add_time_relative");
+	uint64_t shortened = shorten(usec);
+
+	return real(event, ret, clock, shortened, shortened < usec ? 1 : accuracy, callback, userdata);
+}
+
+int sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec)
+{
+	typeof(sd_event_source_set_time_relative) *real = (typeof(sd_event_source_set_time_relative) *)dlsym(
+		RTLD_NEXT, "sd_event_source_set_time_relative");
+
+	return real(source, shorten(usec));
+}
+
+/* ---- the handler */
+
+struct rows {
+	unsigned long n, at;
+	bool with_fd;
+};
+
+static bool rows_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
+{
+	struct rows *rows = state;
+
+	assert_int_equal(*n_fds, 0);
+	if (rows->at == rows->n) {
+		writer_put(packet, "OK", "1");
+		return false;
+	}
+	writer_put(packet, "ROW", "1");
+	writer_put(packet, "NUMBER", "%lu", rows->at++);
+	if (rows->with_fd)
+		fds[(*n_fds)++] = STDERR_FILENO;
+	served.n_rows++;
+	return true;
+}
+
+static void rows_release(void *state)
+{
+	served.n_released++;
+	free(state);
+}
+
+static void answer_rows(struct session *session, const struct message *message)
+{
+	struct session_source source = {.next = rows_next, .release = rows_release};
+	struct rows *rows = calloc(1, sizeof(*rows));
+
+	assert_non_null(rows);
+	rows->n = strtoul(message_get(message, "N"), NULL, 10);
+	rows->with_fd = message_get(message, "FD") != NULL;
+	source.state = rows;
+	session_answer_rows(session, &source);
+}
+
+static void answer_who(struct session *session, struct session_request *request)
+{
+	struct writer packet = WRITER_NULL;
+	const struct identity *identity = &request->identity;
+
+	session_identify(session, request);
+	writer_put(&packet, "OK", "1");
+	writer_put(&packet, "PEER", "%u", session_uid(session));
+	writer_put(&packet, "UID", "%u", identity->uid);
+	writer_put(&packet, "GID", "%u", identity->gid);
+	writer_put(&packet, "PID", "%d", identity->pid);
+	writer_put(&packet, "UNIT", "%s", identity->unit);
+	writer_put(&packet, "VERIFIED", "%s", identity->verified ? "yes" : "no");
+	for (size_t i = 0; i < identity->n_groups; i++) {
+		char key[32];
+
+		(void)snprintf(key, sizeof(key), "GROUP%zu", i);
+		writer_put(&packet, key, "%u", identity->groups[i]);
+	}
+	session_answer(session, &packet);
+}
+
+static void handle(struct session *session, struct session_request *request, void *userdata)
+{
+	const char *verb = message_get(request->message, "REQUEST"),
+		   *text = message_get(request->message, "TEXT");
+	struct writer packet = WRITER_NULL;
+	struct refusal refusal;
+
+	assert_ptr_equal(userdata, &served);
+	assert_true(session_has_answered(session));
+	served.session = session;
+	served.n_requests++;
+	served.n_fds = request->n_fds;
+	writer_put(&packet, "OK", "1");
+	if (verb && !strcmp(verb, "rows")) {
+		answer_rows(session, request->message);
+	} else if (verb && !strcmp(verb, "who")) {
+		answer_who(session, request);
+	} else if (verb && !strcmp(verb, "refuse")) {
+		(void)refuse(&refusal, EACCES, "%s", text);
+		session_refuse(session, &refusal);
+	} else {
+		if (verb && !strcmp(verb, "keep"))
+			served.kept = TAKE_FD(request->fds[0]);
+		if (text)
+			writer_put(&packet, "TEXT", "%s", text);
+		session_answer(session, &packet);
+	}
+	assert_false(session_has_answered(session));
+}
+
+/* ---- the loop */
+
+static double now(void)
+{
+	struct timespec t;
+
+	assert_return_code(clock_gettime(CLOCK_MONOTONIC, &t), errno);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+int served_set_up(void **state)
+{
+	(void)state;
+	/* whoever writes to a client that has gone must not rely on somebody else's having ignored it */
+	assert_true(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+	served = (struct served){.kept = -1, .folder = "/tmp/usher-door-XXXXXX"};
+	served.n_before = descriptors_count();
+	assert_non_null(mkdtemp(served.folder));
+	assert_return_code(chmod(served.folder, 0711), errno);
+	(void)snprintf(served.path, sizeof(served.path), "%s/usher.sock", served.folder);
+	assert_true(sd_event_new(&served.event) >= 0);
+	served_open_door();
+	(void)served_run();
+	served.n_idle = descriptors_count();
+	return 0;
+}
+
+void served_open_door(void)
+{
+	assert_int_equal(door_new(served.event, served.path, handle, &served, &served.door), 0);
+}
+
+int served_tear_down(void **state)
+{
+	(void)state;
+	served.door = door_free(served.door);
+	assert_int_equal(access(served.path, F_OK), -1);
+	closep(&served.kept);
+	(void)sd_event_unref(served.event);
+	assert_return_code(rmdir(served.folder), errno);
+	assert_int_equal(descriptors_count(), served.n_before);
+	return 0;
+}
+
+unsigned served_run(void)
+{
+	double deadline = now() + DEADLINE_SECONDS;
+	unsigned n = 0;
+	int r;
+
+	while ((r = sd_event_run(served.event, 0)) > 0) {
+		n++;
+		assert_true(now() < deadline);
+	}
+	assert_int_equal(r, 0);
+	return n;
+}
+
+void served_wait_descriptors(size_t n)
+{
+	double deadline = now() + DEADLINE_SECONDS;
+
+	while (descriptors_count() != n) {
+		assert_true(sd_event_run(served.event, 10000) >= 0);
+		if (now() >= deadline)
+			fail_msg("%zu descriptors are open, and not %zu", descriptors_count(), n);
+	}
+}
+
+/* ---- clients */
+
+int client_open(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	assert_return_code(fd, errno);
+	strcpy(address.sun_path, served.path);
+	assert_return_code(connect(fd, (struct sockaddr *)&address, sizeof(address)), errno);
+	return fd;
+}
+
+void client_send_fds(int client, const char *text, const int *fds, size_t n_fds)
+{
+	assert_int_equal(packet_send(client, text, strlen(text), fds, n_fds), 0);
+}
+
+void client_send(int client, const char *text)
+{
+	client_send_fds(client, text, NULL, 0);
+}
+
+int client_receive(int client, struct packet *packet)
+{
+	double deadline = now() + DEADLINE_SECONDS;
+	struct refusal refusal;
+	int r;
+
+	while ((r = packet_receive(client, packet, &refusal)) == PACKET_AGAIN) {
+		assert_true(sd_event_run(served.event, 10000) >= 0);
+		assert_true(now() < deadline);
+	}
+	if (r == PACKET_REFUSED)
+		fail_msg("%s", refusal.text);
+	return r;
+}
+
+void client_expect(int client, const char *text)
+{
+	struct packet packet = PACKET_NULL;
+
+	assert_int_equal(client_receive(client, &packet), 0);
+	assert_string_equal(packet.text, text);
+	assert_int_equal(packet.n_fds, 0);
+	packet_deinit(&packet);
+}
+
+void client_expect_end(int client)
+{
+	struct packet packet = PACKET_NULL;
+	int r = client_receive(client, &packet);
+
+	if (r != PACKET_END)
+		fail_msg("%d instead of the end: %s", r, packet.text);
+}
+
+void client_expect_refusal(int client, int error, const char *reason)
+{
+	struct packet packet = PACKET_NULL;
+	struct message message;
+	struct refusal refusal;
+	char number[16];
+
+	assert_int_equal(client_receive(client, &packet), 0);
+	assert_int_equal(message_parse(&message, packet.text, packet.size, &refusal), 0);
+	(void)snprintf(number, sizeof(number), "%d", error);
+	assert_int_equal(message.n_fields, 2);
+	assert_string_equal(message_get(&message, "ERRNO"), number);
+	if (!strstr(message_get(&message, "REASON"), reason))
+		fail_msg("'%s' does not say '%s'", message_get(&message, "REASON"), reason);
+	packet_deinit(&packet);
+}

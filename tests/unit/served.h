@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * A door in the process of the test: its event loop, a handler that does as it is told, and clients
+ *
+ * The loop runs when a function here runs it, so that a test decides what comes first. Requests that the handler knows:
+ *
+ *   echo    TEXT=...          answered with it
+ *   refuse  TEXT=...          refused with EACCES and this reason
+ *   rows    N=... FD=1        answered with so many rows, NUMBER= from 0; with FD=, each carries a descriptor
+ *   keep                      takes the first descriptor of the packet into `kept`
+ *   who                       answered with what session_identify() knows of the sender
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "intake/door.h"
+#include "wire/packet.h"
+
+struct served {
+	sd_event *event;
+	struct door *door;
+	char folder[64], path[96];
+	size_t n_before; /* descriptors, before there was any of this */
+	size_t n_idle;	 /* descriptors, with the door and no client */
+
+	/* what the handler saw and did */
+	struct session *session; /* of the last request; may have ended */
+	unsigned n_requests, n_rows, n_released;
+	size_t n_fds; /* of the last request */
+	int kept;
+
+	/* what is asked for as SESSION_IDLE_SECONDS takes so long, unless 0; and how often that was */
+	uint64_t idle_usec;
+	unsigned n_idle_set;
+};
+
+/* There is one at a time: the one that is set up. */
+extern struct served served;
+
+/* Set-up and tear-down of a cmocka test; the second one asserts that no descriptor is left. */
+int served_set_up(void **state);
+int served_tear_down(void **state);
+
+/* served_open_door() - once more, after door_free() */
+void served_open_door(void);
+
+/* served_run() - run the loop until it has nothing more to do at once; returns how many events that were */
+unsigned served_run(void);
+
+/* served_wait() - run the loop, for as long as it takes, until so many descriptors are open */
+void served_wait_descriptors(size_t n);
+
+/* client_open() - connect; non-blocking */
+int client_open(void);
+
+void client_send(int client, const char *text);
+void client_send_fds(int client, const char *text, const int *fds, size_t n_fds);
+
+/* client_receive() - run the loop until a packet has come, or as packet_receive() says; a refused one fails the test */
+int client_receive(int client, struct packet *packet);
+
+/* client_expect() - receive a packet that has this text and no descriptors; client_expect_end() - the end */
+void client_expect(int client, const char *text);
+void client_expect_end(int client);
+
+/* client_expect_refusal() - a packet with this errno and a reason that contains a text */
+void client_expect_refusal(int client, int error, const char *reason);
