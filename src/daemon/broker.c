@@ -101,6 +101,9 @@ static int adopt_program(const char *name, uint64_t generation, void *userdata)
 	if (program >= 0 && program_read_id(program, &id) == 0 && id == leftover->current) {
 		closep(&leftover->program);
 		leftover->program = TAKE_FD(program);
+	} else {
+		/* now and not after the next switch: a broker that dies at each start would pile them up */
+		(void)pins_drop(&leftover->broker->pins, name);
 	}
 	return 0;
 }
