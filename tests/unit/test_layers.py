@@ -1,0 +1,263 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What keeps the listing honest: who may include, link, call and print what; how long a file may be.
+
+usage: test_layers.py SOURCE-FOLDER LIBUSHER ARCHIVE...
+
+ARCHIVE are the static libraries of the layers that need neither libbpf nor libsystemd. Output is TAP.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+root = pathlib.Path(sys.argv[1])
+libusher, *archives = sys.argv[2:]
+
+WARN_LINES, MAX_LINES = 400, 600
+
+# Which folders the files of a folder may include from, besides their own. `bpf` is bpf/usher-bpf.h.
+MAY_INCLUDE = {
+    "util": set(),
+    "wire": {"util"},
+    "rule": {"util", "bpf"},
+    "lib": {"wire", "util"},
+    "access": {"rule", "util"},
+    "datapath": {"rule", "util", "bpf"},
+    "holder": {"util"},
+    "observe": {"util"},
+    "intake": {"access", "wire", "util"},
+    "daemon": {"intake", "datapath", "holder", "access", "rule", "observe", "wire", "util", "bpf"},
+    "ctl": {"lib", "access", "rule", "wire", "util", "bpf"},
+}
+PURE = {"util", "wire", "rule", "access"}
+# System headers that not everybody may include
+MAY_INCLUDE_SYSTEM = {
+    "bpf": {"datapath", "daemon"},
+    "systemd": {"intake", "daemon"},
+    "libsmartcols": {"ctl"},
+    "ini.h": {"rule"},
+}
+
+# The one file that calls a function; None: nobody does yet, and who is first puts the name here.
+ONE_CALLER = {
+    r"recvm?msg": "src/wire/packet.c",
+    r"bpf_link_update|bpf_link__update_\w+": "src/datapath/link.c",
+    r"\w*pidfd_getfd": None,
+    r"sd_journal_\w+": None,
+}
+
+PRINTERS = (
+    "printf fprintf vprintf vfprintf dprintf vdprintf puts fputs putchar putc fputc perror psignal fwrite write writev "
+    "syslog vsyslog warn warnx vwarn vwarnx err errx verr verrx error error_at_line").split()
+PRINTING_OBJECTS = {"stdout", "stderr"}
+
+
+def tokens_removed(text, strings):
+    """C without its comments, and without the contents of its strings if these are to go too."""
+    pattern = r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+
+    def replace(match):
+        token = match[0]
+        if token[0] == "/":
+            return "\n" * token.count("\n") or " "
+        return token[0] * 2 if strings else token
+
+    return re.sub(pattern, replace, text, flags=re.DOTALL)
+
+
+def sources(*folders, suffixes=(".c", ".h")):
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in suffixes and path.is_file():
+                yield path
+
+
+def name(path):
+    return path.relative_to(root).as_posix()
+
+
+def code(path):
+    return tokens_removed(path.read_text(), strings=True)
+
+
+def calls(path, function):
+    return re.findall(rf"(?<![\w.>])(?:{function})(?=\s*\()", code(path))
+
+
+def nm(*arguments):
+    environment = {**os.environ, "LC_ALL": "C"}
+    out = subprocess.run(["nm", *arguments], check=True, capture_output=True, text=True, env=environment).stdout
+    return [line.split()[-1].partition("@")[0] for line in out.splitlines() if line.strip() and not line.endswith(":")]
+
+
+def every_folder_is_known():
+    found = {path.name for path in (root / "src").iterdir() if path.is_dir()}
+    return [f"src/{folder}: this test does not know what it may include" for folder in sorted(found - set(MAY_INCLUDE))]
+
+
+def includes_follow_the_layers():
+    bad = []
+    for path in sources("src"):
+        layer = path.relative_to(root / "src").parts[0]
+        for header in re.findall(r'^\s*#\s*include\s+"([^"]+)"', tokens_removed(path.read_text(), strings=False), re.M):
+            target = pathlib.Path(os.path.normpath(path.parent / header))
+            if not target.exists():
+                if not header.endswith(".skel.h"):  # made by bpftool
+                    bad.append(f'{name(path)} includes "{header}", which is not in the tree')
+                continue
+            parts = target.relative_to(root).parts
+            folder = parts[1] if parts[0] == "src" else parts[0]
+            if folder != layer and folder not in MAY_INCLUDE.get(layer, set()):
+                bad.append(f'{name(path)} includes "{header}": {layer} may not know {folder}')
+        for header in re.findall(r"^\s*#\s*include\s+<([^>]+)>", path.read_text(), re.M):
+            allowed = MAY_INCLUDE_SYSTEM.get(header.partition("/")[0])
+            if allowed is not None and layer not in allowed:
+                bad.append(f"{name(path)} includes <{header}>")
+    return bad
+
+
+def no_layer_is_below_itself():
+    """The table above has no cycle, or it would allow anything."""
+    done = {"bpf"}
+    while True:
+        more = {layer for layer, below in MAY_INCLUDE.items() if below <= done} - done
+        if not more:
+            return sorted(f"{layer} is part of a cycle" for layer in set(MAY_INCLUDE) - done)
+        done |= more
+
+
+def pure_layers_link_nothing():
+    bad = []
+    if {pathlib.Path(archive).name for archive in archives} != {f"lib{layer}.a" for layer in PURE}:
+        bad.append(f"the archives are {archives}, which are not those of {sorted(PURE)}")
+    for archive in archives:
+        symbols = nm("-u", archive)
+        if not symbols:
+            bad.append(f"{archive}: nm shows nothing that it needs")
+        for symbol in symbols:
+            if re.match(r"(lib)?bpf_|bpf|btf_|ring_buffer__|perf_buffer__|sd_", symbol):
+                bad.append(f"{pathlib.Path(archive).name} needs {symbol}")
+    return bad
+
+
+def one_file_calls_each():
+    bad = []
+    for function, allowed in ONE_CALLER.items():
+        found = [name(path) for path in sources("src", suffixes=(".c",)) if re.search(rf"\b(?:{function})\b", code(path))]
+        if found != ([allowed] if allowed else []):
+            bad.append(f"{function} is in {found or 'no file'}, and should be in {allowed or 'none'}")
+    return bad
+
+
+def each_map_has_one_writer():
+    """The registry's maps, the SOCKHASH among them, are written in registry.c; those of a generation in program.c."""
+    bad, sockets = [], 0
+    for path in sources("src"):
+        for call in re.findall(r"\bbpf_map_(?:_)?update_\w+\s*\(([^;]*);", code(path)):
+            writer = "registry.c" if "registry->maps[REGISTRY_" in call else "program.c" if "program->maps" in call else None
+            sockets += "REGISTRY_SOCKETS" in call
+            if not writer or path != root / "src/datapath" / writer:
+                bad.append(f"{name(path)} writes to {call.partition(',')[0]}")
+    if sockets != 1:
+        bad.append(f"the SOCKHASH is written in {sockets} places, and not in 1")
+    return bad
+
+
+def library_prints_nothing():
+    needed = set(nm("-D", "--undefined-only", libusher))
+    fortified = {f"__{printer}_chk" for printer in PRINTERS}
+    bad = needed & ({*PRINTERS, *PRINTING_OBJECTS, "exit", "_exit", "abort", "__assert_fail", "signal", "sigaction", "fork"} | fortified)
+    bad |= {"nothing at all, so this test is blind"} if "sendmsg" not in needed else set()
+    return [f"libusher.so needs {symbol}" for symbol in sorted(bad)]
+
+
+def only_the_mains_print():
+    bad = []
+    for path in sources("src"):
+        folder = path.relative_to(root / "src").parts[0]
+        if folder in ("ctl", "observe") or path == root / "src/daemon/main.c":
+            continue
+        for function in calls(path, "|".join(PRINTERS)):
+            bad.append(f"{name(path)} calls {function}()")
+        if re.search(r"\b(stderr|stdout|STDERR_FILENO|STDOUT_FILENO)\b", code(path)):
+            bad.append(f"{name(path)} names stdout or stderr")
+    return bad
+
+
+def files_are_short():
+    bad = []
+    for path in sources("src", "bpf", "tests", "examples", suffixes=(".c", ".h", ".py")):
+        n = path.read_text().count("\n")
+        if n > WARN_LINES and "tests" not in path.parts:
+            print(f"# warning: {name(path)} has {n} lines; more than {WARN_LINES} ask for a split")
+        if n >= MAX_LINES:
+            bad.append(f"{name(path)} has {n} lines; fewer than {MAX_LINES} are allowed")
+    return bad
+
+
+def files_have_a_licence():
+    bad = []
+    for path in sources("src", "bpf", "tests", "examples", suffixes=(".c", ".h", ".py", ".sh", ".bash", ".zsh", ".sym")):
+        lines = path.read_text().splitlines()[:2]
+        first = lines[1:] if lines and lines[0].startswith(("#!", "#compdef")) else lines[:1]
+        if not first or "SPDX-License-Identifier: BSD-3-Clause" not in first[0]:
+            bad.append(f"{name(path)} does not start with its licence")
+    return bad
+
+
+def shared_header_is_shared():
+    header = root / "bpf/usher-bpf.h"
+    text = tokens_removed(header.read_text(), strings=False)
+    bad = []
+    for side in "bpf/dispatch.bpf.c", "src/datapath/registry.h", "src/rule/image.h":
+        if not re.search(r'#include "(\.\./\.\./bpf/)?usher-bpf\.h"', (root / side).read_text()):
+            bad.append(f"{side} does not include usher-bpf.h")
+    for struct in re.findall(r"^struct (\w+) \{", text, re.M):
+        if f"_Static_assert(sizeof(struct {struct}) ==" not in text:
+            bad.append(f"nothing asserts the size of struct {struct}")
+        for path in sources("src", "bpf"):
+            if path != header and re.search(rf"^struct {struct} \{{", path.read_text(), re.M):
+                bad.append(f"{name(path)} has a struct {struct} of its own")
+    return bad
+
+
+def no_loose_ends():
+    """Nothing that stands for something else, and no goto backwards."""
+    bad = []
+    for path in sources("src", "bpf", suffixes=(".c", ".h")):
+        text = path.read_text()
+        if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text):
+            bad.append(f"{name(path)} has a note to its author")
+        for label in re.findall(r"\bgoto\s+(\w+)\s*;", code(path)):
+            if code(path).index(f"goto {label}") > code(path).index(f"{label}:"):
+                bad.append(f"{name(path)} goes back to {label}")
+    return bad
+
+
+CHECKS = [
+    every_folder_is_known,
+    includes_follow_the_layers,
+    no_layer_is_below_itself,
+    pure_layers_link_nothing,
+    one_file_calls_each,
+    each_map_has_one_writer,
+    library_prints_nothing,
+    only_the_mains_print,
+    files_are_short,
+    files_have_a_licence,
+    shared_header_is_shared,
+    no_loose_ends,
+]
+
+print(f"1..{len(CHECKS)}")
+failed = 0
+for number, check in enumerate(CHECKS, 1):
+    problems = check()
+    for problem in problems:
+        print(f"# {problem}")
+    failed += bool(problems)
+    print(f"{'not ok' if problems else 'ok'} {number} - {check.__name__}", flush=True)
+sys.exit(failed > 0)
