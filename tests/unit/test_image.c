@@ -214,7 +214,7 @@ static void a_conflict_under_a_narrower_match_is_one(void **state)
 /* `n` rules of one match for each protocol and address family: four seats each. */
 static struct compiled compile_many(unsigned n)
 {
-	static char names[NAMES_MAX][8], texts[NAMES_MAX][64];
+	static char names[NAMES_MAX][16], texts[NAMES_MAX][64];
 	static const char *rules[2 * NAMES_MAX + 1];
 
 	for (unsigned i = 0; i < n; i++) {
