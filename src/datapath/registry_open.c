@@ -115,8 +115,10 @@ static int adopt_state(struct pins *pins, const struct dispatch *program, uint64
 		return r;
 	if (bpf_map_lookup_elem(fd, &zero, &state) < 0)
 		return -errno;
-	if (state.magic != USHER_STATE_MAGIC)
+	if (!state.magic)
 		return 0; /* its maker died before it wrote anything */
+	if (state.magic != USHER_STATE_MAGIC)
+		return refuse_schema(refusal, pins, "its state is not one of usher's");
 	if (state.schema != USHER_SCHEMA) {
 		(void)snprintf(what, sizeof(what), "schema %u instead of %u", state.schema, USHER_SCHEMA);
 		return refuse_schema(refusal, pins, what);
@@ -134,20 +136,36 @@ static int adopt_state(struct pins *pins, const struct dispatch *program, uint64
 	return 0;
 }
 
+struct leftovers {
+	struct pins *pins;
+	struct refusal *refusal;
+};
+
+static int drop_leftover(const struct leftovers *leftovers, const char *name)
+{
+	int r = pins_drop(leftovers->pins, name);
+
+	return r < 0 ? refuse(leftovers->refusal, -r,
+			       "cannot remove the pin %s/%s (%s); remove it if it is not usherd's",
+			       leftovers->pins->path, name, strerrorname_np(-r))
+		     : 0;
+}
+
 static int drop_program(const char *name, uint64_t generation, void *userdata)
 {
 	(void)generation;
-	return pins_drop(userdata, name);
+	return drop_leftover(userdata, name);
 }
 
 /* Drops the pins of a namespace that is gone, or of a broker that died before it had made all of them. */
-static int drop_leftovers(struct pins *pins)
+static int drop_leftovers(struct pins *pins, struct refusal *refusal)
 {
-	int r = pins_drop(pins, "link");
+	struct leftovers leftovers = {.pins = pins, .refusal = refusal};
+	int r = drop_leftover(&leftovers, "link");
 
 	for (enum registry_map map = 0; map < REGISTRY_MAPS && !r; map++)
-		r = pins_drop(pins, map_names[map]);
-	return r ? r : pins_foreach_program(pins, drop_program, pins);
+		r = drop_leftover(&leftovers, map_names[map]);
+	return r ? r : pins_foreach_program(pins, drop_program, &leftovers);
 }
 
 /* What a broker that died between stage and commit, or between the two steps of a removal, left behind. */
@@ -203,8 +221,8 @@ int registry_open(struct pins *pins, uint64_t netns_cookie, struct registry *ret
 	adopted = registry.maps[REGISTRY_STATE] >= 0;
 	if (!adopted) {
 		registry.lost = link_is_attached(pins);
-		r = drop_leftovers(pins);
-		if (r < 0)
+		r = drop_leftovers(pins, refusal);
+		if (r)
 			return r;
 	}
 	for (enum registry_map map = 0; map < REGISTRY_STATE && adopted; map++) {
