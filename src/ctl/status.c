@@ -43,6 +43,12 @@ static void print_neighbours(const struct client *client)
 			n == 2 ? "" : "s");
 }
 
+/* A link that somebody detached is still there, and belongs to no namespace. */
+static bool is_attached(const struct client *client)
+{
+	return strcmp(ask_value(client, "NETNS", "?"), "0") != 0;
+}
+
 static void print_status(const struct client *client)
 {
 	const char *instance = ask_value(client, "INSTANCE", ""), *reload = ask_value(client, "RELOAD", "");
@@ -53,8 +59,12 @@ static void print_status(const struct client *client)
 	if (*instance)
 		(void)LINE("Instance", "%s", instance);
 	(void)LINE("Speaks", "protocol %s, schema %s", VALUE("PROTOCOL"), VALUE("SCHEMA"));
-	(void)LINE("Dispatch", "program %s, link %s, network namespace %s", VALUE("PROGRAM"), VALUE("LINK"),
-		VALUE("NETNS"));
+	if (is_attached(client))
+		(void)LINE("Dispatch", "program %s, link %s, network namespace %s", VALUE("PROGRAM"),
+			VALUE("LINK"), VALUE("NETNS"));
+	else
+		(void)LINE("Dispatch", "none: somebody detached link %s; 'usherctl reload' attaches it again",
+			VALUE("LINK"));
 	print_neighbours(client);
 	(void)LINE("Rules", "%s, with %s matches; generation %s, applied %s", VALUE("RULES"),
 		VALUE("MATCHES"), VALUE("GENERATION"), SINCE(message_get(&client->message, "APPLIED")));
@@ -117,7 +127,7 @@ int verb_status(const struct ctl *ctl)
 	}
 	json_open(&json, NULL, '{');
 	json_bool(&json, "running", true);
-	json_string(&json, "dispatch", "attached");
+	json_string(&json, "dispatch", is_attached(&client) ? "attached" : "none");
 	fields_print_json(&client.message, &json, numbers, booleans);
 	json_close(&json, '}');
 	return EXIT_SUCCESS;
