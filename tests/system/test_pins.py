@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What can be wrong with /sys/fs/bpf, and with what is pinned there. Part 3: 32, 38; Part 1: 4.3 TestLoadDispatcher,
+TestUnloadDispatcher, TestDispatcherUpgradeWithIncompatibleMap, TestDispatcherAccess; 4.5 netns deleted."""
+
+import json
+import os
+import pathlib
+
+import pytest
+
+from harness import bpf
+from harness.host import Netns, rule, run, write_rule
+from harness.isolate import mount
+from harness.process import libc
+from harness.service import Service
+from harness.traffic import REFUSED, who
+from harness.wire import Refused, hand_in
+
+V4 = "192.0.2.1"
+BPFFS = pathlib.Path("/sys/fs/bpf")
+MAPS = ["sockets", "front", "seats", "places", "counters", "events", "state"]
+MS_RDONLY, MS_REMOUNT = 1, 32
+
+
+def fails_to_start(usherd, *words):
+    """It ends with a status that is not 0, and says in one line what and why. Returns the log."""
+    usherd.spawn()
+    status = usherd.wait()
+    assert status not in (0, 1) and status > 0, f"status {status}: {usherd.log}"
+    for word in words:
+        assert word in usherd.log, usherd.log
+    return usherd.log
+
+
+def test_not_mounted(usherd, rules):
+    rules(web="Stream=80")
+    libc("umount2", b"/sys/fs/bpf", 2)
+    fails_to_start(usherd, "/sys/fs/bpf", "mount -t bpf")
+
+
+def test_read_only(usherd, rules):
+    rules(web="Stream=80")
+    mount("bpf", "/sys/fs/bpf", "bpf", MS_REMOUNT | MS_RDONLY)
+    fails_to_start(usherd, "/sys/fs/bpf/usher", "EROFS")
+
+
+def test_read_only_while_running(broker, rules):
+    """A reload cannot pin: it is refused, nothing changes."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        mount("bpf", "/sys/fs/bpf", "bpf", MS_REMOUNT | MS_RDONLY)
+        rules(web="Stream=81")
+        with pytest.raises(Refused):
+            running.reload()
+        assert (who(V4, 80), who(V4, 81)) == ("web", REFUSED)
+        assert running.rules("web")[0]["VALUE"] == "80"
+        mount("bpf", "/sys/fs/bpf", "bpf", MS_REMOUNT)
+        running.reload()
+        assert (who(V4, 80), who(V4, 81)) == (REFUSED, "web")
+
+
+def make_usable(path):
+    run("rm", "-rf", path)
+
+
+WRONG_FOLDER = {
+    "foreign-owner": (lambda path: (path.mkdir(0o700), os.chown(path, 65534, 65534)), "EPERM"),
+    "group-writable": (lambda path: (path.mkdir(), path.chmod(0o770)), "EPERM"),
+    "world-writable": (lambda path: (path.mkdir(), path.chmod(0o777)), "EPERM"),
+    "symlink": (lambda path: path.symlink_to("/run/test"), "usher"),
+    "a-map": (lambda path: run(bpf.BPFTOOL, "map", "create", path, "type", "array", "key", 4, "value", 4, "entries", 1,
+                               "name", "x"), "usher"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_FOLDER)
+def test_wrong_folder(usherd, rules, what):
+    make, word = WRONG_FOLDER[what]
+    rules(web="Stream=80")
+    make(usherd.pins)
+    fails_to_start(usherd, "/sys/fs/bpf/usher", word)
+    make_usable(usherd.pins)
+    usherd.start()
+
+
+@pytest.mark.parametrize("name", [*MAPS, "link"])
+def test_folder_instead_of_a_pin(usherd, rules, name):
+    rules(web="Stream=80")
+    (usherd.pins / name).mkdir(parents=True)
+    usherd.pins.chmod(0o700)
+    fails_to_start(usherd, name)
+
+
+@pytest.mark.parametrize("name", [name for name in MAPS if name != "state"])
+def test_map_of_another_kind(broker, name):
+    """4.3 TestDispatcherUpgradeWithIncompatibleMap: refused, what is dispatched goes on."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.kill()
+        os.unlink(running.pins / name)
+        run(bpf.BPFTOOL, "map", "create", running.pins / name, "type", "array", "key", 4, "value", 12, "entries", 3,
+            "name", "x")
+        log = fails_to_start(running, name)
+        assert "detach" in log, "the remedy"
+        assert who(V4, 80) == "web"
+
+
+def state_of(running):
+    """The bytes of the state, as bpftool prints them."""
+    text = run(bpf.BPFTOOL, "-j", "map", "dump", "pinned", running.pins / "state").stdout
+    return [int(byte, 16) for byte in json.loads(text)[0]["value"]]
+
+
+@pytest.mark.parametrize("offset, word", [(0, "state"), (4, "schema")])
+def test_other_schema(broker, offset, word):
+    """Pins of an older or newer schema, or of nobody: refused, with what to do; dispatch goes on."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.kill()
+        value = state_of(running)
+        value[offset] ^= 0x40
+        run(bpf.BPFTOOL, "map", "update", "pinned", running.pins / "state", "key", "hex", "00", "00", "00", "00",
+            "value", "hex", *[f"{byte:02x}" for byte in value])
+        log = fails_to_start(running, word, "detach")
+        assert running.process.returncode == 78, log
+        assert who(V4, 80) == "web"
+
+
+@pytest.mark.parametrize("name", [*MAPS, "link", "program-1"])
+@pytest.mark.parametrize("alive", [True, False])
+def test_pin_deleted_by_hand(broker, name, alive):
+    """38: the running broker goes on; the next one says what it lost, and works."""
+    running = broker(web="Stream=80", spare="Stream=81")
+    with Service("web") as service, Service("spare", port=8081) as spare:
+        hand_in("web", service)
+        if not alive:
+            running.kill()
+        os.unlink(running.pins / name)
+        if name != "link":
+            assert who(V4, 80) == "web"
+        if alive:
+            running.reload()
+            hand_in("spare", spare)
+            assert (who(V4, 80), who(V4, 81)) == ("web", "spare"), "a reload repairs what it can"
+            running.kill()
+        running.start()
+        hand_in("web", service)
+        hand_in("spare", spare)
+        assert (who(V4, 80), who(V4, 81)) == ("web", "spare")
+        assert {row["NAME"] for row in running.sockets()} == {"web", "spare"}
+        assert len(bpf.links()) == 1
+        running.restart()
+        assert (who(V4, 80), who(V4, 81)) == ("web", "spare")
+        assert len(running.sockets()) == 2
+
+
+def test_everything_deleted_by_hand(broker):
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        make_usable(running.pins)
+        assert running.running()
+        running.kill()
+        assert who(V4, 80) == REFUSED
+        running.start()
+        hand_in("web", service)
+        assert who(V4, 80) == "web"
+
+
+def test_detach(broker):
+    """4.3 TestUnloadDispatcher: everything is removed, sockets stay open, and a start begins anew."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.request("detach")
+        assert running.wait() == 0
+        assert bpf.pins() == [] and bpf.links() == []
+        assert (who(V4, 80), who("127.0.0.2", 8080)) == (REFUSED, "web")
+        running.start()
+        assert running.sockets() == [] and running.status()["GENERATION"] == "1"
+
+
+def test_stop_leaves_dispatch(broker):
+    """Part 3, 37."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.stop()
+        assert who(V4, 80) == "web"
+
+
+def test_other_network_namespace(broker):
+    """Part 3, 17: a broker in another namespace than the one that the pins serve: refused in words."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.kill()
+        other = Netns()
+        with other.entered():
+            running.spawn()
+        assert running.wait() != 0
+        assert "namespace" in running.log
+        assert who(V4, 80) == "web"
+        running.start()
+        assert len(running.sockets()) == 1
+
+
+def test_network_namespace_is_gone(usherd, rules):
+    """4.5: the pins are of a namespace that was deleted: they are replaced."""
+    rules(web="Stream=80")
+    other = Netns()
+    with other.entered():
+        usherd.start()
+    usherd.kill()
+    os.close(other.fd)
+    usherd.start()
+    with Service("web") as service:
+        hand_in("web", service)
+        assert who(V4, 80) == "web"
+
+
+class TestFull:
+    """Part 3, 32."""
+
+    def test_more_names_than_seats(self, broker):
+        """4,096 seats: the reload is refused, the limit is named, nothing is half applied."""
+        running = broker(web="Stream=80")
+        with Service("web") as service:
+            hand_in("web", service)
+            for number in range(2100):
+                write_rule(f"n{number}", rule(f"Stream={1000 + number}"))  # two seats each: IPv4 and IPv6
+            before = running.status()
+            with pytest.raises(Refused, match="409[56]") as refusal:
+                running.reload()
+            assert ".rule: " in refusal.value.reason, "where to begin"
+            after = running.status()
+            assert (before["GENERATION"], before["RULES"]) == (after["GENERATION"], after["RULES"])
+            assert who(V4, 80) == "web" and who(V4, 1000) == REFUSED
+            for number in range(1000, 2100):
+                os.unlink(f"/run/usher/rules.d/n{number}.rule")
+            assert running.reload()["RULES"] == "1001"
+            assert who(V4, 80) == "web"
+
+    def test_seats_are_used_again(self, broker):
+        """Names come and go; the numbers of those that went are free."""
+        running = broker(web="Stream=80")
+        for turn in range(5):
+            for number in range(1000):
+                write_rule(f"n{number}", rule(f"Stream={1000 + number}")) if turn == 0 else os.rename(
+                    f"/run/usher/rules.d/t{turn - 1}n{number}.rule" if turn > 1 else
+                    f"/run/usher/rules.d/n{number}.rule", f"/run/usher/rules.d/t{turn}n{number}.rule")
+            assert running.reload()["RULES"] == "1001"
