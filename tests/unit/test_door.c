@@ -131,6 +131,8 @@ static void turned_away(uid_t uid, const char *reason)
 	unsigned n = served.n_requests;
 	int client = connect_as(uid);
 
+	(void)served_run();
+	assert_int_equal(packet_send(client, "REQUEST=echo\n", 13, NULL, 0), -EPIPE);
 	client_expect_refusal(client, EUSERS, reason);
 	client_expect_end(client);
 	assert_return_code(close(client), errno);
