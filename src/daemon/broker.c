@@ -350,12 +350,13 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 			"in again",
 			broker->pins.path);
 	r = adopt_link(broker);
-	if (!r)
-		r = apply(broker, &generation, refusal);
+	/* whatever can fail comes before apply(): rules in force without a door would refuse all that they match */
 	if (!r)
 		r = watch(broker);
 	if (!r)
 		r = open_door(broker, refusal);
+	if (!r)
+		r = apply(broker, &generation, refusal);
 	if (r)
 		return r;
 	note_reload(broker, 0, problems, refusal);

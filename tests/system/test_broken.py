@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""When something around the broker is broken: pins, folders, limits, processes that are gone.
+
+Part 3: 31, 34, 38, 40. Nothing half applied, and what the broker says names the object and the remedy.
+"""
+
+import os
+import pathlib
+import signal
+import socket
+
+import pytest
+
+from harness import wire
+from harness.host import run
+from harness.process import Child, wait_until
+from harness.service import Service, make_socket
+from harness.traffic import who
+from harness.wire import Connection, Refused, hand_in
+
+V4 = "192.0.2.1"
+PINS = pathlib.Path("/sys/fs/bpf/usher")
+
+
+def test_no_rules_in_force_without_a_door(usherd, rules):
+    """A broker that cannot listen must not leave a data plane behind that refuses all that the rules match."""
+    rules(web="Stream=80")
+    os.makedirs("/run/usher/usher.sock")
+    usherd.spawn()
+    assert usherd.wait() == 71 and "/run/usher/usher.sock (EISDIR)" in usherd.log
+    assert not (PINS / "link").exists() and not list(PINS.glob("program-*"))
