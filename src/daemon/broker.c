@@ -307,8 +307,14 @@ static int watch(struct broker *broker)
 				     ? registry_read_places(&broker->registry, seat, places)
 				     : 0;
 
-		for (unsigned i = 0; i < n; i++)
+		for (unsigned i = 0; i < n; i++) {
 			(void)registrants_watch_pid(broker->registrants, (pid_t)places[i].data.pid);
+			if (!(places[i].data.flags & USHER_PLACE_HELD))
+				continue;
+			/* the duplicate ended with the broker that had it */
+			places[i].data.flags &= (uint8_t)~USHER_PLACE_HELD;
+			(void)registry_write_place(&broker->registry, &places[i]);
+		}
 	}
 	return 0;
 }

@@ -29,3 +29,15 @@ def test_no_rules_in_force_without_a_door(usherd, rules):
     usherd.spawn()
     assert usherd.wait() == 71 and "/run/usher/usher.sock (EISDIR)" in usherd.log
     assert not (PINS / "link").exists() and not list(PINS.glob("program-*"))
+
+
+def test_held_is_true_after_a_crash(broker):
+    """The duplicates end with the broker; the listing must not go on telling that it has them."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        wire.request("hold", [service], NAME="web")
+        assert (running.sockets()[0]["HELD"], running.status()["HELD"]) == ("yes", "1")
+        running.kill()
+        running.start()
+        assert (running.sockets()[0]["HELD"], running.status()["HELD"]) == ("no", "0")
+        assert who(V4, 80) == "web"
