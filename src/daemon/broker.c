@@ -404,9 +404,9 @@ int broker_detach(struct broker *broker)
 	closep(&broker->link);
 	broker->link = -1;
 	log_message(LOG_NOTICE, "detached: %s is removed, nothing is dispatched any more", broker->pins.path);
-	/* idle priority: the answer goes out before the loop ends */
+	/* the answer is sent before this comes round; nobody else is told OK by a broker without a data plane */
 	r = sd_event_add_defer(broker->event, &broker->detach_source, on_detached, broker);
 	if (r >= 0)
-		r = sd_event_source_set_priority(broker->detach_source, SD_EVENT_PRIORITY_IDLE);
+		r = sd_event_source_set_priority(broker->detach_source, SD_EVENT_PRIORITY_IMPORTANT);
 	return r < 0 ? r : 0;
 }
