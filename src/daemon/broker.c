@@ -166,6 +166,18 @@ static int current_program(const struct broker *broker)
 	return broker->generation ? broker->generation->program : broker->adopted_program;
 }
 
+static int refuse_pin(const struct broker *broker, int error, struct refusal *refusal)
+{
+	const char *remedy = error == ENOENT
+				     ? "; the folder was removed while usherd ran: start usherd again, and "
+				       "have the sockets handed in again"
+			     : error == EROFS ? "; let the unit write there: ReadWritePaths=/sys/fs/bpf"
+					      : "";
+
+	return refuse(refusal, error, "cannot pin the new program in %s (%s)%s", broker->pins.path,
+		strerrorname_np(error), remedy);
+}
+
 /* Makes a loaded generation current: the steps of docs/switch.md. Takes it over on success. */
 static int make_current(struct broker *broker, struct generation **generation, struct refusal *refusal)
 {
@@ -180,7 +192,7 @@ static int make_current(struct broker *broker, struct generation **generation, s
 	next->number = state.generation + 1;
 	r = pins_put(&broker->pins, pins_program_name(next->number, pin), next->program);
 	if (r < 0)
-		return r;
+		return refuse_pin(broker, -r, refusal);
 	r = link_switch(
 		&broker->pins, &broker->link, broker->netns, current_program(broker), next->program, refusal);
 	if (r) {

@@ -41,3 +41,16 @@ def test_held_is_true_after_a_crash(broker):
         running.start()
         assert (running.sockets()[0]["HELD"], running.status()["HELD"]) == ("no", "0")
         assert who(V4, 80) == "web"
+
+
+def test_pins_removed_by_hand(broker):
+    """Part 3, 38: a reload that cannot pin says where and what to do, and the rules in force stay."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        for pin in PINS.iterdir():
+            pin.unlink()
+        PINS.rmdir()
+        with pytest.raises(Refused, match="/sys/fs/bpf/usher .*start usherd again") as refusal:
+            running.reload()
+        assert refusal.value.number == 2 and who(V4, 80) == "web"
