@@ -199,8 +199,11 @@ static bool is_repeated(const struct plan *plan, const struct candidate *candida
 
 static int hold_socket(struct plan *plan, const struct candidate *candidate)
 {
-	return holder_dup(plan->broker->holder, candidate->rule->name, candidate->facts.cookie, candidate->fd,
-		plan->request->identity.pid);
+	/* nobody would tell the end of a process that is gone already */
+	pid_t pid = plan->request->pidfd >= 0 ? plan->request->identity.pid : 0;
+
+	return holder_dup(
+		plan->broker->holder, candidate->rule->name, candidate->facts.cookie, candidate->fd, pid);
 }
 
 static int stage_all(struct plan *plan, struct refusal *refusal)

@@ -212,7 +212,7 @@ static void change_owner(struct broker *broker, const struct session_request *re
 	}
 	for (size_t i = 0; i < holder_count(broker->holder); i++)
 		if (names_contain(request->message, holder_get(broker->holder, i)->name))
-			holder_adopt(broker->holder, i, request->identity.pid);
+			holder_adopt(broker->holder, i, request->pidfd >= 0 ? request->identity.pid : 0);
 }
 
 int request_claim(struct broker *broker, struct session_request *request, struct session_source *answer,

@@ -54,3 +54,25 @@ def test_pins_removed_by_hand(broker):
         with pytest.raises(Refused, match="/sys/fs/bpf/usher .*start usherd again") as refusal:
             running.reload()
         assert refusal.value.number == 2 and who(V4, 80) == "web"
+
+
+@pytest.mark.parametrize("kernel", ["new", "without SCM_PIDFD"])
+def test_hold_of_a_process_that_is_gone(usherd, rules, kernel):
+    """Its end is no news any more: a newer socket must replace what it had held."""
+    rules(web="Stream=80")
+    prefix = ["strace", "-D", "-o", "/dev/null", "-e", "trace=setsockopt",
+              "-e", "inject=setsockopt:error=ENOPROTOOPT:when=2"]  # SO_PASSPIDFD, as before Linux 6.5
+    usherd.start(prefix=[] if kernel == "new" else prefix)
+    os.kill(usherd.pid, signal.SIGSTOP)
+    wait_until(lambda: pathlib.Path(f"/proc/{usherd.pid}/stat").read_text().split()[2] in "tT")
+
+    def hold(tell):
+        with Connection() as connection, make_socket("tcp", "127.0.0.2", 8001) as listener:
+            connection.send(b"REQUEST=hold\nNAME=web\n", [listener.fileno()])
+
+    Child(hold).result()
+    usherd.resume()
+    wait_until(lambda: usherd.status()["HELD"] == "1")
+    with Service("new", port=8002) as service:
+        hand_in("web", service)
+        assert usherd.status()["HELD"] == "0" and len(usherd.sockets()) == 1
