@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ struct list {
 	const struct broker *broker;
 	uint32_t *seats; /* sorted by name, protocol, family */
 	size_t n_seats, at;
+	char name[USHER_NAME_MAX]; /* seats of this name only, unless it is empty */
+	struct usher_seat seat; /* the one at `at`, or the last one before it, as it was when it was opened */
 	struct registry_place places[USHER_PLACES_MAX]; /* of the seat at `at` */
 	unsigned n_places, place;
 	bool open; /* `places` has been read */
@@ -49,7 +52,6 @@ static const char *via_name(uint8_t via)
 	return via < USHER_VIA_N ? names[via] : "client";
 }
 
-/* Seats are looked at again for each row, because the rules may have changed since the last one. */
 static bool is_routed(const struct broker *broker, const struct usher_seat *seat, uint32_t number)
 {
 	const struct rule *rule = rule_set_find(broker->generation->rules, seat->name);
@@ -104,6 +106,16 @@ static void write_counters(struct writer *row, const struct registry *registry, 
 	writer_put(row, "EVENTS_LOST", "%" PRIu64, (uint64_t)count.events_lost);
 }
 
+/*
+ * A reload while the list is being sent may free a seat and give its number to another name, which the list must not
+ * show out of its order, nor when it was asked for one name.
+ */
+static bool is_expected(const struct list *list, const struct usher_seat *seat)
+{
+	return seat->used && strcmp(list->seat.name, seat->name) <= 0 &&
+	       (!*list->name || !strcmp(list->name, seat->name));
+}
+
 /* Goes on to the next seat that has something to show. Return: false at the end. */
 static bool open_seat(struct list *list)
 {
@@ -115,8 +127,9 @@ static bool open_seat(struct list *list)
 
 		if (list->open)
 			return true;
-		if (!seat->used)
+		if (!is_expected(list, seat))
 			continue;
+		list->seat = *seat;
 		list->n_places = registry_read_places(registry, number, list->places);
 		list->place = 0;
 		list->open = true;
@@ -130,7 +143,7 @@ static bool open_seat(struct list *list)
 static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 {
 	struct list *list = state;
-	const struct usher_seat *seat;
+	const struct usher_seat *seat = &list->seat;
 	uint32_t number;
 
 	(void)fds;
@@ -140,7 +153,6 @@ static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 		return false;
 	}
 	number = list->seats[list->at];
-	seat = &list->broker->registry.seats[number];
 	write_seat(row, seat);
 	if (!list->n_places) {
 		writer_put(row, "STATE", "missing");
@@ -168,6 +180,7 @@ int request_list(
 	if (!list)
 		return -ENOMEM;
 	list->broker = broker;
+	(void)snprintf(list->name, sizeof(list->name), "%s", name ? name : "");
 	r = registry_sort_seats(&broker->registry, name, &list->seats, &list->n_seats);
 	if (r < 0)
 		return r;

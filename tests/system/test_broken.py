@@ -76,3 +76,18 @@ def test_hold_of_a_process_that_is_gone(usherd, rules, kernel):
     with Service("new", port=8002) as service:
         hand_in("web", service)
         assert usherd.status()["HELD"] == "0" and len(usherd.sockets()) == 1
+
+
+def test_list_while_seats_change_hands(broker, rules):
+    """A slow reader of the listing is not shown the seats of another name in place of those that are gone."""
+    names = {f"n{i:03}": f"Stream={1000 + i}" for i in range(300)}
+    running = broker(**names, zz="Stream=80")
+    with Connection() as connection:
+        connection.send(b"REQUEST=list\n")
+        assert connection.receive()[0]["NAME"] == "n000"  # and hundreds more than the socket has room for
+        os.unlink("/run/usher/rules.d/zz.rule")
+        running.reload()
+        rules(aaa="Stream=80")
+        running.reload()
+        rest = [row["NAME"] for row in connection.reply().rows]
+        assert rest == sorted(rest) and "aaa" not in rest
