@@ -168,6 +168,21 @@ int pins_foreach_program(const struct pins *pins,
 	return 0;
 }
 
+/* A folder that somebody made among the pins: rmdir(2) would fail in the end, with the pins gone. */
+static int check_removable(DIR *folder)
+{
+	const struct dirent *entry;
+	struct stat st;
+
+	while ((entry = readdir(folder)))
+		if (entry->d_name[0] != '.' &&
+			fstatat(dirfd(folder), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISDIR(st.st_mode))
+			return -EISDIR;
+	rewinddir(folder);
+	return 0;
+}
+
 int pins_remove_all(struct pins *pins)
 {
 	_cleanup_(closedirp) DIR *folder = opendir(pins->path);
@@ -176,6 +191,9 @@ int pins_remove_all(struct pins *pins)
 
 	if (!folder)
 		return -errno;
+	r = check_removable(folder);
+	if (r < 0)
+		return r;
 	/* the link first: what it dispatches with must not vanish piece by piece under it */
 	r = pins_drop(pins, "link");
 	while (!r && (entry = readdir(folder)))

@@ -62,5 +62,5 @@ const char *pins_program_name(uint64_t generation, char name[static 32]);
 int pins_foreach_program(const struct pins *pins,
 	int (*function)(const char *name, uint64_t generation, void *userdata), void *userdata);
 
-/* pins_remove_all() - drop every pin and the folder itself */
+/* pins_remove_all() - drop every pin and the folder itself; -EISDIR, and nothing is dropped, when there is a folder in it */
 int pins_remove_all(struct pins *pins);

@@ -91,3 +91,17 @@ def test_list_while_seats_change_hands(broker, rules):
         running.reload()
         rest = [row["NAME"] for row in connection.reply().rows]
         assert rest == sorted(rest) and "aaa" not in rest
+
+
+def test_detach_is_all_or_nothing(broker):
+    """A folder that somebody made among the pins: detach is refused with everything in place."""
+    running = broker(web="Stream=80")
+    (PINS / "zz").mkdir()
+    with Service("web") as service:
+        hand_in("web", service)
+        with pytest.raises(Refused, match="EISDIR"):
+            running.request("detach")
+        running.kill()
+        assert who(V4, 80) == "web"
+        running.start()
+        assert running.sockets()[0]["COOKIE"] == wire.cookie(service.socket)
