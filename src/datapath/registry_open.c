@@ -25,10 +25,13 @@ static const char *const map_names[REGISTRY_MAPS] = {
 	[REGISTRY_STATE] = "state",
 };
 
-/* Maps that make sense together only: a seat number or a slot means the same in all of them. */
+/*
+ * Maps that make sense together only: a seat number or a slot means the same in all of them. `front` is none of them:
+ * what is not in it is found in `sockets`, a little slower.
+ */
 static bool is_coherent(enum registry_map map)
 {
-	return map <= REGISTRY_PLACES;
+	return map == REGISTRY_SOCKETS || map == REGISTRY_SEATS || map == REGISTRY_PLACES;
 }
 
 static void dispatch_destroyp(struct dispatch **program)
@@ -73,6 +76,11 @@ static int adopt_map(const struct pins *pins, const struct dispatch *program, en
 
 	if (fd == -ENOENT)
 		return 0;
+	if (fd == -EROFS)
+		return refuse(refusal, EROFS,
+			"%s is read-only (EROFS); let the unit write there: "
+			"ReadWritePaths=/sys/fs/bpf",
+			pins->path);
 	if (fd < 0)
 		return refuse(refusal, -fd, "cannot open the pin %s/%s (%s); remove it if it is not usherd's",
 			pins->path, map_names[map], strerrorname_np(-fd));
@@ -234,9 +242,10 @@ int registry_open(struct pins *pins, uint64_t netns_cookie, struct registry *ret
 	}
 	registry.lost = registry.lost || !whole;
 	for (enum registry_map map = 0; map < REGISTRY_MAPS; map++) {
-		if (registry.maps[map] >= 0 && (whole || !is_coherent(map)))
+		if (registry.maps[map] >= 0 && (whole || !(is_coherent(map) || map == REGISTRY_FRONT)))
 			continue;
 		closep(&registry.maps[map]);
+		registry.maps[map] = -1;
 		r = make_map(pins, program, map, &registry.maps[map]);
 		if (r < 0)
 			return r;

@@ -105,3 +105,23 @@ def test_detach_is_all_or_nothing(broker):
         assert who(V4, 80) == "web"
         running.start()
         assert running.sockets()[0]["COOKIE"] == wire.cookie(service.socket)
+
+
+def test_front_is_only_a_shortcut(broker):
+    """Part 3, 38: without the pin of `front` nothing is lost."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.kill()
+        (PINS / "front").unlink()
+        running.start()
+        assert len(running.sockets()) == 1 and who(V4, 80) == "web"
+
+
+def test_read_only_bpffs(broker):
+    running = broker(web="Stream=80")
+    running.stop()
+    run("mount", "-o", "remount,ro", "/sys/fs/bpf")
+    running.spawn()
+    assert running.wait() == 77
+    assert "/sys/fs/bpf/usher is read-only (EROFS)" in running.log and "ReadWritePaths=/sys/fs/bpf" in running.log
