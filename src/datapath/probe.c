@@ -29,6 +29,12 @@ int probe_explain(int error, struct refusal *refusal)
 			"the kernel does not permit loading BPF programs and maps (EPERM); usherd needs "
 			"CAP_BPF and "
 			"CAP_NET_ADMIN, and a system call filter must allow bpf(2)");
+	/* no lack of a feature; and the probes below would fail of it too */
+	if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
+		return refuse(refusal, -error,
+			"there is not enough %s to load the dispatcher (%s); give usherd more of it, or let "
+			"it have fewer rules and held sockets",
+			error == -ENOMEM ? "memory" : "room for open files", strerrorname_np(-error));
 	if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SK_LOOKUP, NULL) == 0)
 		return refuse(refusal, ENOSYS,
 			"this kernel cannot load sk_lookup programs (ENOSYS); usher needs Linux 6.1 with "

@@ -125,3 +125,12 @@ def test_read_only_bpffs(broker):
     running.spawn()
     assert running.wait() == 77
     assert "/sys/fs/bpf/usher is read-only (EROFS)" in running.log and "ReadWritePaths=/sys/fs/bpf" in running.log
+
+
+@pytest.mark.parametrize("error", ["EMFILE", "ENOMEM"])
+def test_short_of_everything(usherd, rules, error):
+    """Part 3, 31: what is lacking is named, and the kernel is not blamed for it."""
+    rules(web="Stream=80")
+    usherd.spawn(prefix=["strace", "-o", "/dev/null", "-e", "trace=bpf", "-e", f"inject=bpf:error={error}:when=10+"])
+    assert usherd.wait() == 71
+    assert error in usherd.log and "6.1" not in usherd.log
