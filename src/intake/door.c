@@ -19,6 +19,8 @@ struct door {
 	sd_event_source *resume;
 	int socket;
 	char *path;
+	dev_t device; /* of `path`, as it was made */
+	ino_t inode;
 	struct session **sessions;
 	size_t n_sessions;
 	void (*handler)(struct session *session, struct session_request *request, void *userdata);
@@ -156,6 +158,7 @@ int door_new(sd_event *event, const char *path,
 	void *userdata, struct door **ret)
 {
 	_cleanup_(door_freep) struct door *door = calloc(1, sizeof(*door));
+	struct stat st;
 	int r;
 
 	if (!door)
@@ -169,6 +172,10 @@ int door_new(sd_event *event, const char *path,
 	door->path = strdup(path);
 	if (!door->path)
 		return -ENOMEM;
+	if (stat(path, &st) < 0)
+		return -errno;
+	door->device = st.st_dev;
+	door->inode = st.st_ino;
 	r = sd_event_add_io(event, &door->io, door->socket, EPOLLIN, on_connection, door);
 	if (r >= 0)
 		r = sd_event_add_time_relative(event, &door->resume, CLOCK_MONOTONIC, 0, 0, on_resume, door);
@@ -178,6 +185,15 @@ int door_new(sd_event *event, const char *path,
 		return r;
 	*ret = TAKE_PTR(door);
 	return 0;
+}
+
+/* After detach the pins, and with them the lock, are gone: the path may be that of a broker started since. */
+static void remove_path(const struct door *door)
+{
+	struct stat st;
+
+	if (stat(door->path, &st) == 0 && st.st_dev == door->device && st.st_ino == door->inode)
+		(void)unlink(door->path);
 }
 
 struct door *door_free(struct door *door)
@@ -191,7 +207,7 @@ struct door *door_free(struct door *door)
 	sd_event_source_disable_unref(door->resume);
 	closep(&door->socket);
 	if (door->path)
-		(void)unlink(door->path);
+		remove_path(door);
 	free(door->path);
 	free(door);
 	return NULL;

@@ -134,3 +134,13 @@ def test_short_of_everything(usherd, rules, error):
     usherd.spawn(prefix=["strace", "-o", "/dev/null", "-e", "trace=bpf", "-e", f"inject=bpf:error={error}:when=10+"])
     assert usherd.wait() == 71
     assert error in usherd.log and "6.1" not in usherd.log
+
+
+def test_socket_of_another_broker(broker):
+    """The end of a broker leaves a socket alone that it has not made."""
+    running = broker(web="Stream=80")
+    os.unlink("/run/usher/usher.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+        other.bind("/run/usher/usher.sock")
+        running.stop()
+        assert os.path.exists("/run/usher/usher.sock")
