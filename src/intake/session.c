@@ -236,7 +236,8 @@ void session_identify(struct session *session, struct session_request *request)
 		session->pidfd = (int)syscall(SYS_pidfd_open, identity->pid, 0);
 		request->pidfd = session->pidfd;
 	}
-	if (request->pidfd >= 0 && sd_pid_get_unit(identity->pid, &session->unit) >= 0)
+	/* for a process that is not visible, pid 0, it would tell the unit of the broker itself */
+	if (request->pidfd >= 0 && identity->pid > 0 && sd_pid_get_unit(identity->pid, &session->unit) >= 0)
 		identity->unit = session->unit;
 	/* what /proc said was about this process only if it is still there now */
 	if (request->pidfd < 0 || !is_alive(request->pidfd)) {
