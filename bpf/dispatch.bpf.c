@@ -19,6 +19,7 @@
 
 #define AF_INET 2
 #define AF_INET6 10
+#define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define EEXIST 17
 #define EPROTOTYPE 91
@@ -102,27 +103,37 @@ const volatile __u64 event_interval = 1000000000ULL;
 /* Clang merges the IPv4 and IPv6 loads of the context into one at a computed offset, which the verifier refuses. */
 #define keep_apart() asm volatile("" ::: "memory")
 
+/*
+ * Keys are put on the stack in whole words of 64 bits: without CAP_PERFMON, the verifier of Linux 6.1 takes the second
+ * half of a word for an attempt to corrupt the first.
+ */
+static __always_inline __u64 word_of(__u32 first, __u32 second)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__u64)second << 32 | first;
+#else
+	return (__u64)first << 32 | second;
+#endif
+}
+
 static __always_inline __u32 match_prefix(struct bpf_sk_lookup *ctx, __u32 class_id)
 {
 	__u32 *word;
 
 	if (ctx->family == AF_INET) {
-		struct usher_prefix4 key = {.length = 32 + 32, .class_id = class_id};
-		__u32 address = ctx->local_ip4;
+		__u64 key[2]; /* struct usher_prefix4 */
 
-		__builtin_memcpy(key.address, &address, sizeof(address));
-		word = bpf_map_lookup_elem(&prefixes4, &key);
+		key[0] = word_of(32 + 32, class_id);
+		key[1] = word_of(ctx->local_ip4, 0);
+		word = bpf_map_lookup_elem(&prefixes4, key);
 	} else {
-		struct usher_prefix6 key = {.length = 32 + 128, .class_id = class_id};
-		__u32 address[4];
+		__u64 key[3]; /* struct usher_prefix6 */
 
 		keep_apart();
-		address[0] = ctx->local_ip6[0];
-		address[1] = ctx->local_ip6[1];
-		address[2] = ctx->local_ip6[2];
-		address[3] = ctx->local_ip6[3];
-		__builtin_memcpy(key.address, address, sizeof(address));
-		word = bpf_map_lookup_elem(&prefixes6, &key);
+		key[0] = word_of(32 + 128, class_id);
+		key[1] = word_of(ctx->local_ip6[0], ctx->local_ip6[1]);
+		key[2] = word_of(ctx->local_ip6[2], ctx->local_ip6[3]);
+		word = bpf_map_lookup_elem(&prefixes6, key);
 	}
 	return word ? *word : 0;
 }
@@ -133,7 +144,7 @@ static __noinline int report(struct bpf_sk_lookup *ctx, __u32 word, long error)
 	struct usher_counters *count = bpf_map_lookup_elem(&counters, &seat);
 	struct usher_event *event;
 	__u64 now = bpf_ktime_get_ns();
-	__u32 address[4] = {};
+	__u32 *local, *remote;
 
 	if (!count || (count->event_time && now - count->event_time < event_interval))
 		return 0;
@@ -154,23 +165,21 @@ static __noinline int report(struct bpf_sk_lookup *ctx, __u32 word, long error)
 	event->local_port = (__u16)ctx->local_port;
 	event->remote_port = bpf_ntohs(ctx->remote_port);
 	event->passed = !!(word & USHER_WORD_PASS);
+	local = (__u32 *)event->local_address;
+	remote = (__u32 *)event->remote_address;
 	if (ctx->family == AF_INET) {
-		address[0] = ctx->local_ip4;
-		__builtin_memcpy(event->local_address, address, 4);
-		address[0] = ctx->remote_ip4;
-		__builtin_memcpy(event->remote_address, address, 4);
+		local[0] = ctx->local_ip4;
+		remote[0] = ctx->remote_ip4;
 	} else {
 		keep_apart();
-		address[0] = ctx->local_ip6[0];
-		address[1] = ctx->local_ip6[1];
-		address[2] = ctx->local_ip6[2];
-		address[3] = ctx->local_ip6[3];
-		__builtin_memcpy(event->local_address, address, 16);
-		address[0] = ctx->remote_ip6[0];
-		address[1] = ctx->remote_ip6[1];
-		address[2] = ctx->remote_ip6[2];
-		address[3] = ctx->remote_ip6[3];
-		__builtin_memcpy(event->remote_address, address, 16);
+		local[0] = ctx->local_ip6[0];
+		local[1] = ctx->local_ip6[1];
+		local[2] = ctx->local_ip6[2];
+		local[3] = ctx->local_ip6[3];
+		remote[0] = ctx->remote_ip6[0];
+		remote[1] = ctx->remote_ip6[1];
+		remote[2] = ctx->remote_ip6[2];
+		remote[3] = ctx->remote_ip6[3];
 	}
 	bpf_ringbuf_submit(event, 0);
 	return 0;
@@ -185,40 +194,94 @@ static __always_inline long assign(struct bpf_sk_lookup *ctx, struct bpf_sock *s
 	return error;
 }
 
+/* A search through the places of a seat, the first of `order` first. */
+struct search {
+	struct bpf_sk_lookup *ctx;
+	__u64 order;
+	__u64 seat;
+	__u64 found;
+	long error; /* of the last socket that could not be assigned; 0 when there was none */
+};
+
+/*
+ * Called by bpf_loop(), which the verifier looks at once: unrolled, the places are more than it follows for a loader
+ * without CAP_PERFMON.
+ */
+static long try_place(__u32 i, void *data)
+{
+	struct search *search = data;
+	struct bpf_sock *sk;
+	__u64 key; /* struct usher_place_key */
+
+	(void)i;
+	if (!(search->order & 0xff))
+		return 1; /* no more places */
+	key = word_of((__u32)search->seat, (__u32)(search->order & 0xff) - 1);
+	search->order >>= 8;
+	sk = bpf_map_lookup_elem(&sockets, &key);
+	if (!sk)
+		return 0; /* closed: the next place serves */
+	search->error = assign(search->ctx, sk);
+	search->found = !search->error;
+	return search->found || search->error == -EEXIST;
+}
+
+/*
+ * The text differs from case to case, so that clang does not make the cases one addition at a computed offset: without
+ * CAP_PERFMON the verifier refuses that.
+ */
+#define bump(counter)                                                                                        \
+	do {                                                                                                 \
+		(counter)++;                                                                                 \
+		asm volatile("# " #counter ::: "memory");                                                    \
+	} while (0)
+
 static __always_inline void count_failure(struct usher_counters *count, long error)
 {
 	switch (error) {
 	case 0:
-		count->missing++;
+		bump(count->missing);
 		break;
 	case -EAFNOSUPPORT:
-		count->refused_family++;
+		bump(count->refused_family);
 		break;
 	case -EPROTOTYPE:
-		count->refused_protocol++;
+		bump(count->refused_protocol);
 		break;
 	case -ESOCKTNOSUPPORT:
-		count->refused_state++;
+		bump(count->refused_state);
 		break;
 	case -EEXIST:
-		count->refused_exists++;
+		bump(count->refused_exists);
 		break;
 	default:
-		count->refused_other++;
+		bump(count->refused_other);
 	}
+}
+
+/*
+ * 0 to 3: tcp4, udp4, tcp6, udp6. Bits that tell the values apart instead of comparisons: a pointer to which one path
+ * adds another constant than the next is refused by the verifier without CAP_PERFMON.
+ */
+static __always_inline __u32 table_of(__u32 family, __u32 protocol)
+{
+	_Static_assert((AF_INET & 8) == 0 && (AF_INET6 & 8) != 0, "bit 3 tells the families apart");
+	_Static_assert((IPPROTO_TCP & 16) == 0 && (IPPROTO_UDP & 16) != 0, "bit 4 tells the protocols apart");
+	family = (family >> 2 & 2) | (protocol >> 4 & 1);
+	asm volatile("" : "+r"(family)); /* clang knows that the mask changes nothing; Linux 6.1 does not */
+	return family & 3;
 }
 
 SEC("sk_lookup")
 int usher_dispatch(struct bpf_sk_lookup *ctx)
 {
-	__u32 table = (ctx->family == AF_INET6 ? 2 : 0) + (ctx->protocol == IPPROTO_UDP ? 1 : 0);
+	__u32 table = table_of(ctx->family, ctx->protocol);
 	__u32 word = ports[table][ctx->local_port & (USHER_PORTS - 1)];
-	struct usher_place_key place;
 	struct usher_counters *count;
 	struct usher_seat *seat;
 	struct bpf_sock *sk;
+	__u32 number;
 	long error = 0;
-	__u64 order;
 
 	if (!word)
 		return SK_PASS; /* no rule for this port */
@@ -228,33 +291,29 @@ int usher_dispatch(struct bpf_sk_lookup *ctx)
 			return SK_PASS; /* rules for this port, none for this address */
 	}
 
-	place.seat = word & USHER_WORD_SEAT;
-	count = bpf_map_lookup_elem(&counters, &place.seat);
+	number = word & USHER_WORD_SEAT;
+	count = bpf_map_lookup_elem(&counters, &number);
 	if (!count)
 		return SK_DROP; /* cannot be: user space writes seat numbers below USHER_SEATS_MAX only */
 	count->lookups++;
 
-	sk = bpf_map_lookup_elem(&front, &place.seat);
+	sk = bpf_map_lookup_elem(&front, &number);
 	if (sk) {
 		error = assign(ctx, sk);
 		if (!error)
 			return SK_PASS; /* dispatched */
 	}
 
-	seat = bpf_map_lookup_elem(&seats, &place.seat);
+	seat = bpf_map_lookup_elem(&seats, &number);
 	if (!seat)
 		return SK_DROP; /* cannot be, as above */
-	order = error == -EEXIST ? 0 : seat->order;
-	for (int i = 0; i < (int)USHER_PLACES_MAX && (order & 0xff); i++, order >>= 8) {
-		place.slot = (order & 0xff) - 1;
-		sk = bpf_map_lookup_elem(&sockets, &place);
-		if (!sk)
-			continue; /* closed: the next place serves */
-		error = assign(ctx, sk);
-		if (!error)
+	if (error != -EEXIST) {
+		struct search search = {.ctx = ctx, .order = seat->order, .seat = number, .error = error};
+
+		bpf_loop(USHER_PLACES_MAX, try_place, &search, 0);
+		error = search.error;
+		if (search.found)
 			return SK_PASS; /* dispatched */
-		if (error == -EEXIST)
-			break;
 	}
 
 	count_failure(count, error);

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the broker may do, and what it needs: CAP_BPF and CAP_NET_ADMIN, and no other capability.
+
+Without CAP_PERFMON the verifier takes the program for that of an untrusted loader, and looks at it harder.
+"""
+
+import pytest
+
+from harness import wire
+from harness.service import Service
+from harness.traffic import REFUSED, who
+
+pytestmark = pytest.mark.vm
+
+
+@pytest.mark.parametrize("rule", ["Stream=80", "Stream=192.0.2.0/24:80 [2001:db8::/48]:80"])
+def test_two_capabilities(usherd, rules, rule):
+    rules(web=rule)
+    usherd.start(prefix=["setpriv", "--bounding-set=-all,+bpf,+net_admin"])
+    for private, public in (("127.0.0.2", "192.0.2.1"), ("fd00:1::2", "2001:db8::1")):
+        with Service("first", "tcp", private, 8080) as first:
+            wire.hand_in("web", first)
+            with Service("second", "tcp", private, 8081) as second:
+                wire.hand_in("web", second)
+                assert who(public, 80) == "second"
+            assert who(public, 80) == "first", "the next place"
+        assert who(public, 80) == REFUSED
