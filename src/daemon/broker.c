@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "broker.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -16,8 +14,11 @@
 #include "../datapath/link.h"
 #include "../datapath/probe.h"
 #include "../datapath/program.h"
-#include "../observe/log.h"
+#include "../observe/observe.h"
+#include "notified.h"
 #include "request.h"
+#include "restore.h"
+#include "tidy.h"
 
 uint64_t broker_now(void)
 {
@@ -25,60 +26,6 @@ uint64_t broker_now(void)
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* ---- hints that sockets may have closed */
-
-static int on_tidy(sd_event_source *source, void *userdata)
-{
-	struct broker *broker = userdata;
-
-	(void)source;
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
-		if (broker->registry.seats[seat].order)
-			(void)registry_tidy(&broker->registry, seat);
-	return 0;
-}
-
-void broker_tidy_soon(struct broker *broker)
-{
-	(void)sd_event_source_set_enabled(broker->tidy_source, SD_EVENT_ONESHOT);
-}
-
-static void on_registrant_exit(pid_t pid, void *userdata)
-{
-	struct broker *broker = userdata;
-
-	holder_orphan(broker->holder, pid);
-	broker_tidy_soon(broker);
-}
-
-static void on_event(const struct usher_event *event, void *userdata)
-{
-	struct broker *broker = userdata;
-	const struct usher_seat *seat = &broker->registry.seats[event->seat % USHER_SEATS_MAX];
-	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX];
-
-	if (!seat->used)
-		return;
-	broker_tidy_soon(broker);
-	log_limited(LOG_NOTICE, "%s of %s to %s %s: '%s' has no socket that can take it (%s); %s",
-		event->protocol == IPPROTO_UDP ? "datagram" : "connection",
-		endpoint_format(event->family, event->remote_address, event->remote_port, remote),
-		endpoint_format(event->family, event->local_address, event->local_port, local),
-		event->passed ? "passed on" : "refused", seat->name,
-		event->error ? strerrorname_np(-event->error) : "none handed in", "see 'usherctl list'");
-}
-
-static int on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	struct broker *broker = userdata;
-
-	(void)source;
-	(void)fd;
-	(void)revents;
-	events_read(broker->events);
-	return 0;
 }
 
 /* ---- generations */
@@ -156,8 +103,7 @@ static void free_seats(struct broker *broker)
 	for (size_t i = 0; i < generation->rules->n_rules * USHER_TABLES; i++)
 		wanted[generation->seats[i]] = 1;
 	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
-		if (broker->registry.seats[seat].used && !wanted[seat] &&
-			!registry_tidy(&broker->registry, seat))
+		if (broker->registry.seats[seat].used && !wanted[seat] && !tidy_seat(broker, seat))
 			registry_free_seat(&broker->registry, seat);
 }
 
@@ -176,6 +122,21 @@ static int refuse_pin(const struct broker *broker, int error, struct refusal *re
 
 	return refuse(refusal, error, "cannot pin the new program in %s (%s)%s", broker->pins.path,
 		strerrorname_np(error), remedy);
+}
+
+static void report_switch(const struct broker *broker)
+{
+	const struct generation *generation = broker->generation;
+	int programs = link_count_programs(broker->netns);
+
+	observe(OBSERVE_SWITCHED, NULL, "generation %" PRIu64 " is in force: %zu rules, %zu matches",
+		generation->number, generation->rules->n_rules, generation->n_matches);
+	if (programs > 1)
+		observe(OBSERVE_CONFLICT, NULL,
+			"%d sk_lookup programs run in this network namespace, usher's among them; what an "
+			"earlier one selects, "
+			"stays; 'bpftool link' shows them",
+			programs);
 }
 
 /* Makes a loaded generation current: the steps of docs/switch.md. Takes it over on success. */
@@ -210,6 +171,7 @@ static int make_current(struct broker *broker, struct generation **generation, s
 	broker->adopted_program = -1;
 	(void)pins_foreach_program(&broker->pins, drop_other_program, broker);
 	free_seats(broker);
+	report_switch(broker);
 	return 0;
 }
 
@@ -236,35 +198,41 @@ static void tell_service_manager(const struct broker *broker)
 		generation->number, generation->rules->n_rules, generation->n_matches);
 }
 
-static void note_reload(
-	struct broker *broker, int r, const struct problems *problems, const struct refusal *refusal)
+static void report_reload(struct broker *broker, int r, const struct generation_changes *changes,
+	const struct problems *problems, const struct refusal *refusal)
 {
-	char text[1024] = "out of memory";
+	struct observed about = {.reason = "out of memory"};
+	char text[1024];
 
 	free(TAKE_PTR(broker->reload_failure));
 	if (r == 0) {
-		log_message(LOG_INFO, "generation %" PRIu64 " in force: %zu rules, %zu matches",
-			broker->generation->number, broker->generation->rules->n_rules,
-			broker->generation->n_matches);
+		observe(OBSERVE_RELOADED, NULL,
+			"the rules are reloaded: %zu matches added, %zu removed, %zu kept", changes->added,
+			changes->removed, changes->kept);
 		return;
 	}
-	for (size_t i = 0; r == BROKER_BAD_RULES && i < problems->n; i++)
-		log_message(LOG_ERR, "%s", problem_format(&problems->items[i], text, sizeof(text)));
+	for (size_t i = 0; r == BROKER_BAD_RULES && i < problems->n; i++) {
+		about.rule = problems->items[i].file;
+		about.reason = problem_format(&problems->items[i], text, sizeof(text));
+		observe(OBSERVE_RELOAD_FAILED, &about, "%s", text);
+	}
 	if (r == BROKER_BAD_RULES && problems->n)
-		(void)problem_format(&problems->items[0], text, sizeof(text));
+		about.reason = problem_format(&problems->items[0], text, sizeof(text));
 	else if (r == BROKER_REFUSED)
-		(void)snprintf(text, sizeof(text), "%s", refusal->text);
+		about.reason = refusal->text;
 	else if (r < 0)
-		(void)snprintf(text, sizeof(text), "%s", strerrorname_np(-r));
-	log_message(LOG_ERR, "reload failed, generation %" PRIu64 " stays in force: %s",
-		broker->generation->number, text);
-	broker->reload_failure = strdup(text);
+		about.reason = strerrorname_np(-r);
+	about.rule = NULL;
+	observe(OBSERVE_RELOAD_FAILED, &about, "reload failed, generation %" PRIu64 " stays in force: %s",
+		broker->generation->number, about.reason);
+	broker->reload_failure = strdup(about.reason);
 }
 
-int broker_reload(struct broker *broker, struct generation_changes *changes, struct problems *problems,
+int broker_reload(struct broker *broker, struct generation_changes *ret_changes, struct problems *problems,
 	struct refusal *refusal)
 {
 	_cleanup_(generation_unrefp) struct generation *generation = NULL;
+	struct generation_changes changes = {0};
 	struct timespec now;
 	int r;
 
@@ -274,65 +242,41 @@ int broker_reload(struct broker *broker, struct generation_changes *changes, str
 	r = generation_parse(broker->instance->rule_dirs, &generation, problems);
 	if (r == GENERATION_BAD)
 		r = BROKER_BAD_RULES;
-	if (r == 0 && changes)
-		r = generation_compare(broker->generation, generation, changes);
+	if (r == 0)
+		r = generation_compare(broker->generation, generation, &changes);
 	if (r == 0)
 		r = apply(broker, &generation, refusal);
-	note_reload(broker, r, problems, refusal);
+	report_reload(broker, r, &changes, problems, refusal);
+	*ret_changes = changes;
 	tell_service_manager(broker);
 	return r;
 }
 
 /* ---- start and end */
 
-static int open_door(struct broker *broker, struct refusal *refusal)
+static int refuse_door(struct refusal *refusal, int error, const char *path)
 {
-	int r;
-
-	if (mkdir(broker->instance->run, 0755) < 0 && errno != EEXIST)
-		return refuse(refusal, errno, "cannot make %s (%s); usherd must be able to write there",
-			broker->instance->run, strerrorname_np(errno));
-	r = door_new(broker->event, broker->instance->socket, request_handle, broker, &broker->door);
-	if (r < 0)
-		return refuse(refusal, -r, "cannot listen at %s (%s); usherd must be able to write there",
-			broker->instance->socket, strerrorname_np(-r));
-	return 0;
+	return refuse(refusal, error, "cannot listen at %s (%s); usherd must be able to write there", path,
+		strerrorname_np(error));
 }
 
-static int watch(struct broker *broker)
+static int open_doors(struct broker *broker, struct passed *passed, struct refusal *refusal)
 {
+	const struct instance *instance = broker->instance;
 	int r;
 
-	r = sd_event_add_defer(broker->event, &broker->tidy_source, on_tidy, broker);
+	if (mkdir(instance->run, 0755) < 0 && errno != EEXIST)
+		return refuse_door(refusal, errno, instance->run);
+	r = door_new(broker->event, TAKE_FD(passed->door), instance->socket, request_handle, broker,
+		&broker->door);
 	if (r < 0)
-		return r;
-	r = events_new(&broker->registry, on_event, broker, &broker->events);
-	if (r < 0)
-		return r;
-	r = sd_event_add_io(
-		broker->event, &broker->events_source, events_fd(broker->events), EPOLLIN, on_events, broker);
-	if (r < 0)
-		return r;
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
-		struct registry_place places[USHER_PLACES_MAX];
-		unsigned n = broker->registry.seats[seat].order
-				     ? registry_read_places(&broker->registry, seat, places)
-				     : 0;
-
-		for (unsigned i = 0; i < n; i++) {
-			(void)registrants_watch_pid(broker->registrants, (pid_t)places[i].data.pid);
-			if (!(places[i].data.flags & USHER_PLACE_HELD))
-				continue;
-			/* the duplicate ended with the broker that had it */
-			places[i].data.flags &= (uint8_t)~USHER_PLACE_HELD;
-			(void)registry_write_place(&broker->registry, &places[i]);
-		}
-	}
-	return 0;
+		return refuse_door(refusal, -r, instance->socket);
+	r = notified_open(broker, TAKE_FD(passed->notify));
+	return r < 0 ? refuse_door(refusal, -r, instance->notify) : 0;
 }
 
 int broker_open(struct broker *broker, sd_event *event, const struct instance *instance,
-	const char *instance_name, struct problems *problems, struct refusal *refusal)
+	const char *instance_name, struct passed *passed, struct problems *problems, struct refusal *refusal)
 {
 	_cleanup_(generation_unrefp) struct generation *generation = NULL;
 	int r;
@@ -345,7 +289,7 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 	if (r)
 		return r == GENERATION_BAD ? BROKER_BAD_RULES : r;
 	broker->holder = holder_new();
-	broker->registrants = registrants_new(event, on_registrant_exit, broker);
+	broker->registrants = registrants_new(event, tidy_on_exit, broker);
 	if (!broker->holder || !broker->registrants)
 		return -ENOMEM;
 	broker->netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -362,22 +306,23 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 	if (r)
 		return r;
 	if (broker->registry.lost)
-		log_message(LOG_WARNING,
+		observe(OBSERVE_LOST, NULL,
 			"pins are missing in %s, so that sockets handed in before cannot be adopted; "
-			"services have to hand "
-			"in again",
+			"services have to "
+			"hand in again",
 			broker->pins.path);
 	r = adopt_link(broker);
 	/* whatever can fail comes before apply(): rules in force without a door would refuse all that they match */
 	if (!r)
-		r = watch(broker);
+		r = tidy_start(broker);
 	if (!r)
-		r = open_door(broker, refusal);
+		r = open_doors(broker, passed, refusal);
 	if (!r)
 		r = apply(broker, &generation, refusal);
 	if (r)
 		return r;
-	note_reload(broker, 0, problems, refusal);
+	tidy_watch_registrants(broker);
+	restore_passed(broker, passed);
 	tell_service_manager(broker);
 	return 0;
 }
@@ -385,6 +330,7 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 void broker_close(struct broker *broker)
 {
 	broker->door = door_free(broker->door);
+	broker->notify_door = notify_door_free(broker->notify_door);
 	sd_event_source_disable_unref(broker->events_source);
 	sd_event_source_disable_unref(broker->tidy_source);
 	sd_event_source_disable_unref(broker->detach_source);
@@ -415,7 +361,8 @@ int broker_detach(struct broker *broker)
 		return r;
 	closep(&broker->link);
 	broker->link = -1;
-	log_message(LOG_NOTICE, "detached: %s is removed, nothing is dispatched any more", broker->pins.path);
+	observe(OBSERVE_DETACHED, NULL, "detached: %s is removed, nothing is dispatched any more",
+		broker->pins.path);
 	/* the answer is sent before this comes round; nobody else is told OK by a broker without a data plane */
 	r = sd_event_add_defer(broker->event, &broker->detach_source, on_detached, broker);
 	if (r >= 0)

@@ -17,6 +17,8 @@
 #include "../datapath/registry.h"
 #include "../holder/holder.h"
 #include "../intake/door.h"
+#include "../intake/notify_door.h"
+#include "../intake/passed.h"
 #include "../rule/problem.h"
 #include "../util/instance.h"
 #include "generation.h"
@@ -36,6 +38,7 @@ struct broker {
 	struct holder *holder;
 	struct registrants *registrants;
 	struct door *door;
+	struct notify_door *notify_door;
 	struct events *events;
 	sd_event_source *events_source, *tidy_source, *detach_source;
 	uint64_t started;     /* CLOCK_REALTIME, microseconds */
@@ -58,6 +61,7 @@ enum {
 /*
  * broker_open() - adopt what is pinned, make the rules current, open the door
  * @instance_name: "" for the default instance
+ * @passed:        what the service manager passed; what is of use is taken
  *
  * Bad rules are found before anything is touched. What an earlier broker left goes on dispatching in that case, and
  * in every other case of failure.
@@ -65,16 +69,16 @@ enum {
  * Return: 0, BROKER_REFUSED, BROKER_BAD_RULES, or a negative errno.
  */
 int broker_open(struct broker *broker, sd_event *event, const struct instance *instance,
-	const char *instance_name, struct problems *problems, struct refusal *refusal);
+	const char *instance_name, struct passed *passed, struct problems *problems, struct refusal *refusal);
 
 /* broker_close() - let go of everything; dispatch stays in place */
 void broker_close(struct broker *broker);
 
 /*
  * broker_reload() - read the rules again and make them current
- * @changes: may be NULL
+ * @changes: set on success
  *
- * All or nothing. Logs a failure, and tells the service manager.
+ * All or nothing. Reports what came of it, to the administrator and to the service manager.
  *
  * Return: 0, BROKER_REFUSED, BROKER_BAD_RULES, or a negative errno.
  */
@@ -83,9 +87,6 @@ int broker_reload(struct broker *broker, struct generation_changes *changes, str
 
 /* broker_detach() - remove everything from the kernel; the broker is of no use afterwards, and ends its event loop */
 int broker_detach(struct broker *broker);
-
-/* broker_tidy_soon() - have closed sockets taken out of the orders, once, when the loop comes round */
-void broker_tidy_soon(struct broker *broker);
 
 /* broker_now() - CLOCK_REALTIME, microseconds */
 uint64_t broker_now(void);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The requests hand-in and hold: sockets become places, all of one packet or none. */
+#include "hand_in.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../holder/store.h"
 #include "../intake/inspect.h"
+#include "../observe/observe.h"
 #include "../util/text.h"
 #include "../wire/protocol.h"
 #include "names.h"
-#include "request.h"
+#include "place.h"
+#include "tidy.h"
 
 /* A seat that a socket is to sit in: one, or two for a dual-stack socket. */
 struct aim {
@@ -31,7 +34,8 @@ struct candidate {
 
 struct plan {
 	struct broker *broker;
-	struct session_request *request;
+	struct intake_request *request;
+	enum usher_via via;
 	bool hold;
 	struct candidate *candidates;
 	size_t n;
@@ -93,7 +97,7 @@ static int examine(struct plan *plan, struct candidate *candidate, struct refusa
 }
 
 /* The number a client knows a socket by is for the wording of refusals only. */
-static unsigned long socket_label(const struct session_request *request, size_t index)
+static unsigned long socket_label(const struct intake_request *request, size_t index)
 {
 	const char *numbers = message_get(request->message, "FDS");
 	char word[16];
@@ -114,7 +118,7 @@ static int refuse_socket(struct plan *plan, size_t index, struct refusal *refusa
 
 static int examine_all(struct plan *plan, struct refusal *refusal)
 {
-	const struct session_request *request = plan->request;
+	const struct intake_request *request = plan->request;
 	const struct rule *checked = NULL;
 	int r;
 
@@ -141,40 +145,6 @@ static int examine_all(struct plan *plan, struct refusal *refusal)
 	return 0;
 }
 
-static enum usher_via read_via(const struct message *message)
-{
-	static const struct {
-		const char *word;
-		enum usher_via via;
-	} words[] = {{"library", USHER_VIA_LIBRARY}, {"usherctl", USHER_VIA_CTL},
-		{"discover", USHER_VIA_DISCOVERED}};
-	const char *word = message_get(message, "VIA");
-
-	for (size_t i = 0; word && i < ARRAY_SIZE(words); i++)
-		if (!strcmp(words[i].word, word))
-			return words[i].via;
-	return USHER_VIA_CLIENT;
-}
-
-static void describe(const struct plan *plan, const struct candidate *candidate, const struct aim *aim,
-	struct usher_place *ret)
-{
-	const struct socket_facts *facts = &candidate->facts;
-
-	*ret = (struct usher_place){
-		.cookie = facts->cookie,
-		.handed_in = broker_now(),
-		.port = facts->port,
-		.family = (uint8_t)facts->address_family,
-		.via = (uint8_t)read_via(plan->request->message),
-		.flags = aim->dual_stack ? USHER_PLACE_DUAL_STACK : 0,
-	};
-	memcpy(ret->address, facts->address, sizeof(ret->address));
-	place_set_owner(ret, &plan->request->identity);
-	if (plan->hold)
-		ret->flags |= USHER_PLACE_HELD;
-}
-
 static bool find_place(const struct plan *plan, const struct candidate *candidate, const struct aim *aim,
 	struct registry_place *ret)
 {
@@ -197,13 +167,19 @@ static bool is_repeated(const struct plan *plan, const struct candidate *candida
 	return false;
 }
 
-static int hold_socket(struct plan *plan, const struct candidate *candidate)
+static int hold_socket(struct plan *plan, const struct candidate *candidate, struct refusal *refusal)
 {
 	/* nobody would tell the end of a process that is gone already */
 	pid_t pid = plan->request->pidfd >= 0 ? plan->request->identity.pid : 0;
-
-	return holder_dup(
+	int r = holder_dup(
 		plan->broker->holder, candidate->rule->name, candidate->facts.cookie, candidate->fd, pid);
+
+	if (r == HOLDER_FULL)
+		return refuse(refusal, ENOSPC,
+			"cannot be held: the service manager keeps %zu sockets for usherd and no more "
+			"(ENOSPC); raise FileDescriptorStoreMax= and FDSTORE= of usherd.service",
+			store_limit());
+	return r;
 }
 
 static int stage_all(struct plan *plan, struct refusal *refusal)
@@ -219,9 +195,12 @@ static int stage_all(struct plan *plan, struct refusal *refusal)
 			struct registry_place there;
 			struct usher_place place;
 
+			(void)tidy_seat(broker, aim->seat);
 			if (find_place(plan, candidate, aim, &there))
 				continue;
-			describe(plan, candidate, aim, &place);
+			place = place_make(&candidate->facts, &plan->request->identity, plan->via,
+				(aim->dual_stack ? USHER_PLACE_DUAL_STACK : 0) |
+					(plan->hold ? USHER_PLACE_HELD : 0));
 			r = registry_stage(
 				&broker->registry, aim->seat, candidate->fd, &place, &aim->slot, refusal);
 			if (r)
@@ -230,7 +209,7 @@ static int stage_all(struct plan *plan, struct refusal *refusal)
 		}
 		if (!r && plan->hold &&
 			!holder_find(broker->holder, candidate->rule->name, candidate->facts.cookie)) {
-			r = hold_socket(plan, candidate);
+			r = hold_socket(plan, candidate, refusal);
 			candidate->held_now = r == 0;
 		}
 		if (r == REFUSED)
@@ -288,7 +267,7 @@ static void drop_orphans(struct plan *plan, const struct candidate *candidate, u
 		places[i].data.flags &= (uint8_t)~USHER_PLACE_HELD;
 		(void)registry_write_place(&broker->registry, &places[i]);
 	}
-	(void)registry_tidy(&broker->registry, seat);
+	(void)tidy_seat(broker, seat);
 }
 
 /* A socket that sat there already keeps its rank; only whose it is, and whether it is held, may change. */
@@ -307,6 +286,7 @@ static void commit_kept(struct plan *plan, const struct candidate *candidate, co
 /* Return: whether the socket is new in any of its seats. */
 static bool commit(struct plan *plan, const struct candidate *candidate)
 {
+	struct refusal refusal;
 	bool added = false;
 
 	for (size_t k = 0; k < candidate->n_aims; k++) {
@@ -322,11 +302,29 @@ static bool commit(struct plan *plan, const struct candidate *candidate)
 		added = true;
 	}
 	if (plan->hold)
-		(void)hold_socket(plan, candidate); /* held already: only the process may be another one */
+		(void)hold_socket(
+			plan, candidate, &refusal); /* held already: only the process may be another one */
 	return added;
 }
 
-static int check_count(const struct session_request *request, struct refusal *refusal)
+static void report(const struct plan *plan, const struct candidate *candidate)
+{
+	const struct aim *aim = &candidate->aims[0];
+	const struct usher_seat *seat = &plan->broker->registry.seats[aim->seat];
+	const struct usher_place place =
+		place_make(&candidate->facts, &plan->request->identity, plan->via, 0);
+	struct observed about = place_observed(plan->broker, seat, &place);
+	char address[ENDPOINT_TEXT_MAX];
+
+	about.uid = plan->request->identity.uid;
+	about.by_client = true;
+	about.pid = plan->request->identity.pid;
+	observe(OBSERVE_HANDED_IN, &about, "'%s': the %s socket at %s is handed in%s and serves", seat->name,
+		seat->protocol == IPPROTO_UDP ? "UDP" : "TCP", place_address(&place, address),
+		plan->hold ? ", held," : "");
+}
+
+static int check_count(const struct intake_request *request, struct refusal *refusal)
 {
 	if (!request->n_fds)
 		return refuse(refusal, EINVAL,
@@ -339,11 +337,17 @@ static int check_count(const struct session_request *request, struct refusal *re
 	return names_check_count(request->message, request->n_fds, refusal);
 }
 
-int request_hand_in(struct broker *broker, struct session_request *request, bool hold, struct writer *answer,
-	struct refusal *refusal)
+int hand_in(struct broker *broker, struct intake_request *request, const struct hand_in_manner *manner,
+	struct writer *answer, struct refusal *refusal)
 {
 	_cleanup_free_ struct candidate *candidates = NULL;
-	struct plan plan = {.broker = broker, .request = request, .hold = hold, .n = request->n_fds};
+	struct plan plan = {
+		.broker = broker,
+		.request = request,
+		.via = manner->via,
+		.hold = manner->hold,
+		.n = request->n_fds,
+	};
 	size_t added = 0;
 	int r;
 
@@ -369,7 +373,10 @@ int request_hand_in(struct broker *broker, struct session_request *request, bool
 	}
 	/* the last socket first, so that the first one of the packet ends up in front */
 	for (size_t i = plan.n; i-- > 0;)
-		added += commit(&plan, &candidates[i]);
+		if (commit(&plan, &candidates[i])) {
+			report(&plan, &candidates[i]);
+			added++;
+		}
 	writer_put(answer, "OK", "1");
 	writer_put(answer, "ADDED", "%zu", added);
 	writer_put(answer, "KEPT", "%zu", plan.n - added);

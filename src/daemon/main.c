@@ -14,7 +14,7 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
-#include "../observe/log.h"
+#include "../observe/observe.h"
 #include "../util/macro.h"
 #include "../wire/protocol.h"
 #include "broker.h"
@@ -122,11 +122,12 @@ static int exit_status(int error)
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	struct generation_changes changes;
 	struct refusal refusal;
 
 	(void)source;
 	(void)info;
-	(void)broker_reload(userdata, NULL, &problems, &refusal);
+	(void)broker_reload(userdata, &changes, &problems, &refusal);
 	return 0;
 }
 
@@ -164,24 +165,29 @@ static void raise_descriptor_limit(void)
 static int start(struct broker *broker, sd_event *event, const struct instance *instance, const char *name)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	_cleanup_(passed_deinit) struct passed passed = PASSED_NULL;
 	struct refusal refusal;
 	char text[1024];
 	int r;
 
 	r = handle_signals(event, broker);
 	if (!r)
-		r = broker_open(broker, event, instance, name, &problems, &refusal);
+		r = passed_take(&passed);
+	if (!r)
+		r = broker_open(broker, event, instance, name, &passed, &problems, &refusal);
 	if (!r)
 		return EXIT_SUCCESS;
 	if (r == BROKER_BAD_RULES) {
 		for (size_t i = 0; i < problems.n; i++)
-			log_message(LOG_ERR, "%s", problem_format(&problems.items[i], text, sizeof(text)));
-		log_message(LOG_ERR, "cannot start: the rules are bad; what was dispatched before still is");
+			observe(OBSERVE_NOT_STARTED, NULL, "%s",
+				problem_format(&problems.items[i], text, sizeof(text)));
+		observe(OBSERVE_NOT_STARTED, NULL,
+			"cannot start: the rules are bad; what was dispatched before still is");
 		return EX_CONFIG;
 	}
 	if (r < 0)
 		(void)refuse(&refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
-	log_message(LOG_ERR, "cannot start: %s", refusal.text);
+	observe(OBSERVE_NOT_STARTED, NULL, "cannot start: %s", refusal.text);
 	return exit_status(refusal.error);
 }
 
@@ -215,7 +221,7 @@ int main(int argc, char **argv)
 	libbpf_set_print(NULL);
 	r = sd_event_new(&event);
 	if (r < 0) {
-		log_message(LOG_ERR, "cannot start: no event loop (%s)", strerrorname_np(-r));
+		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no event loop (%s)", strerrorname_np(-r));
 		return EX_OSERR;
 	}
 	status = start(&broker, event, &instance, options.instance);
@@ -224,7 +230,7 @@ int main(int argc, char **argv)
 		r = sd_event_loop(event);
 		(void)sd_notify(0, "STOPPING=1");
 		if (r < 0) {
-			log_message(LOG_ERR, "the event loop failed (%s)", strerrorname_np(-r));
+			observe(OBSERVE_FAILED, NULL, "the event loop failed (%s)", strerrorname_np(-r));
 			status = EX_OSERR;
 		}
 	}

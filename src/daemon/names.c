@@ -51,15 +51,3 @@ int names_of_request(
 		return refuse(refusal, EINVAL, "there is no name number %zu in NAMES= (EINVAL)", index + 1);
 	return 0;
 }
-
-void place_set_owner(struct usher_place *place, const struct identity *identity)
-{
-	place->pid = (uint32_t)identity->pid;
-	place->uid = identity->uid;
-	place->gid = identity->gid;
-	place->flags &= (uint8_t)~USHER_PLACE_VERIFIED;
-	if (identity->verified)
-		place->flags |= USHER_PLACE_VERIFIED;
-	memset(place->unit, 0, sizeof(place->unit));
-	(void)snprintf(place->unit, sizeof(place->unit), "%s", identity->unit);
-}

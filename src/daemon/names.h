@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The names of a request, NAME= or NAMES=, and whose a place is. */
+/* The names of a request: NAME= or NAMES=. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../../bpf/usher-bpf.h"
-#include "../access/identity.h"
 #include "../util/error.h"
 #include "../util/name.h"
 #include "../wire/message.h"
@@ -28,6 +26,3 @@ int names_check_count(const struct message *message, size_t n_fds, struct refusa
 /* names_of_request() - the name of the socket at an index; Return: 0 or REFUSED */
 int names_of_request(
 	const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal);
-
-/* place_set_owner() - note down who handed a socket in or claimed it */
-void place_set_owner(struct usher_place *place, const struct identity *identity);

@@ -89,7 +89,7 @@ static int watch_consume(struct registrants *registrants, pid_t pid, int pidfd)
 	return r < 0 ? r : 0;
 }
 
-static int is_watched(const struct registrants *registrants, pid_t pid)
+bool registrants_is_watched(const struct registrants *registrants, pid_t pid)
 {
 	const struct registrant *registrant = registrants->first;
 
@@ -102,7 +102,7 @@ int registrants_watch_dup(struct registrants *registrants, pid_t pid, int pidfd)
 {
 	int own;
 
-	if (is_watched(registrants, pid))
+	if (registrants_is_watched(registrants, pid))
 		return 0;
 	own = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
 	return own < 0 ? -errno : watch_consume(registrants, pid, own);
@@ -112,7 +112,7 @@ int registrants_watch_pid(struct registrants *registrants, pid_t pid)
 {
 	int pidfd;
 
-	if (pid <= 0 || is_watched(registrants, pid))
+	if (pid <= 0 || registrants_is_watched(registrants, pid))
 		return 0;
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0)

@@ -7,6 +7,7 @@
  * Their end is a hint that sockets may have closed: the kernel takes those out of the maps without a word.
  */
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
@@ -27,3 +28,6 @@ int registrants_watch_dup(struct registrants *registrants, pid_t pid, int pidfd)
 
 /* registrants_watch_pid() - the same for a process that is known by its number only; one that is gone is ignored */
 int registrants_watch_pid(struct registrants *registrants, pid_t pid);
+
+/* registrants_is_watched() - whether a process is being watched, and so alive as far as is known */
+bool registrants_is_watched(const struct registrants *registrants, pid_t pid);

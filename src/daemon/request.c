@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../observe/observe.h"
 #include "../util/macro.h"
 #include "../util/text.h"
 #include "../wire/protocol.h"
+#include "hand_in.h"
 
 /*
  * What a request gives back: 0 with the one packet in `packet`, or with `source` filled, or REFUSED, or a negative
@@ -112,20 +114,21 @@ static const struct request_form {
 	bool takes_sockets; /* descriptors may come with it */
 	bool identifies;    /* pid and unit of the sender matter */
 	bool needs_root;
+	bool changes; /* something, so that a refusal concerns the administrator */
 } forms[] = {
-	{"hand-in", HAND_IN, true, true, false},
-	{"hold", HOLD, true, true, false},
-	{"withdraw", WITHDRAW, true, true, false},
-	{"claim", CLAIM, false, true, false},
-	{"reload", RELOAD, false, false, true},
-	{"detach", DETACH, false, false, true},
-	{"status", STATUS, false, false, false},
-	{"list", LIST, false, false, false},
-	{"rules", RULES, false, false, false},
+	{"hand-in", HAND_IN, true, true, false, true},
+	{"hold", HOLD, true, true, false, true},
+	{"withdraw", WITHDRAW, true, true, false, true},
+	{"claim", CLAIM, false, true, false, true},
+	{"reload", RELOAD, false, false, true, true},
+	{"detach", DETACH, false, false, true, true},
+	{"status", STATUS, false, false, false, false},
+	{"list", LIST, false, false, false, false},
+	{"rules", RULES, false, false, false, false},
 };
 
 static int find_form(
-	const struct session_request *request, const struct request_form **ret, struct refusal *refusal)
+	const struct intake_request *request, const struct request_form **ret, struct refusal *refusal)
 {
 	const char *verb = message_get(request->message, "REQUEST"),
 		   *version = message_get(request->message, "VERSION");
@@ -149,7 +152,7 @@ static int find_form(
 }
 
 static int check_form(
-	const struct request_form *form, const struct session_request *request, struct refusal *refusal)
+	const struct request_form *form, const struct intake_request *request, struct refusal *refusal)
 {
 	if (request->n_fds && !form->takes_sockets)
 		return refuse(refusal, EINVAL,
@@ -162,15 +165,32 @@ static int check_form(
 	return 0;
 }
 
+static enum usher_via read_via(const struct message *message)
+{
+	static const struct {
+		const char *word;
+		enum usher_via via;
+	} words[] = {{"library", USHER_VIA_LIBRARY}, {"usherctl", USHER_VIA_CTL},
+		{"discover", USHER_VIA_DISCOVERED}};
+	const char *word = message_get(message, "VIA");
+
+	for (size_t i = 0; word && i < ARRAY_SIZE(words); i++)
+		if (!strcmp(words[i].word, word))
+			return words[i].via;
+	return USHER_VIA_CLIENT;
+}
+
 static int perform(
-	struct broker *broker, enum request_kind kind, struct session_request *request, struct answer *answer)
+	struct broker *broker, enum request_kind kind, struct intake_request *request, struct answer *answer)
 {
 	const char *name = message_get(request->message, "NAME");
 
 	switch (kind) {
 	case HAND_IN:
 	case HOLD:
-		return request_hand_in(broker, request, kind == HOLD, &answer->packet, &answer->refusal);
+		return hand_in(broker, request,
+			&(struct hand_in_manner){.via = read_via(request->message), .hold = kind == HOLD},
+			&answer->packet, &answer->refusal);
 	case WITHDRAW:
 		return request_withdraw(broker, request, &answer->packet, &answer->refusal);
 	case CLAIM:
@@ -189,7 +209,24 @@ static int perform(
 	return -EINVAL;
 }
 
-void request_handle(struct session *session, struct session_request *request, void *userdata)
+void request_report_refusal(
+	const struct identity *identity, const char *verb, const char *name, const struct refusal *refusal)
+{
+	const struct observed about = {
+		.name = name,
+		.reason = refusal->text,
+		.error = refusal->error,
+		.uid = identity->uid,
+		.by_client = true,
+		.pid = identity->pid,
+		.unit = identity->unit,
+	};
+
+	observe(OBSERVE_REFUSED, &about, "refused '%s'%s%s of process %d, uid %u: %s", verb,
+		name ? " for " : "", name ? name : "", (int)identity->pid, identity->uid, refusal->text);
+}
+
+void request_handle(struct session *session, struct intake_request *request, void *userdata)
 {
 	struct answer answer = {.packet = WRITER_NULL};
 	const struct request_form *form = NULL;
@@ -199,12 +236,15 @@ void request_handle(struct session *session, struct session_request *request, vo
 	if (!r)
 		r = check_form(form, request, &answer.refusal);
 	if (!r && form->identifies)
-		session_identify(session, request);
+		intake_identify(request);
 	if (!r)
 		r = perform(userdata, form->kind, request, &answer);
 	if (r < 0)
 		(void)refuse(&answer.refusal, -r, "the broker could not do it (%s); its log may say more",
 			strerrorname_np(-r));
+	if (r && form && form->changes)
+		request_report_refusal(&request->identity, form->verb, message_get(request->message, "NAME"),
+			&answer.refusal);
 	if (r)
 		session_refuse(session, &answer.refusal);
 	else if (answer.source.next)

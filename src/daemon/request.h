@@ -7,16 +7,21 @@
 #include "broker.h"
 
 /* request_handle() - for door_new(); @userdata is the struct broker */
-void request_handle(struct session *session, struct session_request *request, void *userdata);
+void request_handle(struct session *session, struct intake_request *request, void *userdata);
 
-/* Requests that change something, in hand_in.c. */
-int request_hand_in(struct broker *broker, struct session_request *request, bool hold, struct writer *answer,
-	struct refusal *refusal);
-int request_withdraw(struct broker *broker, struct session_request *request, struct writer *answer,
+/* request_report_refusal() - tell the administrator; @name may be NULL */
+void request_report_refusal(
+	const struct identity *identity, const char *verb, const char *name, const struct refusal *refusal);
+
+/*
+ * request_withdraw() - take sockets out of their seats, and stop holding them
+ * @request: identified; its message has NAME=. Without descriptors all sockets of the name go, with some just those.
+ */
+int request_withdraw(struct broker *broker, struct intake_request *request, struct writer *answer,
 	struct refusal *refusal);
 
 /* Requests that answer with rows; they fill the source on success. */
-int request_claim(struct broker *broker, struct session_request *request, struct session_source *answer,
+int request_claim(struct broker *broker, struct intake_request *request, struct session_source *answer,
 	struct refusal *refusal);
 int request_list(
 	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal);

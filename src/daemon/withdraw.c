@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../observe/observe.h"
 #include "../util/macro.h"
 #include "names.h"
+#include "place.h"
 #include "request.h"
 
 /* Sockets in one packet of an answer: so many names of the greatest length fit into its text. */
@@ -35,7 +37,7 @@ static int check_access(
 
 /* ---- withdraw */
 
-static int read_cookies(const struct session_request *request, uint64_t *ret, struct refusal *refusal)
+static int read_cookies(const struct intake_request *request, uint64_t *ret, struct refusal *refusal)
 {
 	for (size_t i = 0; i < request->n_fds; i++) {
 		socklen_t size = sizeof(ret[i]);
@@ -71,8 +73,20 @@ static bool count_once(uint64_t **seen, size_t *n, uint64_t cookie)
 	return true;
 }
 
-int request_withdraw(struct broker *broker, struct session_request *request, struct writer *answer,
-	struct refusal *refusal)
+static void report_withdrawal(struct broker *broker, uint32_t seat, const struct usher_place *place,
+	const struct identity *identity)
+{
+	struct observed about = place_observed(broker, &broker->registry.seats[seat], place);
+	char address[ENDPOINT_TEXT_MAX];
+
+	about.uid = identity->uid;
+	about.by_client = true;
+	observe(OBSERVE_WITHDRAWN, &about, "'%s': the socket at %s is withdrawn", about.name,
+		place_address(place, address));
+}
+
+int request_withdraw(
+	struct broker *broker, struct intake_request *request, struct writer *answer, struct refusal *refusal)
 {
 	const char *name = message_get(request->message, "NAME");
 	uint64_t cookies[PACKET_FDS_MAX];
@@ -98,7 +112,8 @@ int request_withdraw(struct broker *broker, struct session_request *request, str
 			if (!is_wanted(cookies, request->n_fds, places[i].data.cookie))
 				continue;
 			registry_remove(&broker->registry, seat, places[i].key.slot);
-			(void)count_once(&seen, &n, places[i].data.cookie);
+			if (count_once(&seen, &n, places[i].data.cookie))
+				report_withdrawal(broker, seat, &places[i].data, &request->identity);
 		}
 	}
 	for (size_t i = 0; i < n; i++)
@@ -193,7 +208,7 @@ static bool names_contain(const struct message *message, const char *wanted)
 }
 
 /* Who claims a socket is who serves now. */
-static void change_owner(struct broker *broker, const struct session_request *request)
+static void change_owner(struct broker *broker, const struct intake_request *request)
 {
 	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
 		struct registry_place places[USHER_PLACES_MAX];
@@ -215,7 +230,7 @@ static void change_owner(struct broker *broker, const struct session_request *re
 			holder_adopt(broker->holder, i, request->pidfd >= 0 ? request->identity.pid : 0);
 }
 
-int request_claim(struct broker *broker, struct session_request *request, struct session_source *answer,
+int request_claim(struct broker *broker, struct intake_request *request, struct session_source *answer,
 	struct refusal *refusal)
 {
 	_cleanup_(claim_freep) struct claim *claim = calloc(1, sizeof(*claim));

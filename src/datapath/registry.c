@@ -152,9 +152,10 @@ static void forget(struct registry *registry, const struct usher_place_key *key)
 	(void)bpf_map_delete_elem(registry->maps[REGISTRY_PLACES], key);
 }
 
-unsigned registry_tidy(struct registry *registry, uint32_t seat)
+unsigned registry_tidy(struct registry *registry, uint32_t seat, struct registry_tidied *ret)
 {
 	uint64_t order = read_order(registry, seat), kept = order;
+	struct registry_tidied tidied = {.n_gone = 0};
 
 	for (unsigned rank = 0; rank < order_length(order); rank++) {
 		struct usher_place_key key = {.seat = seat, .slot = order_slot(order, rank)};
@@ -162,10 +163,17 @@ unsigned registry_tidy(struct registry *registry, uint32_t seat)
 
 		if (read_cookie(registry, &key, &cookie))
 			continue;
+		tidied.first_gone = tidied.first_gone || !rank;
+		tidied.gone[tidied.n_gone].key = key;
+		(void)bpf_map_lookup_elem(
+			registry->maps[REGISTRY_PLACES], &key, &tidied.gone[tidied.n_gone].data);
+		tidied.n_gone++;
 		kept = order_without(kept, key.slot);
 		write_order(registry, seat, kept);
 		forget(registry, &key);
 	}
+	if (ret)
+		*ret = tidied;
 	return order_length(kept);
 }
 
@@ -203,7 +211,7 @@ int registry_stage(struct registry *registry, uint32_t seat, int fd, const struc
 	struct usher_place_key key = {.seat = seat};
 	uint64_t value = (uint64_t)fd;
 
-	(void)registry_tidy(registry, seat);
+	(void)registry_tidy(registry, seat, NULL);
 	for (; key.slot < USHER_PLACES_MAX; key.slot++)
 		if (bpf_map_update_elem(registry->maps[REGISTRY_PLACES], &key, place, BPF_NOEXIST) == 0)
 			break;

@@ -102,8 +102,20 @@ struct registry_place {
  */
 unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret);
 
-/* registry_tidy() - take closed sockets out of a seat's order; Return: how many live ones are left */
-unsigned registry_tidy(struct registry *registry, uint32_t seat);
+/* What registry_tidy() found closed, the one that served first if it is among them. */
+struct registry_tidied {
+	struct registry_place gone[USHER_PLACES_MAX];
+	unsigned n_gone;
+	bool first_gone; /* gone[0] is the one that served */
+};
+
+/*
+ * registry_tidy() - take closed sockets out of a seat's order
+ * @ret: may be NULL
+ *
+ * Return: how many live ones are left.
+ */
+unsigned registry_tidy(struct registry *registry, uint32_t seat, struct registry_tidied *ret);
 
 /*
  * registry_stage() - put a socket into a free slot, out of the program's sight

@@ -7,9 +7,18 @@
 #include <string.h>
 
 #include "../util/macro.h"
+#include "store.h"
+
+/* On the heap, because a watch points to it. */
+struct item {
+	struct holder_entry entry;
+	sd_event_source *source;
+	void (*on_hang_up)(const char *name, uint64_t cookie, void *userdata);
+	void *userdata;
+};
 
 struct holder {
-	struct holder_entry *entries;
+	struct item **items;
 	size_t n;
 };
 
@@ -18,13 +27,21 @@ struct holder *holder_new(void)
 	return calloc(1, sizeof(struct holder));
 }
 
+static void item_free(struct item *item)
+{
+	sd_event_source_disable_unref(item->source);
+	closep(&item->entry.fd);
+	free((char *)item->entry.name);
+	free(item);
+}
+
 struct holder *holder_free(struct holder *holder)
 {
 	if (!holder)
 		return NULL;
 	while (holder->n)
-		(void)holder_drop(holder, holder->entries[0].name, holder->entries[0].cookie);
-	free(holder->entries);
+		item_free(holder->items[--holder->n]);
+	free(holder->items);
 	free(holder);
 	return NULL;
 }
@@ -34,39 +51,84 @@ static size_t find(const struct holder *holder, const char *name, uint64_t cooki
 	size_t i = 0;
 
 	while (i < holder->n &&
-		(holder->entries[i].cookie != cookie || strcmp(holder->entries[i].name, name)))
+		(holder->items[i]->entry.cookie != cookie || strcmp(holder->items[i]->entry.name, name)))
 		i++;
 	return i;
 }
 
+int holder_restore_consume(struct holder *holder, const char *name, uint64_t cookie, int fd_given, pid_t pid)
+{
+	_cleanup_close_ int fd = fd_given;
+	_cleanup_free_ char *own_name = strdup(name);
+	_cleanup_free_ struct item *item = calloc(1, sizeof(*item));
+	struct item **items;
+
+	if (!own_name || !item)
+		return -ENOMEM;
+	items = reallocarray(holder->items, holder->n + 1, sizeof(struct item *));
+	if (!items)
+		return -ENOMEM;
+	holder->items = items;
+	item->entry = (struct holder_entry){
+		.name = TAKE_PTR(own_name),
+		.cookie = cookie,
+		.fd = TAKE_FD(fd),
+		.pid = pid,
+	};
+	items[holder->n++] = TAKE_PTR(item);
+	return 0;
+}
+
 int holder_dup(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid)
 {
-	_cleanup_free_ char *own_name = NULL;
-	_cleanup_close_ int own = -1;
-	struct holder_entry *entries;
 	size_t i = find(holder, name, cookie);
+	int own, r;
 
 	if (i < holder->n) {
-		holder->entries[i].pid = pid;
+		holder->items[i]->entry.pid = pid;
 		return 0;
 	}
-	own_name = strdup(name);
-	if (!own_name)
-		return -ENOMEM;
+	if (store_limit() && holder->n >= store_limit())
+		return HOLDER_FULL;
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (own < 0)
 		return -errno;
-	entries = reallocarray(holder->entries, holder->n + 1, sizeof(*entries));
-	if (!entries)
-		return -ENOMEM;
-	holder->entries = entries;
-	entries[holder->n++] = (struct holder_entry){
-		.name = TAKE_PTR(own_name),
-		.cookie = cookie,
-		.fd = TAKE_FD(own),
-		.pid = pid,
-	};
+	r = holder_restore_consume(holder, name, cookie, own, pid);
+	if (r < 0)
+		return r;
+	r = store_put(name, cookie, fd);
+	if (r < 0)
+		(void)holder_drop(holder, name, cookie);
+	return r;
+}
+
+static int on_hang_up(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	const struct item *item = userdata;
+
+	(void)fd;
+	(void)revents;
+	/* the condition stays, so it must not be reported again if the function keeps the socket */
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	item->on_hang_up(item->entry.name, item->entry.cookie, item->userdata);
 	return 0;
+}
+
+int holder_watch(struct holder *holder, sd_event *event, const char *name, uint64_t cookie,
+	void (*function)(const char *name, uint64_t cookie, void *userdata), void *userdata)
+{
+	size_t i = find(holder, name, cookie);
+	struct item *item;
+	int r;
+
+	if (i == holder->n || holder->items[i]->source)
+		return 0;
+	item = holder->items[i];
+	item->on_hang_up = function;
+	item->userdata = userdata;
+	/* no event is asked for: errors and hang-ups are always reported (epoll_ctl(2)) */
+	r = sd_event_add_io(event, &item->source, item->entry.fd, 0, on_hang_up, item);
+	return r < 0 ? r : 0;
 }
 
 bool holder_drop(struct holder *holder, const char *name, uint64_t cookie)
@@ -75,9 +137,9 @@ bool holder_drop(struct holder *holder, const char *name, uint64_t cookie)
 
 	if (i == holder->n)
 		return false;
-	free((char *)holder->entries[i].name);
-	closep(&holder->entries[i].fd);
-	memmove(&holder->entries[i], &holder->entries[i + 1], (--holder->n - i) * sizeof(*holder->entries));
+	store_remove(name, cookie);
+	item_free(holder->items[i]);
+	memmove(&holder->items[i], &holder->items[i + 1], (--holder->n - i) * sizeof(struct item *));
 	return true;
 }
 
@@ -85,12 +147,12 @@ const struct holder_entry *holder_find(const struct holder *holder, const char *
 {
 	size_t i = find(holder, name, cookie);
 
-	return i < holder->n ? &holder->entries[i] : NULL;
+	return i < holder->n ? &holder->items[i]->entry : NULL;
 }
 
 const struct holder_entry *holder_get(const struct holder *holder, size_t index)
 {
-	return &holder->entries[index];
+	return &holder->items[index]->entry;
 }
 
 size_t holder_count(const struct holder *holder)
@@ -100,12 +162,12 @@ size_t holder_count(const struct holder *holder)
 
 void holder_adopt(struct holder *holder, size_t index, pid_t pid)
 {
-	holder->entries[index].pid = pid;
+	holder->items[index]->entry.pid = pid;
 }
 
 void holder_orphan(struct holder *holder, pid_t pid)
 {
 	for (size_t i = 0; i < holder->n; i++)
-		if (holder->entries[i].pid == pid)
-			holder->entries[i].pid = 0;
+		if (holder->items[i]->entry.pid == pid)
+			holder->items[i]->entry.pid = 0;
 }

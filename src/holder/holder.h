@@ -12,6 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <systemd/sd-event.h>
+
+/* Outcome of holder_dup() besides 0 */
+enum {
+	HOLDER_FULL = 1, /* the service manager's store takes no more: store_limit() */
+};
 
 struct holder_entry {
 	const char *name;
@@ -24,7 +30,7 @@ struct holder;
 
 struct holder *holder_new(void);
 
-/* holder_free() - closes everything that is held; accepts NULL, returns NULL */
+/* holder_free() - closes everything that is held, which stays in the store; accepts NULL, returns NULL */
 struct holder *holder_free(struct holder *holder);
 
 /*
@@ -32,13 +38,26 @@ struct holder *holder_free(struct holder *holder);
  * @fd:  stays the caller's
  * @pid: of its process, or 0
  *
- * What is held under the same name and cookie already is kept, and belongs to @pid from now on.
+ * What is held under the same name and cookie already is kept, and belongs to @pid from now on. What is new goes into
+ * the service manager's store as well (store.h).
  *
- * Return: 0 or a negative errno; -EMFILE when the broker has no descriptor left.
+ * Return: 0, HOLDER_FULL, or a negative errno; -EMFILE when the broker has no descriptor left.
  */
 int holder_dup(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid);
 
-/* holder_drop() - stop holding; Return: whether it was held */
+/* holder_restore_consume() - hold a socket that the service manager gave back; the same without storing it again */
+int holder_restore_consume(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid);
+
+/*
+ * holder_watch() - have a function called when poll(2) reports an error or a hang-up on a held socket
+ *
+ * As the service manager does with its store unless FDPOLL=0 asks it not to: a listener that was shut down, or a UDP
+ * socket with an error pending. The socket is still held then; the function may drop it.
+ */
+int holder_watch(struct holder *holder, sd_event *event, const char *name, uint64_t cookie,
+	void (*function)(const char *name, uint64_t cookie, void *userdata), void *userdata);
+
+/* holder_drop() - stop holding, and take it out of the store; Return: whether it was held */
 bool holder_drop(struct holder *holder, const char *name, uint64_t cookie);
 
 /* holder_find() - an entry, or NULL; valid until the holder changes */

@@ -3,13 +3,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "../wire/packet.h"
+#include "local_socket.h"
 
 #define PAUSE_USEC 200000
 
@@ -18,16 +16,14 @@ struct door {
 	sd_event_source *io;
 	sd_event_source *resume;
 	int socket;
-	char *path;
-	dev_t device; /* of `path`, as it was made */
-	ino_t inode;
+	struct local_socket_path path;
 	struct session **sessions;
 	size_t n_sessions;
-	void (*handler)(struct session *session, struct session_request *request, void *userdata);
+	void (*handler)(struct session *session, struct intake_request *request, void *userdata);
 	void *userdata;
 };
 
-static void on_request(struct session *session, struct session_request *request, void *userdata)
+static void on_request(struct session *session, struct intake_request *request, void *userdata)
 {
 	struct door *door = userdata;
 
@@ -131,51 +127,23 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 	return sd_event_source_set_enabled(door->resume, SD_EVENT_ONESHOT);
 }
 
-static int listen_at(const char *path)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	r = session_ask_for_credentials(fd);
-	if (r < 0)
-		return r;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
-		listen(fd, SOMAXCONN) < 0)
-		return -errno;
-	return TAKE_FD(fd);
-}
-
-int door_new(sd_event *event, const char *path,
-	void (*handler)(struct session *session, struct session_request *request, void *userdata),
+int door_new(sd_event *event, int passed_consume, const char *path,
+	void (*handler)(struct session *session, struct intake_request *request, void *userdata),
 	void *userdata, struct door **ret)
 {
 	_cleanup_(door_freep) struct door *door = calloc(1, sizeof(*door));
-	struct stat st;
 	int r;
 
-	if (!door)
+	if (!door) {
+		closep(&passed_consume);
 		return -ENOMEM;
+	}
 	door->event = event;
 	door->handler = handler;
 	door->userdata = userdata;
-	door->socket = listen_at(path);
+	door->socket = local_socket_consume(passed_consume, SOCK_SEQPACKET, path, &door->path);
 	if (door->socket < 0)
 		return door->socket;
-	door->path = strdup(path);
-	if (!door->path)
-		return -ENOMEM;
-	if (stat(path, &st) < 0)
-		return -errno;
-	door->device = st.st_dev;
-	door->inode = st.st_ino;
 	r = sd_event_add_io(event, &door->io, door->socket, EPOLLIN, on_connection, door);
 	if (r >= 0)
 		r = sd_event_add_time_relative(event, &door->resume, CLOCK_MONOTONIC, 0, 0, on_resume, door);
@@ -185,15 +153,6 @@ int door_new(sd_event *event, const char *path,
 		return r;
 	*ret = TAKE_PTR(door);
 	return 0;
-}
-
-/* After detach the pins, and with them the lock, are gone: the path may be that of a broker started since. */
-static void remove_path(const struct door *door)
-{
-	struct stat st;
-
-	if (stat(door->path, &st) == 0 && st.st_dev == door->device && st.st_ino == door->inode)
-		(void)unlink(door->path);
 }
 
 struct door *door_free(struct door *door)
@@ -206,9 +165,7 @@ struct door *door_free(struct door *door)
 	sd_event_source_disable_unref(door->io);
 	sd_event_source_disable_unref(door->resume);
 	closep(&door->socket);
-	if (door->path)
-		remove_path(door);
-	free(door->path);
+	local_socket_remove(&door->path);
 	free(door);
 	return NULL;
 }

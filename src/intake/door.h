@@ -20,16 +20,15 @@
 struct door;
 
 /*
- * door_new() - bind and listen, in place of a socket that an earlier broker left
- * @path:    at most 107 bytes; its folder must exist
- * @handler: called for each request
- *
- * The caller must hold the lock of the instance (pins.h), or it takes the path from a live broker.
+ * door_new() - bind and listen, in place of a socket that an earlier broker left, or take one that listens
+ * @passed_consume: a listening socket from the service manager, consumed; or -1
+ * @path:           where to bind otherwise (local_socket.h); its folder must exist
+ * @handler:        called for each request
  */
-int door_new(sd_event *event, const char *path,
-	void (*handler)(struct session *session, struct session_request *request, void *userdata),
+int door_new(sd_event *event, int passed_consume, const char *path,
+	void (*handler)(struct session *session, struct intake_request *request, void *userdata),
 	void *userdata, struct door **ret);
 
-/* door_free() - close all sessions and remove the path; accepts NULL, returns NULL */
+/* door_free() - close all sessions; removes the path unless the socket was passed; accepts NULL, returns NULL */
 struct door *door_free(struct door *door);
 DEFINE_CLEANUP(struct door, door_free);

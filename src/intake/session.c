@@ -2,12 +2,9 @@
 #include "session.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
-#include <systemd/sd-login.h>
 
 #include "../util/macro.h"
 #include "../wire/packet.h"
@@ -24,8 +21,6 @@ struct session {
 	struct ucred peer; /* at connect(2) */
 	gid_t *groups;	   /* of the peer, at connect(2) */
 	size_t n_groups;
-	char *unit; /* of the request being handled */
-	int pidfd;  /* of the request being handled, opened by number */
 
 	/* the answer under way */
 	bool answering;
@@ -59,16 +54,6 @@ static int read_peer(struct session *session)
 	return 0;
 }
 
-int session_ask_for_credentials(int socket)
-{
-	int on = 1;
-
-	if (setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
-		return -errno;
-	(void)setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)); /* Linux 6.5 */
-	return 0;
-}
-
 int session_new_consume_fd(
 	sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret)
 {
@@ -80,7 +65,6 @@ int session_new_consume_fd(
 		return -ENOMEM;
 	}
 	session->socket = fd;
-	session->pidfd = -1;
 	session->handlers = *handlers;
 	r = read_peer(session);
 	if (!r)
@@ -111,9 +95,7 @@ struct session *session_free(struct session *session)
 	sd_event_source_disable_unref(session->io);
 	sd_event_source_disable_unref(session->idle);
 	closep(&session->socket);
-	closep(&session->pidfd);
 	free(session->groups);
-	free(session->unit);
 	free(session);
 	return NULL;
 }
@@ -166,8 +148,15 @@ static void next_packet(struct session *session)
 /* Sends what there is room for. Returns false when the session is to end. */
 static bool flush(struct session *session)
 {
-	while (session->answering) {
-		int r = packet_send(session->socket, session->packet.text, session->packet.size, session->fds,
+	for (int n = 0; session->answering; n++) {
+		int r;
+
+		/* the others get their turn */
+		if (n == SESSION_BATCH) {
+			want(session, EPOLLOUT);
+			return true;
+		}
+		r = packet_send(session->socket, session->packet.text, session->packet.size, session->fds,
 			session->n_fds);
 
 		if (r == -EAGAIN) {
@@ -220,36 +209,9 @@ static void refuse_and_end(struct session *session, const struct refusal *refusa
 	session->ending = true;
 }
 
-static bool is_alive(int pidfd)
-{
-	struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
-
-	return poll(&poll_fd, 1, 0) == 0;
-}
-
-void session_identify(struct session *session, struct session_request *request)
-{
-	struct identity *identity = &request->identity;
-
-	identity->verified = request->pidfd >= 0;
-	if (request->pidfd < 0 && identity->pid > 0) {
-		session->pidfd = (int)syscall(SYS_pidfd_open, identity->pid, 0);
-		request->pidfd = session->pidfd;
-	}
-	/* for a process that is not visible, pid 0, it would tell the unit of the broker itself */
-	if (request->pidfd >= 0 && identity->pid > 0 && sd_pid_get_unit(identity->pid, &session->unit) >= 0)
-		identity->unit = session->unit;
-	/* what /proc said was about this process only if it is still there now */
-	if (request->pidfd < 0 || !is_alive(request->pidfd)) {
-		identity->unit = "";
-		identity->verified = false;
-	}
-}
-
 static void handle(struct session *session, struct packet *packet)
 {
-	const struct ucred *sender = &packet->credentials;
-	struct session_request request = {.fds = packet->fds, .n_fds = packet->n_fds, .pidfd = packet->pidfd};
+	struct intake_request request;
 	struct refusal refusal;
 	struct message message;
 
@@ -257,18 +219,15 @@ static void handle(struct session *session, struct packet *packet)
 		refuse_and_end(session, &refusal);
 		return;
 	}
+	intake_request_init(&request, packet);
 	request.message = &message;
-	request.identity =
-		(struct identity){.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""};
 	/* the groups are those of the process that connected: somebody else who was passed the socket has none of them */
-	if (!memcmp(sender, &session->peer, sizeof(*sender))) {
+	if (!memcmp(&packet->credentials, &session->peer, sizeof(session->peer))) {
 		request.identity.groups = session->groups;
 		request.identity.n_groups = session->n_groups;
 	}
 	session->handlers.request(session, &request, session->handlers.userdata);
-	closep(&session->pidfd);
-	session->pidfd = -1;
-	free(TAKE_PTR(session->unit));
+	intake_request_deinit(&request);
 }
 
 static bool receive(struct session *session)

@@ -14,26 +14,21 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
-#include "../access/identity.h"
 #include "../util/error.h"
 #include "../wire/message.h"
+#include "request.h"
 
 /* A session on which nothing moved for this long is closed. */
 #define SESSION_IDLE_SECONDS 30
 
-struct session;
+/* Packets of an answer that are sent before other sessions get their turn. */
+#define SESSION_BATCH 64
 
-struct session_request {
-	const struct message *message;
-	int *fds; /* to be taken with TAKE_FD; what is left is closed when the handler returns */
-	size_t n_fds;
-	struct identity identity; /* see session_identify() for its pid and unit */
-	int pidfd;		  /* of the sender, or -1 when the process is gone or not visible; borrowed */
-};
+struct session;
 
 struct session_handlers {
 	/* Answers a request by exactly one of session_answer(), session_refuse(), session_answer_rows(). */
-	void (*request)(struct session *session, struct session_request *request, void *userdata);
+	void (*request)(struct session *session, struct intake_request *request, void *userdata);
 	/* The session has ended; it is freed when this returns. */
 	void (*end)(struct session *session, void *userdata);
 	void *userdata;
@@ -52,14 +47,6 @@ struct session_source {
 };
 
 /*
- * session_ask_for_credentials() - let the packets of connections to a listening socket carry credentials
- *
- * To be set on the listener before it listens: accept(2) passes it on (unix_accept() in net/unix/af_unix.c), whereas on
- * the accepted socket it would come too late for a packet that is already there.
- */
-int session_ask_for_credentials(int socket);
-
-/*
  * session_new_consume_fd() - serve a connected socket
  * @fd: accepted from a listener with credentials asked for; non-blocking, close-on-exec; consumed
  */
@@ -71,14 +58,6 @@ struct session *session_free(struct session *session);
 
 /* session_uid() - of the process that connected */
 uid_t session_uid(const struct session *session);
-
-/*
- * session_identify() - complete the identity of a request: its unit, and whether pid and unit can be trusted
- *
- * Takes the pidfd that came with the packet (Linux 6.5). Without one it opens one by number, and pid and unit are not
- * `verified`: the number may have been used again since the packet was sent.
- */
-void session_identify(struct session *session, struct session_request *request);
 
 void session_answer(struct session *session, const struct writer *packet);
 void session_refuse(struct session *session, const struct refusal *refusal);

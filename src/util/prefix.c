@@ -82,12 +82,19 @@ bool prefix_contains(const struct prefix *prefix, int family, const uint8_t *add
 	return !memcmp(masked, prefix->address, sizeof(masked));
 }
 
+const char *address_format(int family, const uint8_t *address, char *text)
+{
+	*text = 0;
+	(void)inet_ntop(family, address, text, INET6_ADDRSTRLEN);
+	return text;
+}
+
 const char *endpoint_format(
 	int family, const uint8_t *address, uint16_t port, char text[static ENDPOINT_TEXT_MAX])
 {
-	char host[INET6_ADDRSTRLEN] = "";
+	char host[INET6_ADDRSTRLEN];
 
-	(void)inet_ntop(family, address, host, sizeof(host));
-	(void)snprintf(text, ENDPOINT_TEXT_MAX, family == AF_INET6 ? "[%s]:%u" : "%s:%u", host, port);
+	(void)snprintf(text, ENDPOINT_TEXT_MAX, family == AF_INET6 ? "[%s]:%u" : "%s:%u",
+		address_format(family, address, host), port);
 	return text;
 }

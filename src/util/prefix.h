@@ -35,6 +35,9 @@ const char *prefix_format(const struct prefix *prefix, char text[static PREFIX_T
 /* prefix_contains() - whether an address (4 or 16 bytes, network order) is of the prefix's family and within it */
 bool prefix_contains(const struct prefix *prefix, int family, const uint8_t *address);
 
+/* address_format() - an address alone; @text of at least INET6_ADDRSTRLEN bytes */
+const char *address_format(int family, const uint8_t *address, char *text);
+
 /* endpoint_format() - "192.0.2.1:80" or "[2001:db8::1]:80"; @port in host order */
 const char *endpoint_format(
 	int family, const uint8_t *address, uint16_t port, char text[static ENDPOINT_TEXT_MAX]);

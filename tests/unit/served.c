@@ -98,12 +98,12 @@ static void answer_rows(struct session *session, const struct message *message)
 	session_answer_rows(session, &source);
 }
 
-static void answer_who(struct session *session, struct session_request *request)
+static void answer_who(struct session *session, struct intake_request *request)
 {
 	struct writer packet = WRITER_NULL;
 	const struct identity *identity = &request->identity;
 
-	session_identify(session, request);
+	intake_identify(request);
 	writer_put(&packet, "OK", "1");
 	writer_put(&packet, "PEER", "%u", session_uid(session));
 	writer_put(&packet, "UID", "%u", identity->uid);
@@ -120,7 +120,7 @@ static void answer_who(struct session *session, struct session_request *request)
 	session_answer(session, &packet);
 }
 
-static void handle(struct session *session, struct session_request *request, void *userdata)
+static void handle(struct session *session, struct intake_request *request, void *userdata)
 {
 	const char *verb = message_get(request->message, "REQUEST"),
 		   *text = message_get(request->message, "TEXT");
@@ -179,7 +179,7 @@ int served_set_up(void **state)
 
 void served_open_door(void)
 {
-	assert_int_equal(door_new(served.event, served.path, handle, &served, &served.door), 0);
+	assert_int_equal(door_new(served.event, -1, served.path, handle, &served, &served.door), 0);
 }
 
 int served_tear_down(void **state)

@@ -36,7 +36,7 @@ PURE = {"util", "wire", "rule", "access"}
 # System headers that not everybody may include
 MAY_INCLUDE_SYSTEM = {
     "bpf": {"datapath", "daemon"},
-    "systemd": {"intake", "daemon"},
+    "systemd": {"intake", "daemon", "holder", "observe"},
     "libsmartcols": {"ctl"},
     "ini.h": {"rule"},
 }
@@ -46,7 +46,7 @@ ONE_CALLER = {
     r"recvm?msg": "src/wire/packet.c",
     r"bpf_link_update|bpf_link__update_\w+": "src/datapath/link.c",
     r"\w*pidfd_getfd": None,
-    r"sd_journal_\w+": None,
+    r"sd_journal_\w+": "src/observe/observe.c",
 }
 
 PRINTERS = (

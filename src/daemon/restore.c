@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "restore.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../holder/store.h"
+#include "../observe/observe.h"
+#include "../util/macro.h"
+#include "../util/name.h"
+#include "hand_in.h"
+
+/* Nobody sent these: they come with the authority of whoever configured the service manager. */
+static int hand_in_passed(struct broker *broker, const char *name, int fd,
+	const struct hand_in_manner *manner, struct refusal *refusal)
+{
+	struct message message = {.n_fields = 1, .fields = {{.key = "NAME", .value = name}}};
+	struct intake_request request = {
+		.message = &message,
+		.fds = &fd,
+		.n_fds = 1,
+		.identity = {.uid = 0, .gid = 0, .unit = ""},
+		.pidfd = -1,
+		.own_pidfd = -1,
+	};
+	struct writer answer = WRITER_NULL;
+	int r = hand_in(broker, &request, manner, &answer, refusal);
+
+	return r < 0 ? refuse(refusal, -r, "the broker could not do it (%s)", strerrorname_np(-r)) : r;
+}
+
+static void report_refusal(const char *name, const struct refusal *refusal)
+{
+	const struct observed about = {.name = name, .reason = refusal->text, .error = refusal->error};
+
+	observe(OBSERVE_REFUSED, &about,
+		"a socket that the service manager passed as '%s' is not handed in: %s", name, refusal->text);
+}
+
+/* Finds a held socket in the kernel's table. */
+static bool find_place(
+	const struct broker *broker, const char *name, uint64_t cookie, struct registry_place *ret)
+{
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+		struct registry_place places[USHER_PLACES_MAX];
+		unsigned n;
+
+		if (!broker->registry.seats[seat].order || strcmp(broker->registry.seats[seat].name, name))
+			continue;
+		n = registry_read_places(&broker->registry, seat, places);
+		for (unsigned i = 0; i < n; i++)
+			if (places[i].data.cookie == cookie) {
+				*ret = places[i];
+				return true;
+			}
+	}
+	return false;
+}
+
+static void restore_consume(struct broker *broker, const char *name, uint64_t stored_cookie, int fd_given)
+{
+	_cleanup_close_ int fd = fd_given;
+	const struct hand_in_manner manner = {.via = USHER_VIA_SYSTEMD, .hold = true};
+	struct registry_place place;
+	struct refusal refusal;
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie;
+	bool there;
+	pid_t pid = 0;
+	int copy;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0 || cookie != stored_cookie) {
+		store_remove(name, stored_cookie);
+		return; /* not what was stored under this name: cookies are made anew at each boot */
+	}
+	there = find_place(broker, name, cookie, &place);
+	if (there && registrants_watch_pid(broker->registrants, (pid_t)place.data.pid) == 0 &&
+		registrants_is_watched(broker->registrants, (pid_t)place.data.pid))
+		pid = (pid_t)place.data.pid;
+	copy = TAKE_FD(fd);
+	if (holder_restore_consume(broker->holder, name, cookie, copy, pid) < 0)
+		return;
+	if (!there && hand_in_passed(broker, name, copy, &manner, &refusal))
+		report_refusal(name, &refusal);
+	else
+		observe(OBSERVE_RESTORED, &(struct observed){.name = name, .cookie = cookie},
+			"'%s': a held socket is back from the service manager%s", name,
+			there ? "" : ", and serves again");
+}
+
+/* What a broker held that had no store, it holds no longer. */
+static void unmark_lost(struct broker *broker)
+{
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+		struct registry_place places[USHER_PLACES_MAX];
+		const char *name = broker->registry.seats[seat].name;
+		unsigned n = broker->registry.seats[seat].order
+				     ? registry_read_places(&broker->registry, seat, places)
+				     : 0;
+
+		for (unsigned i = 0; i < n; i++) {
+			if (!(places[i].data.flags & USHER_PLACE_HELD) ||
+				holder_find(broker->holder, name, places[i].data.cookie))
+				continue;
+			places[i].data.flags &= (uint8_t)~USHER_PLACE_HELD;
+			(void)registry_write_place(&broker->registry, &places[i]);
+		}
+	}
+}
+
+void restore_passed(struct broker *broker, struct passed *passed)
+{
+	const struct hand_in_manner manner = {.via = USHER_VIA_SYSTEMD};
+	char name[NAME_LENGTH_MAX + 1];
+	struct refusal refusal;
+	uint64_t cookie;
+
+	/* the store gives back what came last first (measured with systemd 252 and 257) */
+	for (size_t i = passed->n_sockets; i-- > 0;)
+		if (store_parse_name(passed->sockets[i].name, name, &cookie))
+			restore_consume(broker, name, cookie, TAKE_FD(passed->sockets[i].fd));
+	for (size_t i = passed->n_sockets; i-- > 0;) {
+		const struct passed_socket *socket = &passed->sockets[i];
+
+		if (socket->fd >= 0 && hand_in_passed(broker, socket->name, socket->fd, &manner, &refusal))
+			report_refusal(socket->name, &refusal);
+	}
+	unmark_lost(broker);
+}

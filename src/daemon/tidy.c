@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tidy.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "../observe/observe.h"
+#include "place.h"
+
+static const char *seat_text(const struct usher_seat *seat)
+{
+	if (seat->protocol == IPPROTO_UDP)
+		return seat->family == AF_INET6 ? "UDP over IPv6" : "UDP over IPv4";
+	return seat->family == AF_INET6 ? "TCP over IPv6" : "TCP over IPv4";
+}
+
+static void report_takeover(struct broker *broker, uint32_t number, const struct usher_place *gone,
+	const struct usher_place *next)
+{
+	const struct usher_seat *seat = &broker->registry.seats[number];
+	struct observed about = place_observed(broker, seat, next);
+	char old[ENDPOINT_TEXT_MAX], new[ENDPOINT_TEXT_MAX];
+
+	about.pid = (pid_t)next->pid;
+	observe(OBSERVE_TAKEN_OVER, &about,
+		"'%s' (%s): the socket at %s has closed, the older one at %s serves", seat->name,
+		seat_text(seat), place_address(gone, old), place_address(next, new));
+}
+
+static void report_gone(struct broker *broker, uint32_t number, const struct usher_place *gone)
+{
+	const struct usher_seat *seat = &broker->registry.seats[number];
+	const struct observed about = place_observed(broker, seat, gone);
+	char address[ENDPOINT_TEXT_MAX];
+
+	observe(OBSERVE_GONE, &about, "'%s' (%s): the socket at %s has closed and there is no other one",
+		seat->name, seat_text(seat), place_address(gone, address));
+}
+
+unsigned tidy_seat(struct broker *broker, uint32_t number)
+{
+	struct registry_place places[USHER_PLACES_MAX];
+	struct registry_tidied tidied;
+	unsigned left = registry_tidy(&broker->registry, number, &tidied);
+
+	if (!tidied.first_gone)
+		return left;
+	if (registry_read_places(&broker->registry, number, places))
+		report_takeover(broker, number, &tidied.gone[0].data, &places[0].data);
+	else
+		report_gone(broker, number, &tidied.gone[0].data);
+	return left;
+}
+
+static int on_tidy(sd_event_source *source, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)source;
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
+		if (broker->registry.seats[seat].order)
+			(void)tidy_seat(broker, seat);
+	return 0;
+}
+
+void tidy_soon(struct broker *broker)
+{
+	(void)sd_event_source_set_enabled(broker->tidy_source, SD_EVENT_ONESHOT);
+}
+
+void tidy_on_exit(pid_t pid, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	holder_orphan(broker->holder, pid);
+	tidy_soon(broker);
+}
+
+static void report_event(
+	struct broker *broker, const struct usher_event *event, const struct usher_seat *seat)
+{
+	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX];
+	struct observed about = {
+		.name = seat->name,
+		.rule = place_rule(broker, seat->name),
+		.protocol = seat->protocol,
+		.family = seat->family,
+		.address = event->local_address,
+		.address_family = event->family,
+		.port = event->local_port,
+		.error = -event->error,
+		.reason = event->error ? strerrorname_np(-event->error) : "no socket is handed in",
+	};
+
+	if (event->error == -EEXIST)
+		observe(OBSERVE_CONFLICT, &about,
+			"another sk_lookup program chose a socket for %s before '%s' could (EEXIST); "
+			"'bpftool link' shows "
+			"which ones run",
+			endpoint_format(event->family, event->local_address, event->local_port, local),
+			seat->name);
+	else
+		observe(OBSERVE_MISSING, &about, "%s from %s to %s was %s: %s '%s' (%s)",
+			event->protocol == IPPROTO_UDP ? "a datagram" : "a connection",
+			endpoint_format(event->family, event->remote_address, event->remote_port, remote),
+			endpoint_format(event->family, event->local_address, event->local_port, local),
+			event->passed ? "passed on" : "refused",
+			event->error ? "the kernel assigned no socket of" : "no socket is handed in as",
+			seat->name, event->error ? strerrorname_np(-event->error) : seat_text(seat));
+}
+
+static void on_event(const struct usher_event *event, void *userdata)
+{
+	struct broker *broker = userdata;
+	const struct usher_seat *seat = &broker->registry.seats[event->seat % USHER_SEATS_MAX];
+
+	if (!seat->used)
+		return;
+	(void)tidy_seat(broker, event->seat % USHER_SEATS_MAX);
+	report_event(broker, event, seat);
+}
+
+static int on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	events_read(broker->events);
+	return 0;
+}
+
+int tidy_start(struct broker *broker)
+{
+	int r;
+
+	r = sd_event_add_defer(broker->event, &broker->tidy_source, on_tidy, broker);
+	if (r < 0)
+		return r;
+	r = events_new(&broker->registry, on_event, broker, &broker->events);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(
+		broker->event, &broker->events_source, events_fd(broker->events), EPOLLIN, on_events, broker);
+	return r < 0 ? r : 0;
+}
+
+void tidy_watch_registrants(struct broker *broker)
+{
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+		struct registry_place places[USHER_PLACES_MAX];
+		unsigned n = broker->registry.seats[seat].order
+				     ? registry_read_places(&broker->registry, seat, places)
+				     : 0;
+
+		for (unsigned i = 0; i < n; i++)
+			(void)registrants_watch_pid(broker->registrants, (pid_t)places[i].data.pid);
+	}
+}

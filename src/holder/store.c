@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "../util/name.h"
+#include "../util/text.h"
+
+#define PREFIX "held/"
+
+size_t store_limit(void)
+{
+	const char *limit = getenv("FDSTORE");
+	unsigned long number;
+
+	if (!limit || !getenv("NOTIFY_SOCKET") || text_to_uint(limit, 1000000, &number) < 0)
+		return 0;
+	return number;
+}
+
+int store_put(const char *name, uint64_t cookie, int fd)
+{
+	char state[STORE_NAME_MAX + 64];
+	int r;
+
+	if (!store_limit())
+		return 0;
+	/* FDPOLL=0: a listener that is shut down for a while is not thrown away */
+	(void)snprintf(
+		state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=" PREFIX "%s/%" PRIx64, name, cookie);
+	r = sd_pid_notify_with_fds(0, false, state, &fd, 1);
+	return r < 0 ? r : 0;
+}
+
+void store_remove(const char *name, uint64_t cookie)
+{
+	if (store_limit())
+		(void)sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=" PREFIX "%s/%" PRIx64, name, cookie);
+}
+
+bool store_parse_name(const char *text, char *ret_name, uint64_t *ret_cookie)
+{
+	const char *slash;
+	uint64_t cookie;
+	char end;
+
+	if (strncmp(text, PREFIX, strlen(PREFIX)) != 0)
+		return false;
+	text += strlen(PREFIX);
+	slash = strchr(text, '/');
+	if (!slash || slash - text > NAME_LENGTH_MAX ||
+		sscanf(slash + 1, "%" SCNx64 "%c", &cookie, &end) != 1)
+		return false;
+	(void)snprintf(ret_name, NAME_LENGTH_MAX + 1, "%.*s", (int)(slash - text), text);
+	*ret_cookie = cookie;
+	return name_is_valid(ret_name);
+}

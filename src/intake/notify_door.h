@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The datagram socket /run/usher/notify, which speaks the sd_notify protocol
+ *
+ * For services that know FDSTORE=1 already and nothing of usher. There are no answers. The socket does not take the
+ * place of the service manager's $NOTIFY_SOCKET: a service sends there as well.
+ *
+ * The supplementary groups of a sender are not known here, in contrast to usher.sock.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "../util/macro.h"
+#include "../wire/notify.h"
+#include "request.h"
+
+struct notify_door;
+
+struct notify_handlers {
+	/* NOTIFY_STORE or NOTIFY_REMOVE; the request has no message */
+	void (*request)(struct intake_request *request, const struct notify *notify, void *userdata);
+	/* a datagram that cannot be taken; `identity` is NULL when it is not known whose it was */
+	void (*refused)(const struct identity *identity, const struct refusal *refusal, void *userdata);
+	void *userdata;
+};
+
+/*
+ * notify_door_new() - bind in place of a socket that an earlier broker left, or take one that is bound
+ * @passed_consume: a bound socket from the service manager, consumed; or -1
+ * @path:           where to bind otherwise
+ */
+int notify_door_new(sd_event *event, int passed_consume, const char *path,
+	const struct notify_handlers *handlers, struct notify_door **ret);
+
+/* notify_door_free() - removes the path unless the socket was passed; accepts NULL, returns NULL */
+struct notify_door *notify_door_free(struct notify_door *door);
+DEFINE_CLEANUP(struct notify_door, notify_door_free);

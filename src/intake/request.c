@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "request.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <systemd/sd-login.h>
+
+#include "../util/macro.h"
+
+void intake_request_init(struct intake_request *request, struct packet *packet)
+{
+	const struct ucred *sender = &packet->credentials;
+
+	*request = (struct intake_request){
+		.fds = packet->fds,
+		.n_fds = packet->n_fds,
+		.identity = {.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""},
+		.pidfd = packet->pidfd,
+		.own_pidfd = -1,
+	};
+}
+
+void intake_request_deinit(struct intake_request *request)
+{
+	closep(&request->own_pidfd);
+	free(request->unit);
+}
+
+static bool is_alive(int pidfd)
+{
+	struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&poll_fd, 1, 0) == 0;
+}
+
+void intake_identify(struct intake_request *request)
+{
+	struct identity *identity = &request->identity;
+
+	identity->verified = request->pidfd >= 0;
+	if (request->pidfd < 0 && identity->pid > 0) {
+		request->own_pidfd = (int)syscall(SYS_pidfd_open, identity->pid, 0);
+		request->pidfd = request->own_pidfd;
+	}
+	/* for a process that is not visible, pid 0, it would tell the unit of the broker itself */
+	if (request->pidfd >= 0 && identity->pid > 0 && sd_pid_get_unit(identity->pid, &request->unit) >= 0)
+		identity->unit = request->unit;
+	/* what /proc said was about this process only if it is still there now */
+	if (request->pidfd < 0 || !is_alive(request->pidfd)) {
+		identity->unit = "";
+		identity->verified = false;
+	}
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* A request as the doors deliver it: what was said, what came along, and who said it. */
+
+#include <stddef.h>
+
+#include "../access/identity.h"
+#include "../wire/message.h"
+#include "../wire/packet.h"
+
+struct intake_request {
+	const struct message *message;
+	int *fds; /* to be taken with TAKE_FD; what is left is closed when the handler returns */
+	size_t n_fds;
+	struct identity identity; /* see intake_identify() for its pid and unit */
+	int pidfd; /* of the sender, or -1 when the process is gone, not visible or not asked for; borrowed */
+
+	int own_pidfd; /* behind `pidfd` when it was opened by number */
+	char *unit;    /* behind identity.unit */
+};
+
+/* intake_request_init() - from a packet that has credentials; the packet must outlive the request */
+void intake_request_init(struct intake_request *request, struct packet *packet);
+void intake_request_deinit(struct intake_request *request);
+
+/*
+ * intake_identify() - complete the identity of a request: its unit, and whether pid and unit can be trusted
+ *
+ * Takes the pidfd that came with the packet (Linux 6.5). Without one it opens one by number, and pid and unit are not
+ * `verified`: the number may have been used again since the packet was sent.
+ */
+void intake_identify(struct intake_request *request);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "observe.h"
+
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <syslog.h>
+#include <time.h>
+
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+
+#include "../util/macro.h"
+#include "../util/prefix.h"
+#include "../util/text.h"
+
+#define FIELDS_MAX 20
+#define FIELD_SIZE 640
+#define UID_BUCKETS 16
+
+static const struct kind {
+	const char *id; /* MESSAGE_ID=; stable, as units/usher.catalog has them */
+	int priority;
+	bool limited; /* a client or a packet can cause it */
+} kinds[OBSERVE_KINDS] = {
+	[OBSERVE_HANDED_IN] = {"bfe8c6aaa1524d879f4771cec0177a9d", LOG_INFO, true},
+	[OBSERVE_WITHDRAWN] = {"db86792e7cbc4584a61d407fb959aad5", LOG_INFO, true},
+	[OBSERVE_TAKEN_OVER] = {"9e9d2563c6df4819b6e36a3d95545f5a", LOG_NOTICE, true},
+	[OBSERVE_GONE] = {"bcc567d0ad01447f8fa0bcd7104615b2", LOG_NOTICE, true},
+	[OBSERVE_REFUSED] = {"5f59b5ec4dc344d88ca1b3f3082914e3", LOG_WARNING, true},
+	[OBSERVE_MISSING] = {"495e2fb0c633483bafdb5b46534fa246", LOG_WARNING, true},
+	[OBSERVE_RELOADED] = {"a64a4caee9d148e48507bc576e722680", LOG_INFO, false},
+	[OBSERVE_RELOAD_FAILED] = {"d0647596aa4e43ae8ddc0b7c77d73f31", LOG_ERR, false},
+	[OBSERVE_SWITCHED] = {"2ab973933072486abedd2ee13f2f9205", LOG_INFO, false},
+	[OBSERVE_RESTORED] = {"8f68d489c4a64272b25ea4ad6573322f", LOG_INFO, false},
+	[OBSERVE_CONFLICT] = {"d938b64bf25241ff8e3f80de9ab1849b", LOG_WARNING, true},
+	[OBSERVE_LOST] = {"d79df587a7e64b5fa746e46a8bb5592e", LOG_WARNING, false},
+	[OBSERVE_DETACHED] = {"d7c40f05f7ad43c9853b454e7e5b5782", LOG_NOTICE, false},
+	[OBSERVE_NOT_STARTED] = {"300fbfa627c240a1a85a78c5f15af489", LOG_ERR, false},
+	[OBSERVE_FAILED] = {"e04828ef671e44bda1d3aed94df05c05", LOG_ERR, true},
+};
+
+/* ---- fields */
+
+struct fields {
+	char text[FIELDS_MAX][FIELD_SIZE];
+	struct iovec vector[FIELDS_MAX];
+	int n;
+};
+
+static void add(struct fields *fields, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct fields *fields, const char *format, ...)
+{
+	char *text = fields->text[fields->n];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(text, FIELD_SIZE, format, ap);
+	va_end(ap);
+	text_make_printable(text);
+	fields->vector[fields->n++] = (struct iovec){.iov_base = text, .iov_len = strlen(text)};
+}
+
+static void add_text(struct fields *fields, const char *key, const char *value)
+{
+	if (value && *value)
+		add(fields, "%s=%s", key, value);
+}
+
+static void add_about(struct fields *fields, const struct observed *about)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	add_text(fields, "USHER_NAME", about->name);
+	add_text(fields, "USHER_RULE", about->rule);
+	if (about->protocol)
+		add_text(fields, "USHER_PROTOCOL", about->protocol == IPPROTO_UDP ? "udp" : "tcp");
+	if (about->family)
+		add_text(fields, "USHER_FAMILY", about->family == AF_INET6 ? "ipv6" : "ipv4");
+	if (about->address) {
+		add_text(fields, "USHER_ADDRESS",
+			address_format(about->address_family, about->address, address));
+		add(fields, "USHER_PORT=%u", about->port);
+	}
+	if (about->cookie)
+		add(fields, "USHER_COOKIE=%" PRIx64, about->cookie);
+	add_text(fields, "USHER_REASON", about->reason);
+	if (about->error)
+		add(fields, "ERRNO=%d", about->error);
+	if (about->by_client)
+		add(fields, "USHER_UID=%u", about->uid);
+	if (about->pid > 0)
+		add(fields, "OBJECT_PID=%d", (int)about->pid);
+	add_text(fields, "OBJECT_SYSTEMD_UNIT", about->unit);
+}
+
+/* ---- where to */
+
+/* As systemd.exec(5) has it: standard error is the journal when it is the stream that $JOURNAL_STREAM names. */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	uint64_t device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64, &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+static void write_message(enum observe_kind kind, const struct observed *about, const char *message)
+{
+	struct fields fields = {.n = 0};
+
+	if (!is_journal()) {
+		(void)fprintf(stderr, "usherd: %s\n", message);
+		return;
+	}
+	add(&fields, "MESSAGE=%s", message);
+	add(&fields, "MESSAGE_ID=%s", kinds[kind].id);
+	add(&fields, "PRIORITY=%d", kinds[kind].priority);
+	add_text(&fields, "SYSLOG_IDENTIFIER", "usherd");
+	add_text(&fields, "DOCUMENTATION", "man:usherd(8)");
+	if (about)
+		add_about(&fields, about);
+	(void)sd_journal_sendv(fields.vector, fields.n);
+}
+
+/* ---- the limit */
+
+struct bucket {
+	uint64_t until; /* CLOCK_MONOTONIC, seconds: end of the window */
+	unsigned n, left_out;
+};
+
+static bool is_within_limit(enum observe_kind kind, const struct observed *about)
+{
+	static struct bucket buckets[OBSERVE_KINDS][UID_BUCKETS];
+	struct bucket *bucket = &buckets[kind][about && about->by_client ? about->uid % UID_BUCKETS : 0];
+	struct timespec now;
+	char text[96];
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	if ((uint64_t)now.tv_sec >= bucket->until) {
+		if (bucket->left_out) {
+			(void)snprintf(text, sizeof(text), "%u messages of the next kind were left out",
+				bucket->left_out);
+			write_message(kind, NULL, text);
+		}
+		*bucket = (struct bucket){.until = (uint64_t)now.tv_sec + OBSERVE_LIMIT_SECONDS};
+	}
+	if (bucket->n < OBSERVE_LIMIT) {
+		bucket->n++;
+		return true;
+	}
+	bucket->left_out++;
+	return false;
+}
+
+void observe(enum observe_kind kind, const struct observed *about, const char *format, ...)
+{
+	char message[600];
+	va_list ap;
+
+	if (kinds[kind].limited && !is_within_limit(kind, about))
+		return;
+	va_start(ap, format);
+	(void)vsnprintf(message, sizeof(message), format, ap);
+	va_end(ap);
+	text_make_printable(message);
+	write_message(kind, about, message);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * What the broker tells the administrator: the one place that logs
+ *
+ * Each thing that can happen has a MESSAGE_ID and an entry in the catalog (units/usher.catalog), which `journalctl -x`
+ * shows. Under the service manager messages go to the journal with their fields, elsewhere to standard error.
+ *
+ * A healthy system logs nothing at run time but sockets that come and go. What a client or a packet can cause is limited
+ * to OBSERVE_LIMIT messages of a kind in OBSERVE_LIMIT_SECONDS from a uid; how many were left out is said later.
+ */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#define OBSERVE_LIMIT 20U
+#define OBSERVE_LIMIT_SECONDS 10U
+
+enum observe_kind {
+	OBSERVE_HANDED_IN,     /* a socket is in its seats */
+	OBSERVE_WITHDRAWN,     /* a client took sockets out */
+	OBSERVE_TAKEN_OVER,    /* the socket that served has closed, an older one serves */
+	OBSERVE_GONE,	       /* the last socket of a seat has closed */
+	OBSERVE_REFUSED,       /* a request was refused */
+	OBSERVE_MISSING,       /* traffic came for which there is no socket, or none that can take it */
+	OBSERVE_RELOADED,      /* the rules were read again and are in force */
+	OBSERVE_RELOAD_FAILED, /* they were not, the old ones stay */
+	OBSERVE_SWITCHED,      /* a generation became current */
+	OBSERVE_RESTORED,      /* a held socket came back from the service manager */
+	OBSERVE_CONFLICT,      /* another sk_lookup program runs in the namespace */
+	OBSERVE_LOST,	       /* pins were missing, sockets handed in before are not known */
+	OBSERVE_DETACHED,      /* everything was removed from the kernel */
+	OBSERVE_NOT_STARTED,   /* the broker cannot start */
+	OBSERVE_FAILED,	       /* something failed that was not expected */
+	OBSERVE_KINDS,
+};
+
+/* What a message is about. Everything may be left out: zero and NULL mean not known. */
+struct observed {
+	const char *name;	/* USHER_NAME= */
+	const char *rule;	/* USHER_RULE=: path of the rule's file */
+	int protocol;		/* USHER_PROTOCOL=: IPPROTO_TCP or IPPROTO_UDP */
+	int family;		/* USHER_FAMILY= of the seat: AF_INET or AF_INET6 */
+	const uint8_t *address; /* USHER_ADDRESS=, of address_family, and USHER_PORT= */
+	int address_family;
+	uint16_t port;
+	uint64_t cookie;    /* USHER_COOKIE=, hexadecimal as in `ss -e` */
+	const char *reason; /* USHER_REASON= */
+	int error;	    /* ERRNO=, positive */
+	uid_t uid;	    /* USHER_UID=, when `by_client` */
+	pid_t pid; /* OBJECT_PID=: a live process that this is about, whose unit then shows the message */
+	const char *unit; /* OBJECT_SYSTEMD_UNIT=: the same for a process that may be gone */
+	int by_client;	  /* a client caused it: the limit counts for its uid */
+};
+
+/* observe() - @about may be NULL */
+void observe(enum observe_kind kind, const struct observed *about, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
