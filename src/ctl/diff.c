@@ -132,7 +132,7 @@ int verb_diff(const struct ctl *ctl)
 	n = compare(ctl, &old, &new);
 	if (n > 0)
 		return EXIT_DIFFERENT;
-	if (!ctl->json)
+	if (!ctl->json && !ctl->no_legend)
 		(void)printf("no difference: a reload would change nothing\n");
 	return EXIT_SUCCESS;
 }
