@@ -13,7 +13,7 @@ from harness.isolate import mount
 from harness.process import Child, libc, wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, who
-from harness.wire import Refused, hand_in, request
+from harness.wire import Refused, hand_in
 
 V4 = "192.0.2.1"
 
@@ -95,26 +95,6 @@ def test_rule_folder_unreadable(broker):
     with pytest.raises(Refused, match=r"web\.rule.*(EACCES|ermission)"):
         running.reload()
     assert running.rules("web")
-
-
-@pytest.mark.vm
-def test_minimal_capabilities(usherd, rules):
-    """4.2 TestLoadUnload: CAP_BPF and CAP_NET_ADMIN, nothing else."""
-    rules(web="Stream=192.0.2.0/24:80")
-    usherd.start(prefix=["setpriv", "--bounding-set", "-all,+bpf,+net_admin", "--inh-caps", "-all",
-                         "--no-new-privs"])
-    capabilities = [line for line in open(f"/proc/{usherd.pid}/status") if line.startswith("CapEff")]
-    assert int(capabilities[0].split()[1], 16) == 1 << 39 | 1 << 12
-    with Service("web") as service:
-        hand_in("web", service)
-        request("hold", [service], NAME="web")
-        assert who(V4, 80) == "web"
-        assert len(request("claim", NAME="web").fds) == 1
-        usherd.reload()
-        assert usherd.sockets()[0]["PID"] == str(os.getpid())
-        usherd.request("detach")
-        usherd.wait()
-        assert who(V4, 80) == REFUSED
 
 
 def test_files_replaced_all_the_time(broker):

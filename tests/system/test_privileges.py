@@ -2,7 +2,11 @@
 """What the broker may do, and what it needs: CAP_BPF and CAP_NET_ADMIN, and no other capability.
 
 Without CAP_PERFMON the verifier takes the program for that of an untrusted loader, and looks at it harder.
+(Part 1: 4.2 TestLoadUnload, TestUpgrade with the minimal capability set)
 """
+
+import os
+import pathlib
 
 import pytest
 
@@ -25,3 +29,21 @@ def test_two_capabilities(usherd, rules, rule):
                 assert who(public, 80) == "second"
             assert who(public, 80) == "first", "the next place"
         assert who(public, 80) == REFUSED
+
+
+def test_everything_with_two_capabilities(usherd, rules):
+    rules(web="Stream=192.0.2.0/24:80")
+    usherd.start(prefix=["setpriv", "--bounding-set", "-all,+bpf,+net_admin", "--inh-caps", "-all", "--no-new-privs"])
+    effective, = [line for line in pathlib.Path(f"/proc/{usherd.pid}/status").read_text().splitlines()
+                  if line.startswith("CapEff")]
+    assert int(effective.split()[1], 16) == 1 << 39 | 1 << 12, "CAP_BPF, CAP_NET_ADMIN"
+    with Service("web") as service:
+        wire.hand_in("web", service)
+        wire.request("hold", [service], NAME="web")
+        assert who("192.0.2.1", 80) == "web"
+        assert len(wire.request("claim", NAME="web").fds) == 1
+        usherd.reload()
+        assert usherd.sockets()[0]["PID"] == str(os.getpid())
+        usherd.request("detach")
+        usherd.wait()
+        assert who("192.0.2.1", 80) == REFUSED
