@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "../wire/packet.h"
+#include "closer.h"
 #include "local_socket.h"
 
 #define PAUSE_USEC 200000
@@ -45,6 +46,12 @@ static int check_quota(const struct door *door, uid_t uid, struct refusal *refus
 {
 	size_t same = 0, others = 0;
 
+	if (closer_is_stuck(uid))
+		return refuse(refusal, EUSERS,
+			"descriptors that uid %u sent cannot be closed, because the file system they are on "
+			"does not "
+			"answer (EUSERS); mend that or unmount it",
+			uid);
 	if (uid == 0)
 		return 0;
 	for (size_t i = 0; i < door->n_sessions; i++) {

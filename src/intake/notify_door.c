@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "closer.h"
 #include "local_socket.h"
 
 /* Datagrams handled before others get their turn. */
@@ -40,16 +41,18 @@ static bool receive(struct notify_door *door)
 {
 	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
 	struct refusal refusal;
-	int r = packet_receive(door->socket, &packet, &refusal);
+	int r;
 
-	if (r == PACKET_REFUSED) {
-		door->handlers.refused(NULL, &refusal, door->handlers.userdata);
+	if (closer_skip(door->socket))
 		return true;
-	}
+	r = packet_receive(door->socket, &packet, &refusal);
 	/* PACKET_END: an empty datagram, there is no end of these */
-	if (r == 0 && packet.has_credentials)
+	if (r == PACKET_REFUSED)
+		door->handlers.refused(NULL, &refusal, door->handlers.userdata);
+	else if (r == 0 && packet.has_credentials)
 		handle(door, &packet);
-	return r == 0 || r == PACKET_END;
+	closer_close(&packet, packet.has_credentials ? packet.credentials.uid : 0);
+	return r == 0 || r == PACKET_REFUSED || r == PACKET_END;
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)

@@ -8,6 +8,7 @@
 
 #include "../util/macro.h"
 #include "../wire/packet.h"
+#include "closer.h"
 
 #ifndef SO_PASSPIDFD
 #define SO_PASSPIDFD 76
@@ -236,6 +237,8 @@ static bool receive(struct session *session)
 	struct refusal refusal;
 	int r;
 
+	if (closer_skip(session->socket))
+		return false;
 	r = packet_receive(session->socket, &packet, &refusal);
 	if (r == PACKET_AGAIN)
 		return true;
@@ -250,7 +253,7 @@ static bool receive(struct session *session)
 	else
 		refuse_and_end(session, &refusal);
 	/* before the answer: who hears OK may count on it that this process has no copy of the socket left */
-	packet_deinit(&packet);
+	closer_close(&packet, packet.has_credentials ? packet.credentials.uid : session->peer.uid);
 	return flush(session);
 }
 

@@ -101,13 +101,41 @@ int packet_receive(int socket, struct packet *packet, struct refusal *refusal)
 		/* At end-of-file there is no control data. A packet of no bytes has some if it carries
 		 * descriptors, and always if the receiver asks for credentials. */
 		r = PACKET_END;
-	if (r != 0) {
+	if (r == PACKET_END)
 		packet_deinit(packet);
+	if (r != 0) {
+		packet->text[0] = '\0';
 		return r;
 	}
 	packet->size = (size_t)n;
 	packet->text[packet->size] = '\0';
 	return 0;
+}
+
+int packet_peek(int socket, struct ucred *ret)
+{
+	/* room for the credentials and nothing else: they come first (scm_recv() in include/net/scm.h) */
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct msghdr header = {.msg_control = &control, .msg_controllen = sizeof(control)};
+	const struct cmsghdr *message;
+
+	if (recvmsg(socket, &header, MSG_PEEK | MSG_DONTWAIT) < 0)
+		return errno == EAGAIN || errno == EINTR ? PACKET_AGAIN : -errno;
+	message = CMSG_FIRSTHDR(&header);
+	if (!message || message->cmsg_type != SCM_CREDENTIALS)
+		return -ENODATA;
+	memcpy(ret, CMSG_DATA(message), sizeof(*ret));
+	return 0;
+}
+
+void packet_skip(int socket)
+{
+	char byte;
+
+	(void)recv(socket, &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC);
 }
 
 void packet_deinit(struct packet *packet)

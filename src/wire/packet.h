@@ -50,8 +50,8 @@ struct packet {
  * @packet:  PACKET_NULL or a packet that was deinitialised
  * @refusal: filled when PACKET_REFUSED is returned
  *
- * On anything but 0, the packet is left empty and every descriptor that came is closed. Refused are: text
- * longer than PACKET_TEXT_MAX (EMSGSIZE); control data that was cut (EMFILE when the receiver has no
+ * On PACKET_REFUSED the packet has no text, but the descriptors and the credentials that came, for the caller to
+ * deinitialise as on 0; on anything else it is left empty. Refused are: text longer than PACKET_TEXT_MAX (EMSGSIZE); control data that was cut (EMFILE when the receiver has no
  * descriptor left or an LSM withheld one: the text says both). A NUL byte inside the text is not checked
  * here, message_parse() does it.
  *
@@ -62,6 +62,16 @@ struct packet {
  * Return: 0, PACKET_REFUSED, PACKET_AGAIN, PACKET_END, or a negative errno of recvmsg(2).
  */
 int packet_receive(int socket, struct packet *packet, struct refusal *refusal);
+
+/*
+ * packet_peek() - whose the next packet is, without receiving it or its descriptors
+ *
+ * Needs SO_PASSCRED on the receiver. Return: 0, PACKET_AGAIN when there is none, or a negative errno.
+ */
+int packet_peek(int socket, struct ucred *ret);
+
+/* packet_skip() - throw the next packet away; its descriptors never come into this process */
+void packet_skip(int socket);
 
 /* packet_deinit() - close what is left in a packet; it can be used again */
 void packet_deinit(struct packet *packet);

@@ -284,6 +284,8 @@ static void test_packet_of_4096_bytes_and_not_more(void **state)
 			send_raw(pair.sender, text, sizes[i], (int[]){STDIN_FILENO}, 1, 0), sizes[i]);
 		assert_int_equal(packet_send(pair.sender, "A=1\n", 4, NULL, 0), 0);
 		assert_int_equal(packet_receive(pair.receiver, &packet, &refusal), PACKET_REFUSED);
+		assert_int_equal(packet.size, 0);
+		packet_deinit(&packet);
 		assert_empty(&packet);
 		assert_int_equal(refusal.error, EMSGSIZE);
 		(void)snprintf(expected, sizeof(expected), "has %zu bytes of text, at most 4096", sizes[i]);
@@ -335,9 +337,40 @@ static void test_packet_with_descriptors_cut_off(void **state)
 		assert_non_null(strstr(refusal.text, expected));
 		assert_non_null(strstr(refusal.text, "RLIMIT_NOFILE"));
 		assert_non_null(strstr(refusal.text, "SELinux"));
+		assert_int_equal(packet.size, 0);
+		packet_deinit(&packet);
 		assert_empty(&packet);
 		assert_int_equal(count_open_fds(), n_open);
 	}
+	pair_free(&pair);
+}
+
+/* Whose the next packet is can be seen, and the packet thrown away, without its descriptors coming in. */
+static void test_peek_and_skip(void **state)
+{
+	struct pair pair = pair_new(SOCK_SEQPACKET);
+	struct packet packet = PACKET_NULL;
+	struct refusal refusal;
+	struct ucred sender;
+	size_t n_open;
+	int on = 1;
+
+	(void)state;
+	assert_return_code(setsockopt(pair.receiver, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), errno);
+	assert_return_code(fcntl(pair.receiver, F_SETFL, O_NONBLOCK), errno);
+	assert_int_equal(packet_peek(pair.receiver, &sender), PACKET_AGAIN);
+	n_open = count_open_fds();
+	assert_int_equal(packet_send(pair.sender, "A=1\n", 4, &pair.sender, 1), 0);
+	assert_int_equal(packet_send(pair.sender, "B=2\n", 4, NULL, 0), 0);
+	assert_int_equal(packet_peek(pair.receiver, &sender), 0);
+	assert_int_equal(sender.uid, getuid());
+	assert_int_equal(sender.pid, getpid());
+	packet_skip(pair.receiver);
+	assert_int_equal(count_open_fds(), n_open);
+	assert_int_equal(packet_receive(pair.receiver, &packet, &refusal), 0);
+	assert_string_equal(packet.text, "B=2\n");
+	packet_deinit(&packet);
+	assert_int_equal(count_open_fds(), n_open);
 	pair_free(&pair);
 }
 
@@ -470,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_packet_over_datagrams),
 		cmocka_unit_test(test_packet_of_4096_bytes_and_not_more),
 		cmocka_unit_test(test_packet_with_descriptors_cut_off),
+		cmocka_unit_test(test_peek_and_skip),
 		cmocka_unit_test(test_packet_without_room_for_a_pidfd),
 		cmocka_unit_test(test_receive_nothing),
 		cmocka_unit_test(test_receive_fails),

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A FUSE file system of one file, whose server does not answer FLUSH until it is told to."""
+
+import contextlib
+import ctypes
+import os
+import struct
+import threading
+
+ROOT, FILE = 1, 2  # nodes
+MNT_FORCE = 1
+LOOKUP, GETATTR, OPEN, FLUSH, INIT = 1, 3, 14, 25, 26
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _attributes(node):
+    """struct fuse_attr (linux/fuse.h): a folder or an empty file, root's."""
+    return struct.pack("<6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755 if node == ROOT else 0o100644, 1, 0, 0, 0, 4096, 0)
+
+
+class Stuck:
+    def __init__(self, folder):
+        self._folder = str(folder)
+        self.file = f"{folder}/file"
+        self._device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0,allow_other"
+        if _libc.mount(b"stuck", str(folder).encode(), b"fuse", 0, options.encode()):
+            raise OSError(ctypes.get_errno(), "cannot mount FUSE")
+        self.flushes = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _answer(self, unique, body=b"", error=0):
+        os.write(self._device, struct.pack("<IiQ", 16 + len(body), -error, unique) + body)
+
+    def _serve(self):
+        with contextlib.suppress(OSError):  # the end of the mount
+            while True:
+                request = os.read(self._device, 1 << 17)
+                _, opcode, unique, node = struct.unpack_from("<IIQQ", request)
+                if opcode == INIT:
+                    self._answer(unique, struct.pack("<4I2H2I2H8I", 7, 31, 0, 0, 8, 8, 4096, 1, 0, 0, *[0] * 8))
+                elif opcode == LOOKUP:
+                    self._answer(unique, struct.pack("<5Q2I", FILE, 0, 3600, 3600, 0, 0, 0)[:40] + _attributes(FILE))
+                elif opcode == GETATTR:
+                    self._answer(unique, struct.pack("<QII", 3600, 0, 0) + _attributes(node))
+                elif opcode == OPEN:
+                    self._answer(unique, struct.pack("<QII", 1, 0, 0))
+                elif opcode == FLUSH:
+                    self.flushes.append(unique)
+                else:
+                    self._answer(unique)
+
+    def release(self):
+        """Let every FLUSH that waits fail, by ending the file system."""
+        _libc.umount2(self._folder.encode(), MNT_FORCE)  # busy or unmounted already: it has ended all the same

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A client that sends what cannot be closed stops itself and nobody else."""
+
+import errno
+import os
+
+import pytest
+
+from harness.fuse import Stuck
+from harness.process import Child, in_child, wait_until
+from harness.service import Service
+from harness.traffic import who
+from harness.wire import Connection, hand_in, request
+
+V4 = "192.0.2.1"
+
+
+@pytest.fixture
+def stuck():
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("machine: there is no /dev/fuse")
+    os.mkdir("/run/test/mnt")
+    running = Stuck("/run/test/mnt")
+    yield running
+    running.release()  # or nobody who has the file open could be ended
+
+
+def send_stuck(tell, path, times):
+    """Requests with a descriptor whose close(2) does not return: tells the errno of each."""
+    opened = os.open(path, os.O_RDONLY)
+    for _ in range(times):
+        try:
+            with Connection() as connection:
+                connection.send(b"REQUEST=status\n", [opened])
+                tell(int(connection.receive()[0]["ERRNO"]))
+        except OSError as error:
+            tell(error.errno)
+    # the end of this process closes the file too, and hangs like the broker would
+
+
+@pytest.mark.seconds(20)
+def test_file_whose_close_hangs(broker, stuck):
+    """The broker answers, serves others, stops listening to a uid that goes on with it, and recovers."""
+    running = broker(web="Stream=80")
+    threads = lambda: len(os.listdir(f"/proc/{running.pid}/task"))
+    client = Child(send_stuck, stuck.file, 6, uid=65534, gid=65534)
+    answers = [client.hear() for _ in range(6)]
+    assert answers[:4] == [errno.EINVAL] * 4, "each is told that status takes no descriptors"
+    assert set(answers[4:]) <= {errno.EUSERS, errno.EPIPE, errno.ECONNRESET}, "then it is not listened to"
+    assert threads() == 1 + 4
+    with Service("web") as service:
+        hand_in("web", service)
+        assert who(V4, 80) == "web"
+    stuck.release()
+    wait_until(lambda: threads() == 1, what="every descriptor is closed")
+    assert client.wait() == 0
+    assert in_child(lambda: request("status")["RELOAD"], uid=65534, gid=65534) == "ok", "and it is listened to again"
