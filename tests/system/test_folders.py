@@ -12,7 +12,7 @@ from harness.host import RULE_FOLDERS, rule, run, write_rule
 from harness.isolate import mount
 from harness.process import Child, libc, wait_until
 from harness.service import Service
-from harness.traffic import REFUSED, who
+from harness.traffic import who
 from harness.wire import Refused, hand_in
 
 V4 = "192.0.2.1"

@@ -84,6 +84,9 @@ class Usherd:
         if self.notify:
             self.notify.close()
         self.notify = Notify(WORK / f"notify{Usherd._all.index(self)}")
+        env = env or {}
+        if "strace" in prefix:  # the two cannot both trace
+            env = {**env, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
         words = [*prefix, USHERD, *(["--instance", self.instance] if self.instance else []), *arguments]
 
         def prepare():
@@ -94,7 +97,7 @@ class Usherd:
         with open(self.log_path, "a") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=prepare,
-                env={**os.environ, "NOTIFY_SOCKET": self.notify.path, **(env or {})}, **options)
+                env={**os.environ, "NOTIFY_SOCKET": self.notify.path, **env}, **options)
         return self
 
     def start(self, *arguments, **options):

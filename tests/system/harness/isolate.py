@@ -96,7 +96,11 @@ def run(item, seconds):
         _, status = os.waitpid(outer, 0)
         if text:
             from_plain = item.config.hook.pytest_report_from_serializable
-            return [from_plain(config=item.config, data=data) for data in json.loads(text)]
+            reports = [from_plain(config=item.config, data=data) for data in json.loads(text)]
+            for report in reports:
+                if isinstance(report.longrepr, list):  # of a skip, where JSON has no tuples
+                    report.longrepr = tuple(report.longrepr)
+            return reports
         dump.seek(0)
         trace = dump.read()
     reason = f"the test ended without a report, status {os.waitstatus_to_exitcode(status)} (time limit {seconds} s)"
