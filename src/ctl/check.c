@@ -124,6 +124,6 @@ int verb_check(const struct ctl *ctl)
 	if (r)
 		return EXIT_BAD_DATA;
 	if (!ctl->json)
-		(void)printf("%zu rules, %zu matches: ok\n", n_rules, n_matches);
+		(void)printf("ok: rules: %zu, matches: %zu\n", n_rules, n_matches);
 	return EXIT_SUCCESS;
 }

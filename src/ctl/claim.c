@@ -84,8 +84,7 @@ int verb_claim(const struct ctl *ctl)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	_cleanup_(claimed_deinit) struct claimed claimed = {};
-	_cleanup_free_
-	char *names = join_names(ctl);
+	_cleanup_free_ char *names = join_names(ctl);
 	struct refusal refusal;
 	struct writer request;
 	int r;

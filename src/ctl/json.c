@@ -9,8 +9,7 @@
 
 static void write_string(FILE *out, const char *value)
 {
-	_cleanup_free_
-	char *copy = strdup(value);
+	_cleanup_free_ char *copy = strdup(value);
 
 	if (copy)
 		text_make_printable(copy);

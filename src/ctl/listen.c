@@ -123,8 +123,7 @@ static int set_environment(const struct listening *before, size_t n, const char 
 	static const char unknown[] =
 		"unknown:"; /* what sd_listen_fds_with_names(3) says of a nameless one */
 	size_t size = strlen(names) + 1;
-	_cleanup_free_
-	char *all = NULL;
+	_cleanup_free_ char *all = NULL;
 
 	size += before->names ? strlen(before->names) + 1 : before->n * strlen(unknown);
 	all = calloc(1, size);

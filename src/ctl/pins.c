@@ -46,8 +46,7 @@ static int refuse_errno(struct refusal *refusal, const char *action, const char 
 
 static int open_folder(const char *path, int *ret, struct refusal *refusal)
 {
-	_cleanup_close_
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct statfs fs;
 
 	if (fd < 0)
@@ -86,8 +85,7 @@ static int remove_entry(int folder, const char *path, const char *name, struct r
 int pins_remove(const char *path, struct refusal *refusal)
 {
 	_cleanup_(closedirp) DIR *folder = NULL;
-	_cleanup_close_
-	int lock = -1, copy = -1;
+	_cleanup_close_ int lock = -1, copy = -1;
 	const struct dirent *entry;
 	int r;
 

@@ -36,7 +36,7 @@ static void print_outcome(const struct ctl *ctl, const struct client *client)
 
 	if (!ctl->json) {
 		(void)printf(
-			"reloaded: generation %s, %s rules, %s matches (%s added, %s removed, %s kept)\n",
+			"reloaded: generation %s, rules: %s, matches: %s (added %s, removed %s, kept %s)\n",
 			ask_value(client, "GENERATION", "?"), ask_value(client, "RULES", "?"),
 			ask_value(client, "MATCHES", "?"), ask_value(client, "ADDED", "?"),
 			ask_value(client, "REMOVED", "?"), ask_value(client, "KEPT", "?"));
@@ -61,9 +61,8 @@ int verb_reload(const struct ctl *ctl)
 	client_begin(&request, "reload");
 	r = ask(&client, &request, NULL, 0, show_problem, &n_problems, &refusal);
 	if (r == REFUSED && n_problems > 0) {
-		complain("cannot reload the rules: %u problems in the rule files (%s); the rules in force "
-			 "have not "
-			 "changed",
+		complain("cannot reload the rules: problems in the rule files: %u (%s); the rules in force "
+			 "have not changed",
 			n_problems, ERRNO_NAME(refusal.error));
 		return EXIT_BAD_DATA;
 	}

@@ -114,8 +114,7 @@ int verb_rules(const struct ctl *ctl)
 {
 	_cleanup_(settings_deinit) struct settings settings = SETTINGS_NULL;
 	_cleanup_(grid_deinit) struct grid grid = GRID_NULL;
-	_cleanup_free_
-	struct setting **matches = NULL;
+	_cleanup_free_ struct setting **matches = NULL;
 	size_t n = 0;
 	int r;
 

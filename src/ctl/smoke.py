@@ -91,8 +91,8 @@ def no_broker_is_said_and_has_its_own_code():
 def check_accepts_good_rules():
     with tempfile.TemporaryDirectory() as folder:
         write(folder, web="[Rule]\nStream=192.0.2.0/24:80\n", dns="[Rule]\nDatagram=53\n[Access]\nUser=root\n")
-        expect(run("check", folder), 0, r"^2 rules, 2 matches: ok\n$", "^$")
-        expect(run("check", f"{folder}/web.rule"), 0, r"^1 rules, 1 matches: ok\n$")
+        expect(run("check", folder), 0, r"^ok: rules: 2, matches: 2\n$", "^$")
+        expect(run("check", f"{folder}/web.rule"), 0, r"^ok: rules: 1, matches: 1\n$")
 
 
 @test

@@ -66,8 +66,8 @@ static void print_status(const struct client *client)
 		(void)LINE("Dispatch", "none: somebody detached link %s; 'usherctl reload' attaches it again",
 			VALUE("LINK"));
 	print_neighbours(client);
-	(void)LINE("Rules", "%s, with %s matches; generation %s, applied %s", VALUE("RULES"),
-		VALUE("MATCHES"), VALUE("GENERATION"), SINCE(message_get(&client->message, "APPLIED")));
+	(void)LINE("Rules", "%s, matches: %s; generation %s, applied %s", VALUE("RULES"), VALUE("MATCHES"),
+		VALUE("GENERATION"), SINCE(message_get(&client->message, "APPLIED")));
 	if (strcmp(reload, "failed") == 0)
 		(void)LINE("Reload", "failed: %s", VALUE("RELOAD_REASON"));
 	else

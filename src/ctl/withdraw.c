@@ -19,7 +19,7 @@ static void print_outcome(const struct ctl *ctl, const struct client *client)
 
 	if (!ctl->json) {
 		(void)printf(
-			"withdrew '%s': %s sockets\n", ctl->names[0], ask_value(client, "WITHDRAWN", "?"));
+			"withdrew '%s': sockets: %s\n", ctl->names[0], ask_value(client, "WITHDRAWN", "?"));
 		return;
 	}
 	json_open(&json, NULL, '{');

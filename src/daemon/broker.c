@@ -129,7 +129,7 @@ static void report_switch(const struct broker *broker)
 	const struct generation *generation = broker->generation;
 	int programs = link_count_programs(broker->netns);
 
-	observe(OBSERVE_SWITCHED, NULL, "generation %" PRIu64 " is in force: %zu rules, %zu matches",
+	observe(OBSERVE_SWITCHED, NULL, "generation %" PRIu64 " is in force, rules: %zu, matches: %zu",
 		generation->number, generation->rules->n_rules, generation->n_matches);
 	if (programs > 1)
 		observe(OBSERVE_CONFLICT, NULL,
@@ -192,7 +192,7 @@ static void tell_service_manager(const struct broker *broker)
 	const struct generation *generation = broker->generation;
 
 	(void)sd_notifyf(0,
-		"READY=1\nSTATUS=%s%.400s%sGeneration %" PRIu64 " in force: %zu rules, %zu matches",
+		"READY=1\nSTATUS=%s%.400s%sGeneration %" PRIu64 " in force, rules: %zu, matches: %zu",
 		broker->reload_failure ? "Reload failed: " : "",
 		broker->reload_failure ? broker->reload_failure : "", broker->reload_failure ? ". " : "",
 		generation->number, generation->rules->n_rules, generation->n_matches);
