@@ -27,7 +27,7 @@ def pytest_configure(config):
 def pytest_runtest_protocol(item, nextitem):
     limit = item.get_closest_marker("seconds")
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in isolate.run(item, limit.args[0] if limit else SECONDS):
+    for report in isolate.run(item, (limit.args[0] if limit else SECONDS) * process.SLOW):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True

@@ -13,7 +13,7 @@ import threading
 
 from . import wire
 from .host import WORK, run
-from .process import PR_SET_PDEATHSIG, libc, wait_until
+from .process import PR_SET_PDEATHSIG, SLOW, libc, wait_until
 
 BUILD = pathlib.Path(os.environ.get("USHER_BUILD", "/nonexistent")).absolute()
 USHERD = BUILD / "src/daemon/usherd"
@@ -127,7 +127,7 @@ class Usherd:
     def wait(self, seconds=20):
         """Wait until the broker ends by itself; its exit status."""
         try:
-            return self.process.wait(seconds)
+            return self.process.wait(seconds * SLOW)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"usherd still runs after {seconds} s:\n{self.log}") from None
 
@@ -214,7 +214,7 @@ class Usherd:
                 broker.resume()
                 broker.process.terminate()
                 try:
-                    broker.process.wait(10)
+                    broker.process.wait(10 * SLOW)
                 except subprocess.TimeoutExpired:
                     complaints.append("usherd does not end at SIGTERM")
                     broker.kill()

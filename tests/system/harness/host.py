@@ -29,7 +29,7 @@ def ip(*lines):
 
 def run(*command, check=True, **options):
     """Run a command to its end, its output as text; its standard input is empty unless one is given."""
-    options.setdefault("timeout", 30)
+    options.setdefault("timeout", 30 * process.SLOW)
     if "input" not in options:
         options.setdefault("stdin", subprocess.DEVNULL)
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)

@@ -8,7 +8,7 @@ import struct
 import time
 
 from .host import family_of
-from .process import Child
+from .process import SLOW, Child
 
 # what the service says of itself and what it saw; where the answer came from
 Answer = collections.namedtuple("Answer", "name peer peer_port local local_port source source_port")
@@ -33,7 +33,7 @@ def ask(address, port, protocol="tcp", *, source=None, source_port=0, netns=None
     with netns.entered() if netns else contextlib.nullcontext():
         sock = socket.socket(family_of(address), kind)
     with sock:
-        sock.settimeout(seconds)
+        sock.settimeout(seconds * SLOW)
         if source:
             sock.bind((source, source_port))
         if protocol == "udp":

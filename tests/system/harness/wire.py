@@ -37,7 +37,7 @@ class Connection:
 
     def __init__(self, path="/run/usher/usher.sock", seconds=10):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.settimeout(seconds)
+        self.socket.settimeout(seconds * process.SLOW)
         self.socket.connect(str(path))
 
     def __enter__(self):
