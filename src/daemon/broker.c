@@ -117,7 +117,7 @@ static int refuse_pin(const struct broker *broker, int error, struct refusal *re
 	const char *remedy = error == ENOENT
 				     ? "; the folder was removed while usherd ran: start usherd again, and "
 				       "have the sockets handed in again"
-			     : error == EROFS ? "; let the unit write there: ReadWritePaths=/sys/fs/bpf"
+			     : error == EROFS ? "; let the unit write there (ReadWritePaths=)"
 					      : "";
 
 	return refuse(refusal, error, "cannot pin the new program in %s (%s)%s", broker->pins.path,

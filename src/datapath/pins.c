@@ -57,7 +57,7 @@ int pins_open(const char *path, struct pins *ret, struct refusal *refusal)
 		return r;
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return refuse(refusal, errno, "cannot make %s (%s)%s", path, strerrorname_np(errno),
-			errno == EROFS ? "; let the unit write there: ReadWritePaths=/sys/fs/bpf"
+			errno == EROFS ? "; make it first, and name it in ReadWritePaths= of the unit"
 				       : "; usherd must run as the owner of /sys/fs/bpf, root as a rule");
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -201,5 +201,6 @@ int pins_remove_all(struct pins *pins)
 			r = pins_drop(pins, entry->d_name);
 	if (r < 0)
 		return r;
-	return rmdir(pins->path) < 0 ? -errno : 0;
+	/* in a unit that can write nowhere else on bpffs, the folder is a mount and stays; the unit removes it */
+	return rmdir(pins->path) < 0 && errno != EBUSY && errno != EROFS ? -errno : 0;
 }

@@ -78,8 +78,7 @@ static int adopt_map(const struct pins *pins, const struct dispatch *program, en
 		return 0;
 	if (fd == -EROFS)
 		return refuse(refusal, EROFS,
-			"%s is read-only (EROFS); let the unit write there: "
-			"ReadWritePaths=/sys/fs/bpf",
+			"%s is read-only (EROFS); let the unit write there: ReadWritePaths=%s", pins->path,
 			pins->path);
 	if (fd < 0)
 		return refuse(refusal, -fd, "cannot open the pin %s/%s (%s); remove it if it is not usherd's",
