@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every test runs as process 1 of namespaces of its own, as in tests/system, and boots the machines it wants."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "system"))
+
+from harness import isolate, process  # noqa: E402
+from harness.host import ip  # noqa: E402
+
+import machine as _machine  # noqa: E402
+
+SECONDS = 60  # for one test, unless it is marked with another limit
+BUILD = pathlib.Path(os.environ.get("USHER_BUILD", "/nonexistent")).absolute()
+SOURCE = HERE.parent.parent
+
+# Each release by its systemd, and the root it has; "/" is this machine's own.
+RELEASES = {252: "bookworm", 257: "trixie"}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "seconds(n): time limit of the test")
+    if os.getuid() != 0:
+        pytest.exit("the tests of systemd make namespaces and load BPF programs: run them as root", 4)
+    if not config.option.collectonly and not (BUILD / "src/daemon/usherd").exists():
+        pytest.exit(f"no usherd in {BUILD}: set USHER_BUILD to the build directory", 4)
+
+
+def _own_systemd():
+    return int(subprocess.run(["systemctl", "--version"], capture_output=True, text=True).stdout.split()[1])
+
+
+def _root(version):
+    """The root folder with that systemd, or the words why there is none."""
+    if version == _own_systemd():
+        return "/", None
+    done = subprocess.run([HERE / "root", RELEASES[version]], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        return None, (done.stderr.strip().splitlines() or ["?"])[-1]
+    return done.stdout.strip(), None
+
+
+def _install(folder, version):
+    """Install usher as a package for that systemd would be."""
+    units = folder / f"units-{version}"
+    layer = folder / f"layer-{version}"
+    for command in (["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", layer],
+                    ["meson", "setup", units, SOURCE, "--prefix=/usr", f"-Dsystemd-version={version}"],
+                    ["meson", "install", "-C", units, "--no-rebuild", "--quiet", "--tags=systemd", "--destdir", layer]):
+        subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    old = layer / "lib"
+    if old.exists():  # /lib is a link to /usr/lib, and a folder of this name would hide it
+        shutil.copytree(old, layer / "usr/lib", dirs_exist_ok=True)
+        shutil.rmtree(old)
+    return layer
+
+
+def pytest_sessionstart(session):
+    if session.config.option.collectonly:
+        return
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="usher-systemd."))
+    session.config._folder = folder
+    session.config._before = _traces()
+    session.config._roots = {}
+    for version in RELEASES:
+        root, reason = _root(version)
+        session.config._roots[version] = (reason, root, root and _install(folder, version))
+
+
+def _traces():
+    found = [str(path) for path in _machine.cgroup_root().glob("usher-test-*")]
+    found += [path for path in ("/run/usher", "/etc/usher") if os.path.exists(path)]
+    return sorted(found + [str(path) for path in pathlib.Path("/sys/fs/bpf").glob("usher*")])
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if not hasattr(session.config, "_folder"):
+        return
+    shutil.rmtree(session.config._folder, ignore_errors=True)
+    if _traces() != session.config._before:
+        print(f"\nthe tests left something behind: {session.config._before} became {_traces()}")
+        session.exitstatus = 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    limit = item.get_closest_marker("seconds")
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in isolate.run(item, limit.args[0] if limit else SECONDS):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    _remove_cgroups()
+    return True
+
+
+def _remove_cgroups():
+    """What a test leaves that ended before its machine did; its processes are gone with its namespaces."""
+    for path in _machine.cgroup_root().glob("usher-test-*"):
+        for folder, _, _ in sorted(os.walk(path), reverse=True):
+            os.rmdir(folder)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        for each in _machine.Machine._all:
+            report.sections.append((f"journal of {each.name}", each.text() if each.pid else "it does not run"))
+            report.sections.append((f"console of {each.name}", each.console()))
+
+
+def pytest_generate_tests(metafunc):
+    if "version" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("since")
+        versions = [version for version in RELEASES if not marker or version >= marker.args[0]]
+        metafunc.parametrize("version", versions, ids=[f"systemd{version}" for version in versions])
+
+
+@pytest.fixture(autouse=True)
+def _namespace():
+    ip("link set lo up")
+    yield
+    process.Child.kill_all()
+    _machine.Machine.end_all()
+
+
+@pytest.fixture
+def boot(request, version):
+    """boot(): a machine that runs, with usher installed and nothing of it enabled."""
+    reason, base, installed = request.config._roots[version]
+    if reason:
+        pytest.skip(reason if reason.startswith("machine:") else f"no root with systemd {version}: {reason}")
+
+    def start(**options):
+        machine = _machine.Machine(base, installed, **options)
+        machine.version = version
+        return machine.start()
+
+    return start
+
+
+@pytest.fixture
+def machine(boot):
+    return boot()

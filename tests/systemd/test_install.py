@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""meson install puts every file where Debian has its kind, and uninstall takes all of them away."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+BUILD = pathlib.Path(os.environ["USHER_BUILD"]).absolute()
+SOURCE = pathlib.Path(__file__).parent.parent.parent
+
+EXPECTED = """
+    usr/bin/usherctl
+    usr/include/usher.h
+    usr/lib/systemd/catalog/usher.catalog
+    usr/lib/systemd/system/usher-again@.service
+    usr/lib/systemd/system/usher@.service
+    usr/lib/systemd/system/usherd.service
+    usr/lib/systemd/system/usherd.socket
+    usr/lib/systemd/system/usherd@.service
+    usr/lib/systemd/system/usherd@.socket
+    usr/lib/TRIPLET/libusher.so
+    usr/lib/TRIPLET/libusher.so.0
+    usr/lib/TRIPLET/libusher.so.0.1.0
+    usr/lib/TRIPLET/pkgconfig/libusher.pc
+    usr/sbin/usherd
+    usr/share/bash-completion/completions/usherctl
+    usr/share/man/man1/usherctl.1
+    usr/share/man/man3/libusher.3
+    usr/share/man/man3/usher_claim.3
+    usr/share/man/man3/usher_hand_in.3
+    usr/share/man/man3/usher_hold.3
+    usr/share/man/man3/usher_reason.3
+    usr/share/man/man3/usher_withdraw.3
+    usr/share/man/man5/usher.rules.5
+    usr/share/man/man7/usher-protocol.7
+    usr/share/man/man8/usherd.8
+    usr/share/zsh/vendor-completions/_usherctl
+""".split()
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+
+@pytest.fixture
+def scratch():
+    return pathlib.Path("/run/test")  # of this test alone, and gone with it
+
+
+@pytest.fixture
+def installed(scratch):
+    """A folder that usher is installed into, and uninstalled from in the end: nothing is left."""
+    folder = scratch / "root"
+    install(BUILD, folder)
+    yield folder
+    subprocess.run(["ninja", "-C", BUILD, "uninstall"], check=True, capture_output=True)
+    assert not folder.exists(), f"uninstall left {files(folder)}"
+
+
+def install(build, folder, *words):
+    subprocess.run(["meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", folder, *words],
+                   check=True, capture_output=True)
+
+
+def test_files(installed):
+    triplet = subprocess.run(["dpkg-architecture", "-qDEB_HOST_MULTIARCH"], capture_output=True, text=True).stdout.strip()
+    triplet = triplet or f"{os.uname().machine}-linux-gnu"
+    # Debian 12 has its units in /lib, which is a link to /usr/lib
+    found = sorted(re.sub("^lib/", "usr/lib/", path) for path in files(installed))
+    assert found == sorted(path.replace("TRIPLET", triplet) for path in EXPECTED)
+
+
+def test_modes(installed):
+    """Readable by everybody, executable where it is a program, writable by nobody else."""
+    for path in files(installed):
+        path = installed / path
+        mode = path.stat().st_mode & 0o7777
+        assert mode == (0o755 if path.parent.name in ("bin", "sbin") or ".so." in path.name or path.name.endswith(".so")
+                        else 0o644), f"{path} {mode:o}"
+
+
+def test_units_name_what_is_installed(installed):
+    """Programs and manual pages that the units refer to are there."""
+    for path in [installed / path for path in files(installed) if "/systemd/" in path]:
+        text = path.read_text()
+        for program in re.findall(r"^Exec\w+=[+-]*(/usr/\S+)", text, re.M):
+            assert (installed / program[1:]).exists(), f"{path}: {program}"
+        for page, section in re.findall(r"man:([\w.-]+)\((\d)\)", text):
+            assert (installed / f"usr/share/man/man{section}/{page}.{section}").exists(), f"{path}: {page}({section})"
+
+
+def test_library_is_found(installed, scratch):
+    """pkg-config leads a compiler to it."""
+    (scratch / "use.c").write_text('#include <stddef.h>\n#include <usher.h>\nint main(void)\n{\n\treturn usher_withdraw("web", NULL, 0, 0, 0) > 1;\n}\n')
+    pkgconfig = next(installed.rglob("libusher.pc")).parent
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libusher"], capture_output=True,
+                           text=True, check=True, env={**os.environ, "PKG_CONFIG_PATH": str(pkgconfig),
+                                                       "PKG_CONFIG_SYSROOT_DIR": str(installed),
+                                                       "PKG_CONFIG_ALLOW_SYSTEM_CFLAGS": "1",
+                                                       "PKG_CONFIG_ALLOW_SYSTEM_LIBS": "1"}).stdout.split()
+    subprocess.run(["gcc", scratch / "use.c", "-o", scratch / "use", *flags], check=True)
+
+
+def test_another_prefix(scratch):
+    """Under /usr/local, units are where systemd looks for them, and start what was installed there."""
+    build, folder = scratch / "build", scratch / "root"
+    subprocess.run(["meson", "setup", build, SOURCE, "--prefix=/usr/local"], check=True, capture_output=True)
+    install(build, folder, "--tags=systemd")
+    assert {path.split("/systemd/")[0] for path in files(folder)} == {"usr/local/lib"}
+    text = (folder / "usr/local/lib/systemd/system/usherd.service").read_text()
+    assert "\nExecStart=/usr/local/sbin/usherd\n" in text and "\nExecReload=/usr/local/bin/usherctl reload\n" in text

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""usherd.service and usherd.socket: what they promise to the administrator, and that the hardening lets it work.
+(Facts, part 2: 2.4 unit files, 2.5 exit codes)"""
+
+import os
+import signal
+
+import pytest
+from harness.process import wait_until
+from harness.traffic import REFUSED, who
+
+from units import enable, rule, service, settle, sockets, unit
+
+UNITS = ["usherd.service", "usherd.socket", "usherd@x.service", "usherd@x.socket", "usher@x.service",
+         "usher-again@x.service"]
+
+
+def test_verify(machine):
+    """systemd-analyze has nothing to say."""
+    unit(machine, "x.socket", "[Socket]", "ListenStream=127.0.0.2:8080", "Service=dbus.service")
+    # only a release with man(1) can look at Documentation=; test_install does in any
+    done = machine.run("systemd-analyze", "verify", "--man=no", "--recursive-errors=yes", *UNITS)
+    assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
+def test_security(machine, name):
+    done = machine.run("systemd-analyze", "security", "--no-pager", "--threshold=20", name)
+    print(done.stdout)
+
+
+def test_enable(machine):
+    """Enabled, the broker starts at boot; it can do no more than it must."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80", "Stream=[2001:db8:1::/48]:80")
+    enable(machine, "usherd.service")
+    assert machine.show("usherd.service", "StatusText") == "Generation 1 in force: 1 rules, 2 matches"
+    status = (machine.root / f"proc/{machine.show('usherd.service', 'MainPID')}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines())
+    assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 1 << 39 | 1 << 12, "CAP_BPF and CAP_NET_ADMIN"
+    assert fields["Seccomp"] == "2" and fields["NoNewPrivs"] == "1"
+    machine.reboot()
+    assert machine.state("usherd.service") == "active/running"
+    assert "2 matches" in machine.show("usherd.service", "StatusText")
+
+
+def test_first_client_starts_the_broker(machine):
+    enable(machine, "usherd.socket")
+    assert machine.state("usherd.service") == "inactive/dead"
+    machine.run("usherctl", "status")
+    assert machine.state("usherd.service") == "active/running"
+    for path in ("usher.sock", "notify"):
+        assert (machine.root / "run/usher" / path).stat().st_mode & 0o777 == 0o666
+
+
+def test_reload(machine):
+    """Reload waits for the outcome. Bad rules: it fails, says where, and changes nothing."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    enable(machine, "usherd.service")
+    rule(machine, "mail", "Stream=192.0.2.0/24:25")
+    machine.systemctl("reload", "usherd")
+    assert machine.show("usherd.service", "StatusText") == "Generation 2 in force: 2 rules, 2 matches"
+    rule(machine, "mail", "Stream=192.0.2.1/24:25")
+    assert machine.systemctl("reload", "usherd", check=False).returncode != 0
+    assert machine.show("usherd.service", "StatusText").startswith("Reload failed: /etc/usher/rules.d/mail.rule:2: ")
+    assert machine.state("usherd.service") == "active/running"
+    assert any("mail.rule:2: " in text for text in machine.messages("-u", "usherd.service"))
+    assert len(machine.run("usherctl", "--no-legend", "rules").stdout.splitlines()) == 2
+    rule(machine, "mail", "Stream=192.0.2.1/32:25")
+    machine.systemctl("reload", "usherd")
+    assert machine.show("usherd.service", "StatusText") == "Generation 3 in force: 2 rules, 2 matches"
+
+
+def test_hang_up(machine):
+    """SIGHUP as well, for who is used to it."""
+    enable(machine, "usherd.service")
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    machine.systemctl("kill", "--signal=HUP", "--kill-whom=main", "usherd")
+    wait_until(lambda: "1 rules" in machine.show("usherd.service", "StatusText"))
+
+
+def test_bad_rules_at_the_start(machine):
+    """The service fails and is not tried again and again; what was dispatched before still is; once the rules are good,
+    one start brings back everything."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080")
+    enable(machine, "usherd.service", "web.socket", "usher@web.service")
+    assert who("192.0.2.1", 80) == "web"
+    rule(machine, "mail", "nonsense=1")
+    assert machine.systemctl("restart", "usherd", check=False).returncode != 0
+    assert machine.state("usherd.service") == "failed/failed"
+    assert machine.show("usherd.service", "ExecMainStatus") == "78"
+    assert machine.show("usherd.service", "NRestarts") == "0"
+    assert who("192.0.2.1", 80) == "web", "the kernel dispatches without the broker"
+    # a client starts it, some times over; then it is told that there is none, and the broker is left alone
+    machine.run("usherctl", "--timeout=20", "status", check=False)
+    assert machine.state("usherd.socket") == "failed/failed"
+    assert machine.show("usherd.socket", "Result") == "trigger-limit-hit"
+    assert who("192.0.2.1", 80) == "web"
+    machine.run("rm", "/etc/usher/rules.d/mail.rule")
+    machine.systemctl("start", "usherd.service")
+    assert machine.state("usherd.socket") == "active/running"
+    assert [line[0] for line in sockets(machine)] == ["web"]
+
+
+def test_another_broker(machine):
+    """A passing reason: the service tries until it can."""
+    machine.run("systemd-run", "--quiet", "--collect", "--unit=other", "--service-type=notify", "usherd")
+    machine.systemctl("start", "--no-block", "usherd.service")
+    wait_until(lambda: int(machine.show("usherd.service", "NRestarts")) >= 2)
+    assert any("status=75" in text for text in machine.messages("-u", "usherd.service"))
+    machine.systemctl("stop", "other.service")
+    wait_until(lambda: machine.state("usherd.service") == "active/running")
+
+
+def test_watchdog(machine):
+    """A broker that hangs is killed and started again, with everything it had."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080")
+    unit(machine, "usherd.service.d/watchdog.conf", "[Service]", "WatchdogSec=1s")
+    enable(machine, "usherd.service", "web.socket", "usher@web.service")
+    before, pid = sockets(machine), machine.main_pid("usherd.service")
+    os.kill(pid, signal.SIGSTOP)
+    assert who("192.0.2.1", 80) == "web"
+    after = sockets(machine)  # queues at usherd.socket until the next broker answers
+    assert machine.main_pid("usherd.service") != pid
+    assert [line[:4] for line in after] == [line[:4] for line in before]
+    assert machine.show("usherd.service", "NRestarts") == "1"
+    assert any("Watchdog timeout" in text for text in machine.messages("-u", "usherd.service"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_crash(machine, number):
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080")
+    enable(machine, "usherd.service", "web.socket", "usher@web.service")
+    before = sockets(machine)
+    for _ in range(7):  # more often than the usual start limit
+        os.kill(machine.main_pid("usherd.service"), number)
+        assert who("192.0.2.1", 80) == "web"
+        assert [line[:4] for line in sockets(machine)] == [line[:4] for line in before]
+    assert machine.show("usherd.service", "NRestarts") == "7"
+
+
+def test_stop_and_detach(machine):
+    """Stopped, the broker leaves the dispatch; detached, nothing, and its unit can be started again."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080")
+    enable(machine, "usherd.service", "web.socket", "usher@web.service")
+    machine.systemctl("stop", "usherd.service", "usherd.socket")
+    assert who("192.0.2.1", 80) == "web"
+    assert (machine.root / "run/usher/rules.d").parent.is_dir()
+    machine.systemctl("start", "usherd.service")
+    settle(machine)
+    assert [line[0] for line in sockets(machine)] == ["web"]
+    machine.run("usherctl", "detach")
+    wait_until(lambda: machine.state("usherd.service") == "inactive/dead")
+    assert os.listdir(machine.root / "sys/fs/bpf/usher") == []
+    assert who("192.0.2.1", 80) == REFUSED
+    machine.systemctl("start", "usherd.service")
+    wait_until(lambda: [line[0] for line in sockets(machine)] == ["web"], what="usher-again@web has handed in")
+    assert who("192.0.2.1", 80) == "web"
+    assert machine.show("usherd.service", "NRestarts") == "0"
+
+
+def test_runtime_rules_survive_a_stop(machine):
+    machine.systemctl("start", "usherd.service")
+    machine.write("/run/usher/rules.d/web.rule", "[Rule]\nStream=192.0.2.0/24:80\n")
+    machine.systemctl("stop", "usherd.service", "usherd.socket")
+    machine.systemctl("start", "usherd.service")
+    assert "1 rules" in machine.show("usherd.service", "StatusText")
+
+
+def test_instance(machine):
+    """usherd@NAME serves the network namespace of that name, beside the broker of the host."""
+    machine.sh("""
+        ip netns add blue
+        ip -n blue link set lo up
+        ip -n blue route add local 198.51.100.0/24 dev lo
+        mkdir -p /etc/usher-blue/rules.d
+        printf '[Rule]\\nStream=198.51.100.0/24:80\\n' > /etc/usher-blue/rules.d/web.rule
+    """)
+    service(machine, "web", "127.0.0.2:8080")
+    unit(machine, "web.socket.d/blue.conf", "[Socket]", "NetworkNamespacePath=/run/netns/blue")
+    unit(machine, "usher@web.service.d/blue.conf", "[Unit]", "Wants=usherd@blue.socket", "After=usherd@blue.socket",
+         "[Service]", "ExecStart=", "ExecStart=usherctl --timeout=4 --instance=blue hand-in")
+    enable(machine, "usherd@blue.service", "usherd.service", "web.socket", "usher@web.service")
+    assert machine.show("usherd@blue.service", "StatusText") == "Generation 1 in force: 1 rules, 1 matches"
+    assert (machine.root / "sys/fs/bpf/usher-blue/link").exists() and (machine.root / "sys/fs/bpf/usher/link").exists()
+    ask = """import socket
+sock = socket.create_connection(("198.51.100.7", 80))
+print(sock.recv(100).decode().split()[0])"""
+    assert machine.run("ip", "netns", "exec", "blue", "python3", "-c", ask).stdout == "web\n"
+    machine.systemctl("restart", "usherd@blue.service")
+    listed = machine.run("usherctl", "--instance=blue", "--no-legend", "list").stdout
+    assert listed.split()[0] == "web" and sockets(machine) == []
