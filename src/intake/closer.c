@@ -2,9 +2,13 @@
 #include "closer.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "../util/macro.h"
@@ -14,7 +18,7 @@ struct job {
 	struct job *next;
 	uid_t uid;
 	size_t n_fds;
-	int fds[PACKET_FDS_MAX];
+	int fds[PACKET_FDS_MAX + 1]; /* of a packet, and the socket that it came from */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -22,13 +26,49 @@ static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static struct job *jobs; /* under the lock, as `n_jobs`; the main thread alone adds to them */
 static unsigned n_jobs;
 
-/* Whether close(2) of this cannot wait: a socket that does not linger. */
+static int get_option(int fd, int option)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
+}
+
+/*
+ * Whether close(2) of this cannot wait: UDP, and TCP that listens. For a connection it is no use to ask whether it lingers,
+ * its maker may change that until it is closed; and a UNIX socket may have one in its queue.
+ */
 static bool is_quick(int fd)
 {
-	struct linger linger;
-	socklen_t size = sizeof(linger);
+	int family = get_option(fd, SO_DOMAIN), protocol = get_option(fd, SO_PROTOCOL);
 
-	return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && !linger.l_onoff;
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	return protocol == IPPROTO_UDP || (protocol == IPPROTO_TCP && get_option(fd, SO_ACCEPTCONN) == 1);
+}
+
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/*
+ * From here on no call waits for SO_LINGER longer than a moment: a signal ends that (sk_stream_wait_close() in
+ * net/core/stream.c). It does not end the wait for a file system, which there is only at close(2) of a descriptor that
+ * has been received.
+ */
+static void be_impatient(bool impatient)
+{
+	const struct sigaction action = {.sa_handler = impatient ? on_alarm : SIG_DFL};
+	struct itimerval often = {0};
+
+	if (impatient)
+		often.it_interval.tv_usec = often.it_value.tv_usec = CLOSER_MOMENT_USEC;
+	else
+		(void)setitimer(ITIMER_REAL, &often, NULL);
+	(void)sigaction(SIGALRM, &action, NULL);
+	if (impatient)
+		(void)setitimer(ITIMER_REAL, &often, NULL);
 }
 
 static void *run(void *userdata)
@@ -73,6 +113,7 @@ static void wait_for(const struct job *job)
 static int start(struct job *job)
 {
 	pthread_attr_t attributes;
+	sigset_t all, before;
 	pthread_t thread;
 	int r;
 
@@ -80,11 +121,14 @@ static int start(struct job *job)
 	if (r)
 		return r;
 	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	(void)sigfillset(&all);
 	(void)pthread_mutex_lock(&lock);
 	job->next = jobs;
 	jobs = job;
 	n_jobs++;
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
 	r = pthread_create(&thread, &attributes, run, job);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r) {
 		jobs = job->next;
 		n_jobs--;
@@ -145,6 +189,58 @@ bool closer_skip(int socket)
 	(void)pthread_mutex_unlock(&lock);
 	if (!any || packet_peek(socket, &sender) || !closer_is_stuck(sender.uid))
 		return false;
+	be_impatient(true);
 	packet_skip(socket);
+	be_impatient(false);
 	return true;
+}
+
+/* Receives up to a packet with descriptors, which are put into a job, the socket behind them. */
+static struct job *empty_queue(int socket)
+{
+	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
+	struct refusal refusal;
+	struct job *job;
+	int r;
+
+	do {
+		packet_deinit(&packet);
+		r = packet_receive(socket, &packet, &refusal);
+	} while ((r == 0 || r == PACKET_REFUSED) && !packet.n_fds);
+	job = packet.n_fds ? calloc(1, sizeof(*job)) : NULL;
+	if (!job)
+		return NULL;
+	memcpy(job->fds, packet.fds, packet.n_fds * sizeof(*packet.fds));
+	job->n_fds = packet.n_fds;
+	packet.n_fds = 0;
+	job->fds[job->n_fds++] = socket;
+	return job;
+}
+
+void closer_hang_up_consume(int socket, uid_t uid)
+{
+	struct job *job = NULL;
+
+	/* nothing comes behind what is in the queue now, and close(2) would empty that as well */
+	(void)shutdown(socket, SHUT_RDWR);
+	if (!closer_is_stuck(uid))
+		job = empty_queue(socket);
+	if (job) {
+		job->uid = uid;
+		if (start(job) == 0)
+			return;
+	}
+	be_impatient(true);
+	for (size_t i = 0; job && i + 1 < job->n_fds; i++)
+		(void)close(job->fds[i]);
+	(void)close(socket);
+	be_impatient(false);
+	free(job);
+}
+
+void closer_close_door_consume(int socket)
+{
+	be_impatient(true);
+	closep(&socket);
+	be_impatient(false);
 }

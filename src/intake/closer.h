@@ -16,6 +16,7 @@
 #include "../wire/packet.h"
 
 #define CLOSER_PATIENCE_MS 50
+#define CLOSER_MOMENT_USEC 1000
 #define CLOSER_STUCK_MAX 4U
 
 /* closer_close() - close the descriptors of a packet of this uid; the packet is deinitialised */
@@ -30,3 +31,13 @@ bool closer_is_stuck(uid_t uid);
  * Return: whether it was.
  */
 bool closer_skip(int socket);
+
+/*
+ * closer_hang_up_consume() - close the socket of a client, in whose queue packets with descriptors may be
+ *
+ * What is in the queue is received first: left unread it would have the client told ECONNRESET before the last answer.
+ */
+void closer_hang_up_consume(int socket, uid_t uid);
+
+/* closer_close_door_consume() - close a socket that strangers connect or send to; accepts -1 */
+void closer_close_door_consume(int socket);

@@ -80,27 +80,28 @@ static void turn_away(int fd, const struct refusal *refusal)
 	(void)packet_send(fd, packet.text, packet.size, NULL, 0);
 }
 
-static int let_in_consume_fd(struct door *door, int fd_given)
+/* Leaves a descriptor alone that it does not take over. */
+static int let_in(struct door *door, int *fd, uid_t *ret_uid)
 {
 	const struct session_handlers handlers = {.request = on_request, .end = on_end, .userdata = door};
-	_cleanup_close_ int fd = fd_given;
 	struct session **sessions;
 	struct refusal refusal;
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 	int r;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+	if (getsockopt(*fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return -errno;
+	*ret_uid = peer.uid;
 	if (check_quota(door, peer.uid, &refusal)) {
-		turn_away(fd, &refusal);
+		turn_away(*fd, &refusal);
 		return 0;
 	}
 	sessions = reallocarray(door->sessions, door->n_sessions + 1, sizeof(struct session *));
 	if (!sessions)
 		return -ENOMEM;
 	door->sessions = sessions;
-	r = session_new_consume_fd(door->event, TAKE_FD(fd), &handlers, &sessions[door->n_sessions]);
+	r = session_new_consume_fd(door->event, TAKE_FD(*fd), &handlers, &sessions[door->n_sessions]);
 	if (r < 0)
 		return r;
 	door->n_sessions++;
@@ -123,8 +124,12 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 
 	(void)revents;
 	if (fd >= 0) {
+		uid_t uid = 0;
+
 		/* what goes wrong here ends this client, nobody else */
-		(void)let_in_consume_fd(door, fd);
+		(void)let_in(door, &fd, &uid);
+		if (fd >= 0)
+			closer_hang_up_consume(fd, uid);
 		return 0;
 	}
 	if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
@@ -171,7 +176,7 @@ struct door *door_free(struct door *door)
 	free(door->sessions);
 	sd_event_source_disable_unref(door->io);
 	sd_event_source_disable_unref(door->resume);
-	closep(&door->socket);
+	closer_close_door_consume(door->socket);
 	local_socket_remove(&door->path);
 	free(door);
 	return NULL;

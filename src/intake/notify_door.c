@@ -93,7 +93,7 @@ struct notify_door *notify_door_free(struct notify_door *door)
 	if (!door)
 		return NULL;
 	sd_event_source_disable_unref(door->io);
-	closep(&door->socket);
+	closer_close_door_consume(door->socket);
 	local_socket_remove(&door->path);
 	free(door);
 	return NULL;

@@ -62,7 +62,7 @@ int session_new_consume_fd(
 	int r;
 
 	if (!session) {
-		(void)close(fd);
+		closer_hang_up_consume(fd, 0);
 		return -ENOMEM;
 	}
 	session->socket = fd;
@@ -95,7 +95,7 @@ struct session *session_free(struct session *session)
 	release_source(session);
 	sd_event_source_disable_unref(session->io);
 	sd_event_source_disable_unref(session->idle);
-	closep(&session->socket);
+	closer_hang_up_consume(session->socket, session->peer.uid);
 	free(session->groups);
 	free(session);
 	return NULL;

@@ -135,15 +135,10 @@ static void turned_away(uid_t uid, const char *reason)
 	client_expect_end(client);
 	assert_return_code(close(client), errno);
 
-	/* with a request, which nobody has read: the kernel says so once, ahead of the answer */
+	/* with a request, which is read and dropped: left unread, it would make the kernel report ECONNRESET first */
 	client = connect_as(uid);
 	client_send_fds(client, "REQUEST=echo\n", (int[]){0, 1}, 2);
 	(void)served_run();
-	{
-		struct packet packet = PACKET_NULL;
-
-		assert_int_equal(client_receive(client, &packet), -ECONNRESET);
-	}
 	client_expect_refusal(client, EUSERS, reason);
 	client_expect_end(client);
 	assert_return_code(close(client), errno);
@@ -155,7 +150,7 @@ static void close_clients(void)
 	while (n_clients)
 		assert_return_code(close(clients[--n_clients]), errno);
 	(void)served_run();
-	assert_int_equal(descriptors_count(), served.n_idle);
+	served_wait_descriptors(served.n_idle);
 }
 
 static void test_quota_of_a_user(void **state)

@@ -95,7 +95,7 @@ static void test_rows(void **state)
 		packet_deinit(&packet);
 	}
 	client_expect(client, "OK=1\n"); /* without the descriptor of the row before */
-	assert_int_equal(descriptors_count(), n);
+	served_wait_descriptors(n);
 	assert_return_code(fcntl(STDERR_FILENO, F_GETFD), errno);
 	assert_int_equal(served.n_released, 2);
 }
@@ -191,7 +191,7 @@ static void test_vanishes(void **state)
 			client_send_fds(client, requests[i], (int[]){0, 1}, 2);
 		assert_return_code(close(client), errno);
 		(void)served_run();
-		assert_int_equal(descriptors_count(), served.n_idle);
+		served_wait_descriptors(served.n_idle);
 	}
 	assert_int_equal(served.n_released, 1);
 }
@@ -264,7 +264,7 @@ static void test_malformed(void **state)
 		assert_int_equal(packet_send(client, cases[i].text, cases[i].size, (int[]){0, 1, 2}, 3), 0);
 		client_expect_refusal(client, EBADMSG, cases[i].reason);
 		client_expect_end(client);
-		assert_int_equal(descriptors_count(), served.n_idle + 1);
+		served_wait_descriptors(served.n_idle + 1);
 		assert_return_code(close(client), errno);
 	}
 	assert_int_equal(served.n_requests, 0);
@@ -324,7 +324,7 @@ static void test_zero_length(void **state)
 		assert_int_equal(sendmsg(client, &header, 0), 0);
 		client_expect_refusal(client, EBADMSG, "the message is empty");
 		client_expect_end(client);
-		assert_int_equal(descriptors_count(), served.n_idle + 1);
+		served_wait_descriptors(served.n_idle + 1);
 		assert_return_code(close(client), errno);
 	}
 	assert_int_equal(served.n_requests, 0);
@@ -347,14 +347,14 @@ static void test_descriptors(void **state)
 	client_send_fds(client, "REQUEST=echo\n", fds, ARRAY_SIZE(fds));
 	client_expect(client, "OK=1\n");
 	assert_int_equal(served.n_fds, ARRAY_SIZE(fds));
-	assert_int_equal(descriptors_count(), n);
+	served_wait_descriptors(n);
 	client_send_fds(client, "REQUEST=refuse\nTEXT=no\n", fds, 5);
 	client_expect(client, "ERRNO=13\nREASON=no\n");
-	assert_int_equal(descriptors_count(), n);
+	served_wait_descriptors(n);
 	/* and what it takes is its own */
 	client_send_fds(client, "REQUEST=keep\n", fds, 5);
 	client_expect(client, "OK=1\n");
-	assert_int_equal(descriptors_count(), n + 1);
+	served_wait_descriptors(n + 1);
 	assert_int_equal(fcntl(served.kept, F_GETFD), FD_CLOEXEC);
 }
 
@@ -384,7 +384,7 @@ static void test_no_descriptor_left(void **state)
 		assert_non_null(strstr(packet.text, "UNIT=\nVERIFIED=no\n"));
 		packet_deinit(&packet);
 	}
-	assert_int_equal(descriptors_count(), served.n_idle + 2 + 1);
+	served_wait_descriptors(served.n_idle + 2 + 1);
 }
 
 /* ---- clients that do nothing */

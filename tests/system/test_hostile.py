@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Clients that may do nothing, and try to stop the broker all the same. Part 3: 4, 6, 7, 29."""
+
+import signal
+import socket
+import struct
+import time
+
+import pytest
+
+from harness.process import Child
+from harness.wire import Connection
+
+NOBODY = 65534
+
+
+def make_lingering():
+    """A connection that close() waits for: data that its peer never reads, and SO_LINGER. And what keeps it so."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    lingering = socket.create_connection(listener.getsockname())
+    peer, _ = listener.accept()
+    lingering.setblocking(False)
+    try:
+        while True:
+            lingering.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    return lingering, (listener, peer)
+
+
+PACKETS = {
+    "a request that takes none": [b"REQUEST=status\n"],
+    "no message": [b"x"],
+    "a text too long": [b"A" * 5000],
+    "a name it may not use": [b"REQUEST=hand-in\nNAME=web\n"],
+    "left in the queue": [b"x", b"REQUEST=status\n", b""],
+    "in the queue of another socket": [b"REQUEST=status\n"],
+}
+
+
+@pytest.mark.parametrize("way", PACKETS)
+def test_descriptors_that_take_long_to_close(broker, way):
+    """SO_LINGER makes close() wait for as long as the one who sent the socket likes; the broker must not."""
+    running = broker(web="Stream=80")
+    fds = len(running.fds())
+    running.pause()  # so that the broker has the last reference when it closes
+
+    def attack(tell):
+        lingering, keep = make_lingering()
+        connection = Connection()
+        if "another" in way:
+            here, there = socket.socketpair()
+            socket.send_fds(here, [b"x"], [lingering.fileno()])
+            here.close()
+            lingering.close()
+            lingering = there
+        for packet in PACKETS[way]:
+            connection.send(packet, [lingering.fileno()])
+        lingering.close()
+        tell(None)
+        signal.pause()
+        return keep, connection
+
+    attackers = [Child(attack, uid=NOBODY, gid=NOBODY) for _ in range(3)]
+    for attacker in attackers:
+        attacker.hear()
+    running.resume()
+    start = time.monotonic()
+    for _ in range(10):
+        assert running.status()["RELOAD"] == "ok"
+    assert time.monotonic() - start < 5
+    assert len(running.fds()) < fds + 20
+    running.stop()
+    for attacker in attackers:
+        attacker.kill()
+
+
+def test_datagrams_with_descriptors_that_take_long_to_close(broker):
+    running = broker(web="Stream=80")
+    running.pause()
+
+    def attack(tell):
+        lingering, keep = make_lingering()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect(str(running.socket.with_name("notify")))
+            for text in (b"READY=1", b"FDSTORE=1\nFDNAME=web", b"A" * 5000, b""):
+                socket.send_fds(notify, [text], [lingering.fileno()])
+        lingering.close()
+        tell(None)
+        signal.pause()
+        return keep
+
+    attackers = [Child(attack, uid=NOBODY, gid=NOBODY) for _ in range(2)]
+    for attacker in attackers:
+        attacker.hear()
+    running.resume()
+    start = time.monotonic()
+    for _ in range(10):
+        assert running.status()["RELOAD"] == "ok"
+    assert time.monotonic() - start < 5
+    running.stop()
+    for attacker in attackers:
+        attacker.kill()
+
+
+def test_stop_with_descriptors_that_take_long_to_close(broker):
+    """What is in the queues when the broker ends does not keep it from ending."""
+    running = broker(web="Stream=80")
+    running.pause()
+
+    def attack(tell):
+        lingering, keep = make_lingering()
+        connections = [Connection() for _ in range(80)]
+        for connection in connections:
+            connection.send(b"REQUEST=status\n", [lingering.fileno()])
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect(str(running.socket.with_name("notify")))
+            socket.send_fds(notify, [b"READY=1"], [lingering.fileno()])
+        lingering.close()
+        tell(None)
+        signal.pause()
+        return keep, connections
+
+    attacker = Child(attack, uid=NOBODY, gid=NOBODY)
+    attacker.hear()
+    running.process.terminate()
+    running.resume()
+    assert running.wait(15) == 0
+    attacker.kill()
