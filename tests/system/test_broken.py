@@ -144,3 +144,16 @@ def test_socket_of_another_broker(broker):
         other.bind("/run/usher/usher.sock")
         running.stop()
         assert os.path.exists("/run/usher/usher.sock")
+
+
+def test_no_seat_for_two_rule_sets(broker, rules):
+    """Both need their seats at the moment of the switch; the refusal must say so, and nothing has changed."""
+    old = {f"a{i}": f"Stream={1000 + i}" for i in range(1200)}
+    running = broker(**old)
+    for name in old:
+        os.unlink(f"/run/usher/rules.d/{name}.rule")
+    rules(**{f"b{i}": f"Stream={1000 + i}" for i in range(1200)})
+    with pytest.raises(Refused, match="rules in force until .*two reloads") as refusal:
+        running.reload()
+    assert refusal.value.number == 28
+    assert {row["NAME"] for row in running.list()} == set(old)
