@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
-/* sk_lookup programs of somebody else. All leave every port but 80 alone. */
+/* Programs of somebody else. Those of sk_lookup leave every port but 80 alone. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -49,6 +49,14 @@ SEC("sk_lookup")
 int replace(struct bpf_sk_lookup *ctx)
 {
 	return choose(ctx, BPF_SK_LOOKUP_F_REPLACE);
+}
+
+/* of a group of SO_REUSEPORT */
+SEC("sk_reuseport")
+int drop_all(struct sk_reuseport_md *ctx)
+{
+	(void)ctx;
+	return SK_DROP;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -16,7 +16,7 @@ import pytest
 from harness import wire
 from harness.host import rule
 from harness.process import wait_until
-from harness.service import Service, ServiceProcess, make_socket
+from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED, ask, who
 from harness.wire import Connection, Refused, cookie, hand_in
 
@@ -291,40 +291,6 @@ def test_counters_of_a_new_name_start_at_zero(broker, rules):
     rules(web="Stream=192.0.2.0/24:80")
     running.reload()
     assert running.counters("web")["LOOKUPS"] in (0, 1), "a name that returns has its own counters or new ones"
-
-
-@pytest.mark.parametrize("member", [0, 1])
-def test_reuseport(broker, member):
-    """4.1 redirect with reuseport, 4.2 `reuseport <net>`: one member of a group is handed in, the group serves.
-    4.5: reuseport member in the map closes while others live: the entry goes, whoever wants more hands in more."""
-    broker(web=BOTH)
-    group = [Service(f"member{i}", reuseport=True) for i in range(2)]
-    hand_in("web", group[member])
-    seen = {who(V4, 80) for _ in range(60)}
-    assert seen == {"member0", "member1"}, "the kernel spreads over the group"
-    group[member].close()
-    assert who(V4, 80) == REFUSED
-    hand_in("web", group[1 - member])
-    assert who(V4, 80) == f"member{1 - member}"
-
-
-def test_reuseport_both_members(broker):
-    """4.5 again, with both handed in: the second place takes over when the first closes."""
-    broker(web=BOTH)
-    first, second = [Service(f"member{i}", reuseport=True) for i in range(2)]
-    hand_in("web", first, second)
-    first.close()
-    assert {who(V4, 80) for _ in range(20)} == {"member1"}
-
-
-def test_reuseport_udp_with_a_connected_member(broker):
-    """4.1 redir and reuseport with conns."""
-    broker(web=BOTH)
-    with Service("member", "udp", reuseport=True) as member:
-        connected = make_socket("udp", "127.0.0.2", 8080, reuseport=True)
-        connected.connect(("127.0.0.9", 9))
-        hand_in("web", member)
-        assert {who(V4, 80, "udp") for _ in range(20)} == {"member"}
 
 
 def test_many_requests_on_one_connection(broker):

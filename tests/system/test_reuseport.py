@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Groups of SO_REUSEPORT: after the selection of a member the group chooses among its own.
+
+Part 1: 4.1 redirect with reuseport, with conns, drop on reuseport; 4.2 `reuseport <net>`; 4.5 a member closes while
+others live. Part 3: 18.
+"""
+
+import ctypes
+import os
+import socket
+
+import pytest
+
+from harness.broker import BUILD
+from harness.bpf import BPFTOOL
+from harness.host import run
+from harness.process import libc
+from harness.service import Service, make_socket
+from harness.traffic import REFUSED, who
+from harness.wire import hand_in
+
+pytestmark = pytest.mark.vm
+
+V4, V6 = "192.0.2.1", "2001:db8::1"
+BOTH = ["Stream=80", "Datagram=80"]
+SO_ATTACH_REUSEPORT_EBPF, BPF_OBJ_GET = 52, 7
+
+
+@pytest.mark.parametrize("member", [0, 1])
+def test_reuseport(broker, member):
+    """4.1 redirect with reuseport, 4.2 `reuseport <net>`: one member of a group is handed in, the group serves.
+    4.5: reuseport member in the map closes while others live: the entry goes, whoever wants more hands in more."""
+    broker(web=BOTH)
+    group = [Service(f"member{i}", reuseport=True) for i in range(2)]
+    hand_in("web", group[member])
+    seen = {who(V4, 80) for _ in range(60)}
+    assert seen == {"member0", "member1"}, "the kernel spreads over the group"
+    group[member].close()
+    assert who(V4, 80) == REFUSED
+    hand_in("web", group[1 - member])
+    assert who(V4, 80) == f"member{1 - member}"
+
+
+def test_reuseport_both_members(broker):
+    """4.5 again, with both handed in: the second place takes over when the first closes."""
+    broker(web=BOTH)
+    first, second = [Service(f"member{i}", reuseport=True) for i in range(2)]
+    hand_in("web", first, second)
+    first.close()
+    assert {who(V4, 80) for _ in range(20)} == {"member1"}
+
+
+def test_reuseport_udp_with_a_connected_member(broker):
+    """4.1 redir and reuseport with conns."""
+    broker(web=BOTH)
+    with Service("member", "udp", reuseport=True) as member:
+        connected = make_socket("udp", "127.0.0.2", 8080, reuseport=True)
+        connected.connect(("127.0.0.9", 9))
+        hand_in("web", member)
+        assert {who(V4, 80, "udp") for _ in range(20)} == {"member"}
+
+
+def open_pin(path):
+    name = ctypes.create_string_buffer(str(path).encode())
+    attributes = (ctypes.c_uint64 * 4)(ctypes.addressof(name))
+    return libc("syscall", {"x86_64": 321, "aarch64": 280}[os.uname().machine], BPF_OBJ_GET, attributes, 32)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("address, target", [("127.0.0.2", V4), ("fd00:1::2", V6)])
+def test_program_of_the_group_drops(broker, protocol, address, target):
+    """4.1 drop on reuseport: the group's own program has the last word; nothing falls back to another place."""
+    broker(web=BOTH)
+    run(BPFTOOL, "prog", "loadall", BUILD / "tests/system/foreign.bpf.o", "/sys/fs/bpf/foreign")
+    with Service("old", protocol, address, 8079) as old, Service("group", protocol, address, 8080, reuseport=True) as group:
+        hand_in("web", old)
+        hand_in("web", group)
+        assert who(target, 80, protocol) == "group"
+        program = open_pin("/sys/fs/bpf/foreign/drop_all")
+        group.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, program)
+        assert who(target, 80, protocol) == REFUSED
+        group.close()
+        assert who(target, 80, protocol) == "old"
