@@ -169,8 +169,10 @@ static bool is_repeated(const struct plan *plan, const struct candidate *candida
 
 static int hold_socket(struct plan *plan, const struct candidate *candidate, struct refusal *refusal)
 {
-	/* nobody would tell the end of a process that is gone already */
-	pid_t pid = plan->request->pidfd >= 0 ? plan->request->identity.pid : 0;
+	/* nobody would tell the end of a process that is not watched */
+	pid_t pid = registrants_is_watched(plan->broker->registrants, plan->request->identity.pid)
+			    ? plan->request->identity.pid
+			    : 0;
 	int r = holder_dup(
 		plan->broker->holder, candidate->rule->name, candidate->facts.cookie, candidate->fd, pid);
 
@@ -362,7 +364,8 @@ int hand_in(struct broker *broker, struct intake_request *request, const struct 
 	if (r)
 		return r;
 	if (request->pidfd >= 0) {
-		r = registrants_watch_dup(broker->registrants, request->identity.pid, request->pidfd);
+		r = registrants_watch_dup(
+			broker->registrants, request->identity.pid, request->identity.uid, request->pidfd);
 		if (r < 0)
 			return r;
 	}

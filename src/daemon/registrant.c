@@ -13,6 +13,7 @@ struct registrant {
 	struct registrants *owner;
 	struct registrant *next;
 	pid_t pid;
+	uid_t uid;
 	int pidfd;
 	sd_event_source *source;
 };
@@ -71,7 +72,7 @@ static int on_pidfd(sd_event_source *source, int fd, uint32_t revents, void *use
 	return 0;
 }
 
-static int watch_consume(struct registrants *registrants, pid_t pid, int pidfd)
+static int watch_consume(struct registrants *registrants, pid_t pid, uid_t uid, int pidfd)
 {
 	struct registrant *registrant = calloc(1, sizeof(*registrant));
 	int r;
@@ -81,7 +82,7 @@ static int watch_consume(struct registrants *registrants, pid_t pid, int pidfd)
 		return -ENOMEM;
 	}
 	*registrant = (struct registrant){
-		.owner = registrants, .next = registrants->first, .pid = pid, .pidfd = pidfd};
+		.owner = registrants, .next = registrants->first, .pid = pid, .uid = uid, .pidfd = pidfd};
 	registrants->first = registrant;
 	r = sd_event_add_io(registrants->event, &registrant->source, pidfd, EPOLLIN, on_pidfd, registrant);
 	if (r < 0)
@@ -98,24 +99,34 @@ bool registrants_is_watched(const struct registrants *registrants, pid_t pid)
 	return registrant != NULL;
 }
 
-int registrants_watch_dup(struct registrants *registrants, pid_t pid, int pidfd)
+static bool is_full(const struct registrants *registrants, uid_t uid)
+{
+	unsigned n = 0;
+
+	for (const struct registrant *registrant = registrants->first; registrant;
+		registrant = registrant->next)
+		n += registrant->uid == uid;
+	return uid && n >= REGISTRANTS_PER_UID;
+}
+
+int registrants_watch_dup(struct registrants *registrants, pid_t pid, uid_t uid, int pidfd)
 {
 	int own;
 
-	if (registrants_is_watched(registrants, pid))
+	if (registrants_is_watched(registrants, pid) || is_full(registrants, uid))
 		return 0;
 	own = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
-	return own < 0 ? -errno : watch_consume(registrants, pid, own);
+	return own < 0 ? -errno : watch_consume(registrants, pid, uid, own);
 }
 
-int registrants_watch_pid(struct registrants *registrants, pid_t pid)
+int registrants_watch_pid(struct registrants *registrants, pid_t pid, uid_t uid)
 {
 	int pidfd;
 
-	if (pid <= 0 || registrants_is_watched(registrants, pid))
+	if (pid <= 0 || registrants_is_watched(registrants, pid) || is_full(registrants, uid))
 		return 0;
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0)
 		return errno == ESRCH ? 0 : -errno;
-	return watch_consume(registrants, pid, pidfd);
+	return watch_consume(registrants, pid, uid, pidfd);
 }

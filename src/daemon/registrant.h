@@ -18,16 +18,21 @@ struct registrants *registrants_new(
 	sd_event *event, void (*on_exit)(pid_t pid, void *userdata), void *userdata);
 struct registrants *registrants_free(struct registrants *registrants);
 
+/* So many processes of one uid are watched, unless it is root: each costs a descriptor. */
+#define REGISTRANTS_PER_UID 256U
+
 /*
  * registrants_watch_dup() - watch a process; one that is watched already stays so
  * @pidfd: stays the caller's
  *
+ * One too many of its uid is not watched: registrants_is_watched() tells.
+ *
  * Return: 0 or a negative errno.
  */
-int registrants_watch_dup(struct registrants *registrants, pid_t pid, int pidfd);
+int registrants_watch_dup(struct registrants *registrants, pid_t pid, uid_t uid, int pidfd);
 
 /* registrants_watch_pid() - the same for a process that is known by its number only; one that is gone is ignored */
-int registrants_watch_pid(struct registrants *registrants, pid_t pid);
+int registrants_watch_pid(struct registrants *registrants, pid_t pid, uid_t uid);
 
 /* registrants_is_watched() - whether a process is being watched, and so alive as far as is known */
 bool registrants_is_watched(const struct registrants *registrants, pid_t pid);

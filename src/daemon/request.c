@@ -151,17 +151,20 @@ static int find_form(
 		"the request '%s' is not known (EOPNOTSUPP); this is usherd " USHER_VERSION, verb);
 }
 
-static int check_form(
-	const struct request_form *form, const struct intake_request *request, struct refusal *refusal)
+/* Root has to have opened the connection as well, so that nobody has root speak by passing it a socket. */
+static int check_form(const struct request_form *form, const struct intake_request *request, uid_t opener,
+	struct refusal *refusal)
 {
+	uid_t uid = request->identity.uid ? request->identity.uid : opener;
+
 	if (request->n_fds && !form->takes_sockets)
 		return refuse(refusal, EINVAL,
 			"%zu descriptors came with the request '%s', which takes none (EINVAL); they have "
 			"been closed",
 			request->n_fds, form->verb);
-	if (form->needs_root && request->identity.uid)
-		return refuse(refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)", form->verb,
-			request->identity.uid);
+	if (form->needs_root && uid)
+		return refuse(
+			refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)", form->verb, uid);
 	return 0;
 }
 
@@ -234,7 +237,7 @@ void request_handle(struct session *session, struct intake_request *request, voi
 
 	r = find_form(request, &form, &answer.refusal);
 	if (!r)
-		r = check_form(form, request, &answer.refusal);
+		r = check_form(form, request, session_uid(session), &answer.refusal);
 	if (!r && form->identifies)
 		intake_identify(request);
 	if (!r)

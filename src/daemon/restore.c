@@ -77,7 +77,7 @@ static void restore_consume(struct broker *broker, const char *name, uint64_t st
 		return; /* not what was stored under this name: cookies are made anew at each boot */
 	}
 	there = find_place(broker, name, cookie, &place);
-	if (there && registrants_watch_pid(broker->registrants, (pid_t)place.data.pid) == 0 &&
+	if (there && registrants_watch_pid(broker->registrants, (pid_t)place.data.pid, place.data.uid) == 0 &&
 		registrants_is_watched(broker->registrants, (pid_t)place.data.pid))
 		pid = (pid_t)place.data.pid;
 	copy = TAKE_FD(fd);

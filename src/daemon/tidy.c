@@ -157,6 +157,7 @@ void tidy_watch_registrants(struct broker *broker)
 				     : 0;
 
 		for (unsigned i = 0; i < n; i++)
-			(void)registrants_watch_pid(broker->registrants, (pid_t)places[i].data.pid);
+			(void)registrants_watch_pid(
+				broker->registrants, (pid_t)places[i].data.pid, places[i].data.uid);
 	}
 }

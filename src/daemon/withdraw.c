@@ -210,6 +210,9 @@ static bool names_contain(const struct message *message, const char *wanted)
 /* Who claims a socket is who serves now. */
 static void change_owner(struct broker *broker, const struct intake_request *request)
 {
+	pid_t pid = registrants_is_watched(broker->registrants, request->identity.pid) ? request->identity.pid
+										       : 0;
+
 	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
 		struct registry_place places[USHER_PLACES_MAX];
 		const char *name = broker->registry.seats[seat].name;
@@ -227,7 +230,7 @@ static void change_owner(struct broker *broker, const struct intake_request *req
 	}
 	for (size_t i = 0; i < holder_count(broker->holder); i++)
 		if (names_contain(request->message, holder_get(broker->holder, i)->name))
-			holder_adopt(broker->holder, i, request->pidfd >= 0 ? request->identity.pid : 0);
+			holder_adopt(broker->holder, i, pid);
 }
 
 int request_claim(struct broker *broker, struct intake_request *request, struct session_source *answer,
@@ -260,7 +263,8 @@ int request_claim(struct broker *broker, struct intake_request *request, struct 
 			"('usherctl hand-in "
 			"--hold')");
 	if (request->pidfd >= 0) {
-		r = registrants_watch_dup(broker->registrants, request->identity.pid, request->pidfd);
+		r = registrants_watch_dup(
+			broker->registrants, request->identity.pid, request->identity.uid, request->pidfd);
 		if (r < 0)
 			return r;
 	}

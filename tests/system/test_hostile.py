@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Clients that may do nothing, and try to stop the broker all the same. Part 3: 4, 6, 7, 29."""
 
+import os
 import signal
 import socket
 import struct
@@ -8,8 +9,10 @@ import time
 
 import pytest
 
+from harness.host import rule
 from harness.process import Child
-from harness.wire import Connection
+from harness.service import make_socket
+from harness.wire import Connection, request
 
 NOBODY = 65534
 
@@ -129,3 +132,50 @@ def test_stop_with_descriptors_that_take_long_to_close(broker):
     running.resume()
     assert running.wait(15) == 0
     attacker.kill()
+
+
+def test_root_speaks_on_anothers_connection(broker):
+    """Part 3, 23: what only root may ask for needs root at both ends of the connection's life."""
+    running = broker(web="Stream=80")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    def pass_connection(_):
+        with Connection() as connection:
+            socket.send_fds(ours, [b"x"], [connection.socket.fileno()])
+
+    child = Child(pass_connection, uid=65534, gid=65534, keep=[ours.fileno()])
+    _, (number,), _, _ = socket.recv_fds(theirs, 1, 1)
+    child.result()
+    with socket.socket(fileno=number) as connection:
+        connection.settimeout(10)
+        for verb in ("detach", "reload"):
+            connection.send(f"REQUEST={verb}\n".encode())
+            assert b"only root may ask" in connection.recv(4096)
+    assert running.running() and running.status()["GENERATION"] == "1"
+
+
+def test_many_registrants_of_one_user(broker):
+    """Each registrant that is watched costs the broker a descriptor; one uid cannot have them all."""
+    running = broker(web=rule("Stream=80", access=["User=nobody"]))
+    before = len(running.fds())
+
+    def swarm(tell):
+        service = make_socket("tcp", "127.0.0.2", 8080)
+        pids = []
+        for _ in range(300):
+            read, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                request("hand-in", [service], NAME="web")
+                os.write(write, b"x")
+                signal.pause()
+            os.read(read, 1)
+            os.close(read), os.close(write)
+            pids.append(pid)
+        tell("all there")
+        signal.pause()
+
+    child = Child(swarm, uid=65534, gid=65534)
+    assert child.hear(60) == "all there"
+    assert len(running.fds()) - before <= 256 + 2
+    assert len(running.sockets()) >= 1
