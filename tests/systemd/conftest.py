@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every test runs as process 1 of namespaces of its own, as in tests/system, and boots the machines it wants."""
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -27,6 +29,7 @@ RELEASES = {252: "bookworm", 257: "trixie"}
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "since(version): needs this version of systemd")
     config.addinivalue_line("markers", "seconds(n): time limit of the test")
     if os.getuid() != 0:
         pytest.exit("the tests of systemd make namespaces and load BPF programs: run them as root", 4)
@@ -48,14 +51,28 @@ def _root(version):
     return done.stdout.strip(), None
 
 
+@contextlib.contextmanager
+def one_at_a_time():
+    """meson keeps one log of what was installed, which uninstall goes by."""
+    with open(BUILD / "usher-test.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def install(build, destination, *words):
+    subprocess.run(["meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", destination, *words],
+                   check=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
 def _install(folder, version):
     """Install usher as a package for that systemd would be."""
     units = folder / f"units-{version}"
     layer = folder / f"layer-{version}"
-    for command in (["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", layer],
-                    ["meson", "setup", units, SOURCE, "--prefix=/usr", f"-Dsystemd-version={version}"],
-                    ["meson", "install", "-C", units, "--no-rebuild", "--quiet", "--tags=systemd", "--destdir", layer]):
-        subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    with one_at_a_time():
+        install(BUILD, layer)
+    subprocess.run(["meson", "setup", units, SOURCE, "--prefix=/usr", f"-Dsystemd-version={version}"],
+                   check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    install(units, layer, "--tags=systemd")
     old = layer / "lib"
     if old.exists():  # /lib is a link to /usr/lib, and a folder of this name would hide it
         shutil.copytree(old, layer / "usr/lib", dirs_exist_ok=True)
@@ -66,6 +83,7 @@ def _install(folder, version):
 def pytest_sessionstart(session):
     if session.config.option.collectonly:
         return
+    os.environ["USHER_TEST_SESSION"] = str(os.getpid())
     folder = pathlib.Path(tempfile.mkdtemp(prefix="usher-systemd."))
     session.config._folder = folder
     session.config._before = _traces()
@@ -76,7 +94,7 @@ def pytest_sessionstart(session):
 
 
 def _traces():
-    found = [str(path) for path in _machine.cgroup_root().glob("usher-test-*")]
+    found = [str(path) for path in [_machine.cgroups()] if path.exists()]
     found += [path for path in ("/run/usher", "/etc/usher") if os.path.exists(path)]
     return sorted(found + [str(path) for path in pathlib.Path("/sys/fs/bpf").glob("usher*")])
 
@@ -103,9 +121,8 @@ def pytest_runtest_protocol(item, nextitem):
 
 def _remove_cgroups():
     """What a test leaves that ended before its machine did; its processes are gone with its namespaces."""
-    for path in _machine.cgroup_root().glob("usher-test-*"):
-        for folder, _, _ in sorted(os.walk(path), reverse=True):
-            os.rmdir(folder)
+    for folder, _, _ in sorted(os.walk(_machine.cgroups()), reverse=True):
+        os.rmdir(folder)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -120,9 +137,17 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_generate_tests(metafunc):
     if "version" in metafunc.fixturenames:
-        marker = metafunc.definition.get_closest_marker("since")
-        versions = [version for version in RELEASES if not marker or version >= marker.args[0]]
-        metafunc.parametrize("version", versions, ids=[f"systemd{version}" for version in versions])
+        metafunc.parametrize("version", RELEASES, ids=[f"systemd{version}" for version in RELEASES])
+
+
+def pytest_collection_modifyitems(config, items):
+    """A test that needs a newer systemd than it is to run on is none."""
+    def too_old(item):
+        marker = item.get_closest_marker("since")
+        return marker and item.callspec.params["version"] < marker.args[0]
+
+    config.hook.pytest_deselected(items=[item for item in items if too_old(item)])
+    items[:] = [item for item in items if not too_old(item)]
 
 
 @pytest.fixture(autouse=True)

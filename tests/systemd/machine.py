@@ -52,6 +52,11 @@ def cgroup_root():
     raise AssertionError("no cgroup2 file system is mounted")
 
 
+def cgroups():
+    """The cgroup of the test session's own, below which those of its machines are."""
+    return cgroup_root() / f"usher-test-{os.environ['USHER_TEST_SESSION']}"
+
+
 class Machine:
     """One machine; `start()` boots it, `stop()` ends it, and what it wrote to its disk is there at the next start."""
 
@@ -64,7 +69,7 @@ class Machine:
         self.pid = None
         for folder in ("upper", "overlay", "root"):
             (self.work / folder).mkdir(parents=True)
-        self.cgroup = cgroup_root() / f"usher-test-{os.stat('/proc/self/ns/pid').st_ino}-{len(Machine._all)}"
+        self.cgroup = cgroups() / f"machine{len(Machine._all)}"
         Machine._all.append(self)
         self._prepare()
 
@@ -123,7 +128,7 @@ class Machine:
     def start(self):
         """Boot, and wait until everything that is enabled has started. AssertionError when something of it failed."""
         assert self.pid is None, "the machine runs already"
-        self.cgroup.mkdir(exist_ok=True)
+        self.cgroup.mkdir(exist_ok=True, parents=True)
         self.pid = self._spawn()
         state = wait_until(self._booted, 20, "the machine has booted")
         if state != "running":

@@ -7,9 +7,7 @@ import re
 import subprocess
 
 import pytest
-
-BUILD = pathlib.Path(os.environ["USHER_BUILD"]).absolute()
-SOURCE = pathlib.Path(__file__).parent.parent.parent
+from conftest import BUILD, SOURCE, install, one_at_a_time
 
 EXPECTED = """
     usr/bin/usherctl
@@ -54,15 +52,11 @@ def scratch():
 def installed(scratch):
     """A folder that usher is installed into, and uninstalled from in the end: nothing is left."""
     folder = scratch / "root"
-    install(BUILD, folder)
-    yield folder
-    subprocess.run(["ninja", "-C", BUILD, "uninstall"], check=True, capture_output=True)
+    with one_at_a_time():
+        install(BUILD, folder)
+        yield folder
+        subprocess.run(["ninja", "-C", BUILD, "uninstall"], check=True, capture_output=True)
     assert not folder.exists(), f"uninstall left {files(folder)}"
-
-
-def install(build, folder, *words):
-    subprocess.run(["meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", folder, *words],
-                   check=True, capture_output=True)
 
 
 def test_files(installed):

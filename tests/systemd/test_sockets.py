@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Socket units: the public port works, with a service that starts at the first connection, across restarts of
+everything; and what systemd makes of a second service on a socket unit. (Facts, part 2: 1.5, 2.1)"""
+
+import pytest
+from harness.host import CLIENT_V4, CLIENT_V6
+from harness.process import wait_until
+from harness.traffic import REFUSED, Load, ask, who
+
+from units import enable, rule, service, settle, sockets, unit
+
+PUBLIC, PUBLIC_V6, PRIVATE, PRIVATE_V6 = "192.0.2.1", "2001:db8:1::80", "127.0.0.2:8080", "[fd00:1::1]:8080"
+
+# The two ways to hand the sockets of a unit in.
+ONESHOT = pytest.param("oneshot", id="oneshot")
+EXEC = pytest.param("exec", id="exec", marks=pytest.mark.since(256))
+
+
+def web(machine, way="oneshot", *, socket=(), run=(), limit=0, listen=(PRIVATE, PRIVATE_V6)):
+    """The rule, web.socket and web.service; enabled and started, web.service is not."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80", "Stream=[2001:db8:1::/48]:80")
+    service(machine, "web", *listen, socket=["BindIPv6Only=ipv6-only", *socket], run=run)
+    unit(machine, "web.service.d/often.conf", "[Unit]", f"StartLimitIntervalSec={limit}")
+    if way == "exec":
+        unit(machine, "web.socket.d/usher.conf", "[Unit]", "Wants=usherd.socket", "After=usherd.socket", "[Socket]",
+             "PassFileDescriptorsToExec=yes", "ExecStartPost=-usherctl --timeout=4 hand-in")
+        enable(machine, "usherd.service", "web.socket")
+    else:
+        enable(machine, "usherd.service", "web.socket", "usher@web.service")
+    assert machine.state("web.service") == "inactive/dead"
+    assert machine.state("web.socket") == "active/listening"
+
+
+@pytest.mark.parametrize("way", [ONESHOT, EXEC])
+def test_first_connection_starts_the_service(machine, way):
+    """The first connection to the public address starts the service, which sees the client's own address."""
+    web(machine, way)
+    answer = ask(PUBLIC, 80)
+    assert (answer.name, answer.peer, answer.local, answer.local_port) == ("web", CLIENT_V4, PUBLIC, 80)
+    assert machine.state("web.service") == "active/running"
+    machine.systemctl("stop", "web.service")
+    answer = ask(PUBLIC_V6, 80)
+    assert (answer.name, answer.peer, answer.local) == ("web", CLIENT_V6, PUBLIC_V6)
+    assert machine.state("web.service") == "active/running"
+    assert who(PUBLIC, 81) == REFUSED
+
+
+@pytest.mark.parametrize("way", [ONESHOT, EXEC])
+def test_reboot(machine, way):
+    """Everything is back from units alone; nobody does anything but to enable them once."""
+    web(machine, way)
+    for _ in range(2):
+        machine.reboot()
+        settle(machine)
+        assert machine.state("web.service") == "inactive/dead"
+        assert ask(PUBLIC, 80).name == ask(PUBLIC_V6, 80).name == "web"
+        texts = machine.messages("-b", "-t", "usherctl")
+        assert texts and all(text.startswith("handed in 'web:web'") for text in texts)
+
+
+@pytest.mark.parametrize("way", [ONESHOT, EXEC])
+@pytest.mark.parametrize("what", ["web.service", "usherd.service", "usherd.service web.service"])
+def test_restart_under_load(machine, way, what):
+    """Restarts while clients connect at full speed: every one is answered."""
+    web(machine, way)
+    load = Load((PUBLIC, 80), (PUBLIC_V6, 80), rate=1500)
+    for _ in range(20 if what == "usherd.service" else 5):
+        machine.systemctl("restart", *what.split())
+    results = load.finish()
+    print(f"{load.sent} connections, {load.rate:.0f}/s, the slowest took {load.slowest * 1000:.0f} ms")
+    assert set(results) == {(0, "web"), (1, "web")}, results
+
+
+def test_kill_the_broker_under_load(machine):
+    web(machine)
+    load = Load((PUBLIC, 80), rate=1500)
+    for _ in range(5):
+        before = machine.show("usherd.service", "MainPID")
+        machine.systemctl("kill", "--signal=KILL", "usherd.service")
+        wait_until(lambda: machine.state("usherd.service") == "active/running"
+                   and machine.show("usherd.service", "MainPID") != before)
+    results = load.finish()
+    assert set(results) == {(0, "web")}, results
+
+
+def test_reexec_under_load(machine):
+    web(machine)
+    load = Load((PUBLIC, 80), rate=1500)
+    for _ in range(3):
+        machine.systemctl("daemon-reexec")
+    machine.systemctl("daemon-reload")
+    results = load.finish()
+    assert set(results) == {(0, "web")}, results
+    machine.systemctl("stop", "web.service")
+    assert who(PUBLIC, 80) == "web"
+
+
+@pytest.mark.parametrize("way", [ONESHOT, EXEC])
+def test_stop(machine, way):
+    """A stopped socket unit is out of the table, and a restart of the broker does not start it; the service as well."""
+    web(machine, way)
+    assert who(PUBLIC, 80) == "web"
+    machine.systemctl("stop", "web.socket")
+    assert who(PUBLIC, 80) == "web", "the service runs, and still has the sockets"
+    machine.systemctl("stop", "web.service")
+    assert who(PUBLIC, 80) == REFUSED
+    assert sockets(machine) == []
+    machine.systemctl("restart", "usherd.service")
+    settle(machine)
+    assert machine.state("web.socket") == "inactive/dead"
+    assert who(PUBLIC, 80) == REFUSED
+    machine.systemctl("start", "web.socket")
+    settle(machine)
+    assert who(PUBLIC, 80) == "web"
+
+
+def test_two_names(machine):
+    """The sockets of one unit under the names of two, a service for both."""
+    rule(machine, "http", "Stream=192.0.2.0/24:80")
+    rule(machine, "echo", "Datagram=192.0.2.0/24:7")
+    service(machine, "web", socket=["Service=web.service"])
+    for name, listen in (("http", "ListenStream=127.0.0.2:8080"), ("echo", "ListenDatagram=127.0.0.2:7")):
+        unit(machine, f"{name}.socket", "[Socket]", listen, f"FileDescriptorName={name}", "Service=web.service")
+    unit(machine, "web.service.d/sockets.conf", "[Service]", "Sockets=http.socket echo.socket")
+    machine.run("rm", "/etc/systemd/system/web.socket")
+    machine.systemctl("daemon-reload")
+    enable(machine, "usherd.service")
+    machine.systemctl("start", "http.socket", "echo.socket", "usher@http.service", "usher@echo.service")
+    assert [line[:2] for line in sockets(machine)] == [["echo", "udp"], ["http", "tcp"]]
+    assert who(PUBLIC, 80) == "web"
+    assert who(PUBLIC, 7, "udp") == "web"
+
+
+# ---- what systemd makes of a second service on a socket unit
+
+
+def test_trap_connection_during_the_hand_in(machine):
+    """systemd starts the service for a connection only when the hand-in is over. It is over soon, broker or not."""
+    web(machine)
+    machine.systemctl("kill", "--signal=STOP", "usherd.service")
+    machine.systemctl("start", "--no-block", "usher@web.service")
+    wait_until(lambda: machine.state("usher@web.service") == "activating/start")
+    answer = ask("192.0.2.1", 80, seconds=20)
+    assert answer.name == "web"
+    assert machine.state("web.service") == "active/running"
+    assert machine.show("usher@web.service", "Result") != "success", "the broker did not answer"
+    assert machine.state("web.socket") == "active/running"
+
+
+def test_trap_failing_hand_in(machine):
+    """However often the hand-in fails, the socket unit stays, and the service starts for a connection."""
+    web(machine)
+    machine.run("rm", "/etc/usher/rules.d/web.rule")
+    machine.systemctl("reload", "usherd.service")
+    for _ in range(12):  # more than the usual start limit of 5
+        assert machine.systemctl("start", "usher@web.service", check=False).returncode != 0
+    assert machine.state("web.socket") == "active/listening"
+    assert machine.show("usher@web.service", "Result") == "exit-code"
+    assert any("there is no rule 'web'" in text for text in machine.messages("-u", "usher@web.service"))
+    with machine.entered():
+        assert who("127.0.0.2", 8080) == "web"
+    rule(machine, "web", "Stream=80")
+    machine.systemctl("reload", "usherd.service")
+    machine.systemctl("start", "usher@web.service")
+    assert who(PUBLIC, 80) == "web"
+
+
+def test_trap_service_failing(machine):
+    """What ends a socket unit as ever: its own service fails too often. Then the port is refused, not silent."""
+    web(machine, run=["ExecStartPre=false"], limit=10)
+    for _ in range(6):
+        ask_or_none()
+    wait_until(lambda: machine.state("web.socket") == "failed/failed")
+    assert who(PUBLIC, 80) == REFUSED
+    assert sockets(machine) == []
+
+
+def ask_or_none():
+    try:
+        return ask(PUBLIC, 80, seconds=0.5)
+    except OSError:
+        return None
+
+
+def test_trap_hand_in_while_the_service_runs(machine):
+    """The socket unit goes back to listening although its service runs; that is harmless."""
+    web(machine)
+    assert who(PUBLIC, 80) == "web"
+    pid = machine.show("web.service", "MainPID")
+    for _ in range(10):
+        machine.systemctl("start", "usher@web.service")
+        assert who(PUBLIC, 80) == "web"
+    assert machine.show("web.service", "MainPID") == pid
+    assert machine.show("web.service", "NRestarts") == "0"
+    assert len(sockets(machine)) == 2
+
+
+def test_no_remain_after_exit(machine):
+    """With RemainAfterExit=, the service would never be started for a connection: this is why usher@ has not got it."""
+    web(machine)
+    assert machine.show("usher@web.service", "RemainAfterExit") == "no"
+    unit(machine, "usher@web.service.d/trap.conf", "[Service]", "RemainAfterExit=yes")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "usher@web.service")
+    assert ask_or_none() is None
+    machine.systemctl("stop", "usher@web.service")
+    wait_until(lambda: machine.state("web.service") == "active/running")
+
+
+def test_broker_is_not_there(machine):
+    """A socket unit with usher@ works by itself when the broker cannot start; when it can, the hand-in is made up for."""
+    rule(machine, "web", "nonsense=1")
+    service(machine, "web", PRIVATE)
+    machine.systemctl("daemon-reload")
+    machine.systemctl("enable", "usherd.service", "web.socket", "usher@web.service")
+    machine.systemctl("start", "web.socket")
+    settle(machine)
+    assert machine.state("usher@web.service") == "failed/failed"
+    with machine.entered():
+        assert who("127.0.0.2", 8080) == "web"
+    assert machine.state("web.socket") == "active/running"
+    rule(machine, "web", "Stream=80")
+    machine.systemctl("start", "usherd.service")
+    settle(machine)
+    assert who(PUBLIC, 80) == "web"
