@@ -34,7 +34,8 @@ def fails_to_start(usherd, *words):
 
 def test_not_mounted(usherd, rules):
     rules(web="Stream=80")
-    libc("umount2", b"/sys/fs/bpf", 2)
+    while os.path.ismount("/sys/fs/bpf"):  # the machine's own may lie below ours
+        libc("umount2", b"/sys/fs/bpf", 2)
     fails_to_start(usherd, "/sys/fs/bpf", "mount -t bpf")
 
 
