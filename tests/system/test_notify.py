@@ -120,7 +120,7 @@ class TestRefused:
             notify(text, service)
             assert barrier()
             assert reason in running.log and not rows(running)
-        assert len(running.fds()) <= before
+        wait_until(lambda: len(running.fds()) <= before, what="nothing is kept")
 
     def test_wrong_descriptors(self, broker):
         running = broker(web="Stream=80")
