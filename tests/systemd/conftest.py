@@ -70,8 +70,8 @@ def _install(folder, version):
     layer = folder / f"layer-{version}"
     with one_at_a_time():
         install(BUILD, layer)
-    subprocess.run(["meson", "setup", units, SOURCE, "--prefix=/usr", f"-Dsystemd-version={version}"],
-                   check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    subprocess.run(["meson", "setup", units, SOURCE, "--prefix=/usr"], check=True, capture_output=True,
+                   stdin=subprocess.DEVNULL, env={**os.environ, "USHER_SYSTEMD_VERSION": str(version)})
     install(units, layer, "--tags=systemd")
     old = layer / "lib"
     if old.exists():  # /lib is a link to /usr/lib, and a folder of this name would hide it
