@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sockets that usher holds: handed in over the notify socket, kept in the service manager's store while there is no
+broker. And sockets that the service manager gives to the broker itself. (Facts, part 2: 2.2)"""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+
+import pytest
+from harness.process import wait_until
+from harness.traffic import REFUSED, Load, who
+
+from units import enable, rule, service, settle, sockets, unit
+
+PUBLIC = "192.0.2.1"
+
+
+@pytest.fixture
+def held(machine):
+    """The broker, and web.service: of Type=notify, which has usher hold its socket."""
+    program = machine.root / "usr/local/bin/held"
+    source = pathlib.Path(__file__).with_name("held.c")
+    subprocess.run(["gcc", "-Wall", "-Werror", "-o", program, source, "-lsystemd"], check=True)
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    unit(machine, "web.service", "[Unit]", "Wants=usherd.socket", "After=usherd.socket", "[Service]", "Type=notify",
+         "ExecStart=/usr/local/bin/held web 127.0.0.2 8080", "[Install]", "WantedBy=multi-user.target")
+    enable(machine, "usherd.service", "web.service")
+    return machine
+
+
+def accepts():
+    """Whether a connection is taken: by the kernel at least."""
+    try:
+        socket.create_connection((PUBLIC, 80), timeout=2).close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
+def is_held(machine):
+    line, = sockets(machine)
+    return line[0], line[3], line[10]
+
+
+def test_both_notify_sockets(held):
+    """A service of Type=notify talks to its manager and to usher; neither takes the other's place."""
+    assert held.show("web.service", "StatusText") == "held by usher"
+    assert held.state("web.service") == "active/running"
+    assert who(PUBLIC, 80) == "web"
+    line, = sockets(held)
+    assert (line[3], line[7], line[9], line[10]) == ("serving", "web.service", "notify", "yes")
+
+
+def test_systemd_notify(machine):
+    """systemd-notify(1) hands in, on 254 and newer with a descriptor; it takes out on any."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080")
+    unit(machine, "tell.service", "[Service]", "Type=oneshot", "Sockets=web.socket",
+         "ExecStart=env NOTIFY_SOCKET=/run/usher/notify systemd-notify --fd=3 --fdname=web")
+    enable(machine, "usherd.service", "web.socket")
+    if machine.version >= 254:
+        machine.systemctl("start", "tell.service")
+    else:
+        machine.run("systemd-run", "--quiet", "--wait", "-p", "Type=oneshot", "true")
+        unit(machine, "tell.service", "[Service]", "Type=oneshot", "Sockets=web.socket",
+             "ExecStart=usherctl hand-in --hold")
+        machine.systemctl("daemon-reload")
+        machine.systemctl("start", "tell.service")
+    assert is_held(machine) == ("web", "serving", "yes")
+    assert who(PUBLIC, 80) == "web"
+    machine.run("env", "NOTIFY_SOCKET=/run/usher/notify", "systemd-notify", "FDSTOREREMOVE=1\nFDNAME=web")
+    wait_until(lambda: sockets(machine) == [])
+    assert who(PUBLIC, 80) == REFUSED
+
+
+@pytest.mark.parametrize("end", ["restart", "SIGKILL", "SIGSEGV", "watchdog"])
+def test_held_without_its_process(held, end):
+    """The service has gone, the broker goes: the socket still listens, and what came meanwhile is answered in the end."""
+    if end == "watchdog":
+        unit(held, "usherd.service.d/watchdog.conf", "[Service]", "WatchdogSec=1s")
+        held.systemctl("daemon-reload")
+        held.systemctl("restart", "usherd.service")
+    assert who(PUBLIC, 80) == "web"
+    held.systemctl("stop", "web.service")
+    assert is_held(held) == ("web", "serving", "yes")
+    waiting = [socket.create_connection((PUBLIC, 80), timeout=20)]
+    for _ in range(3):
+        if end == "restart":
+            held.systemctl("restart", "usherd.service")
+        else:
+            pid = held.main_pid("usherd.service")
+            os.kill(pid, signal.SIGSTOP if end == "watchdog" else signal.Signals[end])
+            waiting.append(socket.create_connection((PUBLIC, 80), timeout=20))
+            wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), 20)
+        assert is_held(held) == ("web", "serving", "yes")
+        waiting.append(socket.create_connection((PUBLIC, 80), timeout=20))
+    claim(held)
+    for connection in waiting:
+        assert connection.recv(100).startswith(b"web ")
+
+
+def claim(machine):
+    """web.service in another form: it gets the held socket back from usher."""
+    service(machine, "web", "127.0.0.9:9", start="usherctl claim {name} -- /usr/local/bin/answer {name}")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "web.service")
+
+
+def test_reexec(held):
+    """A new process 1 has the store of the old one."""
+    held.systemctl("stop", "web.service")
+    held.systemctl("daemon-reexec")
+    held.systemctl("restart", "usherd.service")
+    assert is_held(held) == ("web", "serving", "yes")
+    assert accepts()
+
+
+def test_stop(held):
+    """systemd 254 keeps the store of a stopped unit; an older one does not, and says so nowhere."""
+    held.systemctl("stop", "web.service")
+    held.systemctl("stop", "usherd.service", "usherd.socket")
+    kept = held.version >= 254
+    assert accepts() == kept
+    held.systemctl("start", "usherd.service")
+    settle(held)
+    assert [line[0] for line in sockets(held)] == (["web"] if kept else [])
+    held.systemctl("start", "web.service")
+    assert who(PUBLIC, 80) == "web"
+
+
+def test_withdrawn_is_not_kept(held):
+    """What is withdrawn is out of the store as well."""
+    held.run("usherctl", "withdraw", "web")
+    held.systemctl("stop", "web.service")
+    held.systemctl("restart", "usherd.service")
+    assert sockets(held) == []
+    assert who(PUBLIC, 80) == REFUSED
+    assert held.show("usherd.service", "NFileDescriptorStore") == "0"
+
+
+def test_overflow(machine):
+    """More than the store takes is refused, with the remedy; nothing is lost in silence."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80-89")
+    service(machine, "web", "127.0.0.2:8080", "127.0.0.2:8081", "127.0.0.2:8082")
+    unit(machine, "usherd.service.d/few.conf", "[Service]", "FileDescriptorStoreMax=2",
+         *([] if machine.version >= 254 else ["Environment=FDSTORE=2"]))
+    unit(machine, "usher@web.service.d/hold.conf", "[Service]", "ExecStart=", "ExecStart=usherctl hand-in --hold")
+    enable(machine, "usherd.service", "web.socket")
+    assert machine.systemctl("start", "usher@web.service", check=False).returncode != 0
+    refusal, = machine.messages("-t", "usherctl")
+    assert "ENOSPC" in refusal and "FileDescriptorStoreMax=" in refusal
+    assert sockets(machine) == []
+
+
+def test_many(machine):
+    """As many as the unit has room for come back, each to its name."""
+    count = 40
+    rule(machine, "web", "Stream=192.0.2.0/24:1000-2000")
+    service(machine, "web", *[f"127.0.0.2:{8000 + i}" for i in range(8)])
+    for i in range(count // 8):
+        rule(machine, f"web{i}", f"Stream=198.51.100.{i}/32:80")
+        service(machine, f"web{i}", *[f"127.0.0.{3 + i}:{8000 + j}" for j in range(8)])
+        unit(machine, f"usher@web{i}.service.d/hold.conf", "[Service]", "ExecStart=", "ExecStart=usherctl hand-in --hold")
+    machine.systemctl("daemon-reload")
+    enable(machine, "usherd.service")
+    machine.systemctl("start", *[f"usher@web{i}.service" for i in range(count // 8)])
+    before = sorted(line[:6] for line in sockets(machine))
+    assert len(before) == count
+    machine.systemctl("restart", "usherd.service")
+    assert sorted(line[:6] for line in sockets(machine)) == before
+    assert machine.show("usherd.service", "NFileDescriptorStore") == str(count)
+
+
+def test_sockets_of_the_broker(machine):
+    """Sockets= in a drop-in of usherd.service: the broker gets them at each start, under their names."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080", run=["[Install]", "WantedBy=multi-user.target"])
+    unit(machine, "usherd.service.d/web.conf", "[Service]", "Sockets=web.socket")
+    machine.systemctl("daemon-reload")
+    enable(machine, "web.socket", "usherd.service", "web.service")
+    for _ in range(2):
+        line, = sockets(machine)
+        assert (line[0], line[3], line[9], line[10]) == ("web", "serving", "systemd", "no")
+        load = Load((PUBLIC, 80), rate=500)
+        machine.systemctl("restart", "usherd.service")
+        machine.systemctl("restart", "web.service")
+        assert set(load.finish()) == {(0, "web")}
+        machine.reboot()
+        settle(machine)
+    # this is no way for a service that is to start at its first connection: the broker counts as that service
+    machine.systemctl("stop", "web.service")
+    assert accepts()
+    assert machine.state("web.service") == "inactive/dead"
