@@ -19,8 +19,7 @@ EXEC = pytest.param("exec", id="exec", marks=pytest.mark.since(256))
 def web(machine, way="oneshot", *, socket=(), run=(), limit=0, listen=(PRIVATE, PRIVATE_V6)):
     """The rule, web.socket and web.service; enabled and started, web.service is not."""
     rule(machine, "web", "Stream=192.0.2.0/24:80", "Stream=[2001:db8:1::/48]:80")
-    service(machine, "web", *listen, socket=["BindIPv6Only=ipv6-only", *socket], run=run)
-    unit(machine, "web.service.d/often.conf", "[Unit]", f"StartLimitIntervalSec={limit}")
+    service(machine, "web", *listen, socket=["BindIPv6Only=ipv6-only", *socket], run=run, limit=limit)
     if way == "exec":
         unit(machine, "web.socket.d/usher.conf", "[Unit]", "Wants=usherd.socket", "After=usherd.socket", "[Socket]",
              "PassFileDescriptorsToExec=yes", "ExecStartPost=-usherctl --timeout=4 hand-in")
@@ -223,3 +222,33 @@ def test_broker_is_not_there(machine):
     machine.systemctl("start", "usherd.service")
     settle(machine)
     assert who(PUBLIC, 80) == "web"
+
+
+# ---- restarting the socket unit itself
+
+
+def test_restart_of_the_socket_unit(machine):
+    """By default systemd refuses to restart a socket unit whose service runs, and nobody is refused meanwhile."""
+    web(machine)
+    load = Load((PUBLIC, 80), rate=1000)
+    assert machine.systemctl("restart", "web.socket", check=False).returncode != 0
+    results = load.finish()
+    assert set(results) == {(0, "web")}, results
+
+
+def test_restart_of_a_held_socket_unit(machine):
+    """With the socket held by usher, a second one beside it, and the kernel moving what waits at the first to the
+    second when that goes, nobody notices."""
+    machine.write("/etc/sysctl.d/usher.conf", "net.ipv4.tcp_migrate_req = 1\n")
+    machine.run("sysctl", "-q", "-p", "/etc/sysctl.d/usher.conf")
+    unit(machine, "web.service.d/socket.conf", "[Unit]", "Requires=web.socket")
+    unit(machine, "usher@web.service.d/hold.conf", "[Service]", "ExecStart=",
+         "ExecStart=usherctl --timeout=4 hand-in --hold")
+    web(machine, socket=["ReusePort=yes"])
+    load = Load((PUBLIC, 80), (PUBLIC_V6, 80), rate=1000)
+    for _ in range(4):  # of five starts that a socket unit has in ten seconds
+        machine.systemctl("restart", "web.socket")
+        settle(machine)
+    results = load.finish()
+    assert set(results) == {(0, "web"), (1, "web")}, results
+    assert len(sockets(machine)) == 2

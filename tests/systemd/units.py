@@ -17,12 +17,12 @@ def rule(machine, name, *lines):
     machine.write(f"/etc/usher/rules.d/{name}.rule", "\n".join(["[Rule]", *lines]) + "\n")
 
 
-def service(machine, name, *listen, socket=(), run=(), start="/usr/local/bin/answer {name}", install="sockets.target"):
+def service(machine, name, *listen, socket=(), run=(), start="/usr/local/bin/answer {name}", limit=0):
     """NAME.socket on private addresses and NAME.service behind it."""
     machine.write("/usr/local/bin/answer", ANSWER.read_text(), 0o755)
     unit(machine, f"{name}.socket", "[Socket]", *[f"ListenStream={address}" for address in listen],
-         f"FileDescriptorName={name}", *socket, "[Install]", f"WantedBy={install}")
-    unit(machine, f"{name}.service", "[Service]", f"ExecStart={start.format(name=name)}", *run)
+         f"FileDescriptorName={name}", *socket, "[Install]", "WantedBy=sockets.target")
+    unit(machine, f"{name}.service", "[Unit]", f"StartLimitIntervalSec={limit}", "[Service]", f"ExecStart={start.format(name=name)}", *run)
 
 
 def sockets(machine, *words):
