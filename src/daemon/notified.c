@@ -21,28 +21,18 @@ static void name_request(struct intake_request *request, struct message *message
 static void on_hang_up(const char *name, uint64_t cookie, void *userdata)
 {
 	struct broker *broker = userdata;
+	struct registry_place place;
+	uint32_t seat = 0;
 
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
-		struct registry_place places[USHER_PLACES_MAX];
-		unsigned n;
+	while (registry_next_place(&broker->registry, name, cookie, &seat, &place)) {
+		struct observed about = place_observed(broker, &broker->registry.seats[seat], &place.data);
+		char address[ENDPOINT_TEXT_MAX];
 
-		if (!broker->registry.seats[seat].order || strcmp(broker->registry.seats[seat].name, name))
-			continue;
-		n = registry_read_places(&broker->registry, seat, places);
-		for (unsigned i = 0; i < n; i++) {
-			struct observed about =
-				place_observed(broker, &broker->registry.seats[seat], &places[i].data);
-			char address[ENDPOINT_TEXT_MAX];
-
-			if (places[i].data.cookie != cookie)
-				continue;
-			registry_remove(&broker->registry, seat, places[i].key.slot);
-			about.reason = "it was shut down, or an error is pending on it";
-			observe(OBSERVE_WITHDRAWN, &about,
-				"'%s': the held socket at %s was shut down or has an error pending, and is "
-				"withdrawn",
-				name, place_address(&places[i].data, address));
-		}
+		registry_remove(&broker->registry, seat, place.key.slot);
+		about.reason = "it was shut down, or an error is pending on it";
+		observe(OBSERVE_WITHDRAWN, &about,
+			"'%s': the held socket at %s was shut down or has an error pending, and is withdrawn",
+			name, place_address(&place.data, address));
 	}
 	(void)holder_drop(broker->holder, name, cookie);
 }

@@ -40,26 +40,6 @@ static void report_refusal(const char *name, const struct refusal *refusal)
 		"a socket that the service manager passed as '%s' is not handed in: %s", name, refusal->text);
 }
 
-/* Finds a held socket in the kernel's table. */
-static bool find_place(
-	const struct broker *broker, const char *name, uint64_t cookie, struct registry_place *ret)
-{
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
-		struct registry_place places[USHER_PLACES_MAX];
-		unsigned n;
-
-		if (!broker->registry.seats[seat].order || strcmp(broker->registry.seats[seat].name, name))
-			continue;
-		n = registry_read_places(&broker->registry, seat, places);
-		for (unsigned i = 0; i < n; i++)
-			if (places[i].data.cookie == cookie) {
-				*ret = places[i];
-				return true;
-			}
-	}
-	return false;
-}
-
 static void restore_consume(struct broker *broker, const char *name, uint64_t stored_cookie, int fd_given)
 {
 	_cleanup_close_ int fd = fd_given;
@@ -67,6 +47,7 @@ static void restore_consume(struct broker *broker, const char *name, uint64_t st
 	struct registry_place place;
 	struct refusal refusal;
 	socklen_t size = sizeof(uint64_t);
+	uint32_t seat = 0;
 	uint64_t cookie;
 	bool there;
 	pid_t pid = 0;
@@ -76,7 +57,7 @@ static void restore_consume(struct broker *broker, const char *name, uint64_t st
 		store_remove(name, stored_cookie);
 		return; /* not what was stored under this name: cookies are made anew at each boot */
 	}
-	there = find_place(broker, name, cookie, &place);
+	there = registry_next_place(&broker->registry, name, cookie, &seat, &place);
 	if (there && registrants_watch_pid(broker->registrants, (pid_t)place.data.pid, place.data.uid) == 0 &&
 		registrants_is_watched(broker->registrants, (pid_t)place.data.pid))
 		pid = (pid_t)place.data.pid;

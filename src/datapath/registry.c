@@ -146,6 +146,25 @@ unsigned registry_read_places(const struct registry *registry, uint32_t seat, st
 	return n;
 }
 
+bool registry_next_place(const struct registry *registry, const char *name, uint64_t cookie, uint32_t *seat,
+	struct registry_place *ret)
+{
+	while (++*seat < USHER_SEATS_MAX) {
+		struct registry_place places[USHER_PLACES_MAX];
+		unsigned n;
+
+		if (!registry->seats[*seat].order || strcmp(registry->seats[*seat].name, name))
+			continue;
+		n = registry_read_places(registry, *seat, places);
+		for (unsigned i = 0; i < n; i++)
+			if (places[i].data.cookie == cookie) {
+				*ret = places[i];
+				return true;
+			}
+	}
+	return false;
+}
+
 static void forget(struct registry *registry, const struct usher_place_key *key)
 {
 	(void)bpf_map_delete_elem(registry->maps[REGISTRY_SOCKETS], key);

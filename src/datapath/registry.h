@@ -102,6 +102,15 @@ struct registry_place {
  */
 unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret);
 
+/*
+ * registry_next_place() - where a socket sits under a name: a dual-stack socket sits in two seats
+ * @seat: the seat behind which to look; 0 at first
+ *
+ * Return: whether there is one; then @seat and @ret say which.
+ */
+bool registry_next_place(const struct registry *registry, const char *name, uint64_t cookie, uint32_t *seat,
+	struct registry_place *ret);
+
 /* What registry_tidy() found closed, the one that served first if it is among them. */
 struct registry_tidied {
 	struct registry_place gone[USHER_PLACES_MAX];
