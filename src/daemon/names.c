@@ -51,3 +51,21 @@ int names_of_request(
 		return refuse(refusal, EINVAL, "there is no name number %zu in NAMES= (EINVAL)", index + 1);
 	return 0;
 }
+
+const char *names_text(const struct message *message, char name[static NAME_LENGTH_MAX + 1])
+{
+	const char *names = message_get(message, "NAME");
+	size_t length;
+
+	if (names)
+		return names;
+	names = message_get(message, "NAMES");
+	length = names ? strcspn(names, ":") : 0;
+	if (!names || length > NAME_LENGTH_MAX)
+		return names;
+	for (const char *p = names + length; *p; p += 1 + length)
+		if (strncmp(p + 1, names, length) != 0 || (p[1 + length] && p[1 + length] != ':'))
+			return names;
+	(void)snprintf(name, NAME_LENGTH_MAX + 1, "%.*s", (int)length, names);
+	return name;
+}

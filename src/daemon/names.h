@@ -26,3 +26,11 @@ int names_check_count(const struct message *message, size_t n_fds, struct refusa
 /* names_of_request() - the name of the socket at an index; Return: 0 or REFUSED */
 int names_of_request(
 	const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal);
+
+/*
+ * names_text() - what a request is about, for words: NAMES= that are all the same are one name
+ * @name: where it is put, if it is not as it stands in the message
+ *
+ * Return: a name or a list of them; NULL when there is none.
+ */
+const char *names_text(const struct message *message, char name[static NAME_LENGTH_MAX + 1]);

@@ -13,6 +13,7 @@
 #include "../util/text.h"
 #include "../wire/protocol.h"
 #include "hand_in.h"
+#include "names.h"
 
 /*
  * What a request gives back: 0 with the one packet in `packet`, or with `source` filled, or REFUSED, or a negative
@@ -231,25 +232,6 @@ void request_report_refusal(
 		name ? " for " : "", name ? name : "", (int)identity->pid, identity->uid, refusal->text);
 }
 
-/* What a request is about: NAMES= that are all the same are one name. */
-static const char *name_of(const struct message *message, char name[static NAME_LENGTH_MAX + 1])
-{
-	const char *names = message_get(message, "NAME");
-	size_t length;
-
-	if (names)
-		return names;
-	names = message_get(message, "NAMES");
-	length = names ? strcspn(names, ":") : 0;
-	if (!names || length > NAME_LENGTH_MAX)
-		return names;
-	for (const char *p = names + length; *p; p += 1 + length)
-		if (strncmp(p + 1, names, length) != 0 || (p[1 + length] && p[1 + length] != ':'))
-			return names;
-	(void)snprintf(name, NAME_LENGTH_MAX + 1, "%.*s", (int)length, names);
-	return name;
-}
-
 void request_handle(struct session *session, struct intake_request *request, void *userdata)
 {
 	struct answer answer = {.packet = WRITER_NULL};
@@ -269,7 +251,7 @@ void request_handle(struct session *session, struct intake_request *request, voi
 			strerrorname_np(-r));
 	if (r && form && form->changes)
 		request_report_refusal(
-			&request->identity, form->verb, name_of(request->message, name), &answer.refusal);
+			&request->identity, form->verb, names_text(request->message, name), &answer.refusal);
 	if (r)
 		session_refuse(session, &answer.refusal);
 	else if (answer.source.next)

@@ -259,9 +259,9 @@ int request_claim(struct broker *broker, struct intake_request *request, struct 
 		return r;
 	if (!claim->n)
 		return refuse(refusal, ENOENT,
-			"nothing is held under that name (ENOENT); hand the sockets in with hold first "
-			"('usherctl hand-in "
-			"--hold')");
+			"nothing is held as '%s' (ENOENT); hand the sockets in with hold first "
+			"('usherctl hand-in --hold')",
+			names_text(request->message, name));
 	if (request->pidfd >= 0) {
 		r = registrants_watch_dup(
 			broker->registrants, request->identity.pid, request->identity.uid, request->pidfd);
