@@ -80,7 +80,8 @@ class Machine:
         with self._mounted() as root:
             shutil.copytree(self.installed, root, symlinks=True, dirs_exist_ok=True)
             etc = root / "etc"
-            for path in [etc / "systemd/system", etc / "rc.local", *etc.glob("rc?.d"), etc / "init.d", root / ".dockerenv"]:
+            for path in [etc / "systemd/system", etc / "rc.local", *etc.glob("rc?.d"), etc / "init.d",
+                         root / ".dockerenv"]:  # which would make systemd believe that it is in another container
                 if path.is_dir():
                     shutil.rmtree(path)
                 elif path.exists():
@@ -215,7 +216,8 @@ class Machine:
         try:
             process.libc("sethostname", b"machine", 7)
             ip("link set lo up", "link set eth0 up", f"addr add {HOST_V4}/24 dev eth0",
-               f"addr add {HOST_V6}/64 dev eth0 nodad", *[f"addr add {address}/128 dev lo nodad" for address in PRIVATE],
+               f"addr add {HOST_V6}/64 dev eth0 nodad",
+               *[f"addr add {address}/128 dev lo nodad" for address in PRIVATE],
                *[f"route add local {prefix} dev lo" for prefix in PUBLIC])
             isolate.mount("none", "/", None, isolate.MS_REC | isolate.MS_PRIVATE)
             self._mount_root()

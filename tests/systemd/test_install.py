@@ -60,8 +60,7 @@ def installed(scratch):
 
 
 def test_files(installed):
-    triplet = subprocess.run(["dpkg-architecture", "-qDEB_HOST_MULTIARCH"], capture_output=True, text=True).stdout.strip()
-    triplet = triplet or f"{os.uname().machine}-linux-gnu"
+    triplet = f"{os.uname().machine}-linux-gnu"
     # Debian 12 has its units in /lib, which is a link to /usr/lib
     found = sorted(re.sub("^lib/", "usr/lib/", path) for path in files(installed))
     assert found == sorted(path.replace("TRIPLET", triplet) for path in EXPECTED)
@@ -88,7 +87,8 @@ def test_units_name_what_is_installed(installed):
 
 def test_library_is_found(installed, scratch):
     """pkg-config leads a compiler to it."""
-    (scratch / "use.c").write_text('#include <stddef.h>\n#include <usher.h>\nint main(void)\n{\n\treturn usher_withdraw("web", NULL, 0, 0, 0) > 1;\n}\n')
+    (scratch / "use.c").write_text("#include <usher.h>\n"
+                                   'int main(void)\n{\n\treturn usher_withdraw("web", 0, 0, 0, 0) > 1;\n}\n')
     pkgconfig = next(installed.rglob("libusher.pc")).parent
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libusher"], capture_output=True,
                            text=True, check=True, env={**os.environ, "PKG_CONFIG_PATH": str(pkgconfig),

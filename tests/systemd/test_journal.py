@@ -85,7 +85,8 @@ def test_missing_socket(machine):
     assert who(PUBLIC, 80) == REFUSED
     wait_until(lambda: entries(machine, "MISSING"))
     entry = entries(machine, "MISSING")[0]
-    assert (entry["USHER_NAME"], entry["USHER_PROTOCOL"], entry["USHER_RULE"]) == ("web", "tcp", "/etc/usher/rules.d/web.rule")
+    assert (entry["USHER_NAME"], entry["USHER_PROTOCOL"]) == ("web", "tcp")
+    assert entry["USHER_RULE"] == "/etc/usher/rules.d/web.rule"
     assert entry["PRIORITY"] == "4" and entry["USHER_REASON"]
     load = Load((PUBLIC, 80), rate=2000)
     wait_until(lambda: len(entries(machine, "MISSING")) >= 3)
@@ -111,7 +112,8 @@ def test_reload(machine):
     web(machine)
     rule(machine, "mail", "Stream=192.0.2.1/24:25")
     assert machine.systemctl("reload", "usherd", check=False).returncode != 0
-    assert any("mail.rule:2: " in entry["MESSAGE"] and entry["PRIORITY"] == "3" for entry in entries(machine, "RELOAD_FAILED"))
+    assert any("mail.rule:2: " in entry["MESSAGE"] and entry["PRIORITY"] == "3"
+               for entry in entries(machine, "RELOAD_FAILED"))
     machine.run("rm", "/etc/usher/rules.d/mail.rule")
     machine.systemctl("reload", "usherd")
     assert len(entries(machine, "RELOADED")) == 1

@@ -21,7 +21,6 @@ PUBLIC = "192.0.2.1"
 def held(machine):
     """The broker, and web.service: of Type=notify, which has usher hold its socket."""
     program = machine.root / "usr/local/bin/held"
-    program.parent.mkdir(parents=True, exist_ok=True)
     source = pathlib.Path(__file__).with_name("held.c")
     subprocess.run(["gcc", "-Wall", "-Werror", "-o", program, source, "-lsystemd"], check=True)
     rule(machine, "web", "Stream=192.0.2.0/24:80")
