@@ -131,6 +131,16 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)info;
+	if (!broker->door || door_finish(broker->door) < 0)
+		return sd_event_exit(sd_event_source_get_event(source), 0);
+	return 0;
+}
+
 static int handle_signals(sd_event *event, struct broker *broker)
 {
 	sigset_t mask;
@@ -143,9 +153,9 @@ static int handle_signals(sd_event *event, struct broker *broker)
 	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
 		return -errno;
 	(void)signal(SIGPIPE, SIG_IGN);
-	r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+	r = sd_event_add_signal(event, NULL, SIGTERM, on_terminate, broker);
 	if (r >= 0)
-		r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+		r = sd_event_add_signal(event, NULL, SIGINT, on_terminate, broker);
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, broker);
 	return r < 0 ? r : 0;

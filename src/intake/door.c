@@ -11,11 +11,14 @@
 #include "local_socket.h"
 
 #define PAUSE_USEC 200000
+#define FINISH_STEP_MS 2U
 
 struct door {
 	sd_event *event; /* borrowed */
 	sd_event_source *io;
 	sd_event_source *resume;
+	sd_event_source *finish;
+	unsigned finish_steps;
 	int socket;
 	struct local_socket_path path;
 	struct session **sessions;
@@ -139,6 +142,40 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 	return sd_event_source_set_enabled(door->resume, SD_EVENT_ONESHOT);
 }
 
+static bool is_quiet(const struct door *door)
+{
+	for (size_t i = 0; i < door->n_sessions; i++)
+		if (session_is_fresh(door->sessions[i]) || !session_has_answered(door->sessions[i]))
+			return false;
+	return true;
+}
+
+static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct door *door = userdata;
+	int r;
+
+	(void)usec;
+	if (is_quiet(door) || door->finish_steps++ >= DOOR_FINISH_MS / FINISH_STEP_MS)
+		return sd_event_exit(door->event, 0);
+	r = sd_event_source_set_time_relative(source, FINISH_STEP_MS * 1000);
+	return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int door_finish(struct door *door)
+{
+	int r;
+
+	(void)sd_event_source_set_enabled(door->io, SD_EVENT_OFF);
+	(void)sd_event_source_set_enabled(door->resume, SD_EVENT_OFF);
+	if (door->finish)
+		return 0;
+	/* a step later, so that what has been sent by now is read */
+	r = sd_event_add_time_relative(
+		door->event, &door->finish, CLOCK_MONOTONIC, FINISH_STEP_MS * 1000, 0, on_finish, door);
+	return r < 0 ? r : 0;
+}
+
 int door_new(sd_event *event, int passed_consume, const char *path,
 	void (*handler)(struct session *session, struct intake_request *request, void *userdata),
 	void *userdata, struct door **ret)
@@ -176,6 +213,7 @@ struct door *door_free(struct door *door)
 	free(door->sessions);
 	sd_event_source_disable_unref(door->io);
 	sd_event_source_disable_unref(door->resume);
+	sd_event_source_disable_unref(door->finish);
 	closer_close_door_consume(door->socket);
 	local_socket_remove(&door->path);
 	free(door);

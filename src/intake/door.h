@@ -17,6 +17,8 @@
 #define DOOR_SESSIONS_PER_UID 64U
 #define DOOR_SESSIONS_MAX 1024U
 
+#define DOOR_FINISH_MS 200U
+
 struct door;
 
 /*
@@ -28,6 +30,16 @@ struct door;
 int door_new(sd_event *event, int passed_consume, const char *path,
 	void (*handler)(struct session *session, struct intake_request *request, void *userdata),
 	void *userdata, struct door **ret);
+
+/*
+ * door_finish() - let nobody in any more, and exit the event loop when whoever is in has been answered
+ *
+ * Clients that come from now on wait in the listening socket, for the next broker if that is the service manager's.
+ * DOOR_FINISH_MS at most: a client that asks nothing is not waited for.
+ *
+ * Return: 0 or a negative errno.
+ */
+int door_finish(struct door *door);
 
 /* door_free() - close all sessions; removes the path unless the socket was passed; accepts NULL, returns NULL */
 struct door *door_free(struct door *door);

@@ -23,6 +23,8 @@ struct session {
 	gid_t *groups;	   /* of the peer, at connect(2) */
 	size_t n_groups;
 
+	bool asked;
+
 	/* the answer under way */
 	bool answering;
 	bool last;   /* `packet` is the last one of the answer */
@@ -104,6 +106,11 @@ struct session *session_free(struct session *session)
 uid_t session_uid(const struct session *session)
 {
 	return session->peer.uid;
+}
+
+bool session_is_fresh(const struct session *session)
+{
+	return !session->asked;
 }
 
 bool session_has_answered(const struct session *session)
@@ -227,6 +234,7 @@ static void handle(struct session *session, struct packet *packet)
 		request.identity.groups = session->groups;
 		request.identity.n_groups = session->n_groups;
 	}
+	session->asked = true;
 	session->handlers.request(session, &request, session->handlers.userdata);
 	intake_request_deinit(&request);
 }

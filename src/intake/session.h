@@ -63,5 +63,8 @@ void session_answer(struct session *session, const struct writer *packet);
 void session_refuse(struct session *session, const struct refusal *refusal);
 void session_answer_rows(struct session *session, const struct session_source *source);
 
+/* session_is_fresh() - whether the client has asked nothing yet */
+bool session_is_fresh(const struct session *session);
+
 /* session_has_answered() - whether nothing is waiting to be sent */
 bool session_has_answered(const struct session *session);
