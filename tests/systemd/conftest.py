@@ -45,6 +45,8 @@ def _root(version):
     """The root folder with that systemd, or the words why there is none."""
     if version == _own_systemd():
         return "/", None
+    if version < _own_systemd():
+        return None, "machine: what is built here does not run on an older release"
     done = subprocess.run([HERE / "root", RELEASES[version]], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         return None, (done.stderr.strip().splitlines() or ["?"])[-1]

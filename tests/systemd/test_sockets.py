@@ -2,6 +2,8 @@
 """Socket units: the public port works, with a service that starts at the first connection, across restarts of
 everything; and what systemd makes of a second service on a socket unit. (Facts, part 2: 1.5, 2.1)"""
 
+import subprocess
+
 import pytest
 from harness.host import CLIENT_V4, CLIENT_V6
 from harness.process import wait_until
@@ -70,6 +72,18 @@ def test_restart_under_load(machine, way, what):
     assert set(results) == {(0, "web"), (1, "web")}, results
 
 
+def test_clients_of_the_broker_wait(machine):
+    """Whoever asks the broker while it restarts is answered by the next one."""
+    web(machine)
+    asking = machine.popen("sh", "-c", "while usherctl list web; do :; done", stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT)
+    for _ in range(10):
+        machine.systemctl("restart", "usherd.service")
+    assert asking.poll() is None, asking.stdout.read()
+    machine.run("pkill", "-TERM", "-x", "sh")
+    asking.wait()
+
+
 def test_kill_the_broker_under_load(machine):
     web(machine)
     load = Load((PUBLIC, 80), rate=1500)
@@ -79,6 +93,7 @@ def test_kill_the_broker_under_load(machine):
         wait_until(lambda: machine.state("usherd.service") == "active/running"
                    and machine.show("usherd.service", "MainPID") != before)
     results = load.finish()
+    print(f"{load.sent} connections, {load.rate:.0f}/s, the slowest took {load.slowest * 1000:.0f} ms")
     assert set(results) == {(0, "web")}, results
 
 
