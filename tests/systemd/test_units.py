@@ -78,6 +78,20 @@ def test_hang_up(machine):
     wait_until(lambda: "rules: 1" in machine.show("usherd.service", "StatusText"))
 
 
+@pytest.mark.since(253)
+def test_notify_reload(machine):
+    """The other way to reload, which systemd 253 has: a signal, and what the broker says of itself."""
+    unit(machine, "usherd.service.d/reload.conf", "[Service]", "Type=notify-reload", "ExecReload=")
+    enable(machine, "usherd.service")
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    machine.systemctl("reload", "usherd")
+    assert machine.show("usherd.service", "StatusText") == "Generation 2 in force, rules: 1, matches: 1"
+    rule(machine, "web", "Stream=192.0.2.1/24:80")
+    machine.systemctl("reload", "usherd")
+    assert machine.show("usherd.service", "StatusText").startswith("Reload failed: /etc/usher/rules.d/web.rule:2: ")
+    assert machine.state("usherd.service") == "active/running"
+
+
 def test_bad_rules_at_the_start(machine):
     """The service fails and is not tried again and again; what was dispatched before still is; once the rules are good,
     one start brings back everything."""
