@@ -87,7 +87,7 @@ def test_clients_of_the_broker_wait(machine):
 def test_kill_the_broker_under_load(machine):
     web(machine)
     load = Load((PUBLIC, 80), rate=1500)
-    for _ in range(5):
+    for _ in range(20):
         before = machine.show("usherd.service", "MainPID")
         machine.systemctl("kill", "--signal=KILL", "usherd.service")
         wait_until(lambda: machine.state("usherd.service") == "active/running"
