@@ -8,10 +8,6 @@
 
 #include "../util/macro.h"
 
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
-
 int probe_explain(int error, struct refusal *refusal)
 {
 	static const struct {

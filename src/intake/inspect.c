@@ -9,13 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
-
 static int get_option(int fd, int level, int option, int *ret)
 {
 	socklen_t size = sizeof(*ret);
