@@ -13,9 +13,9 @@
  *
  * Names never enter the program. User space keeps them in `seats`, beside the order.
  *
- * Two kinds of maps. *Registry* maps outlive every generation and are pinned: sockets, front, seats, places, counters,
- * events, state. *Generation* maps belong to one loaded program and are written before it is made current, never
- * after: the port table (in the program's global data) and the prefix tries.
+ * Two kinds of maps. *Registry* maps outlive every generation and are pinned: sockets, front, early, early_rules,
+ * seats, places, counters, events, state. *Generation* maps belong to one loaded program and are written before it is
+ * made current, never after: the port table (in the program's global data) and the prefix tries.
  *
  * Any change to this file that alters a map's layout or the meaning of a value must raise USHER_SCHEMA.
  */
@@ -146,6 +146,7 @@ struct usher_counters {
 enum usher_event_reason {
 	USHER_EVENT_MISSING = 1, /* no live socket in the seat; `error` is 0 */
 	USHER_EVENT_REFUSED = 2, /* `error` is the negative errno of the last bpf_sk_assign() */
+	USHER_EVENT_LISTENED = 3, /* by usher-discover: a listener is in `early`; local_address and local_port are its own */
 };
 
 /*
@@ -168,6 +169,35 @@ struct usher_event {
 	__u8 pad;
 };
 
+/*
+ * Listen=kernel: listeners that go in at the moment of listen(2)
+ *
+ * `early` (SOCKMAP by seat) holds a listener that a sock_ops program of usher-discover (listen.bpf.c) put there because
+ * `early_rules` (HASH, written by the broker) names its address and its user. The dispatcher looks there last, when no
+ * place of the seat can take the packet. It is a gap filler: usher-discover hands the same socket in at once, with all
+ * the checks of a hand-in, and the broker then empties the slot; it empties it too when nothing came of that within
+ * USHER_EARLY_SECONDS.
+ */
+#define USHER_EARLY_MAX 4096U
+#define USHER_EARLY_UIDS 8U
+#define USHER_EARLY_SECONDS 5U
+
+struct usher_early_key {
+	__u8 family; /* of the socket: AF_INET or AF_INET6 */
+	__u8 any;    /* 1: whatever the local address; `address` is zero */
+	__u16 port;  /* local port, host order */
+	__u8 address[16]; /* local address, network order, IPv4 in the first 4 bytes */
+};
+
+struct usher_early_rule {
+	__u32 seat;	 /* where a socket of the key's family goes; 0: nowhere */
+	__u32 seat_ipv4; /* where an IPv6 socket that is not v6-only goes as well; 0: nowhere */
+	__u32 n_uids;
+	__u32 uids[USHER_EARLY_UIDS]; /* effective uid of the process that listens; root is always let in */
+	__u32 pad;
+	char unit[USHER_UNIT_MAX]; /* name of its cgroup; "": any */
+};
+
 /* Value of `state` (ARRAY of one): what the pins are. */
 struct usher_state {
 	__u32 magic;
@@ -184,5 +214,7 @@ _Static_assert(sizeof(struct usher_seat) == 16 + USHER_NAME_MAX, "layout is ABI 
 _Static_assert(sizeof(struct usher_place) == 56 + USHER_UNIT_MAX, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_counters) == 72, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_event) == 64, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_early_key) == 20, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_early_rule) == 48 + USHER_UNIT_MAX, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_state) == 32, "layout is ABI between program and user space");
 _Static_assert(USHER_PLACES_MAX == sizeof(__u64), "the order of a seat is one byte a place");

@@ -49,3 +49,17 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
  */
 int access_check_bound(
 	const struct rule *rule, int family, const uint8_t *address, uint16_t port, struct refusal *refusal);
+
+/*
+ * access_check_owner() - may the socket of a process be handed in for it, because usher-discover found it?
+ * @owner:      the process that has the socket open
+ * @executable: path of its program, or NULL when that is somebody else's to check
+ *
+ * Never more than the owner could do himself, or than [Discover] says in so many words. Unit= and Executable=, when they
+ * have values, must match one of them, whoever the owner is. The user must be root, or one of User= when that has
+ * values, or anybody when Unit= has; with neither, whoever access_check() lets in.
+ *
+ * Return: 0, or REFUSED with EACCES and a text that names the key to edit; also when the rule has no [Discover].
+ */
+int access_check_owner(const struct access_table *table, const struct rule *rule, const struct identity *owner,
+	const char *executable, struct refusal *refusal);

@@ -40,6 +40,21 @@ struct rule_access {
 	unsigned bound_line; /* 0: the default */
 };
 
+/* Which listening socket of a daemon that cannot hand anything in stands for the name, and who may own it. */
+struct rule_discover {
+	bool present; /* there is a section [Discover]; then there is at least one socket */
+	struct rule_match *sockets; /* protocol is 0: those of the rule's matches; one port; AF_UNSPEC: any address */
+	size_t n_sockets;
+	struct rule_words users, units, executables;
+	bool in_kernel;		   /* Listen=kernel; then there are 1 to RULE_KERNEL_USERS_MAX users */
+	unsigned listen_line;	   /* 0: the default, Listen=event */
+	unsigned scan_interval_ms; /* ScanInterval=, the longest time between two scans where there are no events */
+	unsigned scan_line;	   /* 0: the default, RULE_SCAN_INTERVAL_MS */
+};
+
+#define RULE_SCAN_INTERVAL_MS 5000U
+#define RULE_KERNEL_USERS_MAX 8U
+
 struct rule {
 	char *name; /* file name without ".rule" */
 	char *path;
@@ -49,6 +64,7 @@ struct rule {
 	unsigned missing_line; /* 0: the default */
 	unsigned order_line;   /* 0: the default; Order= is always "first" */
 	struct rule_access access;
+	struct rule_discover discover;
 };
 
 struct rule_set {
@@ -116,7 +132,7 @@ void rule_deinit(struct rule *rule);
  * show, and what the broker tells of the rule set in force.
  */
 struct rule_setting {
-	const char *section; /* "Rule", "Access" */
+	const char *section; /* "Rule", "Access", "Discover" */
 	const char *key;
 	const char *value;
 	unsigned line;			 /* 0: a default */

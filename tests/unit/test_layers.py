@@ -30,13 +30,15 @@ MAY_INCLUDE = {
     "observe": {"util"},
     "intake": {"access", "wire", "util"},
     "daemon": {"intake", "datapath", "holder", "access", "rule", "observe", "wire", "util", "bpf"},
-    "ctl": {"lib", "access", "rule", "wire", "util", "bpf"},
+    "discover": {"lib", "observe", "access", "rule", "wire", "util", "bpf"},
+    "ctl": {"lib", "discover", "access", "rule", "wire", "util", "bpf"},
 }
 PURE = {"util", "wire", "rule", "access"}
 # System headers that not everybody may include
 MAY_INCLUDE_SYSTEM = {
-    "bpf": {"datapath", "daemon"},
-    "systemd": {"intake", "daemon", "holder", "observe"},
+    "bpf": {"datapath", "daemon", "discover"},
+    "systemd": {"intake", "daemon", "discover", "holder", "observe"},
+    "libmnl": {"discover"},
     "libsmartcols": {"ctl"},
     "ini.h": {"rule"},
 }

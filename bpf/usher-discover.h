@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+#pragma once
+
+/*
+ * What the programs of usher-discover (listen.bpf.c, holders.bpf.c) and user space share
+ *
+ * Nothing here is pinned: programs, maps and reader are of one process and one version.
+ */
+
+#include <linux/types.h>
+
+#define USHER_WANTED_MAX 65536U
+#define USHER_LISTENS_BYTES (64U * 1024U)
+
+/* Key of `wanted` (HASH): sockets that start to listen on this port make an event. The value is 1. */
+struct usher_wanted {
+	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 pad;
+	__u16 port; /* host order */
+};
+
+/*
+ * Record of the ring buffer `listens`: a TCP socket of the namespace listens, or a UDP socket is bound. A hint: user
+ * space asks sock_diag(7) what is there.
+ */
+struct usher_listen {
+	__u64 cookie; /* SO_COOKIE */
+	__u64 time;   /* CLOCK_MONOTONIC, ns */
+	__u32 pid;    /* of the process that called listen(2) or bind(2), in the pid namespace of usher-discover; 0: not known */
+	__u16 port;   /* local port, host order */
+	__u8 family;  /* AF_INET or AF_INET6 */
+	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 early;   /* 1: it was put into `early` */
+	__u8 pad[7];
+};
+
+/* What the task_file iterator writes for each descriptor that is one of the sockets sought: owned by this process. */
+struct usher_holder {
+	__u64 cookie; /* SO_COOKIE of the socket */
+	__u32 pid;    /* thread group, in the pid namespace of usher-discover */
+	__u32 fd;     /* its number there */
+};
+
+_Static_assert(sizeof(struct usher_wanted) == 4, "layout is shared between program and user space");
+_Static_assert(sizeof(struct usher_listen) == 32, "layout is shared between program and user space");
+_Static_assert(sizeof(struct usher_holder) == 16, "layout is shared between program and user space");

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Which processes have a socket open
+ *
+ * Two ways to the same answer: the task_file iterator of BPF, which walks the descriptors of all processes in the kernel
+ * (needs CAP_BPF, CAP_PERFMON and BTF), and readlink(2) of everything in /proc/PID/fd.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../util/error.h"
+#include "diag.h"
+
+/* Process @pid has socket number @socket of those sought open as descriptor @fd. A hint: both may have changed since. */
+struct holder_fd {
+	size_t socket;
+	pid_t pid;
+	int fd;
+};
+
+struct holders {
+	struct holder_fd *items; /* sorted by socket, pid, fd; at most HOLDERS_PER_SOCKET of a socket */
+	size_t n;
+	size_t n_unreadable; /* processes whose descriptors could not be listed (EACCES, EPERM) */
+};
+
+#define HOLDERS_PER_SOCKET 256U /* a server with more workers than this shows the first ones */
+
+void holders_deinit(struct holders *holders);
+
+/*
+ * holders_find() - look at the descriptors of all processes, or of one
+ * @pid: only this process; 0 for all
+ *
+ * Uses the iterator when it is there, /proc otherwise; `holders_find_proc()` is the latter alone. Processes that end
+ * meanwhile are left out. Return: 0 or a negative errno.
+ */
+int holders_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret);
+int holders_find_proc(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret);
