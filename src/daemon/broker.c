@@ -12,9 +12,9 @@
 #include <time.h>
 
 #include "../datapath/link.h"
-#include "../datapath/probe.h"
 #include "../datapath/program.h"
 #include "../observe/observe.h"
+#include "../util/netns.h"
 #include "notified.h"
 #include "request.h"
 #include "restore.h"
@@ -295,7 +295,7 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 	broker->netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (broker->netns < 0)
 		return -errno;
-	r = probe_netns_cookie(&broker->netns_cookie, refusal);
+	r = netns_read_cookie(&broker->netns_cookie, refusal);
 	if (!r)
 		r = pins_open(instance->pins, &broker->pins, refusal);
 	if (r)

@@ -8,16 +8,7 @@
  * sentence.
  */
 
-#include <stdint.h>
-
 #include "../util/error.h"
 
 /* probe_explain() - turn the negative errno of loading into a refusal (EPERM, or ENOSYS with what is missing) */
 int probe_explain(int error, struct refusal *refusal);
-
-/*
- * probe_netns_cookie() - the cookie of the network namespace this process is in (SO_NETNS_COOKIE, Linux 5.14)
- *
- * Return: 0, REFUSED (ENOSYS), or a negative errno.
- */
-int probe_netns_cookie(uint64_t *ret, struct refusal *refusal);

@@ -15,7 +15,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
-#include "datapath/probe.h"
+#include "util/netns.h"
 
 static _Noreturn void fail(const char *what, const char *why)
 {
@@ -52,7 +52,7 @@ void world_enter(struct world *world)
 	loopback_up();
 	libbpf_set_print(NULL);
 	*world = (struct world){.pins = PINS_NULL, .registry = REGISTRY_NULL};
-	check("cookie", probe_netns_cookie(&cookie, &refusal), &refusal);
+	check("cookie", netns_read_cookie(&cookie, &refusal), &refusal);
 	check("pins", pins_open("/sys/fs/bpf/usher", &world->pins, &refusal), &refusal);
 	check("registry", registry_open(&world->pins, cookie, &world->registry, &refusal), &refusal);
 }

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "netns.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "macro.h"
+
+int netns_read_cookie(uint64_t *ret, struct refusal *refusal)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t size = sizeof(*ret);
+
+	if (fd < 0)
+		return -errno;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &size) < 0)
+		return refuse(refusal, ENOSYS,
+			"this kernel does not tell the cookie of a network namespace (%s); usher needs Linux "
+			"6.1",
+			strerrorname_np(errno));
+	return 0;
+}
