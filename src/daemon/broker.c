@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "../datapath/link.h"
+#include "../datapath/probe.h"
 #include "../datapath/program.h"
 #include "../observe/observe.h"
 #include "../util/netns.h"
