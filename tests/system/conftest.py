@@ -10,6 +10,8 @@ import pytest
 from harness import broker as _broker
 from harness import host as _host
 from harness import isolate, process
+from harness.daemon import Daemon
+from harness.discover import Discover
 
 SECONDS = 60  # for one test, unless it is marked with another limit
 
@@ -60,7 +62,7 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.when == "call" and report.failed:
-        report.sections.append(("usherd", _broker.Usherd.logs()))
+        report.sections.append(("usher", Daemon.logs()))
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +71,7 @@ def _namespace():
     _host.set_up()
     yield
     process.Child.kill_all()
-    complaints = _broker.Usherd.end_all()
+    complaints = Daemon.end_all()
     assert not complaints, complaints
 
 
@@ -101,6 +103,12 @@ def broker(usherd, rules):
         return usherd.start()
 
     return start
+
+
+@pytest.fixture
+def discover():
+    """A usher-discover that is not started yet."""
+    return Discover()
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import os
 import pathlib
 import socket
 import subprocess
-import urllib.request
 
 import pytest
 
 from harness.broker import USHERCTL, ctl
 from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6, WORK, run
+from harness.legacy import get, redis_say, spell
 from harness.process import libc, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
@@ -26,18 +26,9 @@ PUBLIC = ["192.0.2.1", "2001:db8::1"]
 SYS_PIDFD_GETFD = 438
 
 
-def spell(address, port):
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
 def start(*command, **options):
     log = open(WORK / f"{pathlib.Path(str(command[0])).name}.log", "w")
     return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
-
-
-def get(address, port, path="/", netns=None):
-    with urllib.request.urlopen(f"http://{spell(address, port)}{path}", timeout=10) as answer:
-        return answer.read().decode()
 
 
 def end(process):
@@ -104,13 +95,6 @@ def adopt(name, pid, address):
                 os.close(pidfd)
                 return
     raise AssertionError(f"process {pid} does not listen on {address}")
-
-
-def redis_say(address, port, *words):
-    with socket.create_connection((address, port), 10) as connection:
-        connection.sendall(f"*{len(words)}\r\n".encode() + b"".join(
-            f"${len(word)}\r\n{word}\r\n".encode() for word in words))
-        return connection.recv(4096).decode()
 
 
 def test_redis(broker):

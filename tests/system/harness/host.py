@@ -94,11 +94,13 @@ def write_rule(name, text, folder=RULE_FOLDERS[1]):
     return folder / f"{name}.rule"
 
 
-def rule(*settings, access=None, **keys):
-    """The text of a rule: rule("Stream=80", Missing="pass", access=["User=nobody"])."""
+def rule(*settings, access=None, discover=None, **keys):
+    """The text of a rule: rule("Stream=80", Missing="pass", access=["User=nobody"], discover=["Socket=22"])."""
     lines = ["[Rule]", *settings, *[f"{key}={value}" for key, value in keys.items()]]
     if access is not None:
         lines += ["[Access]", *access]
+    if discover is not None:
+        lines += ["[Discover]", *discover]
     return "\n".join(lines) + "\n"
 
 

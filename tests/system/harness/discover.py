@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""usher-discover, and what it costs."""
+
+import pathlib
+import re
+import time
+
+from .daemon import BUILD, Daemon
+from .isolate import mount
+from .process import wait_until
+
+CGROUP = pathlib.Path("/sys/fs/cgroup")
+
+
+class Discover(Daemon):
+    """usher-discover; its hooks sit at the root of cgroup v2, which is mounted here for this test alone."""
+
+    program = BUILD / "src/discover/usher-discover"
+
+    def __init__(self, instance=None):
+        super().__init__(instance)
+        if not (CGROUP / "cgroup.procs").exists():
+            mount("cgroup2", str(CGROUP), "cgroup2")
+
+    def switches(self):
+        """How often its threads have been given the processor so far."""
+        total = 0
+        for status in pathlib.Path(f"/proc/{self.pid}/task").glob("*/status"):
+            total += sum(map(int, re.findall(r"(?m)^(?:non)?voluntary_ctxt_switches:\s*(\d+)", status.read_text())))
+        return total
+
+    def settle(self, seconds=0.3):
+        """Wait until it has not been given the processor for a while."""
+        last = [None, 0.0]
+
+        def unchanged():
+            now = self.switches()
+            if now != last[0]:
+                last[:] = now, time.monotonic()
+            return time.monotonic() - last[1] > seconds
+
+        wait_until(unchanged, what="usher-discover is idle")
+
+    def said(self, pattern):
+        """The lines of its log that match."""
+        return [line for line in self.log.splitlines() if re.search(pattern, line)]
+
+    def wait_said(self, pattern, seconds=10):
+        return wait_until(lambda: self.said(pattern), seconds, f"usher-discover says {pattern!r}\n{self.log}")
