@@ -25,10 +25,13 @@ struct diag_socket {
 	uint16_t port;	     /* local, host order */
 	uint32_t interface;  /* SO_BINDTODEVICE; 0: none */
 	bool v6only;
-	bool mptcp;	    /* the listener of an MPTCP socket, whose inode is that of the MPTCP socket, but not its cookie */
+	bool mptcp; /* the listener of an MPTCP socket, whose inode is that of the MPTCP socket, but not its cookie */
 	uint32_t queue;	    /* TCP: connections that wait for accept(2); UDP: bytes that wait to be read */
 	uint32_t queue_max; /* TCP: the backlog; UDP: 0 */
 };
+
+/* diag_address() - where it is bound; a v4-mapped IPv6 address is IPv4. Return: AF_INET or AF_INET6. */
+int diag_address(const struct diag_socket *socket, const uint8_t **ret);
 
 /*
  * diag_dump() - list sockets
@@ -42,5 +45,5 @@ struct diag_socket {
  * Refused: no sock_diag in this kernel (EPROTONOSUPPORT), a dump that is interrupted again and again (EAGAIN), whatever
  * netlink says. Return: 0, REFUSED, or -ENOMEM.
  */
-int diag_dump(uint8_t protocol, const uint16_t *ports, size_t n_ports, struct diag_socket **ret, size_t *ret_n,
-	struct refusal *refusal);
+int diag_dump(uint8_t protocol, const uint16_t *ports, size_t n_ports, struct diag_socket **ret,
+	size_t *ret_n, struct refusal *refusal);

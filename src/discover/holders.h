@@ -32,12 +32,26 @@ struct holders {
 
 void holders_deinit(struct holders *holders);
 
+/* The other way, if there is one: 0, HOLDERS_ABSENT (it does not work here, and is not asked again), or a negative errno */
+typedef int holders_function(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret);
+
+enum {
+	HOLDERS_ABSENT = 1,
+};
+
+/*
+ * holders_use() - ask this one first: usher-discover gives iterator_find()
+ *
+ * So that usherctl, which scans too, needs no libbpf. Without it, and when it fails, /proc is read.
+ */
+void holders_use(holders_function *function);
+
 /*
  * holders_find() - look at the descriptors of all processes, or of one
  * @pid: only this process; 0 for all
  *
- * Uses the iterator when it is there, /proc otherwise; `holders_find_proc()` is the latter alone. Processes that end
- * meanwhile are left out. Return: 0 or a negative errno.
+ * `holders_find_proc()` reads /proc in any case. Processes that end meanwhile are left out.
+ * Return: 0 or a negative errno.
  */
 int holders_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret);
 int holders_find_proc(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret);

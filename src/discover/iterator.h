@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The task_file iterator: bpf/holders.bpf.c */
+/* The task_file iterator: bpf/holders.bpf.c. For holders_use(). */
 
 #include "holders.h"
 
-/* Outcome of iterator_find() besides 0 */
-enum {
-	ITERATOR_ABSENT = 1, /* this kernel, or these privileges, have none; asked once, remembered */
-};
-
-/* iterator_find() - as holders_find(), in the kernel. Return: 0, ITERATOR_ABSENT, or a negative errno. */
-int iterator_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret);
+/*
+ * iterator_find() - as holders_find_proc(), in the kernel
+ *
+ * Return: 0, HOLDERS_ABSENT when this kernel, or these privileges, have none (asked once, remembered), or a negative errno.
+ */
+holders_function iterator_find;

@@ -12,7 +12,8 @@
  * Of several processes that have it open, the oldest that may own it counts, and process 1 last.
  *
  * Several candidates of one (name, protocol, family) are accepted together when they are one SO_REUSEPORT group, of one
- * user, bound alike; otherwise all of them are refused. Refused candidates (a stranger's socket) do not count here.
+ * user, bound alike; otherwise all of them are refused. Refused candidates (a stranger's socket) do not count here. Of a
+ * group, the first SCAN_GROUP_MAX are accepted: one is enough for the kernel to spread over all of it.
  */
 
 #include <stdbool.h>
@@ -26,16 +27,22 @@
 struct candidate {
 	const struct rule *rule; /* borrowed from the set */
 	struct diag_socket socket;
-	struct process owner; /* pid 0 when nobody was found or could be seen; else also for most refused ones */
-	int fd;		      /* a duplicate of the socket when accepted (to be taken with TAKE_FD), else -1 */
+	/* pid 0 when nobody was found or could be seen; also for most refused ones, then without a pidfd */
+	struct process owner;
+	int fd; /* a duplicate of the socket when accepted (to be taken with TAKE_FD), else -1 */
 	bool accepted;
-	struct refusal refusal; /* when not; the text starts with a verb, for "socket 127.0.0.2:80 of NAME (pid 5) " in front */
+	/* when not; the text starts with a verb, for "socket 127.0.0.2:80 of NAME (pid 5) " in front */
+	struct refusal refusal;
 };
 
 struct candidates {
 	struct candidate *items; /* sorted by rule name, protocol, family, address, port, cookie */
 	size_t n;
+	size_t n_left_out; /* refused ones behind the first SCAN_REFUSED_MAX of a rule: strangers can make many */
 };
+
+#define SCAN_GROUP_MAX 64U
+#define SCAN_REFUSED_MAX 256U
 
 void candidates_deinit(struct candidates *candidates);
 
@@ -44,8 +51,9 @@ struct scan {
 	const struct access_table *access;
 	uint64_t netns_cookie; /* SO_NETNS_COOKIE of the namespace served: this process's */
 	const char *name;      /* only this rule; NULL for all */
-	uint8_t protocol;      /* only this protocol and, when it is not 0, this port; 0 for all */
-	uint16_t port;
+	uint8_t protocol;      /* only sockets of this protocol; 0 for both */
+	uint16_t port; /* of rules with a Socket= of this port and protocol, all sockets; 0 for all rules */
+	pid_t broker;  /* usherd, or 0: what it holds for others is not its own */
 	pid_t pid; /* who has probably got it: looked at first, and alone when that settles every candidate */
 };
 
