@@ -18,9 +18,9 @@
 #include <string.h>
 
 #include "../util/text.h"
+#include "discover.h"
+#include "key.h"
 #include "match.h"
-
-#define BLANKS " \t"
 
 void parser_complain(struct parser *parser, const char *format, ...)
 {
@@ -173,6 +173,16 @@ static int parse_text(struct parser *parser, const char *text, size_t size)
 	return parser->error;
 }
 
+/* What can only be said of the file as a whole, and of one without other problems. */
+static void check_rule(struct parser *parser)
+{
+	if (!parser->rule.n_matches) {
+		parser->line = 0;
+		parser_complain(parser, "the rule matches nothing; write Stream= or Datagram= under [Rule]");
+	}
+	discover_check(parser);
+}
+
 int rule_parse(const char *name, const char *path, const char *text, size_t size, struct rule *ret,
 	struct problems *problems)
 {
@@ -186,9 +196,8 @@ int rule_parse(const char *name, const char *path, const char *text, size_t size
 	if (!parser.rule.name || !parser.rule.path)
 		parser.error = -ENOMEM;
 	r = parser.error ? parser.error : parse_text(&parser, text, size);
-	if (!r && !parser.n_problems && !parser.rule.n_matches) {
-		parser.line = 0;
-		parser_complain(&parser, "the rule matches nothing; write Stream= or Datagram= under [Rule]");
+	if (!r && !parser.n_problems) {
+		check_rule(&parser);
 		r = parser.error;
 	}
 	rule = parser.rule; /* released here unless it is handed over */

@@ -17,7 +17,8 @@ struct parser {
 	bool stop;		       /* too many problems */
 	bool carriage_return;	       /* one problem is enough */
 	unsigned line;
-	int error; /* a negative errno, sticky */
+	unsigned discover_line; /* of the first [Discover] */
+	int error;		/* a negative errno, sticky */
 	struct problems *problems;
 	unsigned n_problems;
 };

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define TIME_TEXT_MAX 16
+
 static void words_deinit(struct rule_words *words)
 {
 	for (size_t i = 0; i < words->n; i++)
@@ -22,6 +24,10 @@ void rule_deinit(struct rule *rule)
 	words_deinit(&rule->access.groups);
 	words_deinit(&rule->access.units);
 	free(rule->access.bound);
+	free(rule->discover.sockets);
+	words_deinit(&rule->discover.users);
+	words_deinit(&rule->discover.units);
+	words_deinit(&rule->discover.executables);
 	*rule = (struct rule){0};
 }
 
@@ -86,12 +92,13 @@ static int visit_word(
 	return visit->function(&setting, visit->userdata);
 }
 
-static int visit_words(const struct visit *visit, const char *key, const struct rule_words *words)
+static int visit_words(
+	const struct visit *visit, const char *section, const char *key, const struct rule_words *words)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < words->n && !r; i++)
-		r = visit_word(visit, "Access", key, words->items[i].text, words->items[i].line);
+		r = visit_word(visit, section, key, words->items[i].text, words->items[i].line);
 	return r;
 }
 
@@ -130,6 +137,43 @@ static int visit_bound(const struct visit *visit, const struct rule_access *acce
 	return r;
 }
 
+/* A time as it would stand in a file, in the largest unit that has a whole number of it. */
+static const char *format_time(unsigned ms, char text[static TIME_TEXT_MAX])
+{
+	if (ms % (60 * 60 * 1000) == 0)
+		(void)snprintf(text, TIME_TEXT_MAX, "%uh", ms / (60 * 60 * 1000));
+	else if (ms % (60 * 1000) == 0)
+		(void)snprintf(text, TIME_TEXT_MAX, "%umin", ms / (60 * 1000));
+	else if (ms % 1000 == 0)
+		(void)snprintf(text, TIME_TEXT_MAX, "%us", ms / 1000);
+	else
+		(void)snprintf(text, TIME_TEXT_MAX, "%ums", ms);
+	return text;
+}
+
+static int visit_discover(const struct visit *visit, const struct rule_discover *discover)
+{
+	char text[RULE_MATCH_TEXT_MAX], time[TIME_TEXT_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < discover->n_sockets && !r; i++)
+		r = visit_word(visit, "Discover", "Socket", rule_match_format(&discover->sockets[i], text),
+			discover->sockets[i].line);
+	if (!r)
+		r = visit_words(visit, "Discover", "User", &discover->users);
+	if (!r)
+		r = visit_words(visit, "Discover", "Unit", &discover->units);
+	if (!r)
+		r = visit_words(visit, "Discover", "Executable", &discover->executables);
+	if (!r)
+		r = visit_word(visit, "Discover", "Listen", discover->in_kernel ? "kernel" : "event",
+			discover->listen_line);
+	if (!r)
+		r = visit_word(visit, "Discover", "ScanInterval",
+			format_time(discover->scan_interval_ms, time), discover->scan_line);
+	return r;
+}
+
 int rule_foreach_setting(const struct rule *rule,
 	int (*function)(const struct rule_setting *setting, void *userdata), void *userdata)
 {
@@ -142,12 +186,14 @@ int rule_foreach_setting(const struct rule *rule,
 	if (!r)
 		r = visit_word(&visit, "Rule", "Order", "first", rule->order_line);
 	if (!r)
-		r = visit_words(&visit, "User", &rule->access.users);
+		r = visit_words(&visit, "Access", "User", &rule->access.users);
 	if (!r)
-		r = visit_words(&visit, "Group", &rule->access.groups);
+		r = visit_words(&visit, "Access", "Group", &rule->access.groups);
 	if (!r)
-		r = visit_words(&visit, "Unit", &rule->access.units);
+		r = visit_words(&visit, "Access", "Unit", &rule->access.units);
 	if (!r)
 		r = visit_bound(&visit, &rule->access);
+	if (!r && rule->discover.present)
+		r = visit_discover(&visit, &rule->discover);
 	return r;
 }

@@ -114,7 +114,7 @@ int rule_set_load_files(const char *const *paths, struct rule_set **ret, struct 
 #define RULE_FILE_MAX (16U * 1024U * 1024U)
 #define RULE_LINE_MAX (64U * 1024U)
 #define RULE_MATCHES_MAX 1000000U /* of one rule */
-#define RULE_WORDS_MAX 4096U	  /* of one key of [Access] */
+#define RULE_WORDS_MAX 4096U	  /* of one key of [Access] or [Discover] */
 
 /*
  * rule_parse() - parse the text of one file
@@ -141,6 +141,8 @@ struct rule_setting {
 
 /*
  * rule_foreach_setting() - call a function for every setting of a rule, defaults of Missing, Order and Bound included
+ *
+ * Those of Listen and ScanInterval are as well, when there is a section [Discover].
  *
  * Stops at the first result other than 0 and returns it.
  */

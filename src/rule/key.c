@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "key.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../util/text.h"
+#include "array.h"
+#include "match.h"
+
+#define ACCESS_NAME_MAX 255U
+#define EXECUTABLE_MAX 1023U /* fits into a packet of the protocol, with room for the rest */
+
+char *next_word(char **value)
+{
+	char *word = *value + strspn(*value, BLANKS);
+	size_t length = strcspn(word, BLANKS);
+
+	if (!length)
+		return NULL;
+	*value = word + length;
+	if (**value)
+		*(*value)++ = '\0';
+	return word;
+}
+
+bool assign_once(struct parser *parser, const struct key *key, unsigned *line)
+{
+	if (*line) {
+		parser_complain(
+			parser, "%s= was set on line %u already; remove one of them", key->name, *line);
+		return false;
+	}
+	*line = parser->line;
+	return true;
+}
+
+static void words_clear(struct rule_words *words)
+{
+	for (size_t i = 0; i < words->n; i++)
+		free(words->items[i].text);
+	words->n = 0;
+}
+
+static void words_add(
+	struct parser *parser, struct rule_words *words, const struct key *key, const char *word)
+{
+	char *text;
+
+	if (words->n == RULE_WORDS_MAX) {
+		parser_complain(parser, "%s= has more than %u values", key->name, RULE_WORDS_MAX);
+		parser->stop = true;
+		return;
+	}
+	text = strdup(word);
+	parser->error = text ? ARRAY_RESERVE(words->items, words->n) : -ENOMEM;
+	if (parser->error) {
+		free(text);
+		return;
+	}
+	words->items[words->n].text = text;
+	words->items[words->n++].line = parser->line;
+}
+
+/* @remedy: what a word that is none "cannot be", and what to write instead */
+static void assign_words(struct parser *parser, const struct key *key, char *value,
+	bool (*is_valid)(const char *word), const char *remedy)
+{
+	struct rule_words *words = (struct rule_words *)((char *)&parser->rule + key->words);
+	char quoted[QUOTE_MAX];
+
+	if (!*value)
+		words_clear(words);
+	for (char *word = next_word(&value); word && !parser->error && !parser->stop;
+		word = next_word(&value)) {
+		if (is_valid(word))
+			words_add(parser, words, key, word);
+		else
+			parser_complain(parser, "%s cannot be %s", quote(word, quoted), remedy);
+	}
+}
+
+/*
+ * Whether a word can be a user or a group: a number, or anything that a directory service may use as a name. Whether
+ * there is one of that name is asked when the rules are applied (access/), not here.
+ */
+static bool is_account(const char *word)
+{
+	unsigned long number;
+
+	if (strspn(word, "0123456789") == strlen(word))
+		return text_to_uint(word, UINT32_MAX - 1UL, &number) == 0;
+	return strlen(word) <= ACCESS_NAME_MAX && !strpbrk(word, ":/,*?\"'[]=#;!") && !strchr("-+~", word[0]);
+}
+
+static bool is_unit(const char *word)
+{
+	return strlen(word) <= ACCESS_NAME_MAX && !strchr(word, '/');
+}
+
+static bool is_executable(const char *word)
+{
+	return word[0] == '/' && strlen(word) <= EXECUTABLE_MAX;
+}
+
+#define ACCOUNT_REMEDY "write a name or a number up to 4294967294, separated by blanks"
+
+void assign_users(struct parser *parser, const struct key *key, char *value)
+{
+	assign_words(parser, key, value, is_account, "a user; " ACCOUNT_REMEDY);
+}
+
+void assign_groups(struct parser *parser, const struct key *key, char *value)
+{
+	assign_words(parser, key, value, is_account, "a group; " ACCOUNT_REMEDY);
+}
+
+void assign_units(struct parser *parser, const struct key *key, char *value)
+{
+	assign_words(
+		parser, key, value, is_unit, "a unit; write a name such as nginx.service or a shell glob");
+}
+
+void assign_executables(struct parser *parser, const struct key *key, char *value)
+{
+	assign_words(parser, key, value, is_executable,
+		"an executable; write an absolute path such as /usr/sbin/sshd or a shell glob");
+}
