@@ -10,7 +10,7 @@
 #include "../util/text.h"
 
 struct access_ids {
-	id_t *users, *groups; /* as many as the words of the rule */
+	id_t *users, *groups, *discover_users; /* as many as the words of the rule */
 };
 
 struct access_table {
@@ -25,6 +25,7 @@ struct access_table *access_table_free(struct access_table *table)
 	for (size_t i = 0; table->rules && i < table->set->n_rules; i++) {
 		free(table->rules[i].users);
 		free(table->rules[i].groups);
+		free(table->rules[i].discover_users);
 	}
 	free(table->rules);
 	free(table);
@@ -80,6 +81,29 @@ static int resolve(const struct rule *rule, const struct rule_words *words, cons
 	return result;
 }
 
+static int resolve_rule(const struct rule *rule, struct access_ids *ids, struct problems *problems)
+{
+	const struct {
+		const struct rule_words *words;
+		const char *what;
+		bool (*lookup)(const char *name, id_t *ret);
+		id_t **ret;
+	} lists[] = {
+		{&rule->access.users, "user", user_id, &ids->users},
+		{&rule->access.groups, "group", group_id, &ids->groups},
+		{&rule->discover.users, "user", user_id, &ids->discover_users},
+	};
+	int result = 0, r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		r = resolve(rule, lists[i].words, lists[i].what, lists[i].lookup, lists[i].ret, problems);
+		if (r < 0)
+			return r;
+		result |= r;
+	}
+	return result;
+}
+
 int access_table_new(const struct rule_set *set, struct access_table **ret, struct problems *problems)
 {
 	_cleanup_(access_table_freep) struct access_table *table = calloc(1, sizeof(*table));
@@ -92,13 +116,7 @@ int access_table_new(const struct rule_set *set, struct access_table **ret, stru
 	if (!table->rules)
 		return -ENOMEM;
 	for (size_t i = 0; i < set->n_rules; i++) {
-		const struct rule *rule = &set->rules[i];
-
-		r = resolve(rule, &rule->access.users, "user", user_id, &table->rules[i].users, problems);
-		if (r < 0)
-			return r;
-		result |= r;
-		r = resolve(rule, &rule->access.groups, "group", group_id, &table->rules[i].groups, problems);
+		r = resolve_rule(&set->rules[i], &table->rules[i], problems);
 		if (r < 0)
 			return r;
 		result |= r;
@@ -127,12 +145,18 @@ static bool group_matches(const id_t *ids, size_t n, const struct identity *iden
 	return false;
 }
 
-static bool unit_matches(const struct rule_words *globs, const char *unit)
+/* Whether a glob matches; none matches the empty text, which stands for what is not known. */
+static bool glob_matches(const struct rule_words *globs, const char *text, int flags)
 {
-	for (size_t i = 0; *unit && i < globs->n; i++)
-		if (!fnmatch(globs->items[i].text, unit, 0))
+	for (size_t i = 0; *text && i < globs->n; i++)
+		if (!fnmatch(globs->items[i].text, text, flags))
 			return true;
 	return false;
+}
+
+static bool lists_anybody(const struct rule_access *access)
+{
+	return access->users.n || access->groups.n || access->units.n;
 }
 
 int access_check(const struct access_table *table, const struct rule *rule, const struct identity *identity,
@@ -143,7 +167,7 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
 
 	if (identity->uid == 0)
 		return 0;
-	if (!access->users.n && !access->groups.n && !access->units.n)
+	if (!lists_anybody(access))
 		return refuse(refusal, EACCES,
 			"only root may use the name '%s', not uid %u (EACCES); to allow it, add [Access] "
 			"User= to %s",
@@ -157,7 +181,7 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
 			"uid %u may not use the name '%s' (EACCES); it is in no group that Group= in %s "
 			"lists",
 			identity->uid, rule->name, rule->path);
-	if (access->units.n && !unit_matches(&access->units, identity->unit))
+	if (access->units.n && !glob_matches(&access->units, identity->unit, 0))
 		return refuse(refusal, EACCES,
 			"unit '%s' may not use the name '%s' (EACCES); Unit= in %s does not match it",
 			*identity->unit ? identity->unit : "(none)", rule->name, rule->path);
@@ -179,4 +203,50 @@ int access_check_bound(
 		"such as "
 		"127.0.0.2, or widen Bound= in %s",
 		endpoint_format(family, address, port, text), rule->name, rule->path);
+}
+
+int access_check_owner(const struct access_table *table, const struct rule *rule,
+	const struct identity *owner, const char *executable, struct refusal *refusal)
+{
+	const struct access_ids *ids = &table->rules[rule - table->set->rules];
+	const struct rule_discover *discover = &rule->discover;
+
+	if (!discover->present)
+		return refuse(refusal, EACCES,
+			"sockets of the name '%s' are not discovered (EACCES); to allow it, add "
+			"[Discover] to %s",
+			rule->name, rule->path);
+	if (discover->units.n && !glob_matches(&discover->units, owner->unit, 0))
+		return refuse(refusal, EACCES,
+			"unit '%s' may not own a socket of the name '%s' (EACCES); Unit= under "
+			"[Discover] in %s does not match it",
+			*owner->unit ? owner->unit : "(none)", rule->name, rule->path);
+	if (discover->executables.n && executable &&
+		!glob_matches(&discover->executables, executable, FNM_PATHNAME))
+		return refuse(refusal, EACCES,
+			"program '%.200s' may not own a socket of the name '%s' (EACCES); Executable= under "
+			"[Discover] in %s does not match it",
+			*executable ? executable : "(unknown)", rule->name, rule->path);
+	if (owner->uid == 0)
+		return 0;
+	if (discover->users.n && !ids_contain(ids->discover_users, discover->users.n, owner->uid))
+		return refuse(refusal, EACCES,
+			"uid %u may not own a socket of the name '%s' (EACCES); User= under "
+			"[Discover] in %s does not list it",
+			owner->uid, rule->name, rule->path);
+	if (discover->users.n || discover->units.n)
+		return 0;
+	if (!lists_anybody(&rule->access))
+		return refuse(refusal, EACCES,
+			"only root may own a socket of the name '%s', not uid %u (EACCES); to allow it, add "
+			"User= under [Discover] in %s",
+			rule->name, owner->uid, rule->path);
+	return access_check(table, rule, owner, refusal);
+}
+
+void access_discover_uids(
+	const struct access_table *table, const struct rule *rule, const uid_t **ret, size_t *ret_n)
+{
+	*ret = table->rules[rule - table->set->rules].discover_users;
+	*ret_n = rule->discover.users.n;
 }

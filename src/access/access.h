@@ -15,7 +15,7 @@
 #include "../util/error.h"
 #include "identity.h"
 
-/* The [Access] sections of a rule set with users and groups as numbers. */
+/* The sections [Access] and [Discover] of a rule set with users and groups as numbers. */
 struct access_table;
 
 /* Outcome of access_table_new() besides 0 */
@@ -53,7 +53,7 @@ int access_check_bound(
 /*
  * access_check_owner() - may the socket of a process be handed in for it, because usher-discover found it?
  * @owner:      the process that has the socket open
- * @executable: path of its program, or NULL when that is somebody else's to check
+ * @executable: path of its program, "" when it cannot be read, or NULL when that is somebody else's to check
  *
  * Never more than the owner could do himself, or than [Discover] says in so many words. Unit= and Executable=, when they
  * have values, must match one of them, whoever the owner is. The user must be root, or one of User= when that has
@@ -63,3 +63,7 @@ int access_check_bound(
  */
 int access_check_owner(const struct access_table *table, const struct rule *rule, const struct identity *owner,
 	const char *executable, struct refusal *refusal);
+
+/* access_discover_uids() - User= of [Discover] as numbers, in the order of the file; borrowed from the table */
+void access_discover_uids(
+	const struct access_table *table, const struct rule *rule, const uid_t **ret, size_t *ret_n);
