@@ -43,8 +43,18 @@ static const struct kind {
 	[OBSERVE_LOST] = {"d79df587a7e64b5fa746e46a8bb5592e", LOG_WARNING, false},
 	[OBSERVE_DETACHED] = {"d7c40f05f7ad43c9853b454e7e5b5782", LOG_NOTICE, false},
 	[OBSERVE_NOT_STARTED] = {"300fbfa627c240a1a85a78c5f15af489", LOG_ERR, false},
+	[OBSERVE_PASSED_OVER] = {"18f3b94d7c514462bee88e90066631da", LOG_WARNING, true},
+	[OBSERVE_SCANNING] = {"612dc7f4aa1d4fcbb08080f81ee1b961", LOG_WARNING, false},
+	[OBSERVE_NO_BROKER] = {"7941790fd2b2495b886f541272763a3f", LOG_WARNING, false},
 	[OBSERVE_FAILED] = {"e04828ef671e44bda1d3aed94df05c05", LOG_ERR, true},
 };
+
+static const char *program_name = "usherd";
+
+void observe_as(const char *program)
+{
+	program_name = program;
+}
 
 /* ---- fields */
 
@@ -119,14 +129,14 @@ static void write_message(enum observe_kind kind, const struct observed *about, 
 	struct fields fields = {.n = 0};
 
 	if (!is_journal()) {
-		(void)fprintf(stderr, "usherd: %s\n", message);
+		(void)fprintf(stderr, "%s: %s\n", program_name, message);
 		return;
 	}
 	add(&fields, "MESSAGE=%s", message);
 	add(&fields, "MESSAGE_ID=%s", kinds[kind].id);
 	add(&fields, "PRIORITY=%d", kinds[kind].priority);
-	add_text(&fields, "SYSLOG_IDENTIFIER", "usherd");
-	add_text(&fields, "DOCUMENTATION", "man:usherd(8)");
+	add_text(&fields, "SYSLOG_IDENTIFIER", program_name);
+	add(&fields, "DOCUMENTATION=man:%s(8)", program_name);
 	if (about)
 		add_about(&fields, about);
 	(void)sd_journal_sendv(fields.vector, fields.n);

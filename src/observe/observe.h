@@ -32,6 +32,9 @@ enum observe_kind {
 	OBSERVE_LOST,	       /* pins were missing, sockets handed in before are not known */
 	OBSERVE_DETACHED,      /* everything was removed from the kernel */
 	OBSERVE_NOT_STARTED,   /* the broker cannot start */
+	OBSERVE_PASSED_OVER,   /* a socket that [Discover] describes is not handed in */
+	OBSERVE_SCANNING,      /* sockets are found later than they could be */
+	OBSERVE_NO_BROKER,     /* usher-discover has nobody to hand sockets in to */
 	OBSERVE_FAILED,	       /* something failed that was not expected */
 	OBSERVE_KINDS,
 };
@@ -57,3 +60,6 @@ struct observed {
 /* observe() - @about may be NULL */
 void observe(enum observe_kind kind, const struct observed *about, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* observe_as() - the name of this program, which messages begin with and have as SYSLOG_IDENTIFIER=; "usherd" otherwise */
+void observe_as(const char *program);
