@@ -33,6 +33,7 @@ struct candidate {
 	bool accepted;
 	/* when not; the text starts with a verb, for "socket 127.0.0.2:80 of NAME (pid 5) " in front */
 	struct refusal refusal;
+	bool handed_in, kept; /* what deliver() made of it; kept: it was handed in before */
 };
 
 struct candidates {

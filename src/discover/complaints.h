@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* Which refused sockets the administrator has been told about, so that each scan does not tell it again */
+
+#include "scan.h"
+
+#define COMPLAINTS_MAX 1024U /* the oldest are forgotten */
+
+struct complaints {
+	struct {
+		uint64_t cookie;
+		int error;
+		char name[NAME_LENGTH_MAX + 1];
+	} items[COMPLAINTS_MAX];
+	size_t n; /* made so far; the next one goes to n % COMPLAINTS_MAX */
+};
+
+/* complaints_tell() - report a refused candidate, unless it was reported for this reason before */
+void complaints_tell(struct complaints *complaints, const struct candidate *candidate);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "deliver.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "../util/macro.h"
+
+/* two protocols, two families */
+#define PACKET_SOCKETS_MAX (4U * DELIVER_GROUP_MAX)
+
+static bool is_same_seat(const struct candidate *a, const struct candidate *b)
+{
+	return a->rule == b->rule && a->socket.protocol == b->socket.protocol &&
+	       a->socket.family == b->socket.family;
+}
+
+/* How many members of a candidate's group come before it; whatever their process, only the first ones are handed in. */
+static unsigned rank_in_group(const struct candidates *candidates, const struct candidate *candidate)
+{
+	unsigned rank = 0;
+
+	for (const struct candidate *other = candidates->items; other < candidate; other++)
+		rank += other->accepted && is_same_seat(other, candidate);
+	return rank;
+}
+
+static void close_socket(struct candidate *candidate)
+{
+	closep(&candidate->fd);
+	candidate->fd = -1;
+}
+
+/* The sockets that are left of the name and owner of the first one that is left. Return: how many. */
+static size_t collect(
+	const struct candidates *candidates, struct candidate *packet[static PACKET_SOCKETS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < candidates->n && n < PACKET_SOCKETS_MAX; i++) {
+		struct candidate *candidate = &candidates->items[i];
+
+		if (candidate->fd < 0 || (n && (candidate->rule != packet[0]->rule ||
+						       candidate->owner.pid != packet[0]->owner.pid)))
+			continue;
+		packet[n++] = candidate;
+	}
+	return n;
+}
+
+/* The broker's answer, or what became of the connection */
+static int ask(
+	struct client *client, struct writer *request, const int *fds, size_t n_fds, struct refusal *refusal)
+{
+	int r;
+
+	client_renew(client);
+	r = client_request(client, request, fds, n_fds, refusal);
+	if (!r)
+		r = client_next(client, refusal);
+	if (!r)
+		return 0;
+	return client->socket < 0 ? DELIVER_ABSENT : REFUSED;
+}
+
+static int send_packet(
+	struct client *client, struct candidate *const *packet, size_t n, struct refusal *refusal)
+{
+	int fds[PACKET_SOCKETS_MAX + 1];
+	struct writer request;
+	const char *added;
+	int r;
+
+	client_begin(&request, "hand-in");
+	writer_put(&request, "NAME", "%s", packet[0]->rule->name);
+	writer_put(&request, "VIA", "discover");
+	writer_put(&request, "OWNER", "pidfd");
+	for (size_t i = 0; i < n; i++)
+		fds[i] = packet[i]->fd;
+	fds[n] = packet[0]->owner.pidfd;
+	r = ask(client, &request, fds, n + 1, refusal);
+	added = r ? NULL : message_get(&client->message, "ADDED");
+	for (size_t i = 0; i < n; i++) {
+		packet[i]->handed_in = !r;
+		packet[i]->kept = added && !strcmp(added, "0");
+		close_socket(packet[i]);
+		if (r == REFUSED) {
+			packet[i]->accepted = false;
+			(void)refuse(&packet[i]->refusal, refusal->error, "cannot be handed in: %s",
+				refusal->text);
+		}
+	}
+	return r;
+}
+
+int deliver(struct client *client, struct candidates *candidates, struct refusal *refusal)
+{
+	struct candidate *packet[PACKET_SOCKETS_MAX];
+	size_t n;
+	int r = 0;
+
+	for (size_t i = candidates->n; i-- > 0;)
+		if (rank_in_group(candidates, &candidates->items[i]) >= DELIVER_GROUP_MAX)
+			close_socket(&candidates->items[i]);
+	while ((n = collect(candidates, packet)) && r != DELIVER_ABSENT)
+		r = send_packet(client, packet, n, refusal);
+	return r == DELIVER_ABSENT ? r : 0;
+}
+
+int deliver_evict(
+	struct client *client, const char *name, uint64_t cookie, const char *reason, struct refusal *refusal)
+{
+	struct writer request;
+
+	client_begin(&request, "evict");
+	writer_put(&request, "NAME", "%s", name);
+	writer_put(&request, "COOKIE", "%" PRIx64, cookie);
+	writer_put(&request, "REASON", "%s", reason);
+	return ask(client, &request, NULL, 0, refusal);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* Handing in what a scan found, over the same socket as every other client */
+
+#include "../lib/client.h"
+#include "scan.h"
+
+/*
+ * Sockets of one SO_REUSEPORT group that are handed in. The kernel spreads connections over the whole group whichever
+ * member is selected; a second member takes over when the first one closes, and that is told (docs/protocol.md, monitor).
+ */
+#define DELIVER_GROUP_MAX 2U
+
+/* Outcome of deliver() besides 0 and REFUSED */
+enum {
+	DELIVER_ABSENT = 2, /* the broker went away meanwhile; the refusal says how it showed */
+};
+
+/*
+ * deliver() - hand in what was accepted, the sockets of one name and owner in one request
+ * @client: open
+ *
+ * Sets `handed_in` and `kept`, or takes `accepted` back and says why. Descriptors are closed one way or the other.
+ *
+ * Return: 0 or DELIVER_ABSENT.
+ */
+int deliver(struct client *client, struct candidates *candidates, struct refusal *refusal);
+
+/*
+ * deliver_evict() - have a socket taken out of `early` at once (Listen=kernel)
+ *
+ * Return: 0, REFUSED or DELIVER_ABSENT.
+ */
+int deliver_evict(struct client *client, const char *name, uint64_t cookie, const char *reason, struct refusal *refusal);

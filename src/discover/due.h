@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* What is to be scanned next. Bounded: when it becomes too much, it is everything. */
+
+#include <stdbool.h>
+
+#include "../../bpf/usher-discover.h"
+#include "../util/name.h"
+
+#define DUE_PORTS_MAX 8U
+#define DUE_EARLY_MAX 32U
+
+struct due {
+	bool all;
+	char name[NAME_LENGTH_MAX + 1]; /* "": none; several are everything */
+	struct {
+		uint8_t protocol;
+		uint16_t port;
+		pid_t pid; /* who listens there now; 0: not known, or several */
+	} ports[DUE_PORTS_MAX];
+	size_t n_ports;
+	uint64_t early[DUE_EARLY_MAX]; /* cookies that were put into `early`, to be evicted unless they pass */
+	size_t n_early;
+};
+
+void due_add_name(struct due *due, const char *name);
+void due_add_listen(struct due *due, const struct usher_listen *listen);
+
+/* due_is_early() - whether a cookie is among them */
+bool due_is_early(const struct due *due, uint64_t cookie);

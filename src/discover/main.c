@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usher-discover(8): options, signals, exit status. */
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "../observe/observe.h"
+#include "../wire/protocol.h"
+#include "discoverer.h"
+#include "holders.h"
+#include "iterator.h"
+
+/* Of systemd.exec(5), as usherd has it. */
+enum { STATUS_INVALID_ARGUMENT = 2 };
+
+struct options {
+	const char *instance, *socket, *cgroup;
+};
+
+static const char help[] =
+	"Usage: usher-discover [OPTION]...\n"
+	"Hand in the listening sockets of daemons that cannot do it themselves, as [Discover]\n"
+	"in the rules describes them.\n"
+	"\n"
+	"  --instance=NAME  the instance of usherd to work for\n"
+	"  --socket=PATH    its socket, in place of /run/usher/usher.sock\n"
+	"  --cgroup=PATH    root of the cgroups to watch, in place of /sys/fs/cgroup\n"
+	"  --help           show this text and exit\n"
+	"  --version        show the versions of program and protocol, and exit\n"
+	"\n"
+	"SIGHUP reads the rules again. 'usherctl discover --dry-run' shows what would be\n"
+	"handed in. See usher-discover(8).\n";
+
+/* Return: -1 to go on, or an exit status. */
+static int parse_options(int argc, char **argv, struct options *ret)
+{
+	static const struct option long_options[] = {
+		{"instance", required_argument, NULL, 'i'},
+		{"socket", required_argument, NULL, 's'},
+		{"cgroup", required_argument, NULL, 'c'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
+		switch (option) {
+		case 'i':
+			ret->instance = optarg;
+			break;
+		case 's':
+			ret->socket = optarg;
+			break;
+		case 'c':
+			ret->cgroup = optarg;
+			break;
+		case 'h':
+			return fputs(help, stdout) < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+		case 'v':
+			return printf("usher-discover %s (protocol %u)\n", USHER_VERSION, PROTOCOL_VERSION) <
+						       0 ||
+					       fflush(stdout)
+				       ? EXIT_FAILURE
+				       : EXIT_SUCCESS;
+		default:
+			return STATUS_INVALID_ARGUMENT;
+		}
+	if (optind < argc) {
+		fprintf(stderr, "usher-discover: '%s' is not an option; see usher-discover --help\n",
+			argv[optind]);
+		return STATUS_INVALID_ARGUMENT;
+	}
+	return -1;
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct timespec now;
+
+	(void)source;
+	(void)info;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+		now.tv_sec * 1000000ULL + (unsigned long long)now.tv_nsec / 1000);
+	discoverer_reload(userdata);
+	(void)sd_notify(0, "READY=1");
+	return 0;
+}
+
+static int handle_signals(sd_event *event, struct discoverer *discoverer)
+{
+	sigset_t mask;
+	int r;
+
+	(void)sigemptyset(&mask);
+	(void)sigaddset(&mask, SIGTERM);
+	(void)sigaddset(&mask, SIGINT);
+	(void)sigaddset(&mask, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, discoverer);
+	return r < 0 ? r : 0;
+}
+
+static int complain_start(int r, const struct problems *problems, struct refusal *refusal)
+{
+	char text[1024];
+
+	if (r == DISCOVERER_BAD_RULES) {
+		for (size_t i = 0; i < problems->n; i++)
+			observe(OBSERVE_NOT_STARTED, NULL, "%s",
+				problem_format(&problems->items[i], text, sizeof(text)));
+		return EX_CONFIG;
+	}
+	if (r < 0)
+		(void)refuse(refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
+	observe(OBSERVE_NOT_STARTED, NULL, "cannot start: %s", refusal->text);
+	return EX_OSERR;
+}
+
+static void event_unrefp(sd_event **event)
+{
+	(void)sd_event_unref(*event);
+}
+
+static int run(const struct discoverer_manner *manner)
+{
+	_cleanup_(event_unrefp) sd_event *event = NULL;
+	_cleanup_(discoverer_freep) struct discoverer *discoverer = NULL;
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	struct refusal refusal;
+	int r;
+
+	r = sd_event_new(&event);
+	if (r >= 0)
+		r = discoverer_new(event, manner, &discoverer, &problems, &refusal);
+	if (!r)
+		r = handle_signals(event, discoverer);
+	if (r)
+		return complain_start(r, &problems, &refusal);
+	r = sd_event_loop(event);
+	(void)sd_notify(0, "STOPPING=1");
+	if (r >= 0)
+		return EXIT_SUCCESS;
+	observe(OBSERVE_FAILED, NULL, "the event loop failed (%s)", strerrorname_np(-r));
+	return EX_OSERR;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {.cgroup = "/sys/fs/cgroup"};
+	struct discoverer_manner manner;
+	struct instance instance;
+	int status;
+
+	status = parse_options(argc, argv, &options);
+	if (status >= 0)
+		return status;
+	if (instance_init(&instance, options.instance) < 0) {
+		fprintf(stderr,
+			"usher-discover: '%s' is not the name of an instance; it is at most 31 characters of "
+			"A-Z a-z 0-9 . _ @ -\n",
+			options.instance);
+		return STATUS_INVALID_ARGUMENT;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	libbpf_set_print(NULL);
+	observe_as("usher-discover");
+	holders_use(iterator_find);
+	manner = (struct discoverer_manner){
+		.instance = &instance,
+		.socket = options.socket ? options.socket : instance.socket,
+		.cgroup = options.cgroup,
+	};
+	return run(&manner);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The connection on which the broker tells what happens (request `monitor` of docs/protocol.md)
+ *
+ * Made again whenever it ends, at once and then with growing pauses of up to SUBSCRIPTION_PAUSE_MS.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "../util/error.h"
+#include "../util/macro.h"
+#include "../wire/message.h"
+
+#define SUBSCRIPTION_PAUSE_MS 5000U
+
+struct subscription;
+
+struct subscription_handlers {
+	void (*up)(void *userdata); /* from here on events come; what came before is not known */
+	void (*event)(const struct message *event, void *userdata);
+	void (*down)(const struct refusal *why, void *userdata); /* called once for each time it ends or cannot be made */
+	void *userdata;
+};
+
+/*
+ * subscription_new() - subscribe; the first attempt is made when the event loop runs
+ * @path: of the broker's socket, or NULL as for client_open(); borrowed
+ *
+ * Return: 0 or a negative errno.
+ */
+int subscription_new(sd_event *event, const char *path, const struct subscription_handlers *handlers,
+	struct subscription **ret);
+
+/* subscription_free() - accepts NULL, returns NULL */
+struct subscription *subscription_free(struct subscription *subscription);
+DEFINE_CLEANUP(struct subscription, subscription_free);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The hooks that fit the rules in force, in the event loop; or none, which the administrator is told once */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "../rule/rule.h"
+#include "hooks.h"
+
+struct watch_handlers {
+	void (*listen)(const struct usher_listen *listen, void *userdata);
+	void (*lost)(void *userdata); /* listens were not told: everything is to be scanned */
+	void *userdata;
+};
+
+struct watch {
+	sd_event *event;       /* borrowed */
+	const char *cgroup;    /* root of cgroup v2; borrowed */
+	const char *pins;      /* folder of the broker's pins; borrowed */
+	uint64_t netns_cookie;
+	struct watch_handlers handlers;
+	struct hooks *hooks; /* NULL: nobody tells when a socket begins to listen */
+	sd_event_source *source;
+	uint64_t lost;
+	bool told_none, told_kernel; /* what the administrator knows already */
+};
+
+/*
+ * watch_replace() - attach hooks for a rule set, then let go of those before, so that nothing is missed
+ *
+ * To be called too when the broker has started: with Listen=kernel the hooks write to its maps.
+ */
+void watch_replace(struct watch *watch, const struct rule_set *rules);
+void watch_deinit(struct watch *watch);
