@@ -13,7 +13,8 @@ struct hand_in_manner {
 
 /*
  * hand_in() - put the sockets of a request under the names in its message
- * @request: identified (intake_identify()); its message has NAME= or NAMES=, and FDS= for the wording
+ * @request: identified (intake_identify()); its message has NAME= or NAMES=, FDS= for the wording, and perhaps OWNER=,
+ *           which is for the caller to refuse to anybody but root
  * @answer:  the ending packet, on success
  *
  * Return: 0, REFUSED, or a negative errno.

@@ -168,6 +168,12 @@ static int check_form(const struct request_form *form, const struct intake_reque
 	if (form->needs_root && uid)
 		return refuse(
 			refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)", form->verb, uid);
+	if ((form->kind == HAND_IN || form->kind == HOLD) && message_get(request->message, "OWNER") && uid)
+		return refuse(refusal, EPERM,
+			"only root may hand sockets in for another process (OWNER=), not uid %u (EPERM); let "
+			"the "
+			"process hand them in itself",
+			uid);
 	return 0;
 }
 

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Handing in for another process: OWNER=pidfd. Part 3: 10, 23, 25, 26."""
+
+import ctypes
+import errno
+import os
+import pathlib
+import signal
+import socket
+import threading
+
+import pytest
+
+from harness import wire
+from harness.host import rule
+from harness.isolate import mount
+from harness.process import Child, libc, wait_until
+from harness.service import Service, ServiceProcess, make_socket
+from harness.traffic import REFUSED, who
+from harness.wire import Connection, Refused, hand_in, request
+
+V4 = "192.0.2.1"
+ROOT, DAEMON, NOBODY = 0, 1, 65534
+SYS_PIDFD_GETFD = 438
+PIDFD_THREAD = os.O_EXCL  # Linux 6.9
+
+
+def found(*settings, match="Stream=80", access=None):
+    """The text of a rule with [Discover]."""
+    return rule(match, access=access) + "\n".join(["[Discover]", "Socket=8080", *settings]) + "\n"
+
+
+class Legacy(ServiceProcess):
+    """A process that listens and hands nothing in; and what somebody has who came upon it."""
+
+    def __init__(self, name="legacy", *arguments, **options):
+        super().__init__(name, *arguments, before=lambda sock: sock.fileno(), **options)
+        self.pidfd = os.pidfd_open(self.pid)
+        self.socket = socket.socket(fileno=libc("syscall", SYS_PIDFD_GETFD, self.pidfd, ctypes.c_int(self.before_result), 0))
+
+    def let_go(self):
+        self.socket.close()
+        os.close(self.pidfd)
+
+
+def hand_in_for(name, *fds, **fields):
+    """As usher-discover does it: the last descriptor is the pidfd."""
+    return request("hand-in", fds, **({"NAME": name} if name else {}), VIA="discover", OWNER="pidfd", **fields)
+
+
+def denied(function, *arguments, number=errno.EACCES, **options):
+    with pytest.raises(Refused) as refusal:
+        function(*arguments, **options)
+    assert refusal.value.number == number, refusal.value.reason
+    assert errno.errorcode[number] in refusal.value.reason
+    return refusal.value.reason
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("uid", [ROOT, DAEMON])
+def test_the_owner_is_who_has_it_open(broker, uid):
+    """Listing, journal and quota know the daemon and not whoever came upon it."""
+    running = broker(web=found("User=daemon"))
+    legacy = Legacy(uid=uid, gid=uid)
+    assert hand_in_for("web", legacy.socket, legacy.pidfd)["ADDED"] == "1"
+    row, = running.sockets("web")
+    assert {key: row[key] for key in ("PID", "UID", "GID", "VIA", "VERIFIED", "STATE", "HELD")} == {
+        "PID": str(legacy.pid), "UID": str(uid), "GID": str(uid), "VIA": "discover", "VERIFIED": "yes",
+        "STATE": "serving", "HELD": "no"}
+    assert who(V4, 80) == "legacy"
+    assert hand_in_for("web", legacy.socket, legacy.pidfd)["KEPT"] == "1"
+    assert [row["PID"] for row in running.sockets()] == [str(legacy.pid)]
+
+
+def test_several_sockets(broker):
+    """All sockets of the packet are of the one owner; the pidfd counts as none."""
+    running = broker(web=found(match="Stream=80"), dns=found(match="Datagram=53"))
+    tcp, udp = Service("web"), Service("dns", "udp")
+    child = Child(lambda tell: (tell("there"), signal.pause()), keep=[tcp.fileno(), udp.fileno()])
+    child.hear()
+    reply = hand_in_for(None, tcp, udp, os.pidfd_open(child.pid), NAMES="web:dns")
+    assert (reply["ADDED"], reply["KEPT"]) == ("2", "0")
+    assert {(row["NAME"], row["PID"]) for row in running.sockets()} == {("web", str(child.pid)), ("dns", str(child.pid))}
+
+
+@pytest.fixture
+def unit():
+    """A cgroup that looks like a unit's, and is removed when those in it have ended."""
+    root = pathlib.Path("/sys/fs/cgroup")
+    if not (root / "cgroup.procs").exists():
+        mount("cgroup2", str(root), "cgroup2")
+    folder = root / f"usher-test-{os.stat('/proc/self/ns/net').st_ino}.service"
+    folder.mkdir()
+    yield folder
+    Child.kill_all()
+    wait_until(lambda: not (folder / "cgroup.procs").read_text(), what="the cgroup is empty")
+    folder.rmdir()
+
+
+def test_unit_of_the_owner(unit, broker, rules):
+    """The unit is the owner's, and Unit= of [Discover] is asked about that one."""
+    running = broker(web=found("Unit=usher-test-*.service"))
+    legacy = Legacy()
+    assert "Unit= under [Discover]" in denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
+    assert running.sockets() == []
+    (unit / "cgroup.procs").write_text(str(legacy.pid))
+    assert hand_in_for("web", legacy.socket, legacy.pidfd)["ADDED"] == "1"
+    assert [row["UNIT"] for row in running.sockets()] == [unit.name]
+
+
+class TestWhoMayAsk:
+    """Only root, at both ends of the connection."""
+
+    @pytest.mark.parametrize("verb", ["hand-in", "hold"])
+    def test_not_root(self, broker, verb):
+        """Not even a user who may use the name, for a process of his own."""
+        running = broker(web=found("User=nobody", access=["User=nobody"]))
+        legacy = Legacy(uid=NOBODY, gid=NOBODY)
+        reason = denied(wire.request_as, NOBODY, NOBODY, verb, [legacy.socket.fileno(), legacy.pidfd], NAME="web",
+                        VIA="discover", OWNER="pidfd", number=errno.EPERM)
+        assert "only root" in reason and "OWNER=" in reason
+        assert running.sockets() == []
+
+    def test_root_on_anothers_connection(self, broker):
+        running = broker(web=found())
+        ours, theirs = socket.socketpair()
+
+        def pass_connection(_):
+            with Connection() as connection:
+                socket.send_fds(ours, [b"x"], [connection.socket.fileno()])
+
+        Child(pass_connection, uid=NOBODY, gid=NOBODY, keep=[ours.fileno()]).result()
+        _, (number,), _, _ = socket.recv_fds(theirs, 1, 1)
+        legacy = Legacy()
+        with socket.socket(fileno=number) as connection:
+            connection.settimeout(10)
+            socket.send_fds(connection, [b"REQUEST=hand-in\nNAME=web\nVIA=discover\nOWNER=pidfd\n"],
+                            [legacy.socket.fileno(), legacy.pidfd])
+            answer = connection.recv(4096).decode()
+        assert f"ERRNO={errno.EPERM}\n" in answer and "only root" in answer
+        assert running.sockets() == []
+
+    def test_others_may_still_say_that_they_discovered(self, broker):
+        """VIA=discover alone is a word for the listing, as it always was."""
+        running = broker(web=rule("Stream=80", access=["User=nobody"]))
+        with Service("web") as service:
+            wire.request_as(NOBODY, NOBODY, "hand-in", [service], NAME="web", VIA="discover")
+            row, = running.sockets()
+            assert (row["VIA"], row["UID"]) == ("discover", str(NOBODY))
+
+
+class TestWhoMayOwn:
+    def test_rule_without_discover(self, broker):
+        """Root may hand in whatever he likes, but not in the name of discovery."""
+        running = broker(web=rule("Stream=80", access=["User=daemon"]))
+        legacy = Legacy(uid=DAEMON, gid=DAEMON)
+        assert "[Discover]" in denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
+        assert running.sockets() == []
+
+    @pytest.mark.parametrize("settings, access", [([], None), (["User=nobody"], None), ([], ["User=nobody"])])
+    def test_another_user(self, broker, settings, access):
+        """An attacker who listens on the same address is never handed in."""
+        running = broker(web=found(*settings, access=access))
+        legacy = Legacy(uid=DAEMON, gid=DAEMON)
+        assert str(DAEMON) in denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
+        assert running.sockets() == [] and who(V4, 80) == REFUSED
+
+    def test_groups_of_the_owner(self, broker):
+        """Supplementary groups are the owner's: access as if he had handed in himself."""
+        running = broker(web=found(access=["Group=mail"]))
+        legacy = Legacy(uid=DAEMON, gid=DAEMON)
+        denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
+        service = Service("web", port=8081)
+        member = Child(lambda tell: (tell("there"), signal.pause()), keep=[service.fileno()], uid=DAEMON, gid=DAEMON,
+                       groups=[9, 8])
+        member.hear()
+        assert hand_in_for("web", service, os.pidfd_open(member.pid))["ADDED"] == "1"
+        assert [row["UID"] for row in running.sockets()] == [str(DAEMON)]
+
+    def test_socket_of_another_maker(self, broker):
+        """What a stranger made and passed to a daemon is not the daemon's (Part 3, 26)."""
+        running = broker(web=found("User=daemon nobody"))
+        stranger = Legacy("stranger", uid=NOBODY, gid=NOBODY)
+        daemon = Child(lambda tell: (tell("there"), signal.pause()), keep=[stranger.socket.fileno()], uid=DAEMON, gid=DAEMON)
+        daemon.hear()
+        for pid, uid in (daemon.pid, DAEMON), (os.getpid(), ROOT):
+            reason = denied(hand_in_for, "web", stranger.socket, os.pidfd_open(pid), FDS="7")
+            assert reason.startswith("socket 7 was made by uid 65534 and passed on") and f"process {pid}, uid {uid}" in reason
+        assert running.sockets() == []
+        assert hand_in_for("web", stranger.socket, stranger.pidfd)["ADDED"] == "1", "its maker's it is"
+
+    def test_socket_of_root(self, broker):
+        """A daemon that was started by root binds, and drops its rights afterwards."""
+        running = broker(web=found("User=daemon"))
+        with Service("web") as service:
+            daemon = Child(lambda tell: (tell("there"), signal.pause()), keep=[service.fileno()], uid=DAEMON, gid=DAEMON)
+            daemon.hear()
+            assert hand_in_for("web", service, os.pidfd_open(daemon.pid))["ADDED"] == "1"
+            assert running.sockets()[0]["UID"] == str(DAEMON)
+
+    def test_bound(self, broker, rules):
+        """A daemon on the wildcard address serves the public one itself: Bound=any says that this is meant."""
+        running = broker(web=found())
+        legacy = Legacy(address="0.0.0.0")
+        assert "Bound=" in denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
+        rules(web=found(access=["Bound=any"]))
+        running.reload()
+        assert hand_in_for("web", legacy.socket, legacy.pidfd)["ADDED"] == "1"
+
+    def test_what_it_is_not(self, broker):
+        """Sockets are looked at as anybody's are."""
+        broker(web=found())
+        idle = make_socket("tcp", "127.0.0.2", 8080, listen=False)
+        assert "does not listen" in denied(hand_in_for, "web", idle, os.pidfd_open(os.getpid()), number=errno.EINVAL)
+
+
+def make_ended():
+    """A pidfd of a process that has ended and was waited for."""
+    child = Child(lambda tell: None)
+    pidfd = os.pidfd_open(child.pid)
+    child.result()
+    return pidfd
+
+
+def make_zombie():
+    """A pidfd of one that was not waited for."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    pidfd = os.pidfd_open(pid)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    return pidfd
+
+
+class TestPidfd:
+    @pytest.mark.parametrize("make", [make_ended, make_zombie])
+    def test_process_that_has_ended(self, broker, make):
+        running = broker(web=found())
+        with Service("web") as service:
+            assert "has ended" in denied(hand_in_for, "web", service, make(), number=errno.ESRCH)
+        assert running.sockets() == []
+
+    def test_process_of_another_namespace(self, usherd, rules):
+        """The broker sees no number of it, so there is nobody to ask about."""
+        rules(web=found())
+        usherd.spawn(prefix=["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"])
+        wait_until(lambda: usherd.status(), what="usherd answers")
+        with Service("web") as service:
+            assert "not visible" in denied(hand_in_for, "web", service, os.pidfd_open(os.getpid()), number=errno.ESRCH)
+        assert usherd.sockets() == []
+        usherd.kill()  # unshare does not pass SIGTERM on
+
+    @pytest.mark.parametrize("what", ["socket", "file", "memory", "folder of /proc", "path", "status"])
+    def test_not_a_pidfd(self, broker, what):
+        running = broker(web=found())
+        make = {
+            "socket": lambda: make_socket("tcp", "127.0.0.2", 8081).detach(),
+            "file": lambda: os.open("/etc/passwd", os.O_RDONLY),
+            "memory": lambda: os.memfd_create("Pid: 1"),
+            "folder of /proc": lambda: os.open(f"/proc/{os.getpid()}", os.O_RDONLY),
+            "path": lambda: os.open("/", os.O_PATH),
+            "status": lambda: os.open("/proc/self/status", os.O_RDONLY),
+        }
+        with Service("web") as service:
+            assert "no pidfd" in denied(hand_in_for, "web", service, make[what](), number=errno.EINVAL)
+        assert running.sockets() == []
+
+    def test_thread(self, broker):
+        running = broker(web=found())
+        read, write = os.pipe()
+
+        def run(tell):
+            threading.Thread(target=lambda: (tell(threading.get_native_id()), signal.pause()), daemon=True).start()
+            os.read(read, 1)
+
+        child = Child(run, keep=[read])
+        try:
+            pidfd = os.pidfd_open(child.hear(), PIDFD_THREAD)
+        except OSError as error:
+            assert error.errno == errno.EINVAL
+            pytest.skip("this kernel has no pidfds of threads")
+        with Service("web") as service:
+            assert "thread" in denied(hand_in_for, "web", service, pidfd, number=errno.EINVAL)
+        assert running.sockets() == []
+        os.close(write)
+
+    def test_first_instead_of_last(self, broker):
+        running = broker(web=found())
+        with Service("web") as service:
+            assert "no pidfd" in denied(hand_in_for, "web", os.pidfd_open(os.getpid()), service, number=errno.EINVAL)
+            reason = denied(hand_in_for, "web", os.pidfd_open(os.getpid()), os.pidfd_open(os.getpid()), number=errno.ENOTSOCK)
+            assert reason.startswith("socket 1 is ") and "pidfd" in reason
+        assert running.sockets() == []
+
+    @pytest.mark.parametrize("n", [0, 1])
+    def test_too_few(self, broker, n):
+        running = broker(web=found())
+        fds = [os.pidfd_open(os.getpid())][:n]
+        assert f"{n} descriptors" in denied(hand_in_for, "web", *fds, number=errno.EINVAL)
+        assert running.sockets() == []
+
+    def test_names_are_counted_without_it(self, broker):
+        broker(web=found())
+        with Service("web") as service:
+            denied(hand_in_for, None, service, os.pidfd_open(os.getpid()), NAMES="web:web", number=errno.EINVAL)
+            assert hand_in_for(None, service, os.pidfd_open(os.getpid()), NAMES="web")["ADDED"] == "1"
+
+    def test_as_many_as_without(self, broker):
+        """64 sockets, and the pidfd; one more is refused."""
+        broker(web=found())
+        sockets = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(65)]
+        with pytest.raises(Refused) as refusal:
+            hand_in_for("web", *sockets, os.pidfd_open(os.getpid()))
+        assert refusal.value.number == errno.E2BIG
+        with pytest.raises(Refused) as refusal:
+            hand_in_for("web", *sockets[:64], os.pidfd_open(os.getpid()))
+        assert refusal.value.number != errno.E2BIG, "a seat has fewer places, but the packet is good"
+
+    def test_nothing_is_left_open(self, broker):
+        running = broker(web=found())
+        before = len(running.fds())
+        with Service("web") as service:
+            for make in (make_ended, make_zombie):
+                denied(hand_in_for, "web", service, make(), number=errno.ESRCH)
+            hand_in_for("web", service, os.pidfd_open(os.getpid()))
+            wait_until(lambda: len(running.fds()) == before + 1, what="the broker keeps one pidfd and nothing else")
+
+
+@pytest.mark.parametrize("fields, words", [
+    ({"OWNER": "1"}, "OWNER=1"),
+    ({"OWNER": ""}, "OWNER= is not known"),
+    ({"VIA": "library"}, "VIA=discover"),
+    ({"REQUEST": "hold"}, "hold"),
+])
+def test_words_that_do_not_go_together(broker, fields, words):
+    running = broker(web=found())
+    with Service("web") as service, Connection() as connection:
+        fields = {"REQUEST": "hand-in", "NAME": "web", "VIA": "discover", "OWNER": "pidfd", **fields}
+        connection.send(wire.text_of(fields), [service.fileno(), os.pidfd_open(os.getpid())])
+        assert words in denied(connection.reply, number=errno.EINVAL)
+    assert running.sockets() == []
+
+
+@pytest.mark.vm
+def test_the_owner_dies(broker):
+    """The broker watches the owner: nobody has to ask before the socket is out of the order."""
+    running = broker(web=found())
+    legacy = Legacy()
+    with Service("older", port=8081) as older:
+        hand_in("web", older)
+        hand_in_for("web", legacy.socket, legacy.pidfd)
+        legacy.let_go()
+        assert who(V4, 80) == "legacy"
+        legacy.child.kill()
+        wait_until(lambda: "has closed, the older one" in running.log, what="the broker has noticed")
+        assert who(V4, 80) == "older"
+        assert [row["PLACE"] for row in running.sockets()] == ["1"]
+
+
+def test_who_handed_in_dies(broker):
+    """What was found stays when usher-discover ends: the sockets are not its own."""
+    running = broker(web=found())
+    legacy = Legacy()
+
+    def discover():
+        return hand_in_for("web", legacy.socket, legacy.pidfd)["ADDED"]
+
+    assert Child(lambda tell: discover(), keep=[legacy.socket.fileno(), legacy.pidfd]).result() == "1"
+    legacy.let_go()
+    assert who(V4, 80) == "legacy"
+    assert [row["PID"] for row in running.sockets()] == [str(legacy.pid)]
+
+
+def test_quota_is_the_owners(broker):
+    """Each process that is watched costs the broker a descriptor; a user cannot have them all by being found."""
+    running = broker(web=found("User=nobody"))
+    before = len(running.fds())
+    with Service("web") as service:
+        keep = service.fileno()
+
+        def swarm(tell):
+            pids = []
+            for _ in range(300):
+                pid = os.fork()
+                if pid == 0:
+                    signal.pause()
+                pids.append(pid)
+            tell(pids)
+            signal.pause()
+
+        child = Child(swarm, keep=[keep], uid=NOBODY, gid=NOBODY)
+        for pid in child.hear():
+            hand_in_for("web", service, os.pidfd_open(pid))
+        assert 200 < len(running.fds()) - before <= 256 + 2
