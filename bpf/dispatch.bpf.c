@@ -63,6 +63,22 @@ struct {
 } front SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, USHER_SEATS_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} early SEC(".maps");
+
+/* Not looked at here: what the sock_ops program of usher-discover goes by is pinned with the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, USHER_EARLY_MAX);
+	__type(key, struct usher_early_key);
+	__type(value, struct usher_early_rule);
+} early_rules SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE); /* the broker changes `order` with one store */
 	__uint(max_entries, USHER_SEATS_MAX);
@@ -314,6 +330,14 @@ int usher_dispatch(struct bpf_sk_lookup *ctx)
 		error = search.error;
 		if (search.found)
 			return SK_PASS; /* dispatched */
+	}
+	if (error != -EEXIST) {
+		sk = bpf_map_lookup_elem(&early, &number);
+		if (sk) {
+			error = assign(ctx, sk);
+			if (!error)
+				return SK_PASS; /* dispatched */
+		}
 	}
 
 	count_failure(count, error);

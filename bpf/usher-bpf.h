@@ -17,7 +17,8 @@
  * seats, places, counters, events, state. *Generation* maps belong to one loaded program and are written before it is
  * made current, never after: the port table (in the program's global data) and the prefix tries.
  *
- * Any change to this file that alters a map's layout or the meaning of a value must raise USHER_SCHEMA.
+ * Any change to this file that alters a map's layout or the meaning of a value must raise USHER_SCHEMA. Another map does
+ * not: a broker makes what the pins lack, and an older one, whose program does not look there, leaves it alone.
  */
 
 #include <linux/types.h>
@@ -177,6 +178,10 @@ struct usher_event {
  * place of the seat can take the packet. It is a gap filler: usher-discover hands the same socket in at once, with all
  * the checks of a hand-in, and the broker then empties the slot; it empties it too when nothing came of that within
  * USHER_EARLY_SECONDS.
+ *
+ * The sock_ops program reserves its record in `events` (USHER_EVENT_LISTENED) before it puts the listener in, and puts
+ * nothing in when there is no room: the broker must hear of everything that is in `early`. One record for a listener that
+ * goes into two seats is enough.
  */
 #define USHER_EARLY_MAX 4096U
 #define USHER_EARLY_UIDS 8U

@@ -6,7 +6,7 @@
  *
  *   link                          the attachment to the network namespace
  *   program-N                     the program of generation N; more than one only while a switch is under way
- *   sockets front seats places counters events state     the registry (registry.h)
+ *   sockets front early early_rules seats places counters events state     the registry (registry.h)
  *
  * Whoever changes anything in it holds an exclusive flock(2) on the folder.
  */

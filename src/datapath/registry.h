@@ -25,6 +25,8 @@ struct dispatch;
 enum registry_map {
 	REGISTRY_SOCKETS,
 	REGISTRY_FRONT,
+	REGISTRY_EARLY,
+	REGISTRY_EARLY_RULES,
 	REGISTRY_SEATS,
 	REGISTRY_PLACES,
 	REGISTRY_COUNTERS,
@@ -41,7 +43,7 @@ struct registry {
 	bool lost; /* pins were missing, so that sockets of an earlier broker could not be adopted */
 };
 
-#define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1}})
+#define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1, -1, -1}})
 
 /*
  * registry_open() - adopt the pinned maps, or make and pin new ones
@@ -49,7 +51,8 @@ struct registry {
  *
  * Refused: pins of another schema or layout (EUCLEAN), or of another network namespace that still exists (EXDEV).
  * Pins of a namespace that is gone are removed. When one of the maps that only make sense together is missing (somebody
- * deleted a pin), all of those are made anew and `lost` is set.
+ * deleted a pin), all of those are made anew and `lost` is set. Any other that is missing, as those of Listen=kernel are
+ * in the pins of an earlier version, is made anew by itself.
  *
  * Return: 0, REFUSED, or a negative errno (-EPERM: CAP_BPF or CAP_NET_ADMIN is missing).
  */
@@ -154,3 +157,27 @@ void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot);
 
 /* registry_write_place() - replace what is remembered of a socket */
 int registry_write_place(struct registry *registry, const struct registry_place *place);
+
+/* ---- Listen=kernel */
+
+/* registry_read_early() - Return: cookie of the listener that waits in `early` for this seat, or 0 */
+uint64_t registry_read_early(const struct registry *registry, uint32_t seat);
+
+/* registry_clear_early() - take it out; nothing there is fine */
+void registry_clear_early(struct registry *registry, uint32_t seat);
+
+struct registry_early_rule {
+	struct usher_early_key key;
+	struct usher_early_rule rule;
+};
+
+/*
+ * registry_write_early_rules() - make `early_rules` hold these and no others
+ * @rules: at most USHER_EARLY_MAX, no key twice, in the order of registry_sort_early_rules()
+ *
+ * Those that are to go go first, and one that stays is there at every moment.
+ *
+ * Return: 0 or a negative errno; then some of the new ones are missing.
+ */
+void registry_sort_early_rules(struct registry_early_rule *rules, size_t n);
+int registry_write_early_rules(struct registry *registry, const struct registry_early_rule *rules, size_t n);

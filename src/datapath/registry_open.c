@@ -18,6 +18,8 @@
 static const char *const map_names[REGISTRY_MAPS] = {
 	[REGISTRY_SOCKETS] = "sockets",
 	[REGISTRY_FRONT] = "front",
+	[REGISTRY_EARLY] = "early",
+	[REGISTRY_EARLY_RULES] = "early_rules",
 	[REGISTRY_SEATS] = "seats",
 	[REGISTRY_PLACES] = "places",
 	[REGISTRY_COUNTERS] = "counters",
@@ -25,13 +27,19 @@ static const char *const map_names[REGISTRY_MAPS] = {
 	[REGISTRY_STATE] = "state",
 };
 
-/*
- * Maps that make sense together only: a seat number or a slot means the same in all of them. `front` is none of them:
- * what is not in it is found in `sockets`, a little slower.
- */
+/* Maps that make sense together only: a seat number or a slot means the same in all of them. */
 static bool is_coherent(enum registry_map map)
 {
 	return map == REGISTRY_SOCKETS || map == REGISTRY_SEATS || map == REGISTRY_PLACES;
+}
+
+/*
+ * Maps that need those, which do without them: what is not in `front` is found in `sockets`, a little slower, and what is
+ * not in `early` waits for its hand-in.
+ */
+static bool is_dependent(enum registry_map map)
+{
+	return map == REGISTRY_FRONT || map == REGISTRY_EARLY || map == REGISTRY_EARLY_RULES;
 }
 
 static void dispatch_destroyp(struct dispatch **program)
@@ -241,7 +249,7 @@ int registry_open(struct pins *pins, uint64_t netns_cookie, struct registry *ret
 	}
 	registry.lost = registry.lost || !whole;
 	for (enum registry_map map = 0; map < REGISTRY_MAPS; map++) {
-		if (registry.maps[map] >= 0 && (whole || !(is_coherent(map) || map == REGISTRY_FRONT)))
+		if (registry.maps[map] >= 0 && (whole || !(is_coherent(map) || is_dependent(map))))
 			continue;
 		closep(&registry.maps[map]);
 		registry.maps[map] = -1;

@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -214,6 +215,141 @@ static void test_counters_start_at_zero(void **state)
 	assert_int_equal(counters(world_seat(&world, "other", IPPROTO_TCP, AF_INET)).missing, 0);
 }
 
+static void put_early(uint32_t seat, int fd)
+{
+	uint64_t value = (uint64_t)fd;
+
+	assert_int_equal(bpf_map_update_elem(world.registry.maps[REGISTRY_EARLY], &seat, &value, BPF_ANY), 0);
+}
+
+/* Places come first, the one that serves and the others; what they cannot take, the early listener does. */
+static void test_early(void **state)
+{
+	int early = world_listen(IPPROTO_TCP, AF_INET), old = world_listen(IPPROTO_TCP, AF_INET),
+	    new = world_listen(IPPROTO_TCP, AF_INET);
+	uint32_t seat;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	put_early(seat, early);
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), early);
+	assert_int_equal(registry_read_early(&world.registry, seat), world_cookie(early));
+	(void)world_seat_socket(&world, seat, old);
+	(void)world_seat_socket(&world, seat, new);
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), new);
+	(void)close(new);
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), old);
+	assert_int_equal(shutdown(old, SHUT_RDWR), 0);
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), early);
+	assert_counters_add_up(seat, 4);
+	assert_int_equal(counters(seat).refused_state, 0);
+	registry_clear_early(&world.registry, seat);
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	assert_int_equal(counters(seat).refused_state, 1);
+	(void)close(old);
+	(void)close(early);
+	assert_counters_add_up(seat, 4);
+}
+
+static void test_early_of_each_family(void **state)
+{
+	int four = world_listen(IPPROTO_TCP, AF_INET), six = world_listen(IPPROTO_TCP, AF_INET6);
+	uint32_t seat4, seat6;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	seat4 = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	seat6 = world_seat(&world, "web", IPPROTO_TCP, AF_INET6);
+	put_early(seat6, six);
+	assert_selects(run6(IPPROTO_TCP, "2001:db8::1", 80), six);
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	put_early(seat4, four);
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), four);
+	/* one that cannot carry the family is counted as a socket of the seat */
+	put_early(seat4, six);
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	assert_int_equal(counters(seat4).refused_family, 1);
+	assert_int_equal(counters(seat4).missing, 1);
+	assert_counters_add_up(seat4, 1);
+	/* what closes is out, without anybody's help */
+	(void)close(six);
+	assert_int_equal(registry_read_early(&world.registry, seat4), 0);
+	assert_refuses(run6(IPPROTO_TCP, "2001:db8::1", 80));
+	(void)close(four);
+}
+
+static void test_early_before_passing(void **state)
+{
+	int fd = world_listen(IPPROTO_TCP, AF_INET);
+	uint32_t seat;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\nMissing=pass\n", NULL));
+	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	put_early(seat, fd);
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), fd);
+	assert_int_equal(counters(seat).missing, 0);
+	(void)close(fd);
+	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), -1);
+	assert_int_equal(counters(seat).missing, 1);
+}
+
+/* The next name that gets the number must not get the listener. */
+static void test_early_ends_with_the_seat(void **state)
+{
+	int fd = world_listen(IPPROTO_TCP, AF_INET);
+	uint32_t seat;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	put_early(seat, fd);
+	world_load(&world, world_parse("other", "[Rule]\nStream=80\n", NULL));
+	assert_int_equal(world_seat(&world, "other", IPPROTO_TCP, AF_INET), seat);
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	(void)close(fd);
+}
+
+static bool find_early_rule(uint16_t port, struct usher_early_rule *ret)
+{
+	struct usher_early_key key = {.family = AF_INET, .any = 1, .port = port};
+
+	return bpf_map_lookup_elem(world.registry.maps[REGISTRY_EARLY_RULES], &key, ret) == 0;
+}
+
+/* All of a set are replaced by another one, a full one too. */
+static void test_early_rules(void **state)
+{
+	struct registry_early_rule *rules = calloc(USHER_EARLY_MAX, sizeof(*rules));
+	struct usher_early_rule found;
+
+	(void)state;
+	assert_non_null(rules);
+	for (unsigned step = 0; step < 3; step++) {
+		for (unsigned i = 0; i < USHER_EARLY_MAX; i++)
+			rules[i] = (struct registry_early_rule){
+				.key = {.family = AF_INET,
+					.any = 1,
+					.port = (uint16_t)(1 + i + step * USHER_EARLY_MAX / 2)},
+				.rule = {.seat = step + 1},
+			};
+		registry_sort_early_rules(rules, USHER_EARLY_MAX);
+		assert_int_equal(registry_write_early_rules(&world.registry, rules, USHER_EARLY_MAX), 0);
+		for (unsigned i = 0; i < USHER_EARLY_MAX; i++) {
+			assert_true(find_early_rule(rules[i].key.port, &found));
+			assert_int_equal(found.seat, step + 1);
+		}
+		assert_false(find_early_rule((uint16_t)(step * USHER_EARLY_MAX / 2), &found));
+		assert_false(find_early_rule(
+			(uint16_t)(1 + USHER_EARLY_MAX + step * USHER_EARLY_MAX / 2), &found));
+	}
+	assert_int_equal(registry_write_early_rules(&world.registry, rules, 0), 0);
+	for (unsigned i = 0; i < USHER_EARLY_MAX; i++)
+		assert_false(find_early_rule(rules[i].key.port, &found));
+	free(rules);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +361,11 @@ int main(void)
 		cmocka_unit_test(test_withdrawal),
 		cmocka_unit_test(test_stage),
 		cmocka_unit_test(test_counters_start_at_zero),
+		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_early_of_each_family),
+		cmocka_unit_test(test_early_before_passing),
+		cmocka_unit_test(test_early_ends_with_the_seat),
+		cmocka_unit_test(test_early_rules),
 	};
 	int r;
 

@@ -5,6 +5,7 @@ TestUnloadDispatcher, TestDispatcherUpgradeWithIncompatibleMap, TestDispatcherAc
 import json
 import os
 import pathlib
+import re
 
 import pytest
 
@@ -18,7 +19,7 @@ from harness.wire import Refused, hand_in
 
 V4 = "192.0.2.1"
 BPFFS = pathlib.Path("/sys/fs/bpf")
-MAPS = ["sockets", "front", "seats", "places", "counters", "events", "state"]
+MAPS = ["sockets", "front", "early", "early_rules", "seats", "places", "counters", "events", "state"]
 MS_RDONLY, MS_REMOUNT = 1, 32
 
 
@@ -156,6 +157,22 @@ def test_pin_deleted_by_hand(broker, name, alive):
         running.restart()
         assert (who(V4, 80), who(V4, 81)) == ("web", "spare")
         assert len(running.sockets()) == 2
+
+
+def test_pins_of_a_version_without_early(broker):
+    """Maps that an earlier version did not have are made; nothing else is lost."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.kill()
+        before = bpf.pins(running.pins)
+        for name in ("early", "early_rules"):
+            os.unlink(running.pins / name)
+        running.start()
+        assert [re.sub(r"\d+$", "N", pin) for pin in bpf.pins(running.pins)] == [
+            re.sub(r"\d+$", "N", pin) for pin in before]
+        assert who(V4, 80) == "web" and len(running.sockets()) == 1
+        assert "pins are missing" not in running.log
 
 
 def test_everything_deleted_by_hand(broker):
