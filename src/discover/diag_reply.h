@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* Bytes that came from sock_diag(7), read without trust: no I/O here. */
+
+#include "diag.h"
+
+struct diag_query {
+	uint8_t protocol, family; /* what was asked for; everything else is passed over */
+	uint32_t sequence, portid;
+	const uint16_t *ports; /* sorted, host order */
+	size_t n_ports;	       /* 0: all */
+};
+
+struct diag_list {
+	struct diag_socket *items;
+	size_t n, n_allocated;
+};
+
+/* Outcomes of diag_reply_read() besides 0, which means that more is to come */
+enum {
+	DIAG_END = 1,
+	DIAG_INTERRUPTED, /* what was read so far is worth nothing */
+};
+
+/*
+ * diag_reply_read() - one datagram of a dump
+ * @data: aligned as malloc(3) does
+ * @list: sockets are appended, on any result
+ *
+ * Return: 0, DIAG_END, DIAG_INTERRUPTED, or a negative errno: the kernel's answer, -EBADMSG for what is no netlink, -ENOMEM.
+ */
+int diag_reply_read(const struct diag_query *query, const void *data, size_t size, struct diag_list *list);
