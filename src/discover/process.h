@@ -44,6 +44,10 @@ enum {
 int process_open(pid_t pid, struct process *ret, struct refusal *refusal);
 void process_close(struct process *process);
 
+/* process_copy() - what is known of it, without a pidfd. Return: 0 or -ENOMEM. */
+int process_copy(const struct process *process, struct process *ret);
+
+/* process_is_alive() - false without a pidfd */
 bool process_is_alive(const struct process *process);
 
 /* process_identity() - for access_check_owner(); borrows from @process; verified, for it comes from a pidfd */
