@@ -47,7 +47,7 @@ MAY_INCLUDE_SYSTEM = {
 ONE_CALLER = {
     r"recvm?msg": "src/wire/packet.c",
     r"bpf_link_update|bpf_link__update_\w+": "src/datapath/link.c",
-    r"\w*pidfd_getfd": None,
+    r"\w*pidfd_getfd": "src/discover/fetch.c",
     r"sd_journal_\w+": "src/observe/observe.c",
 }
 
