@@ -37,7 +37,7 @@ struct candidate {
 };
 
 struct candidates {
-	struct candidate *items; /* sorted by rule name, protocol, family, address, port, cookie */
+	struct candidate *items; /* sorted by rule name, protocol, family, port, address, cookie */
 	size_t n;
 	size_t n_left_out; /* refused ones behind the first SCAN_REFUSED_MAX of a rule: strangers can make many */
 };

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "owner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MANAGER_PID 1
+
+void owners_deinit(struct owners *owners)
+{
+	for (size_t i = 0; i < owners->n; i++) {
+		process_close(owners->processes[i]);
+		free(owners->processes[i]);
+	}
+	free(owners->processes);
+	*owners = (struct owners){.n = 0};
+}
+
+/* Where it is, or where it would be. */
+static size_t find(const struct owners *owners, pid_t pid)
+{
+	size_t low = 0, high = owners->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (owners->processes[middle]->pid < pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int insert(struct owners *owners, size_t at, struct process *process)
+{
+	if (owners->n == owners->n_allocated) {
+		size_t n = owners->n_allocated ? 2 * owners->n_allocated : 16;
+		struct process **processes = reallocarray(owners->processes, n, sizeof(struct process *));
+
+		if (!processes)
+			return -ENOMEM;
+		owners->processes = processes;
+		owners->n_allocated = n;
+	}
+	memmove(&owners->processes[at + 1], &owners->processes[at],
+		(owners->n - at) * sizeof(struct process *));
+	owners->processes[at] = process;
+	owners->n++;
+	return 0;
+}
+
+/* Return: as process_open(). */
+static int look_at(struct owners *owners, pid_t pid, const struct process **ret, struct refusal *refusal)
+{
+	size_t at = find(owners, pid);
+	_cleanup_(process_close) struct process process = PROCESS_NULL;
+	struct process *known;
+	int r;
+
+	if (at < owners->n && owners->processes[at]->pid == pid) {
+		*ret = owners->processes[at];
+		return 0;
+	}
+	r = process_open(pid, &process, refusal);
+	if (r)
+		return r;
+	/* strangers may have it open in more processes than there are descriptors here */
+	closep(&process.pidfd);
+	process.pidfd = -1;
+	known = malloc(sizeof(*known));
+	if (!known)
+		return -ENOMEM;
+	r = insert(owners, at, known);
+	if (r < 0) {
+		free(known);
+		return r;
+	}
+	*known = process;
+	process = PROCESS_NULL;
+	*ret = known;
+	return 0;
+}
+
+/* Process 1 holds the sockets of socket units, and whatever services have put into their store. */
+static int check_manager(const struct rule *rule, struct refusal *refusal)
+{
+	if (rule->discover.units.n || rule->discover.executables.n)
+		return 0;
+	return refuse(refusal, EACCES,
+		"is open in process 1 alone, which listens on behalf of others (EACCES); hand it in from its "
+		"socket unit, or name process 1 with Unit= or Executable= of [Discover] in %s",
+		rule->path);
+}
+
+int owner_check(const struct owners *owners, const struct rule *rule, const struct diag_socket *socket,
+	const struct process *process, struct refusal *refusal)
+{
+	struct identity identity = process_identity(process);
+	struct refusal reason;
+
+	if (rule->discover.executables.n && !process->executable)
+		return refuse(refusal, EACCES,
+			"is open in '%s' (uid %u), whose program cannot be told (EACCES), and Executable= in "
+			"%s "
+			"asks for it; run as root or in usher-discover.service",
+			process->name, process->uid, rule->path);
+	if (access_check_owner(owners->access, rule, &identity, process->executable, &reason))
+		return refuse(refusal, reason.error, "is open in '%s' (uid %u%s%s): %s", process->name,
+			process->uid, *process->unit ? ", " : "", process->unit, reason.text);
+	if (socket->uid && socket->uid != process->uid)
+		return refuse(refusal, EACCES,
+			"was made by uid %u and passed on to '%s' of uid %u (EACCES); whoever may own it has "
+			"to "
+			"make it himself, or root",
+			socket->uid, process->name, process->uid);
+	return process->pid == MANAGER_PID ? check_manager(rule, refusal) : 0;
+}
+
+/* Older, process 1 last. Of those of one tick the lower pid came first, unless pids went round. */
+static bool precedes(const struct process *a, const struct process *b)
+{
+	if (!b || (a->pid == MANAGER_PID) != (b->pid == MANAGER_PID))
+		return !b || b->pid == MANAGER_PID;
+	return a->started != b->started ? a->started < b->started : a->pid < b->pid;
+}
+
+int owner_choose(struct owners *owners, const struct rule *rule, const struct diag_socket *socket,
+	const struct holder_fd *holders, size_t n, const struct process **ret, struct refusal *refusal)
+{
+	const struct process *best = NULL, *stranger = NULL;
+	bool unseen = false, held = false;
+	struct refusal reason;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct process *process;
+		int r;
+
+		held |= owners->broker && holders[i].pid == owners->broker;
+		if (holders[i].pid == getpid() || holders[i].pid == owners->broker ||
+			(i && holders[i].pid == holders[i - 1].pid))
+			continue;
+		r = look_at(owners, holders[i].pid, &process, &reason);
+		if (r < 0)
+			return r;
+		if (r == REFUSED && !unseen && !stranger)
+			(void)refuse(
+				refusal, reason.error, "has an owner that cannot be told: %s", reason.text);
+		unseen |= r == REFUSED;
+		if (r)
+			continue;
+		if (!owner_check(owners, rule, socket, process, &reason)) {
+			if (precedes(process, best))
+				best = process;
+		} else if (precedes(process, stranger)) {
+			stranger = process;
+			*refusal = reason;
+		}
+	}
+	*ret = best ? best : stranger;
+	if (best)
+		return 0;
+	if (stranger || unseen)
+		return REFUSED;
+	if (held)
+		return refuse(refusal, ESRCH,
+			"is open in the broker alone, which holds it for a process that has ended (ESRCH)");
+	return OWNER_NONE;
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "fetch.h"
+#include "group.h"
+#include "holders.h"
+#include "owner.h"
+#include "target.h"
+
+#define ROUNDS_MAX 4
+
+/* Outcomes inside of a round besides 0 and REFUSED */
+enum {
+	ROUND_CHANGED = 2, /* something was another thing when it was looked at again */
+	ROUND_UNSETTLED,   /* the process that was thought of is not all that counts */
+};
+
+/* One look at everything. */
+struct round {
+	const struct scan *scan;
+	unsigned number;
+	bool last; /* what changes now is refused */
+	pid_t pid; /* only this process */
+	struct diag_socket *sockets;
+	size_t n_sockets;
+	struct findings findings;
+	struct holders holders;
+	struct owners owners;
+	size_t n_refused; /* of the rule that is being looked at */
+	struct candidates candidates;
+	size_t *sockets_of; /* for each candidate its socket */
+	size_t n_allocated;
+};
+
+static void candidate_deinit(struct candidate *candidate)
+{
+	closep(&candidate->fd);
+	process_close(&candidate->owner);
+}
+
+void candidates_deinit(struct candidates *candidates)
+{
+	for (size_t i = 0; i < candidates->n; i++)
+		candidate_deinit(&candidates->items[i]);
+	free(candidates->items);
+	*candidates = (struct candidates){.n = 0};
+}
+
+static void round_deinit(struct round *round)
+{
+	free(round->sockets);
+	findings_deinit(&round->findings);
+	holders_deinit(&round->holders);
+	owners_deinit(&round->owners);
+	candidates_deinit(&round->candidates);
+	free(round->sockets_of);
+}
+
+/* What changed is looked at again, unless that has been done often enough. */
+static int changed(const struct round *round, struct refusal *refusal)
+{
+	if (!round->last)
+		return ROUND_CHANGED;
+	return refuse(refusal, EAGAIN,
+		"changed hands each of the %d times it was looked at (EAGAIN); the next scan may find it at "
+		"rest",
+		ROUNDS_MAX);
+}
+
+static int nobody(const struct round *round, const struct diag_socket *socket, struct refusal *refusal)
+{
+	/* it may have been closed since, or been given to a process behind the one that was being looked at */
+	if (!round->number)
+		return ROUND_CHANGED;
+	if (socket->inode && round->holders.n_unreadable)
+		return refuse(refusal, EACCES,
+			"is open in a process whose descriptors cannot be listed, one of %zu (EACCES); run "
+			"as root "
+			"or in usher-discover.service",
+			round->holders.n_unreadable);
+	return refuse(refusal, ESRCH,
+		"is open in no process that is visible here (ESRCH): it is the kernel's own or of another "
+		"pid "
+		"namespace, or it is on its way in a message; it has to be handed in by whoever has it");
+}
+
+static const struct holder_fd *holders_of(const struct round *round, size_t socket, size_t *ret_n)
+{
+	const struct holder_fd *items = round->holders.items;
+	size_t low = 0, high = round->holders.n, n = 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (items[middle].socket < socket)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low + n < round->holders.n && items[low + n].socket == socket)
+		n++;
+	*ret_n = n;
+	return items + low;
+}
+
+/* Return: 0, REFUSED, ROUND_CHANGED, or -ENOMEM. */
+static int weigh(struct round *round, const struct finding *finding, const struct process **ret_owner,
+	struct refusal *refusal)
+{
+	const struct diag_socket *socket = &round->sockets[finding->socket];
+	const uint8_t *address;
+	size_t n;
+	const struct holder_fd *holders = holders_of(round, finding->socket, &n);
+	int family = diag_address(socket, &address), r;
+
+	*ret_owner = NULL;
+	r = owner_choose(&round->owners, finding->rule, socket, holders, n, ret_owner, refusal);
+	if (r == OWNER_NONE)
+		return nobody(round, socket, refusal);
+	if (!r && socket->mptcp)
+		return fetch_refuse_mptcp(refusal);
+	return r ? r : access_check_bound(finding->rule, family, address, socket->port, refusal);
+}
+
+static int make_room(struct round *round)
+{
+	size_t n = round->n_allocated ? 2 * round->n_allocated : 16;
+	struct candidate *items;
+	size_t *sockets_of;
+
+	if (round->candidates.n < round->n_allocated)
+		return 0;
+	items = reallocarray(round->candidates.items, n, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	round->candidates.items = items;
+	sockets_of = reallocarray(round->sockets_of, n, sizeof(*sockets_of));
+	if (!sockets_of)
+		return -ENOMEM;
+	round->sockets_of = sockets_of;
+	round->n_allocated = n;
+	return 0;
+}
+
+/* Return: 0, ROUND_CHANGED, ROUND_UNSETTLED, or -ENOMEM. */
+static int append(struct round *round, const struct finding *finding)
+{
+	struct candidates *candidates = &round->candidates;
+	struct candidate candidate = {.rule = finding->rule,
+		.socket = round->sockets[finding->socket],
+		.owner = PROCESS_NULL,
+		.fd = -1};
+	const struct process *owner;
+	int r = weigh(round, finding, &owner, &candidate.refusal);
+
+	if (r && round->pid)
+		return r < 0 ? r : ROUND_UNSETTLED;
+	if (r < 0 || r == ROUND_CHANGED)
+		return r;
+	candidate.accepted = !r;
+	if (r == REFUSED && round->n_refused++ >= SCAN_REFUSED_MAX) {
+		candidates->n_left_out++;
+		return 0;
+	}
+	if (make_room(round) < 0 || (owner && process_copy(owner, &candidate.owner) < 0))
+		return -ENOMEM;
+	round->sockets_of[candidates->n] = finding->socket;
+	candidates->items[candidates->n++] = candidate;
+	return 0;
+}
+
+static int refuse_untold(struct refusal *refusal)
+{
+	const struct refusal reason = *refusal;
+
+	return refuse(refusal, reason.error, "has an owner that cannot be told: %s", reason.text);
+}
+
+/*
+ * Taking the socket. The process may have become another one since it was looked at, or another program, and its
+ * descriptors others: all is asked again, with the process held.
+ *
+ * Return: 0, REFUSED, ROUND_CHANGED, or -ENOMEM.
+ */
+static int fetch(const struct round *round, struct candidate *candidate, size_t socket)
+{
+	_cleanup_(process_close) struct process process = PROCESS_NULL;
+	struct refusal *refusal = &candidate->refusal;
+	size_t n;
+	const struct holder_fd *holders = holders_of(round, socket, &n);
+	int r = process_open(candidate->owner.pid, &process, refusal);
+
+	if (r == PROCESS_GONE || (!r && process.started != candidate->owner.started))
+		return changed(round, refusal);
+	if (r == REFUSED)
+		return refuse_untold(refusal);
+	if (!r)
+		r = owner_check(&round->owners, candidate->rule, &candidate->socket, &process, refusal);
+	if (r)
+		return r;
+	r = FETCH_CHANGED;
+	for (size_t i = 0; i < n && r == FETCH_CHANGED; i++)
+		if (holders[i].pid == process.pid)
+			r = fetch_dup(&process, holders[i].fd, &candidate->socket, round->scan->netns_cookie,
+				&candidate->fd, refusal);
+	if (r == FETCH_CHANGED)
+		return changed(round, refusal);
+	if (r)
+		return r;
+	process_close(&candidate->owner);
+	candidate->owner = process;
+	process = PROCESS_NULL;
+	return 0;
+}
+
+static bool has_reuseport(int fd)
+{
+	socklen_t size = sizeof(int);
+	int value = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, &size) == 0 && value;
+}
+
+/*
+ * Take sockets that are alike, one by one.
+ * @candidates: of one rule, protocol and family; those still accepted are bound alike
+ */
+static int fetch_group(struct round *round, struct candidate *candidates, size_t n)
+{
+	const size_t *sockets_of = &round->sockets_of[candidates - round->candidates.items];
+	size_t n_accepted = 0, n_fetched = 0;
+	bool reuseport = true;
+
+	for (size_t i = 0; i < n; i++)
+		n_accepted += candidates[i].accepted;
+	for (size_t i = 0; i < n; i++) {
+		int r = candidates[i].accepted ? fetch(round, &candidates[i], sockets_of[i]) : REFUSED;
+
+		if (r < 0 || r == ROUND_CHANGED)
+			return r;
+		if (r == REFUSED) {
+			candidate_refuse(&candidates[i]);
+			continue;
+		}
+		reuseport &= has_reuseport(candidates[i].fd);
+		if (++n_fetched <= SCAN_GROUP_MAX)
+			continue;
+		(void)refuse(&candidates[i].refusal, E2BIG,
+			"is not needed: %u sockets of its SO_REUSEPORT group are handed in (E2BIG), and the "
+			"kernel "
+			"spreads over all of it",
+			SCAN_GROUP_MAX);
+		candidate_refuse(&candidates[i]);
+	}
+	if (n_accepted > 1 && !reuseport)
+		group_refuse_all(candidates, n);
+	return 0;
+}
+
+static bool is_same(const struct candidate *a, const struct candidate *b, bool family)
+{
+	return a->rule == b->rule && a->socket.protocol == b->socket.protocol &&
+	       (!family || a->socket.family == b->socket.family);
+}
+
+/* How many from here on are of one rule and protocol, and of one family. */
+static size_t run_length(const struct candidates *candidates, size_t from, bool family)
+{
+	size_t n = 1;
+
+	while (from + n < candidates->n &&
+		is_same(&candidates->items[from], &candidates->items[from + n], family))
+		n++;
+	return n;
+}
+
+static int settle(struct round *round)
+{
+	struct candidates *candidates = &round->candidates;
+	size_t n;
+
+	for (size_t i = 0; i < candidates->n; i += n) {
+		n = run_length(candidates, i, false);
+		group_check_bound(&candidates->items[i], n);
+	}
+	for (size_t i = 0; i < candidates->n; i += n) {
+		int r;
+
+		n = run_length(candidates, i, true);
+		r = fetch_group(round, &candidates->items[i], n);
+		if (r)
+			return r;
+	}
+	for (size_t i = 0; round->pid && i < candidates->n; i++)
+		if (!candidates->items[i].accepted)
+			return ROUND_UNSETTLED;
+	return 0;
+}
+
+/* Return: 0, ROUND_CHANGED, ROUND_UNSETTLED, or a negative errno. */
+static int judge(struct round *round, pid_t pid)
+{
+	const struct scan *scan = round->scan;
+	int r;
+
+	holders_deinit(&round->holders);
+	owners_deinit(&round->owners);
+	candidates_deinit(&round->candidates);
+	round->n_allocated = 0;
+	round->owners = (struct owners){.access = scan->access, .broker = scan->broker};
+	round->pid = pid;
+	r = holders_find(round->sockets, round->n_sockets, pid, &round->holders);
+	for (size_t i = 0; !r && i < round->findings.n; i++) {
+		const struct finding *finding = &round->findings.items[i];
+
+		if (!i || finding->rule != finding[-1].rule)
+			round->n_refused = 0;
+		r = append(round, finding);
+	}
+	return r ? r : settle(round);
+}
+
+static int list_sockets(struct round *round, const struct targets *targets, struct refusal *refusal)
+{
+	_cleanup_free_ uint16_t *ports = calloc(targets->n + 1, sizeof(*ports));
+	size_t n = 0;
+	int r;
+
+	if (!ports)
+		return -ENOMEM;
+	for (size_t i = 0; i < targets->n; i++)
+		if (!i || targets->items[i].port != targets->items[i - 1].port)
+			ports[n++] = targets->items[i].port;
+	if (!n)
+		return 0;
+	r = diag_dump(round->scan->protocol, ports, n, &round->sockets, &round->n_sockets, refusal);
+	return r ? r : targets_match(targets, round->sockets, &round->n_sockets, &round->findings);
+}
+
+int scan_run(const struct scan *scan, struct candidates *ret, struct refusal *refusal)
+{
+	_cleanup_(targets_deinit) struct targets targets = {.n = 0};
+	int r = targets_collect(scan, &targets);
+
+	if (r < 0)
+		return r;
+	r = ROUND_CHANGED;
+	for (unsigned i = 0; i < ROUNDS_MAX && r == ROUND_CHANGED; i++) {
+		_cleanup_(round_deinit) struct round round = {
+			.scan = scan, .number = i, .last = i + 1 == ROUNDS_MAX};
+
+		r = list_sockets(&round, &targets, refusal);
+		if (r)
+			return r;
+		r = scan->pid && !i ? judge(&round, scan->pid) : ROUND_UNSETTLED;
+		if (r == ROUND_UNSETTLED)
+			r = judge(&round, 0);
+		if (r)
+			continue;
+		*ret = round.candidates;
+		round.candidates = (struct candidates){.n = 0};
+	}
+	return r;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "target.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
+
+void targets_deinit(struct targets *targets)
+{
+	free(targets->items);
+	*targets = (struct targets){.n = 0};
+}
+
+void findings_deinit(struct findings *findings)
+{
+	free(findings->items);
+	*findings = (struct findings){.n = 0};
+}
+
+/* [Discover] seeks sockets of the protocols that the rule itself serves. */
+static bool has_protocol(const struct rule *rule, uint8_t protocol)
+{
+	for (size_t i = 0; i < rule->n_matches; i++)
+		if (rule->matches[i].protocol == protocol)
+			return true;
+	return false;
+}
+
+static bool has_port(const struct rule_discover *discover, uint16_t port)
+{
+	for (size_t i = 0; i < discover->n_sockets; i++)
+		if (discover->sockets[i].first == port)
+			return true;
+	return false;
+}
+
+static bool wants(const struct rule *rule, uint8_t protocol, uint16_t port)
+{
+	return rule->discover.present && (!port || has_port(&rule->discover, port)) &&
+	       has_protocol(rule, protocol);
+}
+
+bool scan_wants(const struct rule_set *rules, uint8_t protocol, uint16_t port)
+{
+	for (size_t i = 0; port && i < rules->n_rules; i++)
+		if (wants(&rules->rules[i], protocol, port))
+			return true;
+	return false;
+}
+
+static int compare_pointers(const void *a, const void *b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_targets(const void *a, const void *b)
+{
+	const struct target *x = a, *y = b;
+
+	if (x->protocol != y->protocol)
+		return x->protocol - y->protocol;
+	return x->port != y->port ? x->port - y->port : compare_pointers(x->rule, y->rule);
+}
+
+static int append_targets(
+	struct targets *targets, size_t *room, const struct rule *rule, const uint8_t protocol)
+{
+	const struct rule_discover *discover = &rule->discover;
+
+	if (targets->n + discover->n_sockets > *room) {
+		size_t n = 2 * *room + discover->n_sockets;
+		struct target *items = reallocarray(targets->items, n, sizeof(*items));
+
+		if (!items)
+			return -ENOMEM;
+		targets->items = items;
+		*room = n;
+	}
+	for (size_t i = 0; i < discover->n_sockets; i++)
+		targets->items[targets->n++] = (struct target){.protocol = protocol,
+			.port = discover->sockets[i].first,
+			.rule = rule,
+			.prefix = &discover->sockets[i].prefix};
+	return 0;
+}
+
+int targets_collect(const struct scan *scan, struct targets *ret)
+{
+	_cleanup_(targets_deinit) struct targets targets = {.n = 0};
+	size_t room = 0;
+
+	for (size_t i = 0; i < scan->rules->n_rules; i++) {
+		const struct rule *rule = &scan->rules->rules[i];
+
+		if (scan->name && strcmp(scan->name, rule->name))
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(protocols); k++) {
+			if ((scan->protocol && scan->protocol != protocols[k]) ||
+				!wants(rule, protocols[k], scan->port))
+				continue;
+			if (append_targets(&targets, &room, rule, protocols[k]) < 0)
+				return -ENOMEM;
+		}
+	}
+	if (targets.n)
+		qsort(targets.items, targets.n, sizeof(*targets.items), compare_targets);
+	*ret = targets;
+	targets = (struct targets){.n = 0};
+	return 0;
+}
+
+static const struct target *first_target(const struct targets *targets, const struct diag_socket *socket)
+{
+	const struct target key = {.protocol = socket->protocol, .port = socket->port};
+	size_t low = 0, high = targets->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_targets(&targets->items[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return targets->items + low;
+}
+
+static bool describes(const struct target *target, const struct diag_socket *socket)
+{
+	const uint8_t *address;
+	int family = diag_address(socket, &address);
+
+	return target->prefix->family == AF_UNSPEC || prefix_contains(target->prefix, family, address);
+}
+
+static int compare_findings(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	if (x->rule != y->rule)
+		return compare_pointers(x->rule, y->rule);
+	return (x->socket > y->socket) - (x->socket < y->socket);
+}
+
+static int append_finding(struct findings *findings, size_t *room, struct finding finding)
+{
+	const struct finding *last = findings->n ? &findings->items[findings->n - 1] : NULL;
+
+	/* two words of one rule describe it */
+	if (last && last->rule == finding.rule && last->socket == finding.socket)
+		return 0;
+	if (findings->n == *room) {
+		size_t n = *room ? 2 * *room : 16;
+		struct finding *items = reallocarray(findings->items, n, sizeof(*items));
+
+		if (!items)
+			return -ENOMEM;
+		findings->items = items;
+		*room = n;
+	}
+	findings->items[findings->n++] = finding;
+	return 0;
+}
+
+int targets_match(
+	const struct targets *targets, struct diag_socket *sockets, size_t *n_sockets, struct findings *ret)
+{
+	_cleanup_(findings_deinit) struct findings findings = {.n = 0};
+	const struct target *end = targets->items + targets->n;
+	size_t room = 0, kept = 0;
+
+	for (size_t i = 0; i < *n_sockets; i++) {
+		size_t before = findings.n;
+
+		sockets[kept] = sockets[i];
+		for (const struct target *at = first_target(targets, &sockets[kept]);
+			at < end && at->protocol == sockets[kept].protocol && at->port == sockets[kept].port;
+			at++) {
+			struct finding finding = {.rule = at->rule, .socket = kept};
+
+			if (describes(at, &sockets[kept]) && append_finding(&findings, &room, finding) < 0)
+				return -ENOMEM;
+		}
+		kept += findings.n > before;
+	}
+	*n_sockets = kept;
+	if (findings.n)
+		qsort(findings.items, findings.n, sizeof(*findings.items), compare_findings);
+	*ret = findings;
+	findings = (struct findings){.n = 0};
+	return 0;
+}

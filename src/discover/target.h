@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* What the words of Socket= of all rules look for */
+
+#include "diag.h"
+#include "scan.h"
+
+struct target {
+	uint8_t protocol;
+	uint16_t port;
+	const struct rule *rule;
+	const struct prefix *prefix;
+};
+
+struct targets {
+	struct target *items; /* sorted by protocol, port, rule */
+	size_t n;
+};
+
+void targets_deinit(struct targets *targets);
+
+/* targets_collect() - those that a scan is about. Return: 0 or -ENOMEM. */
+int targets_collect(const struct scan *scan, struct targets *ret);
+
+/* A rule, and a socket that it describes. */
+struct finding {
+	const struct rule *rule;
+	size_t socket;
+};
+
+struct findings {
+	struct finding *items; /* sorted by rule, socket; no two alike */
+	size_t n;
+};
+
+void findings_deinit(struct findings *findings);
+
+/*
+ * targets_match() - find the sockets that are described
+ * @sockets: those that no rule describes are taken out
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int targets_match(
+	const struct targets *targets, struct diag_socket *sockets, size_t *n_sockets, struct findings *ret);
