@@ -9,10 +9,10 @@
 
 #include <linux/types.h>
 
-#define USHER_WANTED_MAX 65536U
+#define USHER_WANTED_PORTS 65536U
 #define USHER_LISTENS_BYTES (64U * 1024U)
 
-/* Key of `wanted` (HASH): sockets that start to listen on this port make an event. The value is 1. */
+/* Sockets that start to listen on this port make an event. In the program's global data it is a byte of one of two tables. */
 struct usher_wanted {
 	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 pad;
@@ -41,6 +41,5 @@ struct usher_holder {
 	__u32 fd;     /* its number there */
 };
 
-_Static_assert(sizeof(struct usher_wanted) == 4, "layout is shared between program and user space");
 _Static_assert(sizeof(struct usher_listen) == 32, "layout is shared between program and user space");
 _Static_assert(sizeof(struct usher_holder) == 16, "layout is shared between program and user space");

@@ -9,6 +9,9 @@
  * broker's pinned map `early`, if it finds it in the pinned `early_rules` (usher-bpf.h). All is gone with this process.
  */
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "../../bpf/usher-discover.h"
 #include "../util/error.h"
 

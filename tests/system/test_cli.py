@@ -134,6 +134,19 @@ class TestReading:
         assert "Stream=192.0.2.0/24:85\n" in shown and "Missing=pass\n" in shown
         assert all("=" in line for line in shown.splitlines() if line)
 
+    def test_discover_is_shown(self, broker, rules):
+        broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=daemon"]))
+        shown = ctl("show", "web").stdout
+        assert "\nDiscoverSocket=127.0.0.2/32:8080\nDiscoverUser=daemon\nDiscoverListen=event\n" in shown
+        found = [row for row in json.loads(ctl("--json", "show", "web").stdout)["settings"]
+                 if row["section"] == "Discover"]
+        assert [row["key"] for row in found] == ["Socket", "User", "Listen", "ScanInterval"]
+        assert "[Discover]\nSocket=127.0.0.2:8080\n" in ctl("cat-config").stdout
+        ctl("diff")
+        rules(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=daemon", "ScanInterval=10"]))
+        changes = [line.split("   ")[0] for line in ctl("--no-legend", "diff", check=False).stdout.splitlines()]
+        assert changes == ["+ web [Discover] ScanInterval=10s", "- web [Discover] ScanInterval=5s"]
+
     @pytest.mark.parametrize("verb", ["list", "rules", "show"])
     def test_unknown_name(self, broker, verb):
         broker(web="Stream=80")

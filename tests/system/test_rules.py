@@ -174,6 +174,20 @@ BAD_RULES = {
     "order-last": (["[Rule]", "Stream=80", "Order=last"], 3, "Order"),
     "order-before-wildcard": (["[Rule]", "Stream=80", "Order=before-wildcard"], 3, "Order"),
     "order-nonsense": (["[Rule]", "Stream=80", "Order=third"], 3, "third"),
+    "discover-without-socket": (["[Rule]", "Stream=80", "", "[Discover]", "User=root"], 4, "Socket="),
+    "discover-ports": (["[Rule]", "Stream=80", "[Discover]", "Socket=80-81"], 4, "one port"),
+    "discover-every-port": (["[Rule]", "Stream=80", "[Discover]", "Socket=127.0.0.2:*"], 4, "one port"),
+    "discover-no-match": (["[Discover]", "Socket=80"], 0, "Stream"),
+    "discover-bad-user": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "User=no-such-user"], 5, "no-such-user"),
+    "discover-group": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Group=root"], 5, "Group"),
+    "discover-program-name": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Executable=sshd"], 5, "absolute"),
+    "discover-bad-listen": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Listen=often"], 5, "event or kernel"),
+    "discover-bad-time": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "ScanInterval=soon"], 5, "soon"),
+    "discover-often": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "ScanInterval=10ms"], 5, "100ms"),
+    "kernel-without-user": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Listen=kernel"], 5, "User="),
+    "kernel-prefix": (["[Rule]", "Stream=80", "[Discover]", "Socket=127.0.0.0/8:80", "User=root", "Listen=kernel"], 4,
+                      "127.0.0.0/8:80"),
+    "kernel-udp": (["[Rule]", "Datagram=80", "[Discover]", "Socket=80", "User=root", "Listen=kernel"], 6, "TCP"),
     "nul": (["[Rule]", "Stream=80\0"], 2, ""),
     "control": (["[Rule]", "Stream=80", "Missing=\x1b[31m"], 3, ""),
     "invalid-utf-8": (["[Rule]", "Stream=80", "# fine", "Missing=\udcff"], 4, ""),
@@ -204,6 +218,30 @@ def test_bad_rule(broker, what):
     path.unlink()
     assert running.reload()["ADDED"] == "1"
     assert running.status()["RELOAD"] == "ok"
+
+
+def test_discover_is_told(broker):
+    """The rule in force, as whoever discovers sockets and whoever looks at it reads it."""
+    settings = ["Socket=0.0.0.0:22 [::1]:22", "Socket=2222", "User=root daemon", "Unit=ssh*.service",
+                "Executable=/usr/sbin/sshd", "ScanInterval=1500ms"]
+    running = broker(web=rule("Stream=80", discover=settings), shop="Stream=81")
+    rows = [row for row in running.rules() if row["SECTION"] == "Discover"]
+    assert {row["NAME"] for row in rows} == {"web"}
+    assert [(row["KEY"], row["VALUE"], row["LINE"]) for row in rows] == [
+        ("Socket", "0.0.0.0/32:22", "4"), ("Socket", "[::1/128]:22", "4"), ("Socket", "2222", "5"), ("User", "root", "6"),
+        ("User", "daemon", "6"), ("Unit", "ssh*.service", "7"), ("Executable", "/usr/sbin/sshd", "8"),
+        ("Listen", "event", "0"), ("ScanInterval", "1500ms", "9")]
+    assert matches(running) == {("web", "Stream", "80"), ("shop", "Stream", "81")}, "what is sought matches no packet"
+
+
+def test_longest_row(broker):
+    """The longest value and a rule of the longest name are told in one packet."""
+    path = "/" + "p" * 1022
+    running = broker(**{"n" * 63: rule("Stream=80", discover=["Socket=22", f"Executable={path}"])})
+    assert [row["VALUE"] for row in running.rules() if row["KEY"] == "Executable"] == [path]
+    write_rule("web", rule("Stream=81", discover=["Socket=22", f"Executable={path}p"]))
+    with pytest.raises(Refused, match="absolute"):
+        running.reload()
 
 
 @pytest.mark.parametrize("name", ["-web", ".web", "we b", "wéb", "n" * 64, "a:b", ""])

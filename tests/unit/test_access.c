@@ -19,57 +19,8 @@
 #include <cmocka.h>
 
 #include "access/access.h"
+#include "rule_text.h"
 #include "util/macro.h"
-
-struct given {
-	const char *name, *text;
-};
-
-/* A rule set of texts, which the caller sorts by name. */
-static struct rule_set *make_set(const struct given *given, size_t n)
-{
-	struct problems problems = PROBLEMS_NULL;
-	struct rule_set *set = calloc(1, sizeof(*set));
-
-	assert_non_null(set);
-	set->rules = calloc(n + 1, sizeof(*set->rules));
-	assert_non_null(set->rules);
-	for (; set->n_rules < n; set->n_rules++) {
-		const char *text = given[set->n_rules].text;
-		char path[64];
-
-		(void)snprintf(path, sizeof(path), "/etc/usher/rules.d/%s.rule", given[set->n_rules].name);
-		if (rule_parse(given[set->n_rules].name, path, text, strlen(text), &set->rules[set->n_rules],
-			    &problems))
-			fail_msg("rule %zu: %s", set->n_rules, problems.n ? problems.items[0].text : "?");
-	}
-	return set;
-}
-
-/* One rule with this [Access], and its table. */
-struct one {
-	struct rule_set *set;
-	struct access_table *table;
-};
-
-static struct one make_one(const char *access)
-{
-	struct problems problems = PROBLEMS_NULL;
-	char text[1024];
-	struct one one;
-
-	(void)snprintf(text, sizeof(text), "[Rule]\nStream=80\n%s", access);
-	one.set = make_set(&(struct given){"web", text}, 1);
-	assert_int_equal(access_table_new(one.set, &one.table, &problems), 0);
-	assert_int_equal(problems.n, 0);
-	return one;
-}
-
-static void free_one(struct one *one)
-{
-	assert_null(access_table_free(one->table));
-	assert_null(rule_set_free(one->set));
-}
 
 /* ---- users and groups */
 
@@ -80,6 +31,7 @@ static void test_unknown_accounts(void **state)
 		      "no-such-user-1\nGroup=root\nGroup=no-such-group-1\n"},
 		{"b", "[Rule]\nStream=81\n[Access]\nUser=\nUser=no-such-user-2\n"},
 		{"c", "[Rule]\nStream=82\n[Access]\nUser=daemon 0\n"},
+		{"d", "[Rule]\nStream=83\n[Discover]\nSocket=22\nUser=0 no-such-user-3\n"},
 	};
 	static const struct {
 		const char *file;
@@ -92,6 +44,8 @@ static void test_unknown_accounts(void **state)
 			"there is no group 'no-such-group-1' on this host; create it or give its number"},
 		{"/etc/usher/rules.d/b.rule", 5,
 			"there is no user 'no-such-user-2' on this host; create it or give its number"},
+		{"/etc/usher/rules.d/d.rule", 5,
+			"there is no user 'no-such-user-3' on this host; create it or give its number"},
 	};
 	_cleanup_(rule_set_freep) struct rule_set *set = make_set(given, ARRAY_SIZE(given));
 	struct problems problems = PROBLEMS_NULL;

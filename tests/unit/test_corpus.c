@@ -4,8 +4,8 @@
  * rules/ok-*.rule and rules/bad-*.rule, each a test case of its own
  *
  * FILE.expected beside it has every setting of a good file ("3 [Rule] Stream=80") or every problem of a bad one
- * ("3: text"), in the order they come. The folder is the argument; with a file after it the result for that file is
- * printed, which is how a new .expected starts.
+ * ("3: text"), in the order they come. The settings of a good file, written as a file, say the same again. The folder is
+ * the argument; with a file after it the result for that file is printed, which is how a new .expected starts.
  */
 
 #undef NDEBUG
@@ -30,6 +30,40 @@ static int print_setting(const struct rule_setting *setting, void *userdata)
 	return 0;
 }
 
+static int print_assignment(const struct rule_setting *setting, void *userdata)
+{
+	fprintf(userdata, "[%s]\n%s=%s\n", setting->section, setting->key, setting->value);
+	return 0;
+}
+
+/* The settings of a rule as a rule file. To be freed. */
+static char *respell(const struct rule *rule)
+{
+	size_t size;
+	char *text;
+	FILE *file = open_memstream(&text, &size);
+
+	assert(file);
+	assert(rule_foreach_setting(rule, print_assignment, file) == 0);
+	assert(!fclose(file));
+	return text;
+}
+
+/* What rule_foreach_setting() says is a rule file, and one that says the same. */
+static void check_spelling(const struct rule *rule)
+{
+	struct problems problems = PROBLEMS_NULL;
+	char *text = respell(rule), *again;
+	struct rule copy;
+
+	assert(rule_parse(rule->name, rule->path, text, strlen(text), &copy, &problems) == 0);
+	again = respell(&copy);
+	assert(!strcmp(text, again));
+	rule_deinit(&copy);
+	free(text);
+	free(again);
+}
+
 /* What the parser makes of a file, as it stands in FILE.expected. To be freed. */
 static char *parse(const char *path, bool *ret_good)
 {
@@ -47,6 +81,7 @@ static char *parse(const char *path, bool *ret_good)
 	if (r == 0) {
 		assert(set->n_rules == 1);
 		assert(rule_foreach_setting(&set->rules[0], print_setting, file) == 0);
+		check_spelling(&set->rules[0]);
 	}
 	for (size_t i = 0; i < problems.n; i++) {
 		assert(!strcmp(problems.items[i].file, path));

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
+/*
+ * Tells usher-discover of sockets that start to listen
+ *
+ * A sock_ops program for TCP and post_bind programs for UDP, attached to a cgroup: they see the sockets of all processes
+ * in and below it, of all network namespaces. What is wanted of them is told by the network namespace and `wanted`.
+ *
+ * They never interfere. All of them return 1, which lets the bind happen and the other sock_ops programs decide, and
+ * none writes to the context's `reply`, which those share.
+ */
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
+#include "usher-bpf.h"
+#include "usher-discover.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+
+/* Of usher-discover: SO_NETNS_COOKIE, and the inode number of the pid namespace. */
+const volatile __u64 netns_cookie;
+const volatile __u32 pid_namespace;
+
+/* 1: sockets on this port are wanted. User space changes it while the programs run. */
+__u8 wanted_tcp[USHER_WANTED_PORTS];
+__u8 wanted_udp[USHER_WANTED_PORTS];
+
+/* Events that the ring buffer had no room for. */
+__u64 lost;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, USHER_LISTENS_BYTES);
+} listens SEC(".maps");
+
+/* The broker's pins, for Listen=kernel only. */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, USHER_EARLY_MAX);
+	__type(key, struct usher_early_key);
+	__type(value, struct usher_early_rule);
+} early_rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, USHER_SEATS_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} early SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, USHER_EVENTS_BYTES);
+} events SEC(".maps");
+
+/* Clang merges the IPv4 and IPv6 loads of the context into one at a computed offset, which the verifier refuses. */
+#define keep_apart() asm volatile("" ::: "memory")
+
+static __always_inline void tell(__u64 cookie, __u32 family, __u8 protocol, __u32 port, bool is_early)
+{
+	struct usher_listen *listen = bpf_ringbuf_reserve(&listens, sizeof(*listen), 0);
+
+	if (!listen) {
+		__sync_fetch_and_add(&lost, 1);
+		return;
+	}
+	*listen = (struct usher_listen){
+		.cookie = cookie,
+		.time = bpf_ktime_get_ns(),
+		.pid = pid_seen_in((struct task_struct *)bpf_get_current_task(), pid_namespace),
+		.port = (__u16)port,
+		.family = (__u8)family,
+		.protocol = protocol,
+		.early = is_early,
+	};
+	bpf_ringbuf_submit(listen, 0);
+}
+
+/* The event is a hint, and so nothing is done when it is lost: the broker looks at `early` whenever it is told of a socket. */
+static __always_inline void tell_broker(const struct usher_early_key *key, __u32 seat)
+{
+	struct usher_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event)
+		return;
+	*event = (struct usher_event){
+		.version = USHER_EVENT_VERSION,
+		.reason = USHER_EVENT_LISTENED,
+		.seat = seat,
+		.time = bpf_ktime_get_ns(),
+		.local_port = key->port,
+		.family = key->family,
+		.protocol = IPPROTO_TCP,
+	};
+	__builtin_memcpy(event->local_address, key->address, sizeof(event->local_address));
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline bool is_user_allowed(
+	const struct usher_early_rule *rule, struct task_struct *task, __u32 maker)
+{
+	__u32 user = BPF_CORE_READ(task, cred, euid.val);
+
+	/* somebody else made the socket and passed it on: that is for user space to judge */
+	if (maker && maker != user)
+		return false;
+	if (!user)
+		return true;
+	for (__u32 i = 0; i < USHER_EARLY_UIDS && i < rule->n_uids; i++)
+		if (rule->uids[i] == user)
+			return true;
+	return false;
+}
+
+static __always_inline bool is_unit_allowed(const struct usher_early_rule *rule, struct task_struct *task)
+{
+	char name[USHER_UNIT_MAX];
+	long size;
+
+	if (!rule->unit[0])
+		return true;
+	size = bpf_probe_read_kernel_str(
+		name, sizeof(name), BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name));
+	if (size <= 1 || size == sizeof(name))
+		return false; /* cut, perhaps: names that differ behind that are not the same */
+	for (__u32 i = 0; i < sizeof(name); i++) {
+		if (name[i] != rule->unit[i])
+			return false;
+		if (!name[i])
+			break;
+	}
+	return true;
+}
+
+static __always_inline bool insert_at(struct bpf_sock_ops *ctx, const struct usher_early_key *key, __u32 seat)
+{
+	/* fails for a listener of MPTCP, which has an upper layer protocol (EINVAL) */
+	if (!seat || bpf_sock_map_update(ctx, &early, &seat, BPF_ANY))
+		return false;
+	tell_broker(key, seat);
+	return true;
+}
+
+/* Puts the listener into the broker's map if a rule with Listen=kernel allows it to its process. */
+static __always_inline bool insert(struct bpf_sock_ops *ctx)
+{
+	struct usher_early_key key = {.family = (__u8)ctx->family, .port = (__u16)ctx->local_port};
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct usher_early_key any = {.family = key.family, .any = 1, .port = key.port};
+	__u32 *address = (__u32 *)key.address;
+	struct usher_early_rule *rule;
+	struct bpf_sock *sk = ctx->sk;
+	bool inserted;
+	struct sock *sock;
+
+	if (!sk)
+		return false;
+	sock = (struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (!sock)
+		return false;
+	if (ctx->family == AF_INET) {
+		address[0] = ctx->local_ip4;
+	} else {
+		keep_apart();
+		address[0] = ctx->local_ip6[0];
+		address[1] = ctx->local_ip6[1];
+		address[2] = ctx->local_ip6[2];
+		address[3] = ctx->local_ip6[3];
+		if (!address[0] && !address[1] && address[2] == bpf_htonl(0xffff))
+			return false; /* an IPv4 address in IPv6: rare, and user space hands it in */
+	}
+	rule = bpf_map_lookup_elem(&early_rules, &key);
+	if (!rule)
+		rule = bpf_map_lookup_elem(&early_rules, &any);
+	if (!rule || !is_user_allowed(rule, task, BPF_CORE_READ(sock, sk_uid.val)) ||
+		!is_unit_allowed(rule, task))
+		return false;
+	inserted = insert_at(ctx, &key, rule->seat);
+	if (key.family == AF_INET6 && !BPF_CORE_READ_BITFIELD_PROBED(sock, __sk_common.skc_ipv6only))
+		inserted = insert_at(ctx, &key, rule->seat_ipv4) || inserted;
+	return inserted;
+}
+
+static __always_inline bool is_wanted(struct bpf_sock_ops *ctx)
+{
+	/* most calls are about something else: seven or so for every connection of the machine */
+	return ctx->op == BPF_SOCK_OPS_TCP_LISTEN_CB &&
+	       wanted_tcp[ctx->local_port & (USHER_WANTED_PORTS - 1)] &&
+	       bpf_get_netns_cookie(ctx) == netns_cookie;
+}
+
+SEC("sockops")
+int listen_tcp(struct bpf_sock_ops *ctx)
+{
+	if (is_wanted(ctx))
+		tell(bpf_get_socket_cookie(ctx), ctx->family, IPPROTO_TCP, ctx->local_port, false);
+	return 1;
+}
+
+/* The same with Listen=kernel; loaded instead of the other. */
+SEC("sockops")
+int listen_tcp_early(struct bpf_sock_ops *ctx)
+{
+	if (is_wanted(ctx)) {
+		bool inserted = insert(ctx);
+
+		tell(bpf_get_socket_cookie(ctx), ctx->family, IPPROTO_TCP, ctx->local_port, inserted);
+	}
+	return 1;
+}
+
+static __always_inline int bound(struct bpf_sock *sk)
+{
+	if (sk->protocol == IPPROTO_UDP && wanted_udp[sk->src_port & (USHER_WANTED_PORTS - 1)] &&
+		bpf_get_netns_cookie(sk) == netns_cookie)
+		tell(bpf_get_socket_cookie(sk), sk->family, IPPROTO_UDP, sk->src_port, false);
+	return 1;
+}
+
+SEC("cgroup/post_bind4")
+int bound_udp4(struct bpf_sock *sk)
+{
+	return bound(sk);
+}
+
+SEC("cgroup/post_bind6")
+int bound_udp6(struct bpf_sock *sk)
+{
+	return bound(sk);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

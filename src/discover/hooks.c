@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "hooks.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include "../util/macro.h"
+#include "listen.skel.h"
+
+struct hooks {
+	struct listen *programs;
+	struct ring_buffer *ring;
+	void (*function)(const struct usher_listen *listen, void *userdata);
+	void *userdata;
+	unsigned n_read; /* in this call of hooks_read() */
+};
+
+/* As many as the ring buffer holds, or who listens in a loop could keep hooks_read() busy for ever. */
+#define READ_MAX (USHER_LISTENS_BYTES / sizeof(struct usher_listen))
+
+DEFINE_CLEANUP(struct hooks, hooks_free);
+
+static int open_cgroup(const char *path, int *ret, struct refusal *refusal)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd < 0)
+		return refuse(refusal, errno, "cannot open %s (%s); is cgroup v2 mounted there?", path,
+			strerrorname_np(errno));
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	if (fs.f_type != CGROUP2_SUPER_MAGIC)
+		return refuse(refusal, ENODEV,
+			"%s is not of cgroup v2 (ENODEV); where v1 is in use as well, v2 is as a rule "
+			"mounted on "
+			"/sys/fs/cgroup/unified",
+			path);
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+/* Lets the program use a map that the broker has pinned, if it is what the program was compiled for. */
+static int adopt(struct bpf_map *map, const char *pins, struct refusal *refusal)
+{
+	_cleanup_close_ int fd = -1;
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", pins, bpf_map__name(map));
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return refuse(refusal, errno, "cannot open the pin %s, which Listen=kernel needs (%s); %s",
+			path, strerrorname_np(errno),
+			errno == ENOENT ? "is usherd running?" : "run as root, with CAP_BPF");
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+		return -errno;
+	if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
+		info.value_size != bpf_map__value_size(map))
+		return refuse(refusal, EUCLEAN,
+			"%s was pinned by another version of usher (EUCLEAN); run usherd and usher-discover "
+			"of one "
+			"version",
+			path);
+	return bpf_map__reuse_fd(map, fd);
+}
+
+/* Either of the programs for TCP, and only the maps that it uses. */
+static int choose(struct listen *programs, const char *pins, struct refusal *refusal)
+{
+	struct bpf_map *const maps[] = {
+		programs->maps.early_rules, programs->maps.early, programs->maps.events};
+	int r;
+
+	r = bpf_program__set_autoload(
+		pins ? programs->progs.listen_tcp : programs->progs.listen_tcp_early, false);
+	for (size_t i = 0; i < ARRAY_SIZE(maps) && !r; i++)
+		r = pins ? adopt(maps[i], pins, refusal) : bpf_map__set_autocreate(maps[i], false);
+	return r;
+}
+
+static bool has_capability(unsigned capability)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	return syscall(SYS_capget, &header, data) == 0 &&
+	       data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
+}
+
+static int refuse_load(int error, struct refusal *refusal)
+{
+	/* without CAP_PERFMON the verifier calls the helpers that read the kernel's memory unknown (EINVAL) */
+	if (error == EINVAL && !has_capability(CAP_PERFMON) && !has_capability(CAP_SYS_ADMIN))
+		error = EPERM;
+	if (error == EPERM || error == EACCES)
+		return refuse(refusal, error,
+			"the kernel does not permit loading the programs that hear of listeners (%s); "
+			"usher-discover needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a system call "
+			"filter "
+			"must allow bpf(2)",
+			strerrorname_np(error));
+	if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
+		return refuse(refusal, error,
+			"the kernel does not describe its structures in /sys/kernel/btf/vmlinux (%s), which "
+			"the "
+			"programs that hear of listeners need; CONFIG_DEBUG_INFO_BTF",
+			strerrorname_np(errno));
+	return refuse(refusal, error,
+		"the kernel refused the programs that hear of listeners (%s); they need Linux 6.1, and that "
+		"the "
+		"kernel is not locked down to confidentiality",
+		strerrorname_np(error));
+}
+
+static int load(struct listen *programs, const struct hooks_manner *manner, struct refusal *refusal)
+{
+	struct stat st;
+	int r;
+
+	if (stat("/proc/self/ns/pid", &st) < 0)
+		return refuse(refusal, errno, "cannot look at /proc/self/ns/pid (%s); is /proc mounted?",
+			strerrorname_np(errno));
+	programs->rodata->netns_cookie = manner->netns_cookie;
+	programs->rodata->pid_namespace = (uint32_t)st.st_ino;
+	r = choose(programs, manner->pins, refusal);
+	if (r)
+		return r;
+	r = listen__load(programs);
+	return r < 0 ? refuse_load(-r, refusal) : 0;
+}
+
+static int attach(struct bpf_program *program, int cgroup, const char *path, struct bpf_link **ret,
+	struct refusal *refusal)
+{
+	struct bpf_link *link = bpf_program__attach_cgroup(program, cgroup);
+
+	if (!link && errno == EPERM)
+		return refuse(refusal, EPERM,
+			"cannot attach a program to %s (EPERM): usher-discover needs CAP_NET_ADMIN, and "
+			"whoever "
+			"else attaches programs there must allow others (BPF_F_ALLOW_MULTI); 'bpftool cgroup "
+			"show "
+			"%s' lists them",
+			path, path);
+	if (!link)
+		return refuse(refusal, errno,
+			"cannot attach a program to %s (%s); the kernel needs CONFIG_CGROUP_BPF, and takes "
+			"64 of a "
+			"kind",
+			path, strerrorname_np(errno));
+	*ret = link;
+	return 0;
+}
+
+static int attach_all(struct listen *programs, const struct hooks_manner *manner, struct refusal *refusal)
+{
+	_cleanup_close_ int cgroup = -1;
+	int r;
+
+	r = open_cgroup(manner->cgroup, &cgroup, refusal);
+	if (!r && manner->pins)
+		r = attach(programs->progs.listen_tcp_early, cgroup, manner->cgroup,
+			&programs->links.listen_tcp_early, refusal);
+	else if (!r)
+		r = attach(programs->progs.listen_tcp, cgroup, manner->cgroup, &programs->links.listen_tcp,
+			refusal);
+	if (!r)
+		r = attach(programs->progs.bound_udp4, cgroup, manner->cgroup, &programs->links.bound_udp4,
+			refusal);
+	if (!r)
+		r = attach(programs->progs.bound_udp6, cgroup, manner->cgroup, &programs->links.bound_udp6,
+			refusal);
+	return r;
+}
+
+static int on_record(void *userdata, void *record, size_t size)
+{
+	struct hooks *hooks = userdata;
+
+	if (size >= sizeof(struct usher_listen))
+		hooks->function(record, hooks->userdata);
+	return ++hooks->n_read < READ_MAX ? 0 : -EAGAIN; /* what is left keeps the descriptor readable */
+}
+
+int hooks_new(const struct hooks_manner *manner, struct hooks **ret, struct refusal *refusal)
+{
+	_cleanup_(hooks_freep) struct hooks *hooks = calloc(1, sizeof(*hooks));
+	int r;
+
+	if (!hooks)
+		return -ENOMEM;
+	*hooks = (struct hooks){.function = manner->function, .userdata = manner->userdata};
+	hooks->programs = listen__open();
+	if (!hooks->programs)
+		return -errno;
+	r = load(hooks->programs, manner, refusal);
+	if (r)
+		return r;
+	hooks->ring = ring_buffer__new(bpf_map__fd(hooks->programs->maps.listens), on_record, hooks, NULL);
+	if (!hooks->ring)
+		return -errno;
+	r = attach_all(hooks->programs, manner, refusal);
+	if (r)
+		return r;
+	*ret = TAKE_PTR(hooks);
+	return 0;
+}
+
+struct hooks *hooks_free(struct hooks *hooks)
+{
+	if (!hooks)
+		return NULL;
+	ring_buffer__free(hooks->ring);
+	listen__destroy(hooks->programs);
+	free(hooks);
+	return NULL;
+}
+
+/* The program reads the table meanwhile, so what stays is not touched. */
+static void replace(uint8_t *table, const uint8_t *next)
+{
+	for (size_t port = 0; port < USHER_WANTED_PORTS; port++)
+		if (table[port] != next[port])
+			__atomic_store_n(&table[port], next[port], __ATOMIC_RELAXED);
+}
+
+int hooks_want(struct hooks *hooks, const struct usher_wanted *wanted, size_t n)
+{
+	_cleanup_free_ uint8_t *tcp = calloc(2, USHER_WANTED_PORTS);
+	uint8_t *udp = tcp + USHER_WANTED_PORTS;
+
+	if (!tcp)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		(wanted[i].protocol == IPPROTO_UDP ? udp : tcp)[wanted[i].port] = 1;
+	replace(hooks->programs->bss->wanted_tcp, tcp);
+	replace(hooks->programs->bss->wanted_udp, udp);
+	return 0;
+}
+
+int hooks_fd(const struct hooks *hooks)
+{
+	return ring_buffer__epoll_fd(hooks->ring);
+}
+
+void hooks_read(struct hooks *hooks)
+{
+	hooks->n_read = 0;
+	(void)ring_buffer__poll(hooks->ring, 0);
+}
+
+uint64_t hooks_lost(const struct hooks *hooks)
+{
+	return __atomic_load_n(&hooks->programs->bss->lost, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Namespaces and a cgroup of one's own, and processes in them that listen, for the tests of src/discover
+ *
+ * sandbox_main() makes network, mount and pid namespaces, so that pids differ from those of the machine, and runs the
+ * tests as process 1 there. The machine's cgroups are not touched: all happens in a new one, which is removed.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SANDBOX_PINS "/sys/fs/bpf"
+
+int sandbox_main(int (*function)(void));
+
+/* sandbox_cgroup() - the path of the sandbox's cgroup, or of one below it, which is made */
+const char *sandbox_cgroup(const char *name, char path[static 256]);
+
+/* What a process does before it says that it listens. Zero is a sane default, but for `family`, `protocol` and `port`. */
+struct sandbox_spec {
+	const char *cgroup;  /* name, below the sandbox's */
+	int family;	     /* AF_INET or AF_INET6 */
+	int protocol;	     /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_MPTCP */
+	const char *address; /* NULL: the wildcard */
+	uint16_t port;
+	bool v6only;
+	bool other_netns; /* in a network namespace of its own */
+	bool other_pidns; /* as process 1 of a pid namespace of its own */
+	bool bind_only;	  /* TCP: without listen(2) */
+	uid_t maker;	  /* who calls socket(2) */
+	uid_t uid;	  /* who binds and listens */
+	unsigned n_duplicates;
+	unsigned n_children; /* that inherit the socket */
+	unsigned n_times;    /* the whole once more that often, the socket closed each time */
+};
+
+struct sandbox_process {
+	pid_t pid; /* 0: it could not do it; `error` says why */
+	int error;
+	uint64_t cookie; /* of the socket */
+	uint32_t inode;
+	int fd; /* its number there */
+	int control;
+};
+
+/* sandbox_start() - it has done it all when this returns, and waits with the socket open */
+struct sandbox_process sandbox_start(const struct sandbox_spec *spec);
+
+/* sandbox_close() - let it close the socket, but not those of its children; it has when this returns */
+void sandbox_close(struct sandbox_process *process);
+
+/* sandbox_end() - end it, and its children */
+void sandbox_end(struct sandbox_process *process);
+
+/* sandbox_fork() - as fork(2); the child dies with this process, and is process 1 of a pid namespace if asked for */
+pid_t sandbox_fork(bool other_pidns);
+
+/* sandbox_drop() - go on without CAP_SYS_ADMIN and a capability that it would stand for */
+void sandbox_drop(int capability);
