@@ -226,7 +226,7 @@ int access_check_owner(const struct access_table *table, const struct rule *rule
 		return refuse(refusal, EACCES,
 			"program '%.200s' may not own a socket of the name '%s' (EACCES); Executable= under "
 			"[Discover] in %s does not match it",
-			*executable ? executable : "(unknown)", rule->name, rule->path);
+			executable, rule->name, rule->path);
 	if (owner->uid == 0)
 		return 0;
 	if (discover->users.n && !ids_contain(ids->discover_users, discover->users.n, owner->uid))

@@ -53,7 +53,7 @@ int access_check_bound(
 /*
  * access_check_owner() - may the socket of a process be handed in for it, because usher-discover found it?
  * @owner:      the process that has the socket open
- * @executable: path of its program, "" when it cannot be read, or NULL when that is somebody else's to check
+ * @executable: path of its program, or NULL when that is somebody else's to check
  *
  * Never more than the owner could do himself, or than [Discover] says in so many words. Unit= and Executable=, when they
  * have values, must match one of them, whoever the owner is. The user must be root, or one of User= when that has
