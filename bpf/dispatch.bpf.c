@@ -46,6 +46,13 @@ struct {
 	__type(value, __u32);
 } prefixes6 SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct usher_answer);
+} answers SEC(".maps");
+
 /* Registry: pinned, shared by all generations. */
 
 struct {
@@ -202,9 +209,9 @@ static __noinline int report(struct bpf_sk_lookup *ctx, __u32 word, long error)
 }
 
 /* Consumes the reference to `sk`, which must not be NULL. */
-static __always_inline long assign(struct bpf_sk_lookup *ctx, struct bpf_sock *sk)
+static __always_inline long assign(struct bpf_sk_lookup *ctx, struct bpf_sock *sk, __u64 flags)
 {
-	long error = bpf_sk_assign(ctx, sk, 0);
+	long error = bpf_sk_assign(ctx, sk, flags);
 
 	bpf_sk_release(sk);
 	return error;
@@ -215,6 +222,7 @@ struct search {
 	struct bpf_sk_lookup *ctx;
 	__u64 order;
 	__u64 seat;
+	__u64 flags; /* of bpf_sk_assign() */
 	__u64 found;
 	long error; /* of the last socket that could not be assigned; 0 when there was none */
 };
@@ -237,7 +245,7 @@ static long try_place(__u32 i, void *data)
 	sk = bpf_map_lookup_elem(&sockets, &key);
 	if (!sk)
 		return 0; /* closed: the next place serves */
-	search->error = assign(search->ctx, sk);
+	search->error = assign(search->ctx, sk, search->flags);
 	search->found = !search->error;
 	return search->found || search->error == -EEXIST;
 }
@@ -288,9 +296,14 @@ static __always_inline __u32 table_of(__u32 family, __u32 protocol)
 	return family & 3;
 }
 
-SEC("sk_lookup")
-int usher_dispatch(struct bpf_sk_lookup *ctx)
+/*
+ * What to do with a packet; @answer is NULL for a real one. For a question, nothing is counted and no event written, the
+ * answer says what was found, and of a reuseport group the member that was handed in is selected: BPF_PROG_TEST_RUN does
+ * not let a group choose.
+ */
+static __always_inline int dispatch(struct bpf_sk_lookup *ctx, struct usher_answer *answer)
 {
+	const __u64 flags = answer ? BPF_SK_LOOKUP_F_NO_REUSEPORT : 0;
 	__u32 table = table_of(ctx->family, ctx->protocol);
 	__u32 word = ports[table][ctx->local_port & (USHER_PORTS - 1)];
 	struct usher_counters *count;
@@ -307,15 +320,18 @@ int usher_dispatch(struct bpf_sk_lookup *ctx)
 			return SK_PASS; /* rules for this port, none for this address */
 	}
 
+	if (answer)
+		answer->word = word;
 	number = word & USHER_WORD_SEAT;
 	count = bpf_map_lookup_elem(&counters, &number);
 	if (!count)
 		return SK_DROP; /* cannot be: user space writes seat numbers below USHER_SEATS_MAX only */
-	count->lookups++;
+	if (!answer)
+		count->lookups++;
 
 	sk = bpf_map_lookup_elem(&front, &number);
 	if (sk) {
-		error = assign(ctx, sk);
+		error = assign(ctx, sk, flags);
 		if (!error)
 			return SK_PASS; /* dispatched */
 	}
@@ -324,7 +340,8 @@ int usher_dispatch(struct bpf_sk_lookup *ctx)
 	if (!seat)
 		return SK_DROP; /* cannot be, as above */
 	if (error != -EEXIST) {
-		struct search search = {.ctx = ctx, .order = seat->order, .seat = number, .error = error};
+		struct search search = {
+			.ctx = ctx, .order = seat->order, .seat = number, .flags = flags, .error = error};
 
 		bpf_loop(USHER_PLACES_MAX, try_place, &search, 0);
 		error = search.error;
@@ -334,17 +351,41 @@ int usher_dispatch(struct bpf_sk_lookup *ctx)
 	if (error != -EEXIST) {
 		sk = bpf_map_lookup_elem(&early, &number);
 		if (sk) {
-			error = assign(ctx, sk);
+			error = assign(ctx, sk, flags);
 			if (!error)
 				return SK_PASS; /* dispatched */
 		}
 	}
 
-	count_failure(count, error);
-	report(ctx, word, error);
+	if (answer) {
+		answer->error = (__s32)error;
+	} else {
+		count_failure(count, error);
+		report(ctx, word, error);
+	}
 	if (error == -EEXIST)
 		return SK_PASS; /* an earlier sk_lookup program chose; a selection beats a drop anyway */
 	return word & USHER_WORD_PASS ? SK_PASS : SK_DROP; /* Missing=pass, or refuse */
+}
+
+SEC("sk_lookup")
+int usher_dispatch(struct bpf_sk_lookup *ctx)
+{
+	return dispatch(ctx, 0);
+}
+
+/* Never attached: `usherctl explain` asks it, on the maps and tables of the generation that it was loaded with. */
+SEC("sk_lookup")
+int usher_question(struct bpf_sk_lookup *ctx)
+{
+	__u32 zero = 0;
+	struct usher_answer *answer = bpf_map_lookup_elem(&answers, &zero);
+
+	if (!answer)
+		return SK_DROP; /* cannot be: the array has one element */
+	answer->word = 0;
+	answer->error = 0;
+	return dispatch(ctx, answer);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

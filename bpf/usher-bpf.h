@@ -203,6 +203,12 @@ struct usher_early_rule {
 	char unit[USHER_UNIT_MAX]; /* name of its cgroup; "": any */
 };
 
+/* Value of `answers` (ARRAY of one, of a generation): what usher_question found, beside verdict and socket. */
+struct usher_answer {
+	__u32 word;  /* of the rule that matched, never of a class; 0: none did */
+	__s32 error; /* when no socket was selected: the errno of the last bpf_sk_assign(); 0: there was no socket */
+};
+
 /* Value of `state` (ARRAY of one): what the pins are. */
 struct usher_state {
 	__u32 magic;
@@ -221,5 +227,6 @@ _Static_assert(sizeof(struct usher_counters) == 72, "layout is ABI between progr
 _Static_assert(sizeof(struct usher_event) == 64, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_early_key) == 20, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_early_rule) == 48 + USHER_UNIT_MAX, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_answer) == 8, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_state) == 32, "layout is ABI between program and user space");
 _Static_assert(USHER_PLACES_MAX == sizeof(__u64), "the order of a seat is one byte a place");

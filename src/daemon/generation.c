@@ -29,6 +29,7 @@ struct generation *generation_unref(struct generation *generation)
 	free(generation->seats);
 	free(generation->taken);
 	closep(&generation->program);
+	question_deinit(&generation->question);
 	free(generation);
 	return NULL;
 }
@@ -42,6 +43,7 @@ int generation_parse(const char *const *directories, struct generation **ret, st
 		return -ENOMEM;
 	generation->n_references = 1;
 	generation->program = -1;
+	generation->question = QUESTION_NULL;
 	r = rule_set_load(directories, &generation->rules, problems);
 	if (r)
 		return r < 0 ? r : GENERATION_BAD;
@@ -110,7 +112,8 @@ int generation_load(struct generation *generation, struct registry *registry, st
 		return -ENOMEM;
 	r = number_seats(generation, registry, numbers, refusal);
 	if (!r)
-		r = program_load(registry, generation->image, numbers, &generation->program, refusal);
+		r = program_load(registry, generation->image, numbers, &generation->program,
+			&generation->question, refusal);
 	if (!r)
 		r = program_read_id(generation->program, &generation->program_id);
 	if (r) {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "../access/access.h"
+#include "../datapath/question.h"
 #include "../datapath/registry.h"
 #include "../rule/image.h"
 
@@ -26,6 +27,7 @@ struct generation {
 	size_t n_taken, n_matches;
 	int program; /* -1 until it is loaded */
 	uint32_t program_id;
+	struct question question; /* asks what the program would do */
 };
 
 /* Outcome of generation_parse() besides 0 */

@@ -109,7 +109,7 @@ static int detach(struct broker *broker, struct answer *answer)
 
 /* ---- the table of requests */
 
-enum request_kind { HAND_IN, HOLD, WITHDRAW, CLAIM, RELOAD, DETACH, STATUS, LIST, RULES };
+enum request_kind { HAND_IN, HOLD, WITHDRAW, CLAIM, RELOAD, DETACH, STATUS, LIST, RULES, EXPLAIN };
 
 static const struct request_form {
 	const char *verb;
@@ -128,6 +128,7 @@ static const struct request_form {
 	{"status", STATUS, false, false, false, false},
 	{"list", LIST, false, false, false, false},
 	{"rules", RULES, false, false, false, false},
+	{"explain", EXPLAIN, false, false, false, false},
 };
 
 static int find_form(
@@ -217,6 +218,8 @@ static int perform(
 		return request_list(broker, name, &answer->source, &answer->refusal);
 	case RULES:
 		return request_rules(broker, name, &answer->source, &answer->refusal);
+	case EXPLAIN:
+		return request_explain(broker, request->message, &answer->source, &answer->refusal);
 	}
 	return -EINVAL;
 }

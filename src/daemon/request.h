@@ -28,5 +28,9 @@ int request_list(
 int request_rules(
 	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal);
 
+/* request_explain() - @message has PROTOCOL=, LOCAL= and perhaps REMOTE= */
+int request_explain(struct broker *broker, const struct message *message, struct session_source *answer,
+	struct refusal *refusal);
+
 /* In status.c. */
 int request_status(struct broker *broker, struct writer *answer);

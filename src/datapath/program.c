@@ -71,9 +71,10 @@ static int fill_tables(struct dispatch *program, const struct image *image, cons
 }
 
 int program_load(const struct registry *registry, const struct image *image, const uint32_t *numbers,
-	int *ret, struct refusal *refusal)
+	int *ret, struct question *question, struct refusal *refusal)
 {
 	_cleanup_(dispatch_destroyp) struct dispatch *program = dispatch__open();
+	_cleanup_(question_deinit) struct question own = QUESTION_NULL;
 	int fd, r;
 
 	if (!program)
@@ -90,10 +91,16 @@ int program_load(const struct registry *registry, const struct image *image, con
 	r = fill_tables(program, image, numbers);
 	if (r < 0)
 		return r;
+	own.program = fcntl(bpf_program__fd(program->progs.usher_question), F_DUPFD_CLOEXEC, 3);
+	own.answers = fcntl(bpf_map__fd(program->maps.answers), F_DUPFD_CLOEXEC, 3);
 	fd = fcntl(bpf_program__fd(program->progs.usher_dispatch), F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return -errno;
+	if (own.program < 0 || own.answers < 0 || fd < 0) {
+		closep(&fd);
+		return -EMFILE;
+	}
 	*ret = fd;
+	*question = own;
+	own = QUESTION_NULL;
 	return 0;
 }
 

@@ -6,20 +6,22 @@
 #include <stdint.h>
 
 #include "../rule/image.h"
+#include "question.h"
 #include "registry.h"
 
 /*
  * program_load() - load the dispatcher and fill its tables
- * @image:   what to fill them with
- * @numbers: the lasting seat number for each local one of the image
- * @ret:     descriptor of the program; the tables live as long as it does
+ * @image:    what to fill them with
+ * @numbers:  the lasting seat number for each local one of the image
+ * @ret:      descriptor of the program; the tables live as long as it does
+ * @question: what question_ask() needs to ask about it
  *
  * Nothing is attached. Refused: a kernel that lacks something (ENOSYS, see probe.h), or does not permit it (EPERM).
  *
  * Return: 0, REFUSED, or a negative errno.
  */
 int program_load(const struct registry *registry, const struct image *image, const uint32_t *numbers,
-	int *ret, struct refusal *refusal);
+	int *ret, struct question *question, struct refusal *refusal);
 
 /* program_read_id() - the kernel's identifier; Return: 0 or a negative errno */
 int program_read_id(int program, uint32_t *ret);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The request explain: what the current generation does with a packet, and which matches of which rules cover it. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../datapath/question.h"
+#include "../rule/match.h"
+#include "../util/macro.h"
+#include "request.h"
+
+/* Rows of one answer; nested ranges of ports could make many more. */
+#define COVERS_MAX 256U
+
+struct cover {
+	const struct rule *rule;
+	const struct rule_match *match;
+};
+
+struct explanation {
+	struct generation *generation; /* referenced; the covers point into it */
+	struct question_answer answer;
+	char name[USHER_NAME_MAX];	 /* of the seat; "": none */
+	struct cover covers[COVERS_MAX]; /* the strongest first */
+	size_t n, at, n_left_out;
+};
+
+static void explanation_release(void *state)
+{
+	struct explanation *explanation = state;
+
+	generation_unref(explanation->generation);
+	free(explanation);
+}
+
+static void explanation_freep(struct explanation **explanation)
+{
+	if (*explanation)
+		explanation_release(*explanation);
+}
+
+/* ---- which matches cover the packet */
+
+static bool covers(const struct rule_match *match, const struct question_packet *packet)
+{
+	return match->protocol == packet->protocol && match->first <= packet->local_port &&
+	       match->last >= packet->local_port &&
+	       (match->prefix.family == AF_UNSPEC ||
+		       prefix_contains(&match->prefix, packet->family, packet->local_address));
+}
+
+/* Precedence as docs/rules.md has it: the longest prefix, then the narrowest range of ports. */
+static bool is_stronger(const struct rule_match *a, const struct rule_match *b)
+{
+	if (a->prefix.length != b->prefix.length)
+		return a->prefix.length > b->prefix.length;
+	return a->last - a->first < b->last - b->first;
+}
+
+static void add_cover(
+	struct explanation *explanation, const struct rule *rule, const struct rule_match *match)
+{
+	struct cover *items = explanation->covers;
+	size_t at = explanation->n;
+
+	while (at && is_stronger(match, items[at - 1].match))
+		at--;
+	if (explanation->n == COVERS_MAX)
+		explanation->n_left_out++;
+	else
+		explanation->n++;
+	if (at == COVERS_MAX)
+		return;
+	memmove(&items[at + 1], &items[at], (explanation->n - 1 - at) * sizeof(*items));
+	items[at] = (struct cover){.rule = rule, .match = match};
+}
+
+static void find_covers(struct explanation *explanation, const struct question_packet *packet)
+{
+	const struct rule_set *rules = explanation->generation->rules;
+
+	for (size_t i = 0; i < rules->n_rules; i++)
+		for (size_t k = 0; k < rules->rules[i].n_matches; k++)
+			if (covers(&rules->rules[i].matches[k], packet))
+				add_cover(explanation, &rules->rules[i], &rules->rules[i].matches[k]);
+}
+
+/* ---- the answer */
+
+static const char *verdict_word(enum question_verdict verdict)
+{
+	static const char *const words[] = {
+		[QUESTION_NO_RULE] = "no-rule",
+		[QUESTION_DISPATCHED] = "dispatched",
+		[QUESTION_PASSED] = "passed",
+		[QUESTION_REFUSED] = "refused",
+	};
+
+	return words[verdict];
+}
+
+static void write_end(const struct explanation *explanation, struct writer *packet)
+{
+	const struct question_answer *answer = &explanation->answer;
+
+	writer_put(packet, "OK", "1");
+	writer_put(packet, "VERDICT", "%s", verdict_word(answer->verdict));
+	if (*explanation->name)
+		writer_put(packet, "NAME", "%s", explanation->name);
+	if (answer->cookie)
+		writer_put(packet, "COOKIE", "%" PRIx64, answer->cookie);
+	if (answer->error)
+		writer_put(packet, "ERROR", "%s", strerrorname_np(answer->error));
+	writer_put(packet, "GENERATION", "%" PRIu64, explanation->generation->number);
+	writer_put(packet, "LEFT_OUT", "%zu", explanation->n_left_out);
+}
+
+static bool explanation_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
+{
+	struct explanation *explanation = state;
+	const struct cover *cover = &explanation->covers[explanation->at];
+	char text[RULE_MATCH_TEXT_MAX];
+
+	(void)fds;
+	(void)n_fds;
+	if (explanation->at == explanation->n) {
+		write_end(explanation, packet);
+		return false;
+	}
+	writer_put(packet, "ROW", "1");
+	writer_put(packet, "NAME", "%s", cover->rule->name);
+	writer_put(packet, "FILE", "%s", cover->rule->path);
+	writer_put(packet, "LINE", "%u", cover->match->line);
+	writer_put(packet, "MATCH", "%s", rule_match_format(cover->match, text));
+	/* the program has said whose the packet is; the strongest match of that rule is the one */
+	writer_put(packet, "WINNER", "%s", !explanation->at ? "yes" : "no");
+	explanation->at++;
+	return true;
+}
+
+/* ---- the question */
+
+static int parse_endpoint(const char *key, const char *value, int family, uint8_t address[static 16],
+	uint16_t *port, int *ret_family, struct refusal *refusal)
+{
+	struct rule_match match;
+	struct refusal why;
+
+	if (rule_match_parse(value, &match, &why))
+		return refuse(refusal, EINVAL, "%s=: %s (EINVAL)", key, why.text);
+	if (match.first != match.last || match.prefix.family == AF_UNSPEC ||
+		match.prefix.length != (match.prefix.family == AF_INET ? 32 : 128))
+		return refuse(refusal, EINVAL,
+			"%s=%s is not one address and one port (EINVAL); write 192.0.2.1:443 or "
+			"[2001:db8::1]:443",
+			key, value);
+	if (family && family != match.prefix.family)
+		return refuse(refusal, EINVAL, "%s=%s is not of the family of LOCAL= (EINVAL)", key, value);
+	memcpy(address, match.prefix.address, 16);
+	*port = match.first;
+	*ret_family = match.prefix.family;
+	return 0;
+}
+
+static int read_question(const struct message *message, struct question_packet *ret, struct refusal *refusal)
+{
+	const char *protocol = message_get(message, "PROTOCOL"), *local = message_get(message, "LOCAL"),
+		   *remote = message_get(message, "REMOTE");
+	int family, r;
+
+	*ret = (struct question_packet){.family = 0};
+	if (!protocol || (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0))
+		return refuse(refusal, EINVAL, "PROTOCOL= is neither tcp nor udp (EINVAL)");
+	if (!local)
+		return refuse(refusal, EINVAL, "there is no LOCAL= (EINVAL); write LOCAL=192.0.2.1:443");
+	ret->protocol = strcmp(protocol, "udp") != 0 ? IPPROTO_TCP : IPPROTO_UDP;
+	r = parse_endpoint("LOCAL", local, 0, ret->local_address, &ret->local_port, &ret->family, refusal);
+	if (!r && remote)
+		r = parse_endpoint("REMOTE", remote, ret->family, ret->remote_address, &ret->remote_port,
+			&family, refusal);
+	return r;
+}
+
+int request_explain(struct broker *broker, const struct message *message, struct session_source *answer,
+	struct refusal *refusal)
+{
+	_cleanup_(explanation_freep) struct explanation *explanation = NULL;
+	struct question_packet packet;
+	int r;
+
+	r = read_question(message, &packet, refusal);
+	if (r)
+		return r;
+	explanation = calloc(1, sizeof(*explanation));
+	if (!explanation)
+		return -ENOMEM;
+	explanation->generation = generation_ref(broker->generation);
+	r = question_ask(&broker->generation->question, &packet, &explanation->answer);
+	if (r < 0)
+		return r;
+	if (explanation->answer.seat)
+		memcpy(explanation->name, broker->registry.seats[explanation->answer.seat].name,
+			sizeof(explanation->name));
+	find_covers(explanation, &packet);
+	*answer = (struct session_source){
+		.next = explanation_next, .release = explanation_release, .state = TAKE_PTR(explanation)};
+	return 0;
+}

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The request `explain`: what the program does with a packet, asked on the live tables, without a trace.
+
+Facts 3.6: BPF_PROG_TEST_RUN refuses reuseport sockets and fires counters. Part 1: 4.5 TEST_RUN on reuseport socket,
+counters after TEST_RUN; 4.3 precedence.
+"""
+
+import errno
+import socket
+
+import pytest
+
+from harness import wire
+from harness.host import rule
+from harness.service import Service, make_socket
+from harness.traffic import REFUSED, who
+
+pytestmark = pytest.mark.vm
+
+
+def question(broker, local, protocol="tcp", **fields):
+    return broker.request("explain", PROTOCOL=protocol, LOCAL=local, **fields)
+
+
+def test_verdicts(broker):
+    usherd = broker(web="Stream=192.0.2.0/24:80 [2001:db8::/48]:80", soft=rule("Stream=81", Missing="pass"))
+    assert question(usherd, "192.0.2.1:80")["VERDICT"] == "refused"
+    assert question(usherd, "192.0.2.1:81")["VERDICT"] == "passed"
+    assert question(usherd, "192.0.2.1:82")["VERDICT"] == "no-rule"
+    assert question(usherd, "192.0.2.1:80", "udp")["VERDICT"] == "no-rule"
+    with Service("web") as service:
+        wire.hand_in("web", service)
+        answer = question(usherd, "192.0.2.1:80", REMOTE="203.0.113.2:1234")
+        assert (answer["VERDICT"], answer["NAME"], answer["COOKIE"]) == ("dispatched", "web", wire.cookie(service.socket))
+        assert question(usherd, "[2001:db8::1]:80")["VERDICT"] == "refused"
+    assert question(usherd, "192.0.2.1:80")["VERDICT"] == "refused"
+
+
+def test_leaves_no_trace(broker):
+    """Counters and events are those of packets alone."""
+    usherd = broker(web="Stream=80", gone="Stream=81")
+    with Service("web") as service:
+        wire.hand_in("web", service)
+        assert who("192.0.2.1", 80) == "web" and who("192.0.2.1", 81) == REFUSED
+        before = usherd.counters("web"), usherd.counters("gone")
+        for _ in range(20):
+            question(usherd, "192.0.2.1:80")
+            question(usherd, "192.0.2.1:81")
+        assert (usherd.counters("web"), usherd.counters("gone")) == before
+
+
+def test_reuseport(broker):
+    """Where the kernel does not let a group choose in a test run, the member that was handed in is named."""
+    usherd = broker(web="Stream=80")
+    one, two = (make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(2))
+    wire.hand_in("web", one)
+    answer = question(usherd, "192.0.2.1:80")
+    assert (answer["VERDICT"], answer["COOKIE"]) == ("dispatched", wire.cookie(one))
+    one.close()
+    two.close()
+
+
+def test_refused_socket(broker):
+    """Why the kernel assigns no socket: this one has been shut down."""
+    usherd = broker(web="Stream=80")
+    with make_socket("tcp", "127.0.0.2", 8080) as listener:
+        wire.hand_in("web", listener)
+        listener.shutdown(socket.SHUT_RDWR)
+        answer = question(usherd, "192.0.2.1:80")
+        assert (answer["VERDICT"], answer["ERROR"]) == ("refused", "ESOCKTNOSUPPORT")
+
+
+def test_precedence(broker):
+    """Every match that covers the packet, the strongest first; docs/rules.md has the order."""
+    usherd = broker(a="Stream=*", b="Stream=192.0.2.0/24:1-1000", c="Stream=192.0.2.0/24:80", d="Stream=192.0.2.1:*",
+                    e="Stream=198.51.100.0/24:80", f="Datagram=80", g="Stream=[2001:db8::/48]:80")
+    answer = question(usherd, "192.0.2.1:80")
+    assert [(row["NAME"], row["MATCH"], row["WINNER"]) for row in answer.rows] == [
+        ("d", "192.0.2.1/32:*", "yes"), ("c", "192.0.2.0/24:80", "no"), ("b", "192.0.2.0/24:1-1000", "no"), ("a", "*", "no")]
+    assert answer["NAME"] == "d"
+    assert all(row["FILE"].endswith(f"/{row['NAME']}.rule") and row["LINE"] == "2" for row in answer.rows)
+
+
+def test_many_matches(broker):
+    usherd = broker(**{f"n{i}": f"Stream={i + 1}-{40000 - i}" for i in range(300)})
+    answer = question(usherd, "192.0.2.1:20000")
+    assert len(answer.rows) == 256 and answer["LEFT_OUT"] == "44"
+    assert (answer.rows[0]["NAME"], answer["NAME"]) == ("n299", "n299")
+
+
+@pytest.mark.parametrize("fields, words", [
+    ({"PROTOCOL": "sctp", "LOCAL": "192.0.2.1:80"}, "PROTOCOL= is neither tcp nor udp"),
+    ({"PROTOCOL": "tcp"}, "no LOCAL="),
+    ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.0/24:80"}, "is not one address and one port"),
+    ({"PROTOCOL": "tcp", "LOCAL": "80"}, "is not one address and one port"),
+    ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.1:80-81"}, "is not one address and one port"),
+    ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.1:0"}, "LOCAL=: "),
+    ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.1:80", "REMOTE": "[2001:db8::1]:5"}, "not of the family"),
+])
+def test_bad_questions(broker, fields, words):
+    usherd = broker(web="Stream=80")
+    with pytest.raises(wire.Refused) as refused:
+        usherd.request("explain", **fields)
+    assert refused.value.number == errno.EINVAL and words in refused.value.reason
+
+
+def test_follows_reloads(broker, rules):
+    """The tables asked are those in force."""
+    usherd = broker(web="Stream=80")
+    rules(web="Stream=90")
+    assert question(usherd, "192.0.2.1:80")["VERDICT"] == "refused"
+    generation = usherd.reload()["GENERATION"]
+    answer = question(usherd, "192.0.2.1:80")
+    assert (answer["VERDICT"], answer["GENERATION"]) == ("no-rule", generation)
