@@ -32,4 +32,5 @@ int deliver(struct client *client, struct candidates *candidates, struct refusal
  *
  * Return: 0, REFUSED or DELIVER_ABSENT.
  */
-int deliver_evict(struct client *client, const char *name, uint64_t cookie, const char *reason, struct refusal *refusal);
+int deliver_evict(struct client *client, const char *name, uint64_t cookie, const char *reason,
+	struct refusal *refusal);

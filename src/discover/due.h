@@ -4,6 +4,9 @@
 /* What is to be scanned next. Bounded: when it becomes too much, it is everything. */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "../../bpf/usher-discover.h"
 #include "../util/name.h"
@@ -20,7 +23,8 @@ struct due {
 		pid_t pid; /* who listens there now; 0: not known, or several */
 	} ports[DUE_PORTS_MAX];
 	size_t n_ports;
-	uint64_t early[DUE_EARLY_MAX]; /* cookies that were put into `early`, to be evicted unless they pass */
+	uint64_t
+		early[DUE_EARLY_MAX]; /* cookies that were put into `early`, to be evicted unless they pass */
 	size_t n_early;
 };
 

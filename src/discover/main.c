@@ -5,10 +5,12 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <getopt.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -16,8 +18,9 @@
 #include "../observe/observe.h"
 #include "../wire/protocol.h"
 #include "discoverer.h"
-#include "holders.h"
-#include "iterator.h"
+
+/* Where systemd mounts cgroup v2: alone, or beside v1. */
+static const char *const cgroups[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 
 /* Of systemd.exec(5), as usherd has it. */
 enum { STATUS_INVALID_ARGUMENT = 2 };
@@ -33,7 +36,7 @@ static const char help[] =
 	"\n"
 	"  --instance=NAME  the instance of usherd to work for\n"
 	"  --socket=PATH    its socket, in place of /run/usher/usher.sock\n"
-	"  --cgroup=PATH    root of the cgroups to watch, in place of /sys/fs/cgroup\n"
+	"  --cgroup=PATH    root of the cgroups (v2) to watch, in place of where systemd mounts it\n"
 	"  --help           show this text and exit\n"
 	"  --version        show the versions of program and protocol, and exit\n"
 	"\n"
@@ -132,6 +135,16 @@ static int complain_start(int r, const struct problems *problems, struct refusal
 	return EX_OSERR;
 }
 
+static const char *find_cgroup(void)
+{
+	struct statfs fs;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cgroups); i++)
+		if (statfs(cgroups[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+			return cgroups[i];
+	return cgroups[0];
+}
+
 static void event_unrefp(sd_event **event)
 {
 	(void)sd_event_unref(*event);
@@ -162,7 +175,7 @@ static int run(const struct discoverer_manner *manner)
 
 int main(int argc, char **argv)
 {
-	struct options options = {.cgroup = "/sys/fs/cgroup"};
+	struct options options = {0};
 	struct discoverer_manner manner;
 	struct instance instance;
 	int status;
@@ -180,11 +193,10 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	libbpf_set_print(NULL);
 	observe_as("usher-discover");
-	holders_use(iterator_find);
 	manner = (struct discoverer_manner){
 		.instance = &instance,
 		.socket = options.socket ? options.socket : instance.socket,
-		.cgroup = options.cgroup,
+		.cgroup = options.cgroup ? options.cgroup : find_cgroup(),
 	};
 	return run(&manner);
 }

@@ -20,7 +20,8 @@ struct subscription;
 struct subscription_handlers {
 	void (*up)(void *userdata); /* from here on events come; what came before is not known */
 	void (*event)(const struct message *event, void *userdata);
-	void (*down)(const struct refusal *why, void *userdata); /* called once for each time it ends or cannot be made */
+	void (*down)(const struct refusal *why,
+		void *userdata); /* called once for each time it ends or cannot be made */
 	void *userdata;
 };
 

@@ -17,9 +17,9 @@ struct watch_handlers {
 };
 
 struct watch {
-	sd_event *event;       /* borrowed */
-	const char *cgroup;    /* root of cgroup v2; borrowed */
-	const char *pins;      /* folder of the broker's pins; borrowed */
+	sd_event *event;    /* borrowed */
+	const char *cgroup; /* root of cgroup v2; borrowed */
+	const char *pins;   /* folder of the broker's pins; borrowed */
 	uint64_t netns_cookie;
 	struct watch_handlers handlers;
 	struct hooks *hooks; /* NULL: nobody tells when a socket begins to listen */
