@@ -90,6 +90,8 @@ static void report_event(
 		.address = event->local_address,
 		.address_family = event->family,
 		.port = event->local_port,
+		.client = event->remote_address,
+		.client_port = event->remote_port,
 		.error = -event->error,
 		.reason = event->error ? strerrorname_np(-event->error) : "no socket is handed in",
 	};

@@ -25,28 +25,29 @@
 #define UID_BUCKETS 16
 
 static const struct kind {
-	const char *id; /* MESSAGE_ID=; stable, as units/usher.catalog has them */
+	const char *word; /* for observe_word() */
+	const char *id;	  /* MESSAGE_ID=; stable, as units/usher.catalog has them */
 	int priority;
 	bool limited; /* a client or a packet can cause it */
 } kinds[OBSERVE_KINDS] = {
-	[OBSERVE_HANDED_IN] = {"bfe8c6aaa1524d879f4771cec0177a9d", LOG_INFO, true},
-	[OBSERVE_WITHDRAWN] = {"db86792e7cbc4584a61d407fb959aad5", LOG_INFO, true},
-	[OBSERVE_TAKEN_OVER] = {"9e9d2563c6df4819b6e36a3d95545f5a", LOG_NOTICE, true},
-	[OBSERVE_GONE] = {"bcc567d0ad01447f8fa0bcd7104615b2", LOG_NOTICE, true},
-	[OBSERVE_REFUSED] = {"5f59b5ec4dc344d88ca1b3f3082914e3", LOG_WARNING, true},
-	[OBSERVE_MISSING] = {"495e2fb0c633483bafdb5b46534fa246", LOG_WARNING, true},
-	[OBSERVE_RELOADED] = {"a64a4caee9d148e48507bc576e722680", LOG_INFO, false},
-	[OBSERVE_RELOAD_FAILED] = {"d0647596aa4e43ae8ddc0b7c77d73f31", LOG_ERR, false},
-	[OBSERVE_SWITCHED] = {"2ab973933072486abedd2ee13f2f9205", LOG_INFO, false},
-	[OBSERVE_RESTORED] = {"8f68d489c4a64272b25ea4ad6573322f", LOG_INFO, false},
-	[OBSERVE_CONFLICT] = {"d938b64bf25241ff8e3f80de9ab1849b", LOG_WARNING, true},
-	[OBSERVE_LOST] = {"d79df587a7e64b5fa746e46a8bb5592e", LOG_WARNING, false},
-	[OBSERVE_DETACHED] = {"d7c40f05f7ad43c9853b454e7e5b5782", LOG_NOTICE, false},
-	[OBSERVE_NOT_STARTED] = {"300fbfa627c240a1a85a78c5f15af489", LOG_ERR, false},
-	[OBSERVE_PASSED_OVER] = {"18f3b94d7c514462bee88e90066631da", LOG_WARNING, true},
-	[OBSERVE_SCANNING] = {"612dc7f4aa1d4fcbb08080f81ee1b961", LOG_WARNING, false},
-	[OBSERVE_NO_BROKER] = {"7941790fd2b2495b886f541272763a3f", LOG_WARNING, false},
-	[OBSERVE_FAILED] = {"e04828ef671e44bda1d3aed94df05c05", LOG_ERR, true},
+	[OBSERVE_HANDED_IN] = {"handed-in", "bfe8c6aaa1524d879f4771cec0177a9d", LOG_INFO, true},
+	[OBSERVE_WITHDRAWN] = {"withdrawn", "db86792e7cbc4584a61d407fb959aad5", LOG_INFO, true},
+	[OBSERVE_TAKEN_OVER] = {"taken-over", "9e9d2563c6df4819b6e36a3d95545f5a", LOG_NOTICE, true},
+	[OBSERVE_GONE] = {"gone", "bcc567d0ad01447f8fa0bcd7104615b2", LOG_NOTICE, true},
+	[OBSERVE_REFUSED] = {"refused", "5f59b5ec4dc344d88ca1b3f3082914e3", LOG_WARNING, true},
+	[OBSERVE_MISSING] = {"missing", "495e2fb0c633483bafdb5b46534fa246", LOG_WARNING, true},
+	[OBSERVE_RELOADED] = {"reloaded", "a64a4caee9d148e48507bc576e722680", LOG_INFO, false},
+	[OBSERVE_RELOAD_FAILED] = {"reload-failed", "d0647596aa4e43ae8ddc0b7c77d73f31", LOG_ERR, false},
+	[OBSERVE_SWITCHED] = {"switched", "2ab973933072486abedd2ee13f2f9205", LOG_INFO, false},
+	[OBSERVE_RESTORED] = {"restored", "8f68d489c4a64272b25ea4ad6573322f", LOG_INFO, false},
+	[OBSERVE_CONFLICT] = {"conflict", "d938b64bf25241ff8e3f80de9ab1849b", LOG_WARNING, true},
+	[OBSERVE_LOST] = {"lost", "d79df587a7e64b5fa746e46a8bb5592e", LOG_WARNING, false},
+	[OBSERVE_DETACHED] = {"detached", "d7c40f05f7ad43c9853b454e7e5b5782", LOG_NOTICE, false},
+	[OBSERVE_NOT_STARTED] = {"not-started", "300fbfa627c240a1a85a78c5f15af489", LOG_ERR, false},
+	[OBSERVE_PASSED_OVER] = {"passed-over", "18f3b94d7c514462bee88e90066631da", LOG_WARNING, true},
+	[OBSERVE_SCANNING] = {"scanning", "612dc7f4aa1d4fcbb08080f81ee1b961", LOG_WARNING, false},
+	[OBSERVE_NO_BROKER] = {"no-broker", "7941790fd2b2495b886f541272763a3f", LOG_WARNING, false},
+	[OBSERVE_FAILED] = {"failed", "e04828ef671e44bda1d3aed94df05c05", LOG_ERR, true},
 };
 
 static const char *program_name = "usherd";
@@ -86,7 +87,7 @@ static void add_text(struct fields *fields, const char *key, const char *value)
 
 static void add_about(struct fields *fields, const struct observed *about)
 {
-	char address[INET6_ADDRSTRLEN];
+	char address[INET6_ADDRSTRLEN], client[ENDPOINT_TEXT_MAX];
 
 	add_text(fields, "USHER_NAME", about->name);
 	add_text(fields, "USHER_RULE", about->rule);
@@ -99,6 +100,9 @@ static void add_about(struct fields *fields, const struct observed *about)
 			address_format(about->address_family, about->address, address));
 		add(fields, "USHER_PORT=%u", about->port);
 	}
+	if (about->client)
+		add(fields, "USHER_CLIENT=%s",
+			endpoint_format(about->address_family, about->client, about->client_port, client));
 	if (about->cookie)
 		add(fields, "USHER_COOKIE=%" PRIx64, about->cookie);
 	add_text(fields, "USHER_REASON", about->reason);
@@ -173,16 +177,38 @@ static bool is_within_limit(enum observe_kind kind, const struct observed *about
 	return false;
 }
 
+/* ---- the listener */
+
+static struct {
+	observe_listener *function;
+	void *userdata;
+} listener;
+
+void observe_listen(observe_listener *function, void *userdata)
+{
+	listener.function = function;
+	listener.userdata = userdata;
+}
+
+const char *observe_word(enum observe_kind kind)
+{
+	return kinds[kind].word;
+}
+
 void observe(enum observe_kind kind, const struct observed *about, const char *format, ...)
 {
+	bool written = !kinds[kind].limited || is_within_limit(kind, about);
 	char message[600];
 	va_list ap;
 
-	if (kinds[kind].limited && !is_within_limit(kind, about))
+	if (!written && !listener.function)
 		return;
 	va_start(ap, format);
 	(void)vsnprintf(message, sizeof(message), format, ap);
 	va_end(ap);
 	text_make_printable(message);
-	write_message(kind, about, message);
+	if (listener.function)
+		listener.function(kind, about ? about : &(struct observed){0}, message, listener.userdata);
+	if (written)
+		write_message(kind, about, message);
 }

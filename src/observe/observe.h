@@ -48,6 +48,8 @@ struct observed {
 	const uint8_t *address; /* USHER_ADDRESS=, of address_family, and USHER_PORT= */
 	int address_family;
 	uint16_t port;
+	const uint8_t *client; /* USHER_CLIENT=, of address_family: who sent the packet to that address */
+	uint16_t client_port;
 	uint64_t cookie;    /* USHER_COOKIE=, hexadecimal as in `ss -e` */
 	const char *reason; /* USHER_REASON= */
 	int error;	    /* ERRNO=, positive */
@@ -63,3 +65,13 @@ void observe(enum observe_kind kind, const struct observed *about, const char *f
 
 /* observe_as() - the name of this program, which messages begin with and have as SYSLOG_IDENTIFIER=; "usherd" otherwise */
 void observe_as(const char *program);
+
+/* observe_word() - what a kind is called: its name above in lower case, "taken-over" */
+const char *observe_word(enum observe_kind kind);
+
+/* @about is never NULL; @text is one line. Must not call observe(). */
+typedef void observe_listener(
+	enum observe_kind kind, const struct observed *about, const char *text, void *userdata);
+
+/* observe_listen() - call a function, the only one, for each message from now on, left out or not; NULL ends it */
+void observe_listen(observe_listener *function, void *userdata);

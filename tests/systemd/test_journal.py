@@ -88,6 +88,7 @@ def test_missing_socket(machine):
     assert (entry["USHER_NAME"], entry["USHER_PROTOCOL"]) == ("web", "tcp")
     assert entry["USHER_RULE"] == "/etc/usher/rules.d/web.rule"
     assert entry["PRIORITY"] == "4" and entry["USHER_REASON"]
+    assert f"from {entry['USHER_CLIENT']} to" in entry["MESSAGE"]
     load = Load((PUBLIC, 80), rate=2000)
     wait_until(lambda: len(entries(machine, "MISSING")) >= 3)
     load.finish()
