@@ -27,6 +27,7 @@ struct session {
 
 	/* the answer under way */
 	bool answering;
+	bool made;   /* there is something in `packet` */
 	bool last;   /* `packet` is the last one of the answer */
 	bool ending; /* close when the answer has been sent */
 	struct session_source source;
@@ -37,6 +38,7 @@ struct session {
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 static int on_idle(sd_event_source *source, uint64_t usec, void *userdata);
+static bool flush(struct session *session);
 
 static int read_peer(struct session *session)
 {
@@ -83,6 +85,12 @@ int session_new_consume_fd(
 	return 0;
 }
 
+/* Whether the answer under way is one without end. */
+static bool is_endless(const struct session *session)
+{
+	return session->source.is_ready;
+}
+
 static void release_source(struct session *session)
 {
 	if (session->source.release)
@@ -94,6 +102,8 @@ struct session *session_free(struct session *session)
 {
 	if (!session)
 		return NULL;
+	if (is_endless(session))
+		(void)flush(session); /* what was said last, without waiting */
 	release_source(session);
 	sd_event_source_disable_unref(session->io);
 	sd_event_source_disable_unref(session->idle);
@@ -115,7 +125,7 @@ bool session_is_fresh(const struct session *session)
 
 bool session_has_answered(const struct session *session)
 {
-	return !session->answering;
+	return !session->answering || is_endless(session);
 }
 
 static void end(struct session *session)
@@ -141,7 +151,7 @@ static void note_activity(struct session *session)
 
 static void want(struct session *session, uint32_t events)
 {
-	(void)sd_event_source_set_io_events(session->io, events);
+	(void)sd_event_source_set_io_events(session->io, is_endless(session) ? events | EPOLLIN : events);
 }
 
 static void next_packet(struct session *session)
@@ -151,6 +161,15 @@ static void next_packet(struct session *session)
 	session->n_fds = 0;
 	session->last =
 		!session->source.next(session->source.state, &session->packet, session->fds, &session->n_fds);
+	session->made = true;
+}
+
+/* Return: whether there is a packet to send. */
+static bool make_packet(struct session *session)
+{
+	if (!session->made && (!is_endless(session) || session->source.is_ready(session->source.state)))
+		next_packet(session);
+	return session->made;
 }
 
 /* Sends what there is room for. Returns false when the session is to end. */
@@ -159,6 +178,10 @@ static bool flush(struct session *session)
 	for (int n = 0; session->answering; n++) {
 		int r;
 
+		if (!make_packet(session)) {
+			want(session, EPOLLIN);
+			return true;
+		}
 		/* the others get their turn */
 		if (n == SESSION_BATCH) {
 			want(session, EPOLLOUT);
@@ -174,10 +197,9 @@ static bool flush(struct session *session)
 		if (r < 0)
 			return false;
 		note_activity(session);
-		if (!session->last) {
-			next_packet(session);
+		session->made = false;
+		if (!session->last)
 			continue;
-		}
 		session->answering = false;
 		release_source(session);
 		want(session, EPOLLIN);
@@ -189,6 +211,7 @@ void session_answer(struct session *session, const struct writer *packet)
 {
 	session->packet = *packet;
 	session->n_fds = 0;
+	session->made = true;
 	session->last = true;
 	session->answering = true;
 }
@@ -206,13 +229,24 @@ void session_answer_rows(struct session *session, const struct session_source *s
 {
 	session->source = *source;
 	session->answering = true;
-	next_packet(session);
+	session->made = false;
+	if (is_endless(session))
+		(void)sd_event_source_set_enabled(session->idle, SD_EVENT_OFF);
+}
+
+void session_wake(struct session *session)
+{
+	want(session, EPOLLOUT);
 }
 
 /* ---- requests */
 
 static void refuse_and_end(struct session *session, const struct refusal *refusal)
 {
+	if (is_endless(session)) {
+		release_source(session);
+		(void)sd_event_source_set_enabled(session->idle, SD_EVENT_ONESHOT);
+	}
 	session_refuse(session, refusal);
 	session->ending = true;
 }
@@ -256,6 +290,10 @@ static bool receive(struct session *session)
 	if (r == 0 && !packet.has_credentials)
 		r = refuse(&refusal, EPERM,
 			"the packet carries no credentials (EPERM); send it from a live process");
+	if (r == 0 && session->answering)
+		r = refuse(&refusal, EBUSY,
+			"a request came on a connection that is told of events (EBUSY); open another one for "
+			"it");
 	if (r == 0)
 		handle(session, &packet);
 	else
@@ -272,10 +310,10 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 
 	(void)source;
 	(void)fd;
-	if (session->answering)
-		alive = !(revents & (EPOLLERR | EPOLLHUP)) && flush(session);
-	else
+	if (!session->answering || (is_endless(session) && revents & EPOLLIN))
 		alive = receive(session);
+	else
+		alive = !(revents & (EPOLLERR | EPOLLHUP)) && flush(session);
 	if (!alive)
 		end(session);
 	return 0;

@@ -7,6 +7,9 @@
  * A session has at most one request under way. Its answer is made row by row, each when the socket has room for it, so
  * that a client that does not read costs a descriptor and a few kilobytes until SESSION_IDLE_SECONDS have passed. A
  * packet that cannot be read is answered and ends the session.
+ *
+ * An answer may be without end: its rows come as things happen. Such a session lasts until the client hangs up, however
+ * long nothing moves. It takes no further request: one that comes is refused, and ends the session.
  */
 
 #include <stdbool.h>
@@ -39,10 +42,13 @@ struct session_handlers {
  *
  * next() writes one packet and says whether another one follows. It may put descriptors into `fds`, at most
  * PACKET_FDS_MAX, which stay its own. release() is called when the answer has been sent or the session has ended.
+ *
+ * An answer without end has is_ready() too: whether next() has a packet. When it has again, session_wake() is called.
  */
 struct session_source {
 	bool (*next)(void *state, struct writer *packet, int *fds, size_t *n_fds);
 	void (*release)(void *state);
+	bool (*is_ready)(void *state);
 	void *state;
 };
 
@@ -63,8 +69,11 @@ void session_answer(struct session *session, const struct writer *packet);
 void session_refuse(struct session *session, const struct refusal *refusal);
 void session_answer_rows(struct session *session, const struct session_source *source);
 
+/* session_wake() - an answer without end that is not released has another packet; it is sent when the loop comes round */
+void session_wake(struct session *session);
+
 /* session_is_fresh() - whether the client has asked nothing yet */
 bool session_is_fresh(const struct session *session);
 
-/* session_has_answered() - whether nothing is waiting to be sent */
+/* session_has_answered() - whether nothing is waiting to be sent, other than an answer without end */
 bool session_has_answered(const struct session *session);

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -86,6 +87,25 @@ static void rows_release(void *state)
 	free(state);
 }
 
+static bool tail_is_ready(void *state)
+{
+	const struct rows *rows = state;
+
+	return rows->at < served.n_ready;
+}
+
+static void answer_tail(struct session *session)
+{
+	struct session_source source = {
+		.next = rows_next, .release = rows_release, .is_ready = tail_is_ready};
+	struct rows *rows = calloc(1, sizeof(*rows));
+
+	assert_non_null(rows);
+	rows->n = ULONG_MAX;
+	source.state = rows;
+	session_answer_rows(session, &source);
+}
+
 static void answer_rows(struct session *session, const struct message *message)
 {
 	struct session_source source = {.next = rows_next, .release = rows_release};
@@ -135,6 +155,8 @@ static void handle(struct session *session, struct intake_request *request, void
 	writer_put(&packet, "OK", "1");
 	if (verb && !strcmp(verb, "rows")) {
 		answer_rows(session, request->message);
+	} else if (verb && !strcmp(verb, "tail")) {
+		answer_tail(session);
 	} else if (verb && !strcmp(verb, "who")) {
 		answer_who(session, request);
 	} else if (verb && !strcmp(verb, "refuse")) {
@@ -147,7 +169,7 @@ static void handle(struct session *session, struct intake_request *request, void
 			writer_put(&packet, "TEXT", "%s", text);
 		session_answer(session, &packet);
 	}
-	assert_false(session_has_answered(session));
+	assert_true(session_has_answered(session) == (verb && !strcmp(verb, "tail")));
 }
 
 /* ---- the loop */

@@ -9,6 +9,7 @@
  *   echo    TEXT=...          answered with it
  *   refuse  TEXT=...          refused with EACCES and this reason
  *   rows    N=... FD=1        answered with so many rows, NUMBER= from 0; with FD=, each carries a descriptor
+ *   tail                      answered without end, with as many rows as `n_ready` says; session_wake() when it grows
  *   keep                      takes the first descriptor of the packet into `kept`
  *   who                       answered with what session_identify() knows of the sender
  */
@@ -31,7 +32,8 @@ struct served {
 	/* what the handler saw and did */
 	struct session *session; /* of the last request; may have ended */
 	unsigned n_requests, n_rows, n_released;
-	size_t n_fds; /* of the last request */
+	unsigned n_ready; /* rows that there are so far, for `tail` */
+	size_t n_fds;	  /* of the last request */
 	int kept;
 
 	/* what is asked for as SESSION_IDLE_SECONDS takes so long, unless 0; and how often that was */
