@@ -291,7 +291,8 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 		return r == GENERATION_BAD ? BROKER_BAD_RULES : r;
 	broker->holder = holder_new();
 	broker->registrants = registrants_new(event, tidy_on_exit, broker);
-	if (!broker->holder || !broker->registrants)
+	broker->monitor = monitor_new();
+	if (!broker->holder || !broker->registrants || !broker->monitor)
 		return -ENOMEM;
 	broker->netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (broker->netns < 0)
@@ -332,6 +333,7 @@ void broker_close(struct broker *broker)
 {
 	broker->door = door_free(broker->door);
 	broker->notify_door = notify_door_free(broker->notify_door);
+	broker->monitor = monitor_free(broker->monitor);
 	sd_event_source_disable_unref(broker->events_source);
 	sd_event_source_disable_unref(broker->tidy_source);
 	sd_event_source_disable_unref(broker->detach_source);

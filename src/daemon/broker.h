@@ -22,6 +22,7 @@
 #include "../rule/problem.h"
 #include "../util/instance.h"
 #include "generation.h"
+#include "monitor.h"
 #include "registrant.h"
 
 struct broker {
@@ -40,6 +41,7 @@ struct broker {
 	struct door *door;
 	struct notify_door *notify_door;
 	struct events *events;
+	struct monitor *monitor;
 	sd_event_source *events_source, *tidy_source, *detach_source;
 	uint64_t started;     /* CLOCK_REALTIME, microseconds */
 	char *reload_failure; /* why the last reload failed; NULL when it did not */

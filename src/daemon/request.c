@@ -20,6 +20,7 @@
  * errno, which the client is told as such.
  */
 struct answer {
+	struct session *session; /* whose it is */
 	struct writer packet;
 	struct session_source source;
 	struct refusal refusal;
@@ -109,7 +110,7 @@ static int detach(struct broker *broker, struct answer *answer)
 
 /* ---- the table of requests */
 
-enum request_kind { HAND_IN, HOLD, WITHDRAW, CLAIM, RELOAD, DETACH, STATUS, LIST, RULES, EXPLAIN };
+enum request_kind { HAND_IN, HOLD, WITHDRAW, CLAIM, RELOAD, DETACH, MONITOR, STATUS, LIST, RULES, EXPLAIN };
 
 static const struct request_form {
 	const char *verb;
@@ -125,6 +126,7 @@ static const struct request_form {
 	{"claim", CLAIM, false, true, false, true},
 	{"reload", RELOAD, false, false, true, true},
 	{"detach", DETACH, false, false, true, true},
+	{"monitor", MONITOR, false, false, true, false},
 	{"status", STATUS, false, false, false, false},
 	{"list", LIST, false, false, false, false},
 	{"rules", RULES, false, false, false, false},
@@ -212,6 +214,8 @@ static int perform(
 		return reload(broker, answer);
 	case DETACH:
 		return detach(broker, answer);
+	case MONITOR:
+		return monitor_subscribe(broker->monitor, answer->session, &answer->source, &answer->refusal);
 	case STATUS:
 		return request_status(broker, &answer->packet);
 	case LIST:
@@ -243,7 +247,7 @@ void request_report_refusal(
 
 void request_handle(struct session *session, struct intake_request *request, void *userdata)
 {
-	struct answer answer = {.packet = WRITER_NULL};
+	struct answer answer = {.session = session, .packet = WRITER_NULL};
 	char name[NAME_LENGTH_MAX + 1];
 	const struct request_form *form = NULL;
 	int r;

@@ -72,6 +72,15 @@ def test_the_owner_is_who_has_it_open(broker, uid):
     assert [row["PID"] for row in running.sockets()] == [str(legacy.pid)]
 
 
+def test_with_two_capabilities(usherd, rules):
+    """All that is read of the owner, anybody may read: the broker has no power over him."""
+    rules(web=found("User=daemon"))
+    usherd.start(prefix=["setpriv", "--bounding-set=-all,+bpf,+net_admin"])
+    legacy = Legacy(uid=DAEMON, gid=DAEMON)
+    hand_in_for("web", legacy.socket, legacy.pidfd)
+    assert [(row["PID"], row["UID"]) for row in usherd.sockets()] == [(str(legacy.pid), str(DAEMON))]
+
+
 def test_several_sockets(broker):
     """All sockets of the packet are of the one owner; the pidfd counts as none."""
     running = broker(web=found(match="Stream=80"), dns=found(match="Datagram=53"))

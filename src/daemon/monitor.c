@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "monitor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../observe/observe.h"
+#include "../util/prefix.h"
+#include "broker.h"
+
+/* Of a text that may be of any length; as in the journal. */
+#define WORD_MAX 640
+
+struct subscriber {
+	struct monitor *monitor;
+	struct session *session;
+	struct subscriber *next;
+	uint64_t at;   /* number of the next row */
+	uint64_t lost; /* rows that were there before it */
+	bool greeted;
+};
+
+struct monitor {
+	struct subscriber *first;
+	unsigned n_subscribers;
+	char *rows[MONITOR_EVENTS]; /* number N is at N % MONITOR_EVENTS */
+	uint64_t n_rows;	    /* so far */
+};
+
+/* ---- rows */
+
+static void put_word(struct writer *row, const char *key, const char *word)
+{
+	if (word && *word)
+		writer_put(row, key, "%.*s", WORD_MAX, word);
+}
+
+static void put_addresses(struct writer *row, const struct observed *about)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (about->client) {
+		writer_put(row, "CLIENT", "%s",
+			endpoint_format(about->address_family, about->client, about->client_port, text));
+		writer_put(row, "TARGET", "%s",
+			endpoint_format(about->address_family, about->address, about->port, text));
+	} else if (about->address) {
+		writer_put(row, "ADDRESS", "%s",
+			endpoint_format(about->address_family, about->address, about->port, text));
+	}
+}
+
+static void format_row(
+	struct writer *row, enum observe_kind kind, const struct observed *about, const char *text)
+{
+	writer_put(row, "ROW", "1");
+	writer_put(row, "EVENT", "%s", observe_word(kind));
+	writer_put(row, "TIME", "%" PRIu64, broker_now());
+	writer_put(row, "TEXT", "%s", text);
+	put_word(row, "NAME", about->name);
+	put_word(row, "RULE", about->rule);
+	if (about->protocol)
+		writer_put(row, "PROTOCOL", "%s", about->protocol == IPPROTO_UDP ? "udp" : "tcp");
+	if (about->family)
+		writer_put(row, "FAMILY", "%s", about->family == AF_INET6 ? "ipv6" : "ipv4");
+	put_addresses(row, about);
+	if (about->cookie)
+		writer_put(row, "COOKIE", "%" PRIx64, about->cookie);
+	if (about->pid > 0)
+		writer_put(row, "PID", "%d", (int)about->pid);
+	if (about->by_client)
+		writer_put(row, "UID", "%u", about->uid);
+	put_word(row, "UNIT", about->unit);
+	put_word(row, "REASON", about->reason);
+	if (about->error)
+		writer_put(row, "ERROR", "%d", about->error);
+}
+
+static bool add_row(struct monitor *monitor, const struct writer *row)
+{
+	char *text = strdup(row->text);
+
+	if (!text)
+		return false;
+	free(monitor->rows[monitor->n_rows % MONITOR_EVENTS]);
+	monitor->rows[monitor->n_rows++ % MONITOR_EVENTS] = text;
+	return true;
+}
+
+static void on_observed(
+	enum observe_kind kind, const struct observed *about, const char *text, void *userdata)
+{
+	struct monitor *monitor = userdata;
+	struct writer row = WRITER_NULL;
+	bool added;
+
+	format_row(&row, kind, about, text);
+	added = add_row(monitor, &row);
+	for (struct subscriber *subscriber = monitor->first; subscriber; subscriber = subscriber->next) {
+		if (!added) {
+			subscriber->lost++;
+			continue;
+		}
+		if (monitor->n_rows - subscriber->at > MONITOR_EVENTS) {
+			subscriber->at++;
+			subscriber->lost++;
+		}
+		session_wake(subscriber->session);
+	}
+}
+
+/* ---- subscribers */
+
+static bool subscriber_is_ready(void *state)
+{
+	const struct subscriber *subscriber = state;
+
+	return !subscriber->greeted || subscriber->at < subscriber->monitor->n_rows;
+}
+
+static bool subscriber_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
+{
+	struct subscriber *subscriber = state;
+	const char *row;
+
+	(void)fds;
+	(void)n_fds;
+	if (!subscriber->greeted) {
+		subscriber->greeted = true;
+		writer_put(packet, "ROW", "1");
+		writer_put(packet, "EVENT", "subscribed");
+		writer_put(packet, "TIME", "%" PRIu64, broker_now());
+		writer_put(packet, "TEXT", "what happens from now on is told here");
+		return true;
+	}
+	row = subscriber->monitor->rows[subscriber->at++ % MONITOR_EVENTS];
+	packet->size = strlen(row);
+	memcpy(packet->text, row, packet->size + 1);
+	if (subscriber->lost)
+		writer_put(packet, "LOST", "%" PRIu64, subscriber->lost);
+	subscriber->lost = 0;
+	return true;
+}
+
+static void clear(struct monitor *monitor)
+{
+	for (size_t i = 0; i < MONITOR_EVENTS; i++)
+		free(TAKE_PTR(monitor->rows[i]));
+}
+
+static void subscriber_release(void *state)
+{
+	struct subscriber *subscriber = state, **at = &subscriber->monitor->first;
+	struct monitor *monitor = subscriber->monitor;
+
+	while (*at != subscriber)
+		at = &(*at)->next;
+	*at = subscriber->next;
+	free(subscriber);
+	if (--monitor->n_subscribers)
+		return;
+	observe_listen(NULL, NULL);
+	clear(monitor);
+}
+
+int monitor_subscribe(struct monitor *monitor, struct session *session, struct session_source *answer,
+	struct refusal *refusal)
+{
+	struct subscriber *subscriber;
+
+	if (monitor->n_subscribers == MONITOR_SUBSCRIBERS_MAX)
+		return refuse(refusal, EUSERS,
+			"%u connections are told of events, the most there may be (EUSERS); close some",
+			MONITOR_SUBSCRIBERS_MAX);
+	subscriber = calloc(1, sizeof(*subscriber));
+	if (!subscriber)
+		return -ENOMEM;
+	*subscriber = (struct subscriber){
+		.monitor = monitor, .session = session, .next = monitor->first, .at = monitor->n_rows};
+	monitor->first = subscriber;
+	monitor->n_subscribers++;
+	observe_listen(on_observed, monitor);
+	*answer = (struct session_source){
+		.next = subscriber_next,
+		.release = subscriber_release,
+		.is_ready = subscriber_is_ready,
+		.state = subscriber,
+	};
+	return 0;
+}
+
+struct monitor *monitor_new(void)
+{
+	return calloc(1, sizeof(struct monitor));
+}
+
+struct monitor *monitor_free(struct monitor *monitor)
+{
+	free(monitor);
+	return NULL;
+}

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The request monitor: what the broker tells the administrator, as it happens. Part 3: 4, 6, 7, 23, 29."""
+
+import errno
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from harness.broker import BUILD
+from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6, run
+from harness.process import SLOW, Child, wait_until
+from harness.service import Service, ServiceProcess, make_socket
+from harness.traffic import REFUSED, who
+from harness.wire import Connection, Refused, cookie, hand_in, request
+
+V4, V6 = "192.0.2.1", "2001:db8::1"
+NOBODY = 65534
+SUBSCRIBERS_MAX, EVENTS_MAX = 64, 256
+
+
+class Monitor(Connection):
+    """A subscriber that has heard that it is one."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.send(b"REQUEST=monitor\n")
+        self.first = self.hear()
+        assert self.first["EVENT"] == "subscribed"
+
+    def hear(self):
+        """The next row. EOFError at the end of the connection, Refused when a refusal comes."""
+        packet = self.receive()
+        if packet is None:
+            raise EOFError("the broker closed the connection")
+        fields, fds = packet
+        assert not fds
+        if "ERRNO" in fields:
+            raise Refused(int(fields["ERRNO"]), fields["REASON"])
+        assert fields.pop("ROW") == "1"
+        assert abs(int(fields["TIME"]) / 1e6 - time.time()) < 60 * SLOW and fields["TEXT"]
+        return fields
+
+    def expect(self, *events):
+        """The next rows, which are of these kinds, in this order."""
+        rows = [self.hear() for _ in events]
+        assert tuple(row["EVENT"] for row in rows) == events, rows
+        return rows if len(rows) > 1 else rows[0]
+
+    def is_quiet(self):
+        """Whether there is nothing to be read."""
+        return not select.select([self.socket], [], [], 0)[0]
+
+
+def connections():
+    """How many the broker has open: sockets of its path that are connected."""
+    lines = [line.split() for line in open("/proc/net/unix")]
+    return sum(words[5] == "03" and words[-1] == "/run/usher/usher.sock" for words in lines)
+
+
+class TestEvents:
+    """Every kind that can be brought about, with all that is known of it."""
+
+    @pytest.mark.vm
+    def test_life_of_a_socket(self, broker):
+        running = broker(web="Stream=80")
+        with Monitor() as monitor:
+            with Service("first") as first:
+                hand_in("web", first)
+                row = monitor.expect("handed-in")
+                assert row["TEXT"] in running.log
+                del row["TIME"], row["TEXT"]
+                assert row == {
+                    "EVENT": "handed-in", "NAME": "web", "RULE": "/run/usher/rules.d/web.rule", "PROTOCOL": "tcp",
+                    "FAMILY": "ipv4", "ADDRESS": "127.0.0.2:8080", "COOKIE": cookie(first.socket),
+                    "PID": str(os.getpid()), "UID": "0"}
+                second = ServiceProcess("second", port=8081, before=lambda sock: hand_in("web", sock))
+                row = monitor.expect("handed-in")
+                assert row["ADDRESS"] == "127.0.0.2:8081" and row["PID"] == str(second.pid)
+                second.child.kill()
+                row = monitor.expect("taken-over")
+                assert (row["NAME"], row["ADDRESS"], row["COOKIE"]) == ("web", "127.0.0.2:8080", cookie(first.socket))
+                request("withdraw", NAME="web")
+                row = monitor.expect("withdrawn")
+                assert (row["NAME"], row["COOKIE"], row["UID"]) == ("web", cookie(first.socket), "0")
+            assert monitor.is_quiet()
+
+    def test_gone(self, broker):
+        broker(web="Stream=80", dns="Datagram=53")
+        with Monitor() as monitor:
+            web = ServiceProcess("web", before=lambda sock: hand_in("web", sock))
+            row = monitor.expect("handed-in")
+            web.child.kill()
+            gone = monitor.expect("gone")
+            assert {key: gone[key] for key in ("NAME", "COOKIE", "ADDRESS", "PROTOCOL", "FAMILY", "RULE")} == {
+                key: row[key] for key in ("NAME", "COOKIE", "ADDRESS", "PROTOCOL", "FAMILY", "RULE")}
+            assert "PID" not in gone, "there is no such process any more"
+
+    @pytest.mark.vm
+    @pytest.mark.parametrize("protocol", ["tcp", "udp"])
+    @pytest.mark.parametrize("host, address", [(HOST_V4, CLIENT_V4), (HOST_V6, CLIENT_V6)])
+    def test_missing(self, broker, client, protocol, host, address):
+        """Whose packet it was, and where to."""
+        running = broker(web="Stream=80" if protocol == "tcp" else "Datagram=80")
+        spell = lambda text: f"[{text}]" if ":" in text else text
+        with Monitor() as monitor:
+            assert who(host, 80, protocol, netns=client) == REFUSED
+            row = monitor.expect("missing")
+            assert (row["NAME"], row["PROTOCOL"], row["FAMILY"]) == (
+                "web", protocol, "ipv6" if ":" in host else "ipv4")
+            assert row["TARGET"] == f"{spell(host)}:80"
+            assert row["CLIENT"].rpartition(":")[0] == spell(address)
+            assert row["CLIENT"] in row["TEXT"] and row["TARGET"] in row["TEXT"] and row["TEXT"] in running.log
+            assert "ADDRESS" not in row and "UID" not in row
+
+    def test_refused(self, broker):
+        broker(web="Stream=80")
+        with Monitor() as monitor, Service("web") as service:
+            def ask():
+                with pytest.raises(Refused):
+                    hand_in("web", service)
+
+            child = Child(lambda tell: ask(), keep=[service.fileno()], uid=NOBODY, gid=NOBODY)
+            child.result()
+            row = monitor.expect("refused")
+            assert (row["NAME"], row["ERROR"], row["UID"], row["PID"]) == (
+                "web", str(errno.EACCES), str(NOBODY), str(child.pid))
+            assert "[Access]" in row["REASON"] and row["REASON"] in row["TEXT"]
+
+    @pytest.mark.vm
+    def test_reload(self, broker, rules):
+        running = broker(web="Stream=80")
+        with Monitor() as monitor:
+            running.reload()
+            switched, reloaded = monitor.expect("switched", "reloaded")
+            assert "generation 2" in switched["TEXT"] and "1 kept" in reloaded["TEXT"]
+            rules(web="Stream=nonsense", shop="Steam=80")
+            with pytest.raises(Refused):
+                running.reload()
+            rows = [monitor.hear()]
+            while "RULE" in rows[-1]:
+                rows.append(monitor.hear())
+            assert {row["EVENT"] for row in rows} == {"reload-failed"}
+            assert {row["RULE"] for row in rows[:-1]} == {f"/run/usher/rules.d/{name}.rule" for name in ("web", "shop")}
+            assert "stays in force" in rows[-1]["TEXT"] and "shop.rule" in rows[-1]["REASON"]
+            running.hang_up()
+            assert monitor.expect("reload-failed")
+
+    def test_conflict(self, broker):
+        running = broker(web="Stream=80")
+        tools = BUILD / "tests/system"
+        run(tools / "attach", tools / "foreign.bpf.o", "pass", "/sys/fs/bpf/foreign")
+        with Monitor() as monitor:
+            running.reload()
+            assert "2 sk_lookup programs" in monitor.expect("switched", "conflict", "reloaded")[1]["TEXT"]
+
+    def test_detached(self, broker):
+        """The last thing that a broker says is heard, and then the end."""
+        running = broker(web="Stream=80")
+        with Monitor() as monitor:
+            running.request("detach")
+            assert monitor.expect("detached")
+            with pytest.raises(EOFError):
+                monitor.hear()
+        assert running.wait() == 0
+
+    def test_more_than_the_journal_is_told(self, broker):
+        """The journal has a limit for each kind and user; who asks for everything gets it."""
+        running = broker(web="Stream=80")
+        with Monitor() as monitor, Service("web") as service:
+            for _ in range(100):
+                hand_in("web", service)
+                request("withdraw", NAME="web")
+                monitor.expect("handed-in", "withdrawn")
+        assert running.log.count("is handed in") == 20
+
+    def test_words_of_a_stranger(self, broker):
+        """What a client says is shown, but it adds no line and no field, and a long one leaves the rest whole."""
+        running = broker(web="Stream=80")
+        with Monitor() as monitor, Connection() as connection:
+            connection.send(b"REQUEST=withdraw\nNAME=" + b"\xc3\xa9" * 1900 + b"\n")
+            with pytest.raises(Refused):
+                connection.reply()
+            row = monitor.expect("refused")
+            assert len(row["NAME"]) <= 640 and row["REASON"] and row["ERROR"] == str(errno.EINVAL)
+            running.reload()
+            monitor.expect("switched", "reloaded")
+
+
+class TestWho:
+    def test_not_root(self, broker):
+        broker(web="Stream=80")
+
+        def ask():
+            with pytest.raises(Refused, match="only root") as refusal:
+                Monitor()
+            return refusal.value.number
+
+        assert Child(lambda tell: ask(), uid=NOBODY, gid=NOBODY).result() == errno.EPERM
+
+    def test_descriptors(self, broker):
+        broker(web="Stream=80")
+        with Connection() as connection, pytest.raises(Refused, match="takes none"):
+            connection.request("monitor", [make_socket("tcp", "127.0.0.2", 8080)])
+
+    @pytest.mark.parametrize("packet", [b"REQUEST=status\n", b"REQUEST=monitor\n", b"nonsense", b"A" * 5000])
+    def test_asks_once_more(self, broker, packet):
+        """An answer without end leaves no room for another: it is said, and the connection is closed."""
+        running = broker(web="Stream=80")
+        with Monitor() as monitor:
+            monitor.send(packet, [0])
+            with pytest.raises(Refused) as refusal:
+                monitor.hear()
+            assert refusal.value.number in (errno.EBUSY, errno.EMSGSIZE)
+            with pytest.raises(EOFError):
+                monitor.hear()
+        assert running.status()
+
+    def test_at_most_so_many(self, broker):
+        running = broker(web="Stream=80")
+        monitors = [Monitor() for _ in range(SUBSCRIBERS_MAX)]
+        with pytest.raises(Refused, match="the most there may be") as refusal, Connection() as connection:
+            connection.request("monitor")
+        assert refusal.value.number == errno.EUSERS
+        with Service("web") as service:
+            hand_in("web", service)
+            for monitor in monitors:
+                monitor.expect("handed-in")
+        monitors.pop().close()
+        wait_until(lambda: connections() == len(monitors), what="the connection is closed")
+        with Monitor():
+            for monitor in monitors:
+                monitor.close()
+        wait_until(lambda: connections() == 0, what="all connections are closed")
+
+
+def stir(service, n):
+    """2 n events."""
+    with Connection() as connection:
+        for _ in range(n):
+            connection.request("hand-in", [service], NAME="web")
+            connection.request("withdraw", NAME="web")
+
+
+class TestSlow:
+    @pytest.mark.vm
+    def test_lost(self, broker):
+        """Who does not read misses the oldest, and is told how many; nobody waits for him."""
+        running = broker(web="Stream=80")
+        with Monitor() as slow, Service("web") as service:
+            start = time.monotonic()
+            stir(service, 1000)
+            assert time.monotonic() - start < 10 * SLOW
+            with Monitor() as other:
+                running.reload()
+                other.expect("switched", "reloaded")
+            told = lost = gaps = 0
+            while True:
+                row = slow.hear()
+                told += 1
+                if "LOST" in row:
+                    gaps += 1
+                    assert int(row["LOST"]) > 0
+                    lost += int(row["LOST"])
+                    at_gap = told
+                if row["EVENT"] == "reloaded":
+                    break
+            assert told + lost == 2002 and gaps == 1
+            assert told - at_gap + 1 == EVENTS_MAX, "what is there after the gap are the newest"
+            running.reload()
+            for row in slow.expect("switched", "reloaded"):
+                assert "LOST" not in row
+
+    def test_memory(self, broker):
+        """What the slow ones cost is bounded, and given back."""
+        running = broker(web="Stream=80")
+        memory = lambda: int(open(f"/proc/{running.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE")
+        monitors = [Monitor() for _ in range(SUBSCRIBERS_MAX)]
+        before = memory()
+        with Service("web") as service:
+            stir(service, 500)
+            between = memory()
+            stir(service, 500)
+        assert between - before < 8 << 20 and memory() - between < 1 << 20
+        for monitor in monitors:
+            monitor.close()
+
+    def test_stopped_process(self, broker):
+        """A subscriber that is stopped, then killed."""
+        running = broker(web="Stream=80")
+
+        def subscribe(tell):
+            monitor = Monitor()
+            tell("in")
+            signal.pause()
+            return monitor
+
+        child = Child(subscribe)
+        child.hear()
+        child.signal(signal.SIGSTOP)
+        with Service("web") as service:
+            stir(service, 600)
+            child.kill()
+            wait_until(lambda: connections() == 0, what="its connection is closed")
+            stir(service, 1)
+        assert running.status()["RELOAD"] == "ok"
+
+
+class TestEnd:
+    @pytest.mark.parametrize("way", ["close", "half-close", "kill"])
+    def test_hang_up(self, broker, way):
+        running = broker(web="Stream=80")
+        if way == "kill":
+            child = Child(lambda tell: (Monitor(), tell("in"), signal.pause()))
+            child.hear()
+            child.kill()
+        else:
+            monitor = Monitor()
+            monitor.close() if way == "close" else monitor.socket.shutdown(socket.SHUT_WR)
+        wait_until(lambda: connections() == 0, what="the connection is closed")
+        running.reload()
+
+    @pytest.mark.vm
+    @pytest.mark.parametrize("reads", [True, False])
+    def test_broker_ends(self, broker, reads):
+        """SIGTERM is not kept waiting; the subscriber hears the end, and subscribes at the next broker."""
+        running = broker(web="Stream=80")
+        with Monitor() as monitor, Service("web") as service:
+            if not reads:
+                stir(service, 1000)
+            start = time.monotonic()
+            running.stop()
+            assert time.monotonic() - start < 1 * SLOW
+            with pytest.raises(EOFError):
+                while True:
+                    assert monitor.hear()["EVENT"] in ("handed-in", "withdrawn")
+            running.start()
+            with Monitor() as again:
+                hand_in("web", service)
+                again.expect("handed-in")
+
+    def test_broker_is_killed(self, broker):
+        running = broker(web="Stream=80")
+        with Monitor() as monitor:
+            running.kill()
+            with pytest.raises((EOFError, ConnectionResetError)):
+                monitor.hear()
+
+
+def test_idle(broker):
+    """A broker with a subscriber does nothing while nothing happens: not one system call."""
+    running = broker(web="Stream=80")
+    trace = "/run/test/strace"
+    with Monitor() as monitor:
+        tracer = subprocess.Popen(["strace", "-f", "-qq", "-p", str(running.pid), "-o", trace],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        state = lambda: [line for line in open(f"/proc/{running.pid}/status") if line.startswith("TracerPid:")]
+        wait_until(lambda: state()[0].split()[1] == str(tracer.pid) and os.path.getsize(trace), what="strace is attached")
+        with pytest.raises(subprocess.TimeoutExpired):
+            tracer.wait(3)  # the time in which nothing is to happen
+        calls = open(trace).read().splitlines()
+        running.reload()
+        monitor.expect("switched", "reloaded")
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(10)
+    assert len(calls) == 1 and "epoll_" in calls[0] and calls[0].count("(") == 1, "it waits in the one that it was in"
+    assert len(open(trace).read().splitlines()) > 10, "the trace would have shown them"
