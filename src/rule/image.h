@@ -35,6 +35,7 @@ struct image {
 	size_t n_seats;
 	struct image_prefix *prefixes; /* IPv4 and IPv6, any order */
 	size_t n_prefixes;
+	bool is_indexed;
 	uint32_t n_classes; /* identifiers are 1 to n_classes, each of one table (family and protocol) */
 };
 
@@ -44,7 +45,7 @@ DEFINE_CLEANUP(struct image, image_free);
 /* Outcomes of image_compile() besides 0 */
 enum {
 	IMAGE_CONFLICT = 1, /* the problems name both places of each conflict */
-	IMAGE_TOO_LARGE,    /* more than USHER_SEATS_MAX - 1 seats or IMAGE_PREFIXES_MAX prefixes; a problem says so */
+	IMAGE_TOO_LARGE, /* more than USHER_SEATS_MAX - 1 seats or IMAGE_PREFIXES_MAX prefixes; a problem says so */
 };
 
 /* Two million prefixes are about 200 MB of kernel memory. */
@@ -60,4 +61,23 @@ int image_compile(const struct rule_set *set, struct image **ret, struct problem
  *
  * Return: a word without USHER_WORD_CLASS: 0, or a local seat number with or without USHER_WORD_PASS.
  */
-uint32_t image_lookup(const struct image *image, int family, int protocol, const uint8_t *address, uint16_t port);
+uint32_t image_lookup(
+	const struct image *image, int family, int protocol, const uint8_t *address, uint16_t port);
+
+/*
+ * image_index() - sort the prefixes, for whoever looks many packets up
+ *
+ * A lookup takes as many steps as a class has prefixes before, and a search for each of their lengths afterwards.
+ */
+void image_index(struct image *image);
+
+/* image_port_word() - what the program reads first; with equal words, two ports of a family and protocol are alike */
+uint32_t image_port_word(const struct image *image, int family, int protocol, uint16_t port);
+
+/*
+ * image_foreach_prefix() - call a function for every prefix that a rule takes packets to this port for
+ *
+ * In no order. A prefix is called whole, whatever longer ones take out of it. Any address is a prefix of length 0.
+ */
+void image_foreach_prefix(const struct image *image, int family, int protocol, uint16_t port,
+	void (*function)(const struct prefix *prefix, uint32_t word, void *userdata), void *userdata);

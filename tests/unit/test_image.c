@@ -228,6 +228,60 @@ static struct compiled compile_many(unsigned n)
 	return compile(rules);
 }
 
+struct listed {
+	const struct compiled *compiled;
+	char lines[4][128];
+	size_t n;
+};
+
+static void list_prefix(const struct prefix *prefix, uint32_t word, void *userdata)
+{
+	struct listed *listed = userdata;
+	char text[PREFIX_TEXT_MAX];
+
+	assert_true(listed->n < 4);
+	(void)snprintf(listed->lines[listed->n++], 128, "%s %s", prefix_format(prefix, text),
+		listed->compiled->image->seats[word & USHER_WORD_SEAT].name);
+}
+
+static int compare_line(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static void the_prefixes_of_a_port(void **state)
+{
+	static const struct {
+		int family, protocol;
+		uint16_t port;
+		const char *lines[5];
+	} expected[] = {
+		{AF_INET, IPPROTO_TCP, 80, {"0.0.0.0/0 any", "192.0.2.0/24 web", "192.0.2.1/32 shop"}},
+		{AF_INET, IPPROTO_TCP, 81, {"0.0.0.0/0 any", "192.0.2.0/24 web"}},
+		{AF_INET, IPPROTO_TCP, 82, {"0.0.0.0/0 any"}},
+		{AF_INET6, IPPROTO_TCP, 80, {"::/0 any"}},
+		{AF_INET, IPPROTO_TCP, 83, {}},
+		{AF_INET, IPPROTO_UDP, 80, {}},
+	};
+	struct compiled compiled = compile((const char *[]){"any", "[Rule]\nStream=80-82\n", "shop",
+		"[Rule]\nStream=192.0.2.1:80\n", "web", "[Rule]\nStream=192.0.2.0/24:80-81\n", NULL});
+
+	(void)state;
+	assert_int_equal(compiled.result, 0);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		struct listed listed = {.compiled = &compiled};
+
+		image_foreach_prefix(compiled.image, expected[i].family, expected[i].protocol,
+			expected[i].port, list_prefix, &listed);
+		qsort(listed.lines, listed.n, sizeof(listed.lines[0]), compare_line);
+		for (size_t j = 0; j < listed.n; j++)
+			assert_string_equal(
+				listed.lines[j], expected[i].lines[j] ? expected[i].lines[j] : "");
+		assert_null(expected[i].lines[listed.n]);
+	}
+	compiled_free(&compiled);
+}
+
 static void at_most_4095_seats(void **state)
 {
 	struct compiled compiled = compile_many(1024);
@@ -415,6 +469,7 @@ int main(void)
 		cmocka_unit_test(a_conflict_names_both_places),
 		cmocka_unit_test(any_address_conflicts_once),
 		cmocka_unit_test(a_conflict_under_a_narrower_match_is_one),
+		cmocka_unit_test(the_prefixes_of_a_port),
 		cmocka_unit_test(at_most_4095_seats),
 		cmocka_unit_test(a_hundred_thousand_prefixes_on_a_port),
 		cmocka_unit_test(every_port_of_many_prefixes_is_one_class),

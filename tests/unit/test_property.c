@@ -143,8 +143,11 @@ static void check_set(struct reference *reference, uint64_t seed, struct totals 
 		assert_int_equal(problems.n, 0);
 		totals->classes += image->n_classes;
 		check_classes(reference, seed, image);
-		for (unsigned i = 0; i < PACKETS; i++)
+		for (unsigned i = 0; i < PACKETS; i++) {
+			if (i == PACKETS / 2)
+				image_index(image);
 			check_packet(reference, seed, image, totals);
+		}
 	}
 	image_free(image);
 	rule_set_free(set);
