@@ -12,10 +12,11 @@
 #include <sys/stat.h>
 
 #include "../access/access.h"
-#include "../rule/image.h"
+#include "../util/macro.h"
 #include "complain.h"
 #include "ctl.h"
 #include "json.h"
+#include "listeners.h"
 
 /* Outcome of check_paths() besides 0: something is wrong with the command line, and it has been said */
 enum { PATHS_BAD = 1 };
@@ -45,7 +46,7 @@ static int check_paths(const struct ctl *ctl, bool *ret_folders)
 	return 0;
 }
 
-int check_rules(const struct rule_set *set, struct problems *problems)
+int check_rules(const struct rule_set *set, struct image **ret_image, struct problems *problems)
 {
 	_cleanup_(access_table_freep) struct access_table *table = NULL;
 	_cleanup_(image_freep) struct image *image = NULL;
@@ -59,7 +60,10 @@ int check_rules(const struct rule_set *set, struct problems *problems)
 	r = access_table_new(set, &table, problems);
 	if (r < 0)
 		return r;
-	return bad || r > 0 ? RULE_BAD : 0;
+	if (bad || r > 0)
+		return RULE_BAD;
+	*ret_image = TAKE_PTR(image);
+	return 0;
 }
 
 void check_print_problems(const struct problems *problems)
@@ -70,7 +74,8 @@ void check_print_problems(const struct problems *problems)
 		(void)fprintf(stderr, "%s\n", problem_format(&problems->items[i], text, sizeof(text)));
 }
 
-static void print_json(size_t n_rules, size_t n_matches, const struct problems *problems)
+static void print_json(
+	size_t n_rules, size_t n_matches, const struct problems *problems, const struct listeners *listeners)
 {
 	struct json json = JSON(stdout);
 	char number[32];
@@ -90,6 +95,7 @@ static void print_json(size_t n_rules, size_t n_matches, const struct problems *
 		json_close(&json, '}');
 	}
 	json_close(&json, ']');
+	listeners_print_json(listeners, &json);
 	json_close(&json, '}');
 }
 
@@ -97,6 +103,8 @@ int verb_check(const struct ctl *ctl)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
+	_cleanup_(image_freep) struct image *image = NULL;
+	_cleanup_(listeners_deinit) struct listeners listeners = {};
 	size_t n_rules = 0, n_matches = 0;
 	bool folders;
 	int r;
@@ -108,7 +116,9 @@ int verb_check(const struct ctl *ctl)
 	else
 		r = (folders ? rule_set_load : rule_set_load_files)(ctl->names, &set, &problems);
 	if (r == 0)
-		r = check_rules(set, &problems);
+		r = check_rules(set, &image, &problems);
+	if (r == 0 && !ctl->no_listeners)
+		r = listeners_look(ctl, set, image, &listeners);
 	if (r < 0) {
 		complain("cannot check the rules: %s (%s)", strerror(-r), ERRNO_NAME(-r));
 		return EXIT_FAILURE;
@@ -119,11 +129,16 @@ int verb_check(const struct ctl *ctl)
 			n_matches += set->rules[i].n_matches;
 	}
 	if (ctl->json)
-		print_json(n_rules, n_matches, &problems);
+		print_json(n_rules, n_matches, &problems, &listeners);
 	check_print_problems(&problems);
 	if (r)
 		return EXIT_BAD_DATA;
-	if (!ctl->json)
-		(void)printf("ok: rules: %zu, matches: %zu\n", n_rules, n_matches);
+	listeners_print(&listeners, set);
+	if (ctl->json)
+		return EXIT_SUCCESS;
+	(void)printf("ok: rules: %zu, matches: %zu", n_rules, n_matches);
+	if (listeners.bypassed.n_all)
+		(void)printf(", warnings: %zu", listeners.bypassed.n_all);
+	(void)printf("\n");
 	return EXIT_SUCCESS;
 }

@@ -8,7 +8,7 @@ _usherctl_names() {
 
 _usherctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local verbs='status list rules show check cat-config diff reload hand-in withdraw claim detach help'
+	local verbs='status list rules show check cat-config diff reload hand-in withdraw claim discover detach help'
 	local options='--json --no-legend --instance --socket --timeout --help --version'
 	local verb='' where=() i word
 
@@ -48,6 +48,8 @@ _usherctl() {
 	hand-in) options+=' --fd --hold --if-broker' ;;
 	withdraw) options+=' --fd --if-broker' ;;
 	claim) options+=' --if-broker --if-held' ;;
+	check) options+=' --no-listeners' ;;
+	discover) options+=' --dry-run' ;;
 	esac
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
@@ -60,7 +62,7 @@ _usherctl() {
 	check)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
-	list | rules | show | hand-in | withdraw | claim)
+	list | rules | show | hand-in | withdraw | claim | discover)
 		mapfile -t COMPREPLY < <(compgen -W "$(_usherctl_names "${COMP_WORDS[0]}" "${where[@]}")" -- "$cur")
 		;;
 	esac

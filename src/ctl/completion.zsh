@@ -23,6 +23,7 @@ _usherctl_verbs() {
 		'hand-in:hand sockets in, then execute a command'
 		'withdraw:take sockets out'
 		'claim:execute a command with the sockets held for it'
+		'discover:hand in what daemons listen on, by [Discover]'
 		"detach:remove everything of usher's from the kernel"
 		'help:print the help text'
 	)
@@ -43,7 +44,7 @@ _usherctl() {
 	)
 
 	# the verb decides what else there is
-	case ${words[(r)(status|list|rules|show|check|cat-config|diff|reload|hand-in|withdraw|claim|detach|help)]} in
+	case ${words[(r)(status|list|rules|show|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|detach|help)]} in
 	list | rules)
 		_arguments -s $options '1:verb:_usherctl_verbs' '*:name:_usherctl_names'
 		;;
@@ -51,7 +52,8 @@ _usherctl() {
 		_arguments -s $options '1:verb:_usherctl_verbs' '2:name:_usherctl_names'
 		;;
 	check)
-		_arguments -s $options '1:verb:_usherctl_verbs' '*:rule file or directory:_files'
+		_arguments -s $options '--no-listeners[do not look at what listens already]' \
+			'1:verb:_usherctl_verbs' '*:rule file or directory:_files'
 		;;
 	hand-in)
 		_arguments -s $options '*--fd[descriptor to hand in]:descriptor: ' \
@@ -64,6 +66,10 @@ _usherctl() {
 		;;
 	claim)
 		_arguments -s $options '--if-broker[no broker is fine]' '--if-held[nothing held is fine]' \
+			'1:verb:_usherctl_verbs' '*:name:_usherctl_names'
+		;;
+	discover)
+		_arguments -s $options '--dry-run[hand nothing in, show what would be]' \
 			'1:verb:_usherctl_verbs' '*:name:_usherctl_names'
 		;;
 	*)

@@ -31,7 +31,7 @@ struct ctl {
 	struct instance instance;
 	const char *socket;
 	int timeout_ms; /* 0: what the request takes as a rule */
-	bool hold, if_broker, if_held;
+	bool hold, if_broker, if_held, dry_run, no_listeners;
 	int *fds; /* --fd, in order */
 	size_t n_fds;
 	const char *const *names; /* arguments of the verb; NULL-terminated */
@@ -44,6 +44,8 @@ struct ctl {
 #define OPTION_HOLD 0x02U
 #define OPTION_IF_BROKER 0x04U
 #define OPTION_IF_HELD 0x08U
+#define OPTION_DRY_RUN 0x10U
+#define OPTION_NO_LISTENERS 0x20U
 
 struct verb {
 	const char *name;
@@ -70,5 +72,6 @@ int verb_reload(const struct ctl *ctl);
 int verb_hand_in(const struct ctl *ctl);
 int verb_withdraw(const struct ctl *ctl);
 int verb_claim(const struct ctl *ctl);
+int verb_discover(const struct ctl *ctl);
 int verb_detach(const struct ctl *ctl);
 int verb_help(const struct ctl *ctl);

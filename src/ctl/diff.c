@@ -20,11 +20,12 @@ static int load_files(const struct ctl *ctl, struct settings *ret)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
+	_cleanup_(image_freep) struct image *image = NULL;
 	int r;
 
 	r = rule_set_load(ctl->instance.rule_dirs, &set, &problems);
 	if (r == 0)
-		r = check_rules(set, &problems);
+		r = check_rules(set, &image, &problems);
 	if (r == 0)
 		r = settings_add_set(ret, set);
 	if (r < 0)

@@ -24,7 +24,7 @@ const struct verb verbs[] = {
 	{"rules", verb_rules, "[NAME…]", "The matches in force, the strongest first", .names_max = MANY},
 	{"show", verb_show, "NAME", "All about a name, as KEY=VALUE", .names_min = 1, .names_max = 1},
 	{"check", verb_check, "[PATH…]", "Check rule files, without the broker", .names_max = MANY,
-		.paths = true},
+		.options = OPTION_NO_LISTENERS, .paths = true},
 	{"cat-config", verb_cat_config, "", "Print the rule files that count"},
 	{"diff", verb_diff, "", "What a reload would change"},
 	{"reload", verb_reload, "", "Put the rule files in force"},
@@ -36,6 +36,8 @@ const struct verb verbs[] = {
 	{"claim", verb_claim, "NAME… -- COMMAND…", "Execute COMMAND with the sockets held for it",
 		.names_min = 1, .names_max = MANY, .options = OPTION_IF_BROKER | OPTION_IF_HELD,
 		.command = COMMAND_NEEDED},
+	{"discover", verb_discover, "[NAME…]", "Hand in what daemons listen on, by [Discover]",
+		.names_max = MANY, .options = OPTION_DRY_RUN},
 	{"detach", verb_detach, "", "Remove everything of usher's from the kernel"},
 	{"help", verb_help, "", "Print this text"},
 	{},
@@ -59,6 +61,8 @@ int verb_help(const struct ctl *ctl)
 		     "  --hold             hand-in: the broker keeps a duplicate\n"
 		     "  --if-broker        hand-in, withdraw, claim: no broker is fine\n"
 		     "  --if-held          claim: nothing held is fine\n"
+		     "  --dry-run          discover: hand nothing in, show what would be\n"
+		     "  --no-listeners     check: do not look at what listens already\n"
 		     "  -j --json          print JSON\n"
 		     "  --no-legend        print neither headings nor a summary\n"
 		     "  --instance NAME    speak to that instance of usherd\n"

@@ -26,6 +26,8 @@ enum {
 	ARG_HOLD,
 	ARG_IF_BROKER,
 	ARG_IF_HELD,
+	ARG_DRY_RUN,
+	ARG_NO_LISTENERS,
 };
 
 static const struct option long_options[] = {
@@ -40,6 +42,8 @@ static const struct option long_options[] = {
 	{"hold", no_argument, NULL, ARG_HOLD},
 	{"if-broker", no_argument, NULL, ARG_IF_BROKER},
 	{"if-held", no_argument, NULL, ARG_IF_HELD},
+	{"dry-run", no_argument, NULL, ARG_DRY_RUN},
+	{"no-listeners", no_argument, NULL, ARG_NO_LISTENERS},
 	{NULL},
 };
 
@@ -130,6 +134,14 @@ static int read_option(struct ctl *ctl, struct reading *reading, int option, con
 		reading->options |= OPTION_IF_HELD;
 		ctl->if_held = true;
 		return 0;
+	case ARG_DRY_RUN:
+		reading->options |= OPTION_DRY_RUN;
+		ctl->dry_run = true;
+		return 0;
+	case ARG_NO_LISTENERS:
+		reading->options |= OPTION_NO_LISTENERS;
+		ctl->no_listeners = true;
+		return 0;
 	case ':':
 		return usage("bad option '%s': it needs a value (EINVAL); " SEE_HELP, wrong);
 	default:
@@ -197,6 +209,8 @@ static int check_line(const struct ctl *ctl, const struct reading *reading)
 		{OPTION_HOLD, "--hold"},
 		{OPTION_IF_BROKER, "--if-broker"},
 		{OPTION_IF_HELD, "--if-held"},
+		{OPTION_DRY_RUN, "--dry-run"},
+		{OPTION_NO_LISTENERS, "--no-listeners"},
 	};
 	const struct verb *verb = reading->verb;
 

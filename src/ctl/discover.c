@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherctl discover: the sockets that [Discover] of the rule files describes, whose they are, and what becomes of them. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../access/access.h"
+#include "../discover/deliver.h"
+#include "../util/macro.h"
+#include "../util/netns.h"
+#include "../util/text.h"
+#include "ask.h"
+#include "check.h"
+#include "complain.h"
+#include "ctl.h"
+#include "grid.h"
+#include "served.h"
+#include "wanted.h"
+
+enum {
+	NAME,
+	PROTO,
+	SOCKET,
+	OWNER,
+	PID,
+	UID,
+	UNIT,
+	COOKIE,
+	RESULT,
+	REASON,
+};
+
+static const struct column columns[] = {
+	[NAME] = {"NAME"},
+	[PROTO] = {"PROTO"},
+	[SOCKET] = {"SOCKET"},
+	[OWNER] = {"OWNER"},
+	[PID] = {"PID", JSON_NUMBER},
+	[UID] = {"UID", JSON_NUMBER},
+	[UNIT] = {"UNIT"},
+	[COOKIE] = {"COOKIE"},
+	[RESULT] = {"RESULT"},
+	[REASON] = {"REASON"},
+};
+
+struct discovery {
+	const struct ctl *ctl;
+	struct client client; /* not connected when no broker runs and none is needed */
+	pid_t broker;	      /* 0: none */
+	struct rule_set *rules;
+	struct access_table *access;
+	struct candidates candidates;
+	struct grid grid;
+	unsigned long n_good, n_refused, n_missing;
+};
+
+static void discovery_deinit(struct discovery *discovery)
+{
+	client_close(&discovery->client);
+	candidates_deinit(&discovery->candidates);
+	(void)access_table_free(discovery->access);
+	(void)rule_set_free(discovery->rules);
+	grid_deinit(&discovery->grid);
+}
+
+static const char *protocol_name(uint8_t protocol)
+{
+	return protocol == IPPROTO_UDP ? "udp" : "tcp";
+}
+
+static int load_rules(struct discovery *discovery)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	_cleanup_(image_freep) struct image *image = NULL;
+	int r;
+
+	r = rule_set_load(discovery->ctl->instance.rule_dirs, &discovery->rules, &problems);
+	if (r == 0)
+		r = check_rules(discovery->rules, &image, &problems);
+	if (r == 0)
+		r = access_table_new(discovery->rules, &discovery->access, &problems);
+	if (r == 0)
+		return EXIT_SUCCESS;
+	if (r < 0) {
+		complain("cannot read the rules: %s (%s)", strerror(-r), ERRNO_NAME(-r));
+		return EXIT_FAILURE;
+	}
+	check_print_problems(&problems);
+	complain("cannot discover: problems in the rule files: %zu (EBADMSG); nothing was looked for",
+		problems.n);
+	return EXIT_BAD_DATA;
+}
+
+static int check_names(const struct discovery *discovery)
+{
+	for (size_t i = 0; i < discovery->ctl->n_names; i++) {
+		const char *name = discovery->ctl->names[i];
+		const struct rule *rule = rule_set_find(discovery->rules, name);
+
+		if (!rule)
+			complain("cannot discover '%s': there is no rule of that name (ENOENT); write "
+				 "%s/%s.rule",
+				name, discovery->ctl->instance.rule_dirs[0], name);
+		else if (!rule->discover.present)
+			complain("cannot discover '%s': it has no section [Discover] (ENOENT); add one to %s",
+				name, rule->path);
+		else
+			continue;
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
+
+/* A broker is needed for handing in only, but when there is one it must be this namespace's. */
+static int find_broker(struct discovery *discovery)
+{
+	struct client *client = &discovery->client;
+	struct refusal refusal;
+	unsigned long pid;
+	int r;
+
+	r = ask_open(client, discovery->ctl, ASK_TIMEOUT_MS, &refusal);
+	if (r == CLIENT_ABSENT && discovery->ctl->dry_run)
+		return EXIT_SUCCESS;
+	if (!r)
+		r = served_check_namespace(client, &refusal);
+	if (r)
+		return complain_refusal(r, &refusal, "cannot discover");
+	if (text_to_uint(ask_value(client, "PID", "0"), INT32_MAX, &pid) == 0)
+		discovery->broker = (pid_t)pid;
+	return EXIT_SUCCESS;
+}
+
+static int run_scan(struct discovery *discovery)
+{
+	const struct ctl *ctl = discovery->ctl;
+	struct scan scan = {.rules = discovery->rules,
+		.access = discovery->access,
+		.name = ctl->n_names == 1 ? ctl->names[0] : NULL,
+		.broker = discovery->broker};
+	struct refusal refusal;
+	int r;
+
+	r = netns_read_cookie(&scan.netns_cookie, &refusal);
+	if (!r)
+		r = scan_run(&scan, &discovery->candidates, &refusal);
+	return r ? complain_refusal(r, &refusal, "cannot discover") : EXIT_SUCCESS;
+}
+
+static bool is_selected(const struct ctl *ctl, const struct rule *rule)
+{
+	if (!rule->discover.present)
+		return false;
+	for (size_t i = 0; i < ctl->n_names; i++)
+		if (!strcmp(ctl->names[i], rule->name))
+			return true;
+	return ctl->n_names == 0;
+}
+
+static int hand_in(struct discovery *discovery)
+{
+	struct refusal refusal;
+
+	for (size_t i = 0; i < discovery->candidates.n; i++) {
+		struct candidate *candidate = &discovery->candidates.items[i];
+
+		if (is_selected(discovery->ctl, candidate->rule))
+			continue;
+		closep(&candidate->fd);
+		candidate->fd = -1;
+	}
+	if (deliver(&discovery->client, &discovery->candidates, &refusal) == 0)
+		return EXIT_SUCCESS;
+	complain("cannot hand in everything: %s; run it again", refusal.text);
+	return EXIT_FAILURE;
+}
+
+static int set_number(struct grid *grid, size_t column, unsigned long number)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%lu", number);
+	return grid_set(grid, column, text);
+}
+
+static int add_row(struct discovery *discovery, const char *name, uint8_t protocol, const char *address,
+	const char *result, const char *reason)
+{
+	struct grid *grid = &discovery->grid;
+	int r;
+
+	r = grid_row(grid);
+	if (!r)
+		r = grid_set(grid, NAME, name);
+	if (!r)
+		r = grid_set(grid, PROTO, protocol_name(protocol));
+	if (!r)
+		r = grid_set(grid, SOCKET, address);
+	if (!r)
+		r = grid_set(grid, RESULT, result);
+	return r ? r : grid_set(grid, REASON, reason);
+}
+
+static const char *result_of(
+	const struct discovery *discovery, const struct candidate *candidate, const char **ret_reason)
+{
+	*ret_reason = NULL;
+	if (!candidate->accepted) {
+		*ret_reason = candidate->refusal.text;
+		return "refused";
+	}
+	if (candidate->handed_in)
+		return candidate->kept ? "already" : "handed-in";
+	if (!discovery->ctl->dry_run)
+		*ret_reason = "others of its SO_REUSEPORT group are handed in, which is enough";
+	return "accepted";
+}
+
+static int add_candidate(struct discovery *discovery, const struct candidate *candidate)
+{
+	const struct diag_socket *socket = &candidate->socket;
+	const struct process *owner = &candidate->owner;
+	struct grid *grid = &discovery->grid;
+	const char *result, *reason;
+	char text[ENDPOINT_TEXT_MAX];
+	int r;
+
+	discovery->n_good += candidate->accepted;
+	discovery->n_refused += !candidate->accepted;
+	result = result_of(discovery, candidate, &reason);
+	(void)endpoint_format(socket->family, socket->address, socket->port, text);
+	r = add_row(discovery, candidate->rule->name, socket->protocol, text, result, reason);
+	(void)snprintf(text, sizeof(text), "sk:%" PRIx64, socket->cookie);
+	if (!r)
+		r = grid_set(grid, COOKIE, text);
+	if (!r)
+		r = set_number(grid, UID, owner->pid ? owner->uid : socket->uid);
+	if (r || !owner->pid)
+		return r;
+	r = set_number(grid, PID, (unsigned long)owner->pid);
+	if (!r)
+		r = grid_set(grid, OWNER, owner->name);
+	return r ? r : grid_set(grid, UNIT, owner->unit && *owner->unit ? owner->unit : NULL);
+}
+
+/* Is there a candidate that this Socket= describes? */
+static bool is_there(const struct discovery *discovery, const struct rule *rule, uint8_t protocol,
+	const struct rule_match *match)
+{
+	for (size_t i = 0; i < discovery->candidates.n; i++) {
+		const struct candidate *candidate = &discovery->candidates.items[i];
+
+		if (candidate->rule == rule && candidate->socket.protocol == protocol &&
+			wanted_describes(match, &candidate->socket))
+			return true;
+	}
+	return false;
+}
+
+static int add_missing(struct discovery *discovery, const struct rule *rule, uint8_t protocol)
+{
+	for (size_t i = 0; i < rule->discover.n_sockets; i++) {
+		const struct rule_match *match = &rule->discover.sockets[i];
+		char address[RULE_MATCH_TEXT_MAX], reason[64 + PATH_MAX];
+		int r;
+
+		if (is_there(discovery, rule, protocol, match))
+			continue;
+		discovery->n_missing++;
+		(void)snprintf(reason, sizeof(reason),
+			"nobody listens there; start the daemon, or see Socket= in %s:%u", rule->path,
+			match->line);
+		r = add_row(
+			discovery, rule->name, protocol, wanted_format(match, address), "missing", reason);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* The candidates of a rule are together, in the order of the rules. */
+static int add_rule(struct discovery *discovery, const struct rule *rule)
+{
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
+	int r = 0;
+
+	for (size_t i = 0; i < discovery->candidates.n && !r; i++)
+		if (discovery->candidates.items[i].rule == rule)
+			r = add_candidate(discovery, &discovery->candidates.items[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(protocols) && !r; i++)
+		if (wanted_protocol(rule, protocols[i]))
+			r = add_missing(discovery, rule, protocols[i]);
+	return r;
+}
+
+static int print_table(struct discovery *discovery)
+{
+	const struct ctl *ctl = discovery->ctl;
+	const struct rule_set *set = discovery->rules;
+
+	if (grid_init(&discovery->grid, ctl, columns, ARRAY_SIZE(columns)) < 0)
+		return complain_memory();
+	for (size_t i = 0; i < set->n_rules; i++)
+		if (is_selected(ctl, &set->rules[i]) && add_rule(discovery, &set->rules[i]) < 0)
+			return complain_memory();
+	if (grid_print(&discovery->grid, "sockets") < 0)
+		return complain_memory();
+	if (discovery->n_refused && geteuid() != 0)
+		complain("warning: the processes of other users cannot be looked at (EACCES); what root is "
+			 "told may "
+			 "differ");
+	if (discovery->candidates.n_left_out)
+		complain("%zu more sockets are refused and not shown", discovery->candidates.n_left_out);
+	if (!ctl->json && !ctl->no_legend)
+		(void)printf("%s%s: %lu, refused: %lu, missing: %lu\n",
+			discovery->n_good + discovery->n_refused + discovery->n_missing ? "\n" : "",
+			ctl->dry_run ? "accepted" : "handed in", discovery->n_good,
+			discovery->n_refused + discovery->candidates.n_left_out, discovery->n_missing);
+	return discovery->n_refused + discovery->n_missing + discovery->candidates.n_left_out ? EXIT_FAILURE
+											      : EXIT_SUCCESS;
+}
+
+int verb_discover(const struct ctl *ctl)
+{
+	_cleanup_(discovery_deinit) struct discovery discovery = {
+		.ctl = ctl, .client = CLIENT_NULL, .grid = GRID_NULL};
+	int r;
+
+	if (!ctl->dry_run && geteuid() != 0) {
+		complain("cannot discover: only root may hand in the sockets of others (EPERM); run it as "
+			 "root, or "
+			 "with --dry-run");
+		return EXIT_NO_PERMISSION;
+	}
+	r = load_rules(&discovery);
+	if (!r)
+		r = check_names(&discovery);
+	if (!r)
+		r = find_broker(&discovery);
+	if (!r)
+		r = run_scan(&discovery);
+	if (!r && !ctl->dry_run)
+		r = hand_in(&discovery);
+	return r ? r : print_table(&discovery);
+}

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""usherctl check warns of what listens already and would be bypassed. Issue 4, point 4."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from harness.broker import USHERCTL, ctl
+from harness.host import WORK, Netns, rule, run
+from harness.legacy import nginx
+from harness.service import make_socket
+from harness.wire import hand_in
+
+V4, OTHER_V4, V6 = "192.0.2.1", "198.51.100.1", "2001:db8::1"
+
+
+def check(*words, **options):
+    """(warnings, how many more) of rule files that are good."""
+    document = json.loads(ctl("--json", "check", *words, **options).stdout)
+    assert document["problems"] == []
+    return document["warnings"], document["warnings_left_out"]
+
+
+def texts(*words, **options):
+    return [row["warning"] for row in check(*words, **options)[0]]
+
+
+def test_nginx_at_the_very_address(rules):
+    rules(web=["Stream=192.0.2.9:443", "Stream=192.0.2.1:443"])
+    server = nginx(V4, 443)
+    done = ctl("check")
+    assert done.stderr == (
+        f"/run/usher/rules.d/web.rule:3: warning: 'web' takes tcp 192.0.2.1:443 before nginx (pid {server.pid}), which "
+        "listens there; hand that socket in, or narrow the match\n")
+    assert done.stdout == "ok: rules: 1, matches: 2, warnings: 1\n"
+    (row,), left_out = check()
+    del row["warning"]
+    assert row.pop("socket").startswith("sk:") and left_out == 0
+    assert row == {"file": "/run/usher/rules.d/web.rule", "line": 3, "name": "web", "proto": "tcp", "process": "nginx",
+                   "address": "192.0.2.1:443", "pid": server.pid, "uid": 0, "unit": None}
+    server.kill()
+    assert check() == ([], 0)
+
+
+@pytest.mark.parametrize("setting, protocol, address, taken", [
+    ("Stream=192.0.2.0/24:80", "tcp", V4, "192.0.2.1:80"),
+    ("Stream=[2001:db8::/48]:80", "tcp", V6, "[2001:db8::1]:80"),
+    ("Stream=80", "tcp", V4, "192.0.2.1:80"),
+    ("Stream=*", "tcp", V6, "[2001:db8::1]:80"),
+    ("Datagram=192.0.2.1:70-90", "udp", V4, "192.0.2.1:80"),
+    ("Datagram=[2001:db8::1]:80", "udp", V6, "[2001:db8::1]:80"),
+    # a match of an address says nothing of others, and of neither protocol nor port but its own
+    ("Stream=192.0.2.0/24:80", "tcp", OTHER_V4, None),
+    ("Stream=[2001:db8::/128]:80", "tcp", V6, None),
+    ("Stream=192.0.2.1:81", "tcp", V4, None),
+    ("Datagram=192.0.2.1:80", "tcp", V4, None),
+    ("Stream=192.0.2.1:80", "udp", V4, None),
+    # multicast is not looked up
+    ("Datagram=80", "udp", "224.0.0.251", None),
+])
+def test_one_address(rules, setting, protocol, address, taken):
+    rules(web=setting)
+    with make_socket(protocol, address, 80):
+        assert [re.search(r"takes (.*) before .* listens there;", text)[1] for text in texts()] == (
+            [f"{protocol} {taken}"] if taken else [])
+
+
+@pytest.mark.parametrize("setting, protocol, address, v6only, taken", [
+    ("Stream=192.0.2.0/24:80", "tcp", "0.0.0.0", True, "192.0.2.0/24:80"),
+    ("Stream=[2001:db8::/48]:80", "tcp", "::", True, "[2001:db8::/48]:80"),
+    ("Stream=192.0.2.0/24:80", "tcp", "::", False, "192.0.2.0/24:80"),
+    ("Datagram=192.0.2.1:80", "udp", "0.0.0.0", True, "192.0.2.1:80"),
+    ("Datagram=192.0.2.1:80", "udp", "::", False, "192.0.2.1:80"),
+    ("Stream=80", "tcp", "0.0.0.0", True, "port 80"),
+    ("Stream=80", "tcp", "::", False, "port 80"),
+    ("Stream=192.0.2.1:80", "tcp", "::ffff:192.0.2.1", False, "192.0.2.1:80"),
+    ("Stream=[::/0]:80 192.0.2.0/24:80", "tcp", "::", False, "[::/0]:80 and more"),
+    ("Stream=198.51.100.0/24:80 192.0.2.0/24:80", "tcp", "0.0.0.0", True, "192.0.2.0/24:80 and more"),
+    ("Stream=192.0.2.0/24:80", "tcp", "::", True, None),
+    ("Stream=[2001:db8::/48]:80", "tcp", "0.0.0.0", True, None),
+    ("Stream=192.0.2.0/24:81", "tcp", "0.0.0.0", True, None),
+    ("Stream=192.0.2.0/24:80", "udp", "0.0.0.0", True, None),
+])
+def test_any_address(rules, setting, protocol, address, v6only, taken):
+    """A socket that is bound to any address loses what the matches cover, in each family that it serves."""
+    rules(web=setting)
+    with make_socket(protocol, address, 80, v6only=v6only):
+        where = re.escape(f"[{address}]:80" if ":" in address else f"{address}:80")
+        found = [re.search(rf"takes (.*) before .* listens on {where};", text)[1] for text in texts()]
+        assert found == ([f"{protocol} {taken}"] if taken else [])
+
+
+def test_the_rule_that_wins(rules):
+    """As precedence says: at one address one rule, at any address each rule that takes some."""
+    rules(wide="Stream=192.0.0.0/16:80-90", web=["Stream=192.0.2.0/24:80", "Stream=192.0.2.0/25:80-81"], far="Stream=81")
+    with make_socket("tcp", V4, 80):
+        (row,), _ = check()
+        assert (row["name"], row["line"]) == ("web", 3)
+    with make_socket("tcp", "0.0.0.0", 80):
+        rows, _ = check()
+        assert [(row["name"], row["line"]) for row in rows] == [("web", 2), ("wide", 2)]
+        assert "192.0.2.0/24:80 and more" in rows[0]["warning"]
+
+
+def test_handed_in(broker):
+    """What is handed in is not bypassed, unless another rule takes its packets."""
+    running = broker(web=rule("Stream=192.0.2.1:80", access=["Bound=any"]),
+                     shop=rule("Stream=192.0.2.1:81", access=["Bound=any"]))
+    with make_socket("tcp", V4, 80) as sock:
+        assert len(texts()) == 1
+        hand_in("shop", sock)
+        assert re.search("'web' takes .* before", texts()[0])
+        hand_in("web", sock)
+        assert texts() == []
+        running.kill()
+        assert len(texts()) == 1, "nobody says that it is handed in"
+
+
+def test_discovered(broker, rules, usherd):
+    """What [Discover] describes is going to be handed in; when it should be and is not, the warning says where to look."""
+    found = rule("Stream=192.0.2.0/24:80", access=["Bound=any"], discover=["Socket=0.0.0.0:80"])
+    rules(web=found)
+    with make_socket("tcp", "0.0.0.0", 80) as sock:
+        assert texts() == [], "no broker"
+        (WORK / "moved").mkdir()
+        usherd.run_dir.joinpath("rules.d/web.rule").rename(WORK / "moved/web.rule")
+        running = broker(other="Stream=99")
+        assert texts(WORK / "moved") == [], "not in force yet"
+        rules(web=found)
+        running.reload()
+        (text,) = texts()
+        assert "[Discover] describes it, see 'usherctl discover --dry-run web'" in text
+        hand_in("web", sock)
+        assert texts() == []
+
+
+def test_missing_pass(rules):
+    """Then it is bypassed only while a socket is handed in, and the text says so."""
+    rules(web=["Stream=192.0.2.1:80", "Missing=pass"])
+    with make_socket("tcp", V4, 80):
+        (text,) = texts()
+        assert "takes tcp 192.0.2.1:80, while a socket is handed in as 'web', before " in text
+
+
+def test_many(rules):
+    """20 are told of, the others are counted for each rule."""
+    rules(web="Stream=192.0.2.0/24:1000-1999", dns="Datagram=192.0.2.0/24:*")
+    sockets = [make_socket("tcp", V4, 1000 + i) for i in range(25)] + [make_socket("udp", V4, 1000 + i) for i in range(7)]
+    rows, left_out = check()
+    assert (len(rows), left_out) == (20, 12)
+    done = ctl("check")
+    *lines, dns, web = done.stderr.splitlines()
+    assert len(lines) == 20 and all("web.rule:2: warning: " in line for line in lines)
+    assert dns == "/run/usher/rules.d/dns.rule: warning: 'dns' takes packets before 7 more sockets that listen already"
+    assert web == "/run/usher/rules.d/web.rule: warning: 'web' takes packets before 5 more sockets that listen already"
+    assert done.stdout == "ok: rules: 2, matches: 2, warnings: 32\n"
+    for sock in sockets:
+        sock.close()
+
+
+def test_as_nobody(rules):
+    """No privileges are needed; the process of somebody else is root's to see."""
+    rules(web="Stream=8080")
+    shutil.copy(USHERCTL, WORK / "usherctl")
+    user = {"user": 65534, "group": 65534, "extra_groups": []}
+    with make_socket("tcp", V4, 8080) as sock:
+        text = run(WORK / "usherctl", "check", **user).stderr
+        assert "before a process of uid 0 (root would be told which), which listens there" in text
+        text = run(WORK / "usherctl", "check", pass_fds=[sock.fileno()], **user).stderr
+        assert re.search(r"before usherctl \(pid \d+\), which listens there", text), text
+
+
+def test_left_out(rules):
+    rules(web="Stream=80")
+    with make_socket("tcp", V4, 80):
+        done = ctl("check", "--no-listeners")
+        assert (done.stdout, done.stderr) == ("ok: rules: 1, matches: 1\n", "")
+        assert check("--no-listeners") == ([], 0)
+
+
+def test_bad_rules_first(rules):
+    """What listens is looked at when the rules are good."""
+    rules(web=["Stream=80", "Oops=1"])
+    with make_socket("tcp", V4, 80):
+        done = ctl("check", check=False)
+        assert done.returncode == 65 and "warning" not in done.stderr
+
+
+def test_other_namespace(broker):
+    """What listens here says nothing of the namespace that the broker serves."""
+    running = broker(web="Stream=80")
+    with Netns().entered(), make_socket("tcp", "127.0.0.1", 80):
+        done = ctl("check")
+    assert re.fullmatch(r"usherctl: warning: .*the broker serves network namespace \d+ and usherctl runs in \d+ \(EXDEV\); "
+                        rf"run it there: nsenter --net=/proc/{running.pid}/ns/net usherctl\n", done.stderr), done.stderr
