@@ -88,23 +88,56 @@ void registry_free_seat(struct registry *registry, uint32_t seat)
 	memset(&registry->seats[seat], 0, sizeof(registry->seats[seat]));
 }
 
+static void add_cpus(
+	const struct registry *registry, const struct usher_counters *cpus, struct usher_counters *sum)
+{
+	for (unsigned i = 0; i < registry->n_cpus; i++) {
+		sum->lookups += cpus[i].lookups;
+		sum->missing += cpus[i].missing;
+		sum->refused_family += cpus[i].refused_family;
+		sum->refused_protocol += cpus[i].refused_protocol;
+		sum->refused_state += cpus[i].refused_state;
+		sum->refused_exists += cpus[i].refused_exists;
+		sum->refused_other += cpus[i].refused_other;
+		sum->events_lost += cpus[i].events_lost;
+	}
+}
+
 int registry_read_counters(const struct registry *registry, uint32_t seat, struct usher_counters *ret)
 {
 	struct usher_counters sum = {0};
 
 	if (bpf_map_lookup_elem(registry->maps[REGISTRY_COUNTERS], &seat, registry->cpus) < 0)
 		return -errno;
-	for (unsigned i = 0; i < registry->n_cpus; i++) {
-		const struct usher_counters *cpu = &registry->cpus[i];
+	add_cpus(registry, registry->cpus, &sum);
+	*ret = sum;
+	return 0;
+}
 
-		sum.lookups += cpu->lookups;
-		sum.missing += cpu->missing;
-		sum.refused_family += cpu->refused_family;
-		sum.refused_protocol += cpu->refused_protocol;
-		sum.refused_state += cpu->refused_state;
-		sum.refused_exists += cpu->refused_exists;
-		sum.refused_other += cpu->refused_other;
-		sum.events_lost += cpu->events_lost;
+static uint32_t next_used(const struct registry *registry, uint32_t seat)
+{
+	while (seat < USHER_SEATS_MAX && !registry->seats[seat].used)
+		seat++;
+	return seat;
+}
+
+int registry_sum_counters(const struct registry *registry, struct usher_counters *ret)
+{
+	struct usher_counters sum = {0};
+	uint32_t seats[REGISTRY_BATCH], first;
+
+	for (first = next_used(registry, 1); first < USHER_SEATS_MAX; first = next_used(registry, first)) {
+		/* a batch of an array begins behind the key it is given (generic_map_lookup_batch()) */
+		uint32_t before = first - 1, last, n = REGISTRY_BATCH;
+
+		if (bpf_map_lookup_batch(registry->maps[REGISTRY_COUNTERS], &before, &last, seats,
+			    registry->cpus, &n, NULL) < 0 &&
+			errno != ENOENT)
+			return -errno;
+		for (uint32_t i = 0; i < n; i++)
+			if (registry->seats[seats[i]].used)
+				add_cpus(registry, &registry->cpus[(size_t)i * registry->n_cpus], &sum);
+		first += REGISTRY_BATCH;
 	}
 	*ret = sum;
 	return 0;
@@ -143,6 +176,19 @@ unsigned registry_read_places(const struct registry *registry, uint32_t seat, st
 		if (place->data.cookie != cookie)
 			place->data = (struct usher_place){.cookie = cookie};
 		n++;
+	}
+	return n;
+}
+
+unsigned registry_read_cookies(const struct registry *registry, uint32_t seat, uint64_t *ret)
+{
+	uint64_t order = read_order(registry, seat);
+	unsigned n = 0;
+
+	for (unsigned rank = 0; rank < order_length(order); rank++) {
+		const struct usher_place_key key = {.seat = seat, .slot = order_slot(order, rank)};
+
+		n += read_cookie(registry, &key, &ret[n]);
 	}
 	return n;
 }

@@ -37,11 +37,14 @@ enum registry_map {
 
 struct registry {
 	int maps[REGISTRY_MAPS];
-	struct usher_seat *seats;    /* USHER_SEATS_MAX of them, mapped */
-	struct usher_counters *cpus; /* scratch space, one record for each possible CPU */
+	struct usher_seat *seats; /* USHER_SEATS_MAX of them, mapped */
+	struct usher_counters
+		*cpus; /* scratch space: of REGISTRY_BATCH seats a record for each possible CPU */
 	unsigned n_cpus;
 	bool lost; /* pins were missing, so that sockets of an earlier broker could not be adopted */
 };
+
+#define REGISTRY_BATCH 64U
 
 #define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1, -1, -1}})
 
@@ -90,6 +93,9 @@ void registry_free_seat(struct registry *registry, uint32_t seat);
 /* registry_read_counters() - the sum over all CPUs */
 int registry_read_counters(const struct registry *registry, uint32_t seat, struct usher_counters *ret);
 
+/* registry_sum_counters() - the sum over all CPUs and all seats in use, at much less cost than one by one */
+int registry_sum_counters(const struct registry *registry, struct usher_counters *ret);
+
 /* ---- places */
 
 struct registry_place {
@@ -104,6 +110,14 @@ struct registry_place {
  * Return: how many there are.
  */
 unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret);
+
+/*
+ * registry_read_cookies() - of the live sockets of a seat, no more than that
+ * @ret: USHER_PLACES_MAX of them
+ *
+ * Return: how many there are.
+ */
+unsigned registry_read_cookies(const struct registry *registry, uint32_t seat, uint64_t *ret);
 
 /*
  * registry_next_place() - where a socket sits under a name: a dual-stack socket sits in two seats

@@ -217,7 +217,7 @@ static int map_seats(struct registry *registry)
 	if (cpus < 0)
 		return cpus;
 	registry->n_cpus = (unsigned)cpus;
-	registry->cpus = calloc(registry->n_cpus, sizeof(*registry->cpus));
+	registry->cpus = calloc((size_t)registry->n_cpus * REGISTRY_BATCH, sizeof(*registry->cpus));
 	return registry->cpus ? 0 : -ENOMEM;
 }
 

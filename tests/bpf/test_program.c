@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "bpf/world.h"
+#include "util/macro.h"
 
 static struct world world;
 
@@ -204,6 +205,53 @@ static void test_stage(void **state)
 	assert_int_equal(registry_tidy(&world.registry, seat, NULL), 0);
 }
 
+static void count_on_each_cpu(uint32_t seat, uint64_t lookups)
+{
+	const struct registry *registry = &world.registry;
+
+	for (unsigned i = 0; i < registry->n_cpus; i++)
+		registry->cpus[i] = (struct usher_counters){.lookups = lookups};
+	assert_int_equal(
+		bpf_map_update_elem(registry->maps[REGISTRY_COUNTERS], &seat, registry->cpus, BPF_ANY), 0);
+}
+
+/* Added up in batches, the counters of free seats are left out, wherever these are. */
+static void test_counters_of_all_seats(void **state)
+{
+	struct registry *registry = &world.registry;
+	uint32_t seats[3 * REGISTRY_BATCH];
+	struct usher_counters sum;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	for (size_t i = 0; i < ARRAY_SIZE(seats); i++) {
+		seats[i] = registry_take_seat(registry, "more", IPPROTO_TCP, AF_INET);
+		count_on_each_cpu(seats[i], 1000);
+	}
+	assert_int_equal(registry_sum_counters(registry, &sum), 0);
+	assert_int_equal(sum.lookups, 1 + ARRAY_SIZE(seats) * 1000 * registry->n_cpus);
+	assert_int_equal(sum.missing, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(seats) - 1; i++)
+		registry_free_seat(registry, seats[i]);
+	assert_int_equal(registry_sum_counters(registry, &sum), 0);
+	assert_int_equal(sum.lookups, 1 + 1000 * registry->n_cpus);
+}
+
+/* The last seat of all is at the end of the map, where a batch is cut short. */
+static void test_counters_of_the_last_seat(void **state)
+{
+	struct usher_counters sum;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	while (registry_take_seat(&world.registry, "more", IPPROTO_TCP, AF_INET))
+		;
+	count_on_each_cpu(USHER_SEATS_MAX - 1, 7);
+	assert_int_equal(registry_sum_counters(&world.registry, &sum), 0);
+	assert_int_equal(sum.lookups, 7 * world.registry.n_cpus);
+}
+
 /* A seat that is used again starts from zero. */
 static void test_counters_start_at_zero(void **state)
 {
@@ -360,6 +408,8 @@ int main(void)
 		cmocka_unit_test(test_wrong_sockets),
 		cmocka_unit_test(test_withdrawal),
 		cmocka_unit_test(test_stage),
+		cmocka_unit_test(test_counters_of_all_seats),
+		cmocka_unit_test(test_counters_of_the_last_seat),
 		cmocka_unit_test(test_counters_start_at_zero),
 		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_early_of_each_family),
