@@ -17,7 +17,8 @@
 
 static const char *const numbers[] = {"PROTOCOL", "SCHEMA", "PID", "STARTED", "GENERATION", "APPLIED",
 	"RULES", "MATCHES", "NAMES", "SOCKETS", "HELD", "LOOKUPS", "MISSING", "REFUSED", "EVENTS_LOST",
-	"PROGRAM", "LINK", "NETNS", "PROGRAMS", NULL};
+	"PROGRAM", "LINK", "NETNS", "PROGRAMS", "RELOADS", "RELOADS_FAILED", "HAND_INS", "HAND_IN_NSEC",
+	"SESSIONS", "FDS", "FDS_MAX", "RESIDENT", "CPU", NULL};
 static const char *const booleans[] = {NULL};
 
 #define LINE(label, format, ...) printf("%11s: " format "\n", (label), __VA_ARGS__)

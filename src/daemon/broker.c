@@ -205,6 +205,7 @@ static void report_reload(struct broker *broker, int r, const struct generation_
 	struct observed about = {.reason = "out of memory"};
 	char text[1024];
 
+	tally_reload(&broker->tally, r);
 	free(TAKE_PTR(broker->reload_failure));
 	if (r == 0) {
 		observe(OBSERVE_RELOADED, NULL,

@@ -24,6 +24,7 @@
 #include "generation.h"
 #include "monitor.h"
 #include "registrant.h"
+#include "tally.h"
 
 struct broker {
 	sd_event *event;		 /* borrowed */
@@ -43,6 +44,7 @@ struct broker {
 	struct events *events;
 	struct monitor *monitor;
 	sd_event_source *events_source, *tidy_source, *detach_source;
+	struct tally tally;
 	uint64_t started;     /* CLOCK_REALTIME, microseconds */
 	char *reload_failure; /* why the last reload failed; NULL when it did not */
 };

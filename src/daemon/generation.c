@@ -57,6 +57,11 @@ int generation_parse(const char *const *directories, struct generation **ret, st
 		return GENERATION_BAD;
 	for (size_t i = 0; i < generation->rules->n_rules; i++)
 		generation->n_matches += generation->rules->rules[i].n_matches;
+	for (size_t i = 0; i < generation->image->n_prefixes; i++)
+		if (generation->image->prefixes[i].prefix.family == AF_INET6)
+			generation->n_prefixes6++;
+		else
+			generation->n_prefixes4++;
 	*ret = TAKE_PTR(generation);
 	return 0;
 }

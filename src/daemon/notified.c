@@ -84,6 +84,10 @@ static void on_request(struct intake_request *request, const struct notify *noti
 					   : withdraw(broker, request, &refusal);
 	if (r < 0)
 		r = refuse(&refusal, -r, "the broker could not do it (%s)", strerrorname_np(-r));
+	if (notify->action == NOTIFY_STORE) {
+		tally_hand_in(&broker->tally, r ? refusal.error : 0);
+		tally_hand_in_time(intake_now() - request->received, &broker->tally);
+	}
 	if (r)
 		request_report_refusal(&request->identity,
 			notify->action == NOTIFY_STORE ? "FDSTORE=1" : "FDSTOREREMOVE=1", notify->name,

@@ -250,6 +250,7 @@ void request_handle(struct session *session, struct intake_request *request, voi
 	struct answer answer = {.session = session, .packet = WRITER_NULL};
 	char name[NAME_LENGTH_MAX + 1];
 	const struct request_form *form = NULL;
+	struct broker *broker = userdata;
 	int r;
 
 	r = find_form(request, &form, &answer.refusal);
@@ -258,10 +259,14 @@ void request_handle(struct session *session, struct intake_request *request, voi
 	if (!r && form->identifies)
 		intake_identify(request);
 	if (!r)
-		r = perform(userdata, form->kind, request, &answer);
+		r = perform(broker, form->kind, request, &answer);
 	if (r < 0)
 		(void)refuse(&answer.refusal, -r, "the broker could not do it (%s); its log may say more",
 			strerrorname_np(-r));
+	if (form && (form->kind == HAND_IN || form->kind == HOLD)) {
+		tally_hand_in(&broker->tally, r ? answer.refusal.error : 0);
+		session_time(session, tally_hand_in_time, &broker->tally);
+	}
 	if (r && form && form->changes)
 		request_report_refusal(
 			&request->identity, form->verb, names_text(request->message, name), &answer.refusal);

@@ -11,24 +11,18 @@
 #include "../datapath/link.h"
 #include "../util/macro.h"
 #include "../wire/protocol.h"
+#include "footprint.h"
 #include "request.h"
 
 struct totals {
-	size_t names, sockets;
-	uint64_t lookups, missing, refused, events_lost;
+	size_t seats, places, names, sockets;
+	struct usher_counters count;
 };
 
-static void add_counters(struct totals *totals, const struct registry *registry, uint32_t seat)
+static uint64_t sum_refused(const struct usher_counters *count)
 {
-	struct usher_counters count;
-
-	if (registry_read_counters(registry, seat, &count) < 0)
-		return;
-	totals->lookups += count.lookups;
-	totals->missing += count.missing;
-	totals->refused += count.refused_family + count.refused_protocol + count.refused_state +
-			   count.refused_exists + count.refused_other;
-	totals->events_lost += count.events_lost;
+	return count->refused_family + count->refused_protocol + count->refused_state +
+	       count->refused_exists + count->refused_other;
 }
 
 static int compare_cookies(const void *a, const void *b)
@@ -49,35 +43,56 @@ static size_t count_distinct(uint64_t *cookies, size_t n)
 	return distinct;
 }
 
+static int compare_names(const void *a, const void *b, void *userdata)
+{
+	const struct usher_seat *seats = userdata;
+
+	return strcmp(seats[*(const uint32_t *)a].name, seats[*(const uint32_t *)b].name);
+}
+
+static size_t count_names(const struct registry *registry, uint32_t *seats, size_t n)
+{
+	size_t names = 0;
+
+	qsort_r(seats, n, sizeof(*seats), compare_names, registry->seats);
+	for (size_t i = 0; i < n; i++)
+		names += !i || compare_names(&seats[i], &seats[i - 1], registry->seats);
+	return names;
+}
+
+/* Looks at what is needed only: thousands of seats, and clients that ask all the time, make every system call count. */
 static int add_up(const struct registry *registry, struct totals *totals)
 {
-	_cleanup_free_ uint64_t *cookies = NULL;
-	_cleanup_free_ uint32_t *seats = NULL;
-	const char *last = NULL;
-	size_t n_seats, n = 0;
-	int r;
+	_cleanup_free_ uint64_t *cookies = calloc(USHER_SEATS_MAX * USHER_PLACES_MAX, sizeof(*cookies));
+	_cleanup_free_ uint32_t *seated = calloc(USHER_SEATS_MAX, sizeof(*seated));
+	size_t n_seated = 0;
 
-	r = registry_sort_seats(registry, NULL, &seats, &n_seats);
-	if (r < 0)
-		return r;
-	cookies = calloc(n_seats * USHER_PLACES_MAX + 1, sizeof(*cookies));
-	if (!cookies)
+	if (!cookies || !seated)
 		return -ENOMEM;
-	for (size_t i = 0; i < n_seats; i++) {
-		const char *name = registry->seats[seats[i]].name;
-		struct registry_place places[USHER_PLACES_MAX];
-		unsigned n_places = registry_read_places(registry, seats[i], places);
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+		unsigned n;
 
-		add_counters(totals, registry, seats[i]);
-		for (unsigned k = 0; k < n_places; k++)
-			cookies[n++] = places[k].data.cookie;
-		if (!n_places || (last && !strcmp(last, name)))
+		if (!registry->seats[seat].used)
 			continue;
-		totals->names++;
-		last = name;
+		totals->seats++;
+		n = registry_read_cookies(registry, seat, &cookies[totals->places]);
+		totals->places += n;
+		if (n)
+			seated[n_seated++] = seat;
 	}
-	totals->sockets = count_distinct(cookies, n);
-	return 0;
+	totals->names = count_names(registry, seated, n_seated);
+	totals->sockets = count_distinct(cookies, totals->places);
+	return registry_sum_counters(registry, &totals->count);
+}
+
+/* How full the maps are: NAME:ENTRIES:MOST, separated by spaces. */
+static void write_maps(
+	const struct generation *generation, const struct totals *totals, struct writer *answer)
+{
+	/* number 0 is no seat */
+	writer_put(answer, "MAPS", "seats:%zu:%u places:%zu:%u prefixes4:%zu:%u prefixes6:%zu:%u",
+		totals->seats, USHER_SEATS_MAX - 1, totals->places, USHER_SEATS_MAX * USHER_PLACES_MAX,
+		generation->n_prefixes4, IMAGE_PREFIXES_MAX, generation->n_prefixes6, IMAGE_PREFIXES_MAX);
 }
 
 int request_status(struct broker *broker, struct writer *answer)
@@ -108,10 +123,10 @@ int request_status(struct broker *broker, struct writer *answer)
 	writer_put(answer, "NAMES", "%zu", totals.names);
 	writer_put(answer, "SOCKETS", "%zu", totals.sockets);
 	writer_put(answer, "HELD", "%zu", holder_count(broker->holder));
-	writer_put(answer, "LOOKUPS", "%" PRIu64, totals.lookups);
-	writer_put(answer, "MISSING", "%" PRIu64, totals.missing);
-	writer_put(answer, "REFUSED", "%" PRIu64, totals.refused);
-	writer_put(answer, "EVENTS_LOST", "%" PRIu64, totals.events_lost);
+	writer_put(answer, "LOOKUPS", "%" PRIu64, (uint64_t)totals.count.lookups);
+	writer_put(answer, "MISSING", "%" PRIu64, (uint64_t)totals.count.missing);
+	writer_put(answer, "REFUSED", "%" PRIu64, sum_refused(&totals.count));
+	writer_put(answer, "EVENTS_LOST", "%" PRIu64, (uint64_t)totals.count.events_lost);
 	writer_put(answer, "PROGRAM", "%u", link.program_id);
 	writer_put(answer, "LINK", "%u", link.id);
 	writer_put(answer, "NETNS", "%u", link.netns);
@@ -120,5 +135,9 @@ int request_status(struct broker *broker, struct writer *answer)
 	writer_put(answer, "RELOAD", "%s", broker->reload_failure ? "failed" : "ok");
 	if (broker->reload_failure)
 		writer_put(answer, "RELOAD_REASON", "%.1000s", broker->reload_failure);
+	write_maps(generation, &totals, answer);
+	tally_write(&broker->tally, answer);
+	writer_put(answer, "SESSIONS", "%zu", door_count(broker->door));
+	footprint_write(answer);
 	return 0;
 }

@@ -204,6 +204,11 @@ int door_new(sd_event *event, int passed_consume, const char *path,
 	return 0;
 }
 
+size_t door_count(const struct door *door)
+{
+	return door->n_sessions;
+}
+
 struct door *door_free(struct door *door)
 {
 	if (!door)

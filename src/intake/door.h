@@ -41,6 +41,9 @@ int door_new(sd_event *event, int passed_consume, const char *path,
  */
 int door_finish(struct door *door);
 
+/* door_count() - how many sessions there are */
+size_t door_count(const struct door *door);
+
 /* door_free() - close all sessions; removes the path unless the socket was passed; accepts NULL, returns NULL */
 struct door *door_free(struct door *door);
 DEFINE_CLEANUP(struct door, door_free);

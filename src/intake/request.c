@@ -5,8 +5,17 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <systemd/sd-login.h>
+#include <time.h>
 
 #include "../util/macro.h"
+
+uint64_t intake_now(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 void intake_request_init(struct intake_request *request, struct packet *packet)
 {
@@ -16,6 +25,7 @@ void intake_request_init(struct intake_request *request, struct packet *packet)
 		.fds = packet->fds,
 		.n_fds = packet->n_fds,
 		.identity = {.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""},
+		.received = intake_now(),
 		.pidfd = packet->pidfd,
 		.own_pidfd = -1,
 	};

@@ -4,6 +4,7 @@
 /* A request as the doors deliver it: what was said, what came along, and who said it. */
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "../access/identity.h"
 #include "../wire/message.h"
@@ -14,11 +15,15 @@ struct intake_request {
 	int *fds; /* to be taken with TAKE_FD; what is left is closed when the handler returns */
 	size_t n_fds;
 	struct identity identity; /* see intake_identify() for its pid and unit */
+	uint64_t received;	  /* intake_now() */
 	int pidfd; /* of the sender, or -1 when the process is gone, not visible or not asked for; borrowed */
 
 	int own_pidfd; /* behind `pidfd` when it was opened by number */
 	char *unit;    /* behind identity.unit */
 };
+
+/* intake_now() - CLOCK_MONOTONIC, nanoseconds */
+uint64_t intake_now(void);
 
 /* intake_request_init() - from a packet that has credentials; the packet must outlive the request */
 void intake_request_init(struct intake_request *request, struct packet *packet);

@@ -25,6 +25,11 @@ struct session {
 
 	bool asked;
 
+	/* of the request under way */
+	uint64_t received;
+	void (*tell)(uint64_t nsec, void *userdata);
+	void *tell_userdata;
+
 	/* the answer under way */
 	bool answering;
 	bool made;   /* there is something in `packet` */
@@ -201,6 +206,9 @@ static bool flush(struct session *session)
 		if (!session->last)
 			continue;
 		session->answering = false;
+		if (session->tell)
+			session->tell(intake_now() - session->received, session->tell_userdata);
+		session->tell = NULL;
 		release_source(session);
 		want(session, EPOLLIN);
 	}
@@ -239,6 +247,12 @@ void session_wake(struct session *session)
 	want(session, EPOLLOUT);
 }
 
+void session_time(struct session *session, void (*tell)(uint64_t nsec, void *userdata), void *userdata)
+{
+	session->tell = tell;
+	session->tell_userdata = userdata;
+}
+
 /* ---- requests */
 
 static void refuse_and_end(struct session *session, const struct refusal *refusal)
@@ -269,6 +283,7 @@ static void handle(struct session *session, struct packet *packet)
 		request.identity.n_groups = session->n_groups;
 	}
 	session->asked = true;
+	session->received = request.received;
 	session->handlers.request(session, &request, session->handlers.userdata);
 	intake_request_deinit(&request);
 }

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
@@ -71,6 +72,14 @@ void session_answer_rows(struct session *session, const struct session_source *s
 
 /* session_wake() - an answer without end that is not released has another packet; it is sent when the loop comes round */
 void session_wake(struct session *session);
+
+/*
+ * session_time() - have told how long a request took, from its packet to its answer, once that has been sent
+ * @tell: not called when the client leaves before
+ *
+ * For a handler, beside its answer.
+ */
+void session_time(struct session *session, void (*tell)(uint64_t nsec, void *userdata), void *userdata);
 
 /* session_is_fresh() - whether the client has asked nothing yet */
 bool session_is_fresh(const struct session *session);

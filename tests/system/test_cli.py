@@ -112,11 +112,16 @@ class TestReading:
 
     def test_reading_changes_nothing(self, broker):
         running = broker(web="Stream=80")
-        before = running.list(), {k: v for k, v in running.status().items()}
+        costs = {"FDS", "RESIDENT", "CPU", "SESSIONS"}  # being asked costs the process something
+
+        def counted():
+            return running.list(), {key: value for key, value in running.status().items() if key not in costs}
+
+        before = counted()
         for words in (["status"], ["list"], ["rules"], ["show", "web"], ["check"], ["cat-config"], ["diff"]):
             ctl(*words)
             ctl("--json", *words, check=False)
-        assert before == (running.list(), {k: v for k, v in running.status().items()})
+        assert before == counted()
 
     def test_status(self, broker):
         running = broker(web="Stream=80")

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * What the broker counts of its own work
+ *
+ * Counters of lookups are in pinned maps and outlive the broker; these begin with it.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../wire/message.h"
+
+#define TALLY_TIMES 14	 /* bounds of the histogram; what took longer comes behind the last one */
+#define TALLY_REASONS 16 /* why hand-ins are refused; the last one is any other reason */
+
+struct tally {
+	uint64_t reloads, reloads_failed;
+	uint64_t hand_ins, refused[TALLY_REASONS]; /* requests */
+	uint64_t times[TALLY_TIMES + 1], nsec;	   /* each answer in one of `times` */
+};
+
+void tally_reload(struct tally *tally, int failed);
+
+/* tally_hand_in() - @error: why it was refused, a positive errno; or 0 */
+void tally_hand_in(struct tally *tally, int error);
+
+/* tally_hand_in_time() - how long the broker had a hand-in; @userdata is the struct tally */
+void tally_hand_in_time(uint64_t nsec, void *userdata);
+
+/* tally_write() - the keys of the request status */
+void tally_write(const struct tally *tally, struct writer *answer);
