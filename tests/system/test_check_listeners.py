@@ -144,6 +144,15 @@ def test_missing_pass(rules):
         assert "takes tcp 192.0.2.1:80, while a socket is handed in as 'web', before " in text
 
 
+def test_broker_that_hangs(broker):
+    """The check does not depend on the broker's answer, nor wait for it longer than --timeout."""
+    running = broker(web="Stream=192.0.2.1:80")
+    with make_socket("tcp", V4, 80):
+        running.pause()
+        assert len(texts("--timeout", "1")) == 1
+        running.resume()
+
+
 def test_many(rules):
     """20 are told of, the others are counted for each rule."""
     rules(web="Stream=192.0.2.0/24:1000-1999", dns="Datagram=192.0.2.0/24:*")
