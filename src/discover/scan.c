@@ -195,7 +195,7 @@ static int fetch(const struct round *round, struct candidate *candidate, size_t 
 	const struct holder_fd *holders = holders_of(round, socket, &n);
 	int r = process_open(candidate->owner.pid, &process, refusal);
 
-	if (r == PROCESS_GONE || (!r && process.started != candidate->owner.started))
+	if (r == PROCESS_GONE)
 		return changed(round, refusal);
 	if (r == REFUSED)
 		return refuse_untold(refusal);
