@@ -3,7 +3,7 @@
 /*
  * usage: scan FOLDER [KEY=VALUE]...    scan_run() with the rules of the folder
  *
- * Keys are those of struct scan: name, protocol (number), port, broker, pid; times=N scans that often, and waits=1 for
+ * Keys are those of struct scan: name, protocol (number), port, broker, pid, netns (cookie); times=N scans that often, and waits=1 for
  * a line on standard input before each. A line for each candidate, words separated by tabs, and one that ends the scan:
  *   +|- NAME PROTOCOL FAMILY ENDPOINT COOKIE PID UID UNIT ERRNO TEXT
  *   = RESULT LEFT-OUT MICROSECONDS PEAK-KIB DESCRIPTORS
@@ -120,6 +120,8 @@ static void set(struct scan *scan, const char *word, unsigned *times, bool *wait
 		scan->broker = atoi(value);
 	else if (!strncmp(word, "pid", length))
 		scan->pid = atoi(value);
+	else if (!strncmp(word, "netns", length))
+		scan->netns_cookie = strtoull(value, NULL, 0);
 	else if (!strncmp(word, "times", length))
 		*times = (unsigned)atoi(value);
 	else if (!strncmp(word, "waits", length))
@@ -141,11 +143,11 @@ int main(int argc, char **argv)
 	char line[16];
 
 	assert(argc > 1);
+	assert(!netns_read_cookie(&scan.netns_cookie, &refusal));
 	for (int i = 2; i < argc; i++)
 		set(&scan, argv[i], &times, &waits);
 	assert(!rule_set_load(folders, &rules, &problems));
 	assert(!access_table_new(rules, &access, &problems));
-	assert(!netns_read_cookie(&scan.netns_cookie, &refusal));
 	scan.rules = rules;
 	scan.access = access;
 	for (unsigned i = 0; i < times && (!waits || fgets(line, sizeof(line), stdin)); i++)
