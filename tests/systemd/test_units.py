@@ -12,7 +12,7 @@ from harness.traffic import REFUSED, who
 from units import enable, rule, service, settle, sockets, unit
 
 UNITS = ["usherd.service", "usherd.socket", "usherd@x.service", "usherd@x.socket", "usher@x.service",
-         "usher-again@x.service"]
+         "usher-again@x.service", "usher-discover.service"]
 
 
 def test_verify(machine):
@@ -25,7 +25,9 @@ def test_verify(machine):
 
 @pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
 def test_security(machine, name):
-    done = machine.run("systemd-analyze", "security", "--no-pager", "--threshold=20", name)
+    # looking into other processes is what usher-discover is for: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH weigh 0.5
+    threshold = 22 if name == "usher-discover.service" else 20
+    done = machine.run("systemd-analyze", "security", "--no-pager", f"--threshold={threshold}", name)
     print(done.stdout)
 
 
