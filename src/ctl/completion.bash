@@ -8,7 +8,7 @@ _usherctl_names() {
 
 _usherctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local verbs='status list rules show check cat-config diff reload hand-in withdraw claim discover detach help'
+	local verbs='status list rules show check cat-config diff reload hand-in withdraw claim discover monitor top detach help'
 	local options='--json --no-legend --instance --socket --timeout --help --version'
 	local verb='' where=() i word
 
@@ -24,7 +24,7 @@ _usherctl() {
 			((i++))
 			where+=("$word" "${COMP_WORDS[i]}")
 			;;
-		--timeout | --fd)
+		--timeout | --fd | --count | --interval | --sort)
 			((i++))
 			;;
 		-*) ;;
@@ -40,7 +40,11 @@ _usherctl() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--fd | --instance | --timeout)
+	--sort)
+		mapfile -t COMPREPLY < <(compgen -W 'lookups missing refused name' -- "$cur")
+		return
+		;;
+	--fd | --instance | --timeout | --count | --interval)
 		return
 		;;
 	esac
@@ -48,6 +52,8 @@ _usherctl() {
 	hand-in) options+=' --fd --hold --if-broker' ;;
 	withdraw) options+=' --fd --if-broker' ;;
 	claim) options+=' --if-broker --if-held' ;;
+	monitor) options+=' --count' ;;
+	top) options+=' --count --interval --sort' ;;
 	check) options+=' --no-listeners' ;;
 	discover) options+=' --dry-run' ;;
 	esac
@@ -62,7 +68,7 @@ _usherctl() {
 	check)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
-	list | rules | show | hand-in | withdraw | claim | discover)
+	list | rules | show | monitor | top | hand-in | withdraw | claim | discover)
 		mapfile -t COMPREPLY < <(compgen -W "$(_usherctl_names "${COMP_WORDS[0]}" "${where[@]}")" -- "$cur")
 		;;
 	esac

@@ -24,6 +24,8 @@ _usherctl_verbs() {
 		'withdraw:take sockets out'
 		'claim:execute a command with the sockets held for it'
 		'discover:hand in what daemons listen on, by [Discover]'
+		'monitor:what happens, as it happens'
+		'top:what each name gets, refreshed in place'
 		"detach:remove everything of usher's from the kernel"
 		'help:print the help text'
 	)
@@ -44,9 +46,19 @@ _usherctl() {
 	)
 
 	# the verb decides what else there is
-	case ${words[(r)(status|list|rules|show|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|detach|help)]} in
+	case ${words[(r)(status|list|rules|show|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|monitor|top|detach|help)]} in
 	list | rules)
 		_arguments -s $options '1:verb:_usherctl_verbs' '*:name:_usherctl_names'
+		;;
+	monitor)
+		_arguments -s $options '--count[end after so many events]:count: ' \
+			'1:verb:_usherctl_verbs' '*:name:_usherctl_names'
+		;;
+	top)
+		_arguments -s $options '--count[end after so many screens]:count: ' \
+			'--interval[seconds between two screens]:seconds: ' \
+			'--sort[what to sort by]:column:(lookups missing refused name)' \
+			'1:verb:_usherctl_verbs' '*:name:_usherctl_names'
 		;;
 	show)
 		_arguments -s $options '1:verb:_usherctl_verbs' '2:name:_usherctl_names'

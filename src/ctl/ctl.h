@@ -32,7 +32,10 @@ struct ctl {
 	const char *socket;
 	int timeout_ms; /* 0: what the request takes as a rule */
 	bool hold, if_broker, if_held, dry_run, no_listeners;
-	int *fds; /* --fd, in order */
+	unsigned long count; /* --count; 0: no end */
+	int interval_ms;     /* --interval; 0: the default */
+	const char *sort;    /* --sort, or NULL */
+	int *fds;	     /* --fd, in order */
 	size_t n_fds;
 	const char *const *names; /* arguments of the verb; NULL-terminated */
 	size_t n_names;
@@ -46,6 +49,9 @@ struct ctl {
 #define OPTION_IF_HELD 0x08U
 #define OPTION_DRY_RUN 0x10U
 #define OPTION_NO_LISTENERS 0x20U
+#define OPTION_COUNT 0x40U
+#define OPTION_INTERVAL 0x80U
+#define OPTION_SORT 0x100U
 
 struct verb {
 	const char *name;
@@ -74,4 +80,6 @@ int verb_withdraw(const struct ctl *ctl);
 int verb_claim(const struct ctl *ctl);
 int verb_discover(const struct ctl *ctl);
 int verb_detach(const struct ctl *ctl);
+int verb_monitor(const struct ctl *ctl);
+int verb_top(const struct ctl *ctl);
 int verb_help(const struct ctl *ctl);

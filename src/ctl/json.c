@@ -24,7 +24,8 @@ static void write_string(FILE *out, const char *value)
 
 static void new_line(struct json *json)
 {
-	(void)fprintf(json->out, "\n%*s", (int)json->depth * 2, "");
+	if (!json->compact)
+		(void)fprintf(json->out, "\n%*s", (int)json->depth * 2, "");
 }
 
 static void begin(struct json *json, const char *key)

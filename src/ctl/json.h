@@ -14,7 +14,8 @@
 struct json {
 	FILE *out;
 	unsigned depth;
-	bool filled; /* the object or array at hand has a member */
+	bool filled;  /* the object or array at hand has a member */
+	bool compact; /* all on one line */
 };
 
 #define JSON(stream) ((struct json){.out = (stream)})

@@ -38,6 +38,10 @@ const struct verb verbs[] = {
 		.command = COMMAND_NEEDED},
 	{"discover", verb_discover, "[NAME…]", "Hand in what daemons listen on, by [Discover]",
 		.names_max = MANY, .options = OPTION_DRY_RUN},
+	{"monitor", verb_monitor, "[NAME…]", "What happens, as it happens", .names_max = MANY,
+		.options = OPTION_COUNT},
+	{"top", verb_top, "[NAME…]", "What each name gets, refreshed in place", .names_max = MANY,
+		.options = OPTION_COUNT | OPTION_INTERVAL | OPTION_SORT},
 	{"detach", verb_detach, "", "Remove everything of usher's from the kernel"},
 	{"help", verb_help, "", "Print this text"},
 	{},
@@ -63,6 +67,9 @@ int verb_help(const struct ctl *ctl)
 		     "  --if-held          claim: nothing held is fine\n"
 		     "  --dry-run          discover: hand nothing in, show what would be\n"
 		     "  --no-listeners     check: do not look at what listens already\n"
+		     "  --count N          monitor, top: end after N events or screens\n"
+		     "  --interval SECONDS top: between two screens, such as 0.5\n"
+		     "  --sort COLUMN      top: lookups, missing, refused or name\n"
 		     "  -j --json          print JSON\n"
 		     "  --no-legend        print neither headings nor a summary\n"
 		     "  --instance NAME    speak to that instance of usherd\n"

@@ -15,6 +15,9 @@
 #include "complain.h"
 
 #define TIMEOUT_MAX_S 86400UL
+#define COUNT_MAX 1000000000UL
+#define INTERVAL_MIN_S 0.1
+#define INTERVAL_MAX_S 3600.0
 
 enum {
 	ARG_NO_LEGEND = 0x100,
@@ -28,6 +31,9 @@ enum {
 	ARG_IF_HELD,
 	ARG_DRY_RUN,
 	ARG_NO_LISTENERS,
+	ARG_COUNT,
+	ARG_INTERVAL,
+	ARG_SORT,
 };
 
 static const struct option long_options[] = {
@@ -44,6 +50,9 @@ static const struct option long_options[] = {
 	{"if-held", no_argument, NULL, ARG_IF_HELD},
 	{"dry-run", no_argument, NULL, ARG_DRY_RUN},
 	{"no-listeners", no_argument, NULL, ARG_NO_LISTENERS},
+	{"count", required_argument, NULL, ARG_COUNT},
+	{"interval", required_argument, NULL, ARG_INTERVAL},
+	{"sort", required_argument, NULL, ARG_SORT},
 	{NULL},
 };
 
@@ -98,6 +107,26 @@ static int read_timeout(struct ctl *ctl, const char *text)
 	return 0;
 }
 
+static int read_count(struct ctl *ctl, const char *text)
+{
+	if (text_to_uint(text, COUNT_MAX, &ctl->count) == 0 && ctl->count)
+		return 0;
+	return usage("bad option --count '%s': not a number from 1 to %lu (EINVAL)", text, COUNT_MAX);
+}
+
+/* LC_NUMERIC is not set, so that a fraction has a point everywhere. */
+static int read_interval(struct ctl *ctl, const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds >= INTERVAL_MIN_S && seconds <= INTERVAL_MAX_S))
+		return usage("bad option --interval '%s': not a number of seconds from %.1f to %.0f (EINVAL)",
+			text, INTERVAL_MIN_S, INTERVAL_MAX_S);
+	ctl->interval_ms = (int)(seconds * 1000);
+	return 0;
+}
+
 static int read_option(struct ctl *ctl, struct reading *reading, int option, const char *wrong)
 {
 	switch (option) {
@@ -141,6 +170,16 @@ static int read_option(struct ctl *ctl, struct reading *reading, int option, con
 	case ARG_NO_LISTENERS:
 		reading->options |= OPTION_NO_LISTENERS;
 		ctl->no_listeners = true;
+		return 0;
+	case ARG_COUNT:
+		reading->options |= OPTION_COUNT;
+		return read_count(ctl, optarg);
+	case ARG_INTERVAL:
+		reading->options |= OPTION_INTERVAL;
+		return read_interval(ctl, optarg);
+	case ARG_SORT:
+		reading->options |= OPTION_SORT;
+		ctl->sort = optarg;
 		return 0;
 	case ':':
 		return usage("bad option '%s': it needs a value (EINVAL); " SEE_HELP, wrong);
@@ -211,6 +250,9 @@ static int check_line(const struct ctl *ctl, const struct reading *reading)
 		{OPTION_IF_HELD, "--if-held"},
 		{OPTION_DRY_RUN, "--dry-run"},
 		{OPTION_NO_LISTENERS, "--no-listeners"},
+		{OPTION_COUNT, "--count"},
+		{OPTION_INTERVAL, "--interval"},
+		{OPTION_SORT, "--sort"},
 	};
 	const struct verb *verb = reading->verb;
 
