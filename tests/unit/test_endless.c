@@ -199,12 +199,12 @@ static void test_last_words(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		expect_row(reads, i);
 	client_expect_end(reads);
+	expect_row(full, 0);
 }
 
 static void test_does_not_keep_the_door_open(void **state)
 {
-	_cleanup_close_ int waits = tail_open(), full = -1;
-	int code;
+	int waits = tail_open(), full, code;
 
 	(void)state;
 	served.n_requests = 0;
@@ -215,6 +215,8 @@ static void test_does_not_keep_the_door_open(void **state)
 	assert_true(sd_event_loop(served.event) >= 0);
 	assert_true(sd_event_get_exit_code(served.event, &code) >= 0);
 	assert_int_equal(code, 0);
+	assert_return_code(close(waits), errno);
+	assert_return_code(close(full), errno);
 }
 
 int main(void)
