@@ -16,6 +16,7 @@ _usherctl_verbs() {
 		'list:the sockets under each name, and what is missing'
 		'rules:the matches in force, the strongest first'
 		'show:all about a name, as KEY=VALUE'
+		'metrics:all that is measured, as OpenMetrics text'
 		'check:check rule files, without the broker'
 		'cat-config:print the rule files that count'
 		'diff:what a reload would change'
@@ -46,7 +47,7 @@ _usherctl() {
 	)
 
 	# the verb decides what else there is
-	case ${words[(r)(status|list|rules|show|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|monitor|top|detach|help)]} in
+	case ${words[(r)(status|list|rules|show|metrics|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|monitor|top|detach|help)]} in
 	list | rules)
 		_arguments -s $options '1:verb:_usherctl_verbs' '*:name:_usherctl_names'
 		;;

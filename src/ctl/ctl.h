@@ -70,6 +70,7 @@ extern const struct verb verbs[];
 int verb_status(const struct ctl *ctl);
 int verb_list(const struct ctl *ctl);
 int verb_rules(const struct ctl *ctl);
+int verb_metrics(const struct ctl *ctl);
 int verb_show(const struct ctl *ctl);
 int verb_check(const struct ctl *ctl);
 int verb_cat_config(const struct ctl *ctl);

@@ -23,6 +23,7 @@ const struct verb verbs[] = {
 	{"list", verb_list, "[NAME…]", "The sockets under each name, and what is missing", .names_max = MANY},
 	{"rules", verb_rules, "[NAME…]", "The matches in force, the strongest first", .names_max = MANY},
 	{"show", verb_show, "NAME", "All about a name, as KEY=VALUE", .names_min = 1, .names_max = 1},
+	{"metrics", verb_metrics, "", "All that is measured, as OpenMetrics text"},
 	{"check", verb_check, "[PATH…]", "Check rule files, without the broker", .names_max = MANY,
 		.options = OPTION_NO_LISTENERS, .paths = true},
 	{"cat-config", verb_cat_config, "", "Print the rule files that count"},

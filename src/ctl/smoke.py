@@ -85,6 +85,7 @@ def no_broker_is_said_and_has_its_own_code():
         expect(run(*line), 3, "^$", r"^usherctl: cannot .*/nonexistent/usher.sock \(ENOENT\); .*\n$")
     expect(run(), 3, "not running")
     assert json.loads(run("status", "--json").stdout)["running"] is False
+    expect(run("metrics"), 3, r"(?m)^usher_up 0\n# EOF\n\Z", "ENOENT")
 
 
 @test

@@ -2,15 +2,57 @@
 """What a monitoring system is told: the keys of `status` behind it, and `usherctl metrics`."""
 
 import os
+import pathlib
+import re
 import resource
+import socket
+import threading
 
 import pytest
+from prometheus_client import parser as older
+from prometheus_client.openmetrics import parser
 
-from harness.host import rule
+from harness.broker import Usherd, ctl
+from harness.host import rule, run
 from harness.process import wait_until
-from harness.service import make_socket
+from harness.service import Service, make_socket
+from harness.traffic import REFUSED, who
 from harness.wire import Connection, Refused, hand_in
 from test_notify import barrier, notify
+
+
+V4, V6 = "192.0.2.1", "2001:db8::1"
+NOBODY = 65534
+
+
+def parse(text):
+    """{family: {labels of a sample, as (name of the sample, {(label, value), ...}): value}}, read by a strict parser."""
+    found = {}
+    for family in parser.text_string_to_metric_families(text):
+        assert family.name not in found and family.documentation
+        samples = found.setdefault(family.name, {})
+        for sample in family.samples:
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in samples, f"{key} stands twice"
+            samples[key] = sample.value
+    return found
+
+
+class Metrics:
+    """What usherctl metrics says at a time."""
+
+    def __init__(self, *words, **options):
+        self.text = ctl(*words, "metrics", **options).stdout
+        self.families = parse(self.text)
+
+    def __call__(self, sample, **labels):
+        for samples in self.families.values():
+            if (sample, frozenset(labels.items())) in samples:
+                return samples[sample, frozenset(labels.items())]
+        raise AssertionError(f"no {sample}{labels} in\n{self.text}")
+
+    def all(self, sample):
+        return [value for samples in self.families.values() for (name, _), value in samples.items() if name == sample]
 
 
 def pairs(text):
@@ -96,3 +138,176 @@ class TestStatus:
         assert 1 << 20 < int(status["RESIDENT"]) < 1 << 30
         before = int(status["CPU"])
         assert before > 0 and int(running.status()["CPU"]) >= before
+
+
+SEAT = {"name": "web", "protocol": "tcp", "family": "ipv4"}
+
+
+class TestMetrics:
+    def test_seats(self, broker):
+        """The counters of the kernel, seat by seat; the sockets of each; the seats by what is in them."""
+        broker(web="Stream=192.0.2.0/24:80", empty="Stream=192.0.2.0/24:81", held="Datagram=[2001:db8::/48]:53")
+        with Service("old", port=8001) as old, Service("new", port=8002) as new, \
+                make_socket("udp", "::1", 8080) as udp:
+            hand_in("web", old)
+            hand_in("web", new)
+            ctl("hand-in", "held", "--hold", "--fd", udp.fileno(), pass_fds=[udp.fileno()])
+            before = Metrics()
+            assert [who(V4, 80), who(V4, 80), who(V4, 81)] == ["new", "new", REFUSED]
+            after = Metrics()
+        assert after("usher_lookups_total", **SEAT) - before("usher_lookups_total", **SEAT) >= 2
+        empty = {**SEAT, "name": "empty"}
+        assert before("usher_missing_total", **empty) == 0
+        assert after("usher_missing_total", **empty) == after("usher_lookups_total", **empty) > 0
+        assert {state: after("usher_places", state=state, **SEAT) for state in ("serving", "standby", "early")} == {
+            "serving": 1, "standby": 1, "early": 0}
+        assert {state: after("usher_seats", state=state) for state in ("served", "held", "empty", "unrouted")} == {
+            "served": 1, "held": 1, "empty": 1, "unrouted": 0}
+        assert len(after.all("usher_refused_total")) == 3 * 5 and not any(after.all("usher_refused_total"))
+        assert after("usher_events_lost_total", **SEAT) == 0
+        assert (after("usher_sockets"), after("usher_names"), after("usher_held_sockets")) == (3, 2, 1)
+
+    def test_refused(self, broker):
+        """A socket that listens no more and is not closed: the kernel refuses it, and says why."""
+        broker(web="Stream=192.0.2.0/24:80")
+        with Service("web") as service:
+            hand_in("web", service)
+            service.stop()
+            service.socket.shutdown(socket.SHUT_RDWR)
+            assert who(V4, 80, seconds=2) == REFUSED
+            metrics = Metrics()
+        assert metrics("usher_refused_total", reason="state", **SEAT) == sum(metrics.all("usher_refused_total")) > 0
+
+    def test_unrouted(self, broker):
+        running = broker(web="Stream=192.0.2.0/24:80")
+        with make_socket("tcp", "127.0.0.2", 8080) as sock:
+            hand_in("web", sock)
+            next(pathlib.Path("/run/usher/rules.d").glob("web.rule")).unlink()
+            running.reload()
+            metrics = Metrics()
+        assert metrics("usher_seats", state="unrouted") == 1 and metrics("usher_rules") == 0
+        assert metrics("usher_places", state="serving", **SEAT) == 0 and metrics("usher_sockets") == 1
+
+    def test_broker(self, broker, rules):
+        running = broker(web=["Stream=192.0.2.0/24:80", "Stream=[2001:db8::/48]:80"])
+        running.reload()
+        rules(bad="nonsense")
+        with pytest.raises(Refused):
+            running.reload()
+        with make_socket("tcp", "127.0.0.2", 8080) as sock:
+            hand_in("web", sock)
+            with pytest.raises(Refused):
+                hand_in("none", sock)
+            metrics, status = Metrics(), running.status()
+        assert metrics("usher_up") == 1 and metrics("usher_attached") == 1 and metrics("usher_programs") == 1
+        assert metrics("usher_info", version=status["VERSION"], protocol="1", schema=status["SCHEMA"], instance="") == 1
+        assert metrics("usher_reloads_total", result="ok") == metrics("usher_reloads_total", result="failed") == 1
+        assert metrics("usher_generation") == 2 and metrics("usher_rules") == 1 and metrics("usher_matches") == 2
+        assert metrics("usher_generation_applied_timestamp_seconds") == pytest.approx(int(status["APPLIED"]) / 1e6)
+        assert metrics("usher_hand_ins_total") == 1 and metrics("usher_hand_ins_refused_total", reason="ENOENT") == 1
+        assert sum(metrics.all("usher_hand_ins_refused_total")) == 1
+        assert metrics("usher_map_entries", map="seats") == 2 and metrics("usher_map_max_entries", map="seats") == 4095
+        assert metrics("usher_map_entries", map="places") == 1
+        assert metrics("process_start_time_seconds") == pytest.approx(int(status["STARTED"]) / 1e6)
+        assert metrics("process_max_fds") == int(status["FDS_MAX"]) > metrics("process_open_fds") > 10
+        assert metrics("process_resident_memory_bytes") > 1 << 20 and metrics("process_cpu_seconds_total") > 0
+        assert metrics("usher_sessions") >= 1
+
+    def test_histogram(self, broker):
+        """The parser has checked that the buckets grow and that the last one is the count."""
+        broker(web="Stream=192.0.2.0/24:80")
+        with make_socket("tcp", "127.0.0.2", 8080) as sock:
+            for _ in range(20):
+                hand_in("web", sock)
+            metrics = Metrics()
+        name = "usher_hand_in_duration_seconds"
+        bounds = [dict(labels)["le"] for key, labels in metrics.families[name] if key == f"{name}_bucket"]
+        assert bounds == ["0.00005", "0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05",
+                          "0.1", "0.25", "0.5", "1.0", "+Inf"]
+        assert metrics(f"{name}_count") == metrics(f"{name}_bucket", le="+Inf") == 20
+        assert 20e-6 < metrics(f"{name}_sum") < 20
+
+    def test_what_outlives_the_broker(self, broker):
+        """Counters of the kernel and the number of the generation go on; the others say that they do not."""
+        running = broker(web="Stream=192.0.2.0/24:80")
+        with Service("web") as service:
+            hand_in("web", service)
+            assert who(V4, 80) == "web"
+            before = Metrics()
+            running.kill()
+            assert who(V4, 80) == "web"
+            running.start()
+            after = Metrics()
+        assert after("usher_lookups_total", **SEAT) > before("usher_lookups_total", **SEAT) > 0
+        assert after("usher_generation") == 2
+        assert (before("usher_hand_ins_total"), after("usher_hand_ins_total")) == (1, 0)
+        help_of = dict(re.findall(r"^# HELP (\S+) (.*)$", after.text, re.M))
+        lasting = {name for name, text in help_of.items() if "from the start of the broker on" not in text}
+        counters = set(re.findall(r"^# TYPE (\S+) (?:counter|histogram)$", after.text, re.M))
+        assert counters & lasting == {"usher_lookups", "usher_missing", "usher_refused", "usher_events_lost"}
+
+    def test_text(self, broker):
+        """Types, units, the end; the older parser understands it too, and nothing depends on the locale."""
+        broker(web="Stream=192.0.2.0/24:80")
+        text = Metrics().text
+        assert text.endswith("\n# EOF\n") and text.count("# EOF") == 1
+        for name in re.findall(r"^# TYPE (\S+) ", text, re.M):
+            assert name.startswith(("usher_", "process_"))
+        for name, unit in re.findall(r"^# UNIT (\S+) (\S+)$", text, re.M):
+            assert name.endswith(f"_{unit}")
+        assert {family.name for family in older.text_string_to_metric_families(text)} >= {"usher_seats", "usher_up"}
+        locales = [name for name in run("locale", "-a").stdout.split() if name not in ("C", "POSIX")]
+        names = [[line.split(" ")[0] for line in ctl("metrics", env={**os.environ, "LC_ALL": name}).stdout.splitlines()]
+                 for name in ("C", *locales[:3])]
+        assert all(each == names[0] for each in names)
+
+    def test_instances(self, usherd, broker):
+        """Two brokers of a machine can go into one store: a label tells them apart."""
+        broker(web="Stream=192.0.2.0/24:80")
+        run("mkdir", "-p", "/etc/usher-blue/rules.d")
+        blue = Usherd("blue")
+        blue.start()
+        metrics = Metrics("--instance", "blue")
+        assert metrics("usher_up", broker="blue") == 1 and metrics("usher_seats", broker="blue", state="empty") == 0
+        with pytest.raises(AssertionError):
+            metrics("usher_up")
+        assert not set(re.findall(r"^\w.*? ", metrics.text, re.M)) & set(re.findall(r"^\w.*? ", Metrics().text, re.M))
+
+    def test_everybody_may(self, broker):
+        broker(web="Stream=192.0.2.0/24:80")
+        assert Metrics(user=NOBODY, group=NOBODY, extra_groups=[])("usher_up") == 1
+
+    def test_no_broker(self):
+        """A monitoring system is told that the broker is down, and the exit code is that of every verb."""
+        done = ctl("metrics", check=False)
+        assert done.returncode == 3 and "no broker" in done.stderr
+        assert parse(done.stdout) == {"usher_up": {("usher_up", frozenset()): 0}}
+
+    def test_hostile_broker(self):
+        """Whatever is at the socket, the text stays well-formed: labels are escaped, and what is no number is left out."""
+        path = "/run/fake.sock"
+        rows = ['ROW=1\nNAME=a"b\\c\nPROTOCOL=tcp\nFAMILY=ipv4\nSTATE=missing\nLOOKUPS=7\nMISSING=NaN\n',
+                "ROW=1\nNAME=a\nPROTOCOL=tcp\nFAMILY=ipv4\nSTATE=missing\n", "OK=1\n",
+                'OK=1\nVERSION=1"} 1 {\nGENERATION=-1\nRULES=3e3\nHAND_INS_REFUSED=x:1:2 :  y z:q\nHAND_IN_NSEC=1\n'
+                "HAND_IN_TIMES=50:0 inf:1\nMAPS=seats\nRELOADS=\n"]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(path)
+            listener.listen()
+
+            def answer():
+                connection, _ = listener.accept()
+                connection.recv(4096)
+                for row in rows[:3]:
+                    connection.send(row.encode())
+                connection.recv(4096)
+                connection.send(rows[3].encode())
+                connection.close()
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            metrics = Metrics("--socket", path)
+            thread.join()
+        assert metrics("usher_lookups_total", name='a"b\\c', protocol="tcp", family="ipv4") == 7
+        assert len(metrics.all("usher_lookups_total")) == 1, "rows out of order are no seats"
+        assert metrics("usher_info", version='1"} 1 {', protocol="", schema="", instance="") == 1
+        assert "usher_generation" not in metrics.families and "usher_rules" not in metrics.families
