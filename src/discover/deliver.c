@@ -6,9 +6,6 @@
 
 #include "../util/macro.h"
 
-/* two protocols, two families */
-#define PACKET_SOCKETS_MAX (4U * DELIVER_GROUP_MAX)
-
 static bool is_same_seat(const struct candidate *a, const struct candidate *b)
 {
 	return a->rule == b->rule && a->socket.protocol == b->socket.protocol &&
@@ -31,16 +28,15 @@ static void close_socket(struct candidate *candidate)
 	candidate->fd = -1;
 }
 
-/* The sockets that are left of the name and owner of the first one that is left. Return: how many. */
-static size_t collect(
-	const struct candidates *candidates, struct candidate *packet[static PACKET_SOCKETS_MAX])
+/* The sockets that are left of the seat and the owner of the first one that is left. Return: how many. */
+static size_t collect(const struct candidates *candidates, struct candidate *packet[static DELIVER_GROUP_MAX])
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < candidates->n && n < PACKET_SOCKETS_MAX; i++) {
+	for (size_t i = 0; i < candidates->n && n < DELIVER_GROUP_MAX; i++) {
 		struct candidate *candidate = &candidates->items[i];
 
-		if (candidate->fd < 0 || (n && (candidate->rule != packet[0]->rule ||
+		if (candidate->fd < 0 || (n && (!is_same_seat(candidate, packet[0]) ||
 						       candidate->owner.pid != packet[0]->owner.pid)))
 			continue;
 		packet[n++] = candidate;
@@ -66,7 +62,7 @@ static int ask(
 static int send_packet(
 	struct client *client, struct candidate *const *packet, size_t n, struct refusal *refusal)
 {
-	int fds[PACKET_SOCKETS_MAX + 1];
+	int fds[DELIVER_GROUP_MAX + 1];
 	struct writer request;
 	const char *added;
 	int r;
@@ -95,7 +91,7 @@ static int send_packet(
 
 int deliver(struct client *client, struct candidates *candidates, struct refusal *refusal)
 {
-	struct candidate *packet[PACKET_SOCKETS_MAX];
+	struct candidate *packet[DELIVER_GROUP_MAX];
 	size_t n;
 	int r = 0;
 

@@ -18,7 +18,10 @@ enum {
 };
 
 /*
- * deliver() - hand in what was accepted, the sockets of one name and owner in one request
+ * deliver() - hand in what was accepted, the sockets of one name, protocol, family and owner in one request
+ *
+ * So that what the broker refuses of one family does not take the others with it.
+ *
  * @client: open
  *
  * Sets `handed_in` and `kept`, or takes `accepted` back and says why. Descriptors are closed one way or the other.

@@ -4,14 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-
-static bool has_protocol(const struct rule *rule, uint8_t protocol)
-{
-	for (size_t i = 0; i < rule->n_matches; i++)
-		if (rule->matches[i].protocol == protocol)
-			return true;
-	return false;
-}
+#include <sys/socket.h>
 
 static int compare(const void *a, const void *b)
 {
@@ -38,7 +31,7 @@ int ports_of_rules(const struct rule_set *rules, struct usher_wanted **ret, size
 		for (size_t p = 0; p < 2; p++) {
 			const struct rule_discover *discover = &rules->rules[i].discover;
 
-			if (!has_protocol(&rules->rules[i], protocols[p]))
+			if (!rule_has_match(&rules->rules[i], protocols[p], AF_UNSPEC))
 				continue;
 			for (size_t s = 0; s < discover->n_sockets; s++)
 				wanted[n++] = (struct usher_wanted){

@@ -2,6 +2,7 @@
 #include "scan.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -124,6 +125,12 @@ static int weigh(struct round *round, const struct finding *finding, const struc
 		return nobody(round, socket, refusal);
 	if (!r && socket->mptcp)
 		return fetch_refuse_mptcp(refusal);
+	if (!r && !target_is_served(finding->rule, socket))
+		return refuse(refusal, EPROTONOSUPPORT,
+			"takes %s only, for which the rule '%s' has no match (EPROTONOSUPPORT); add one with "
+			"%s= to %s, or remove the socket from Socket=",
+			family == AF_INET ? "IPv4" : "IPv6", finding->rule->name,
+			socket->protocol == IPPROTO_UDP ? "Datagram" : "Stream", finding->rule->path);
 	return r ? r : access_check_bound(finding->rule, family, address, socket->port, refusal);
 }
 

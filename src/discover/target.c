@@ -20,15 +20,6 @@ void findings_deinit(struct findings *findings)
 	*findings = (struct findings){.n = 0};
 }
 
-/* [Discover] seeks sockets of the protocols that the rule itself serves. */
-static bool has_protocol(const struct rule *rule, uint8_t protocol)
-{
-	for (size_t i = 0; i < rule->n_matches; i++)
-		if (rule->matches[i].protocol == protocol)
-			return true;
-	return false;
-}
-
 static bool has_port(const struct rule_discover *discover, uint16_t port)
 {
 	for (size_t i = 0; i < discover->n_sockets; i++)
@@ -39,8 +30,9 @@ static bool has_port(const struct rule_discover *discover, uint16_t port)
 
 static bool wants(const struct rule *rule, uint8_t protocol, uint16_t port)
 {
+	/* sockets of the protocols that the rule itself serves */
 	return rule->discover.present && (!port || has_port(&rule->discover, port)) &&
-	       has_protocol(rule, protocol);
+	       rule_has_match(rule, protocol, AF_UNSPEC);
 }
 
 bool scan_wants(const struct rule_set *rules, uint8_t protocol, uint16_t port)
@@ -128,12 +120,23 @@ static const struct target *first_target(const struct targets *targets, const st
 	return targets->items + low;
 }
 
+bool target_is_served(const struct rule *rule, const struct diag_socket *socket)
+{
+	const uint8_t *address;
+	int family = diag_address(socket, &address);
+
+	return rule_has_match(rule, socket->protocol, family) ||
+	       (family == AF_INET6 && !socket->v6only && rule_has_match(rule, socket->protocol, AF_INET));
+}
+
+/* A port alone does not ask for the sockets of a family that the rule has nothing for. */
 static bool describes(const struct target *target, const struct diag_socket *socket)
 {
 	const uint8_t *address;
 	int family = diag_address(socket, &address);
 
-	return target->prefix->family == AF_UNSPEC || prefix_contains(target->prefix, family, address);
+	return target->prefix->family == AF_UNSPEC ? target_is_served(target->rule, socket)
+						   : prefix_contains(target->prefix, family, address);
 }
 
 static int compare_findings(const void *a, const void *b)

@@ -44,3 +44,6 @@ void findings_deinit(struct findings *findings);
  */
 int targets_match(
 	const struct targets *targets, struct diag_socket *sockets, size_t *n_sockets, struct findings *ret);
+
+/* target_is_served() - whether the rule has a match for what the socket can take */
+bool target_is_served(const struct rule *rule, const struct diag_socket *socket);

@@ -54,6 +54,18 @@ const struct rule *rule_set_find(const struct rule_set *set, const char *name)
 	return bsearch(name, set->rules, set->n_rules, sizeof(*set->rules), compare_name);
 }
 
+bool rule_has_match(const struct rule *rule, int protocol, int family)
+{
+	for (size_t i = 0; i < rule->n_matches; i++) {
+		int own = rule->matches[i].prefix.family;
+
+		if (rule->matches[i].protocol == protocol &&
+			(own == AF_UNSPEC || family == AF_UNSPEC || own == family))
+			return true;
+	}
+	return false;
+}
+
 const char *rule_ports_format(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX])
 {
 	if (match->first == 1 && match->last == 65535)

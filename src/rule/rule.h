@@ -79,6 +79,9 @@ DEFINE_CLEANUP(struct rule_set, rule_set_free);
 /* rule_set_find() - the rule of a name, or NULL */
 const struct rule *rule_set_find(const struct rule_set *set, const char *name);
 
+/* rule_has_match() - whether the rule is about packets of a protocol and family; AF_UNSPEC: of either family */
+bool rule_has_match(const struct rule *rule, int protocol, int family);
+
 /* Outcomes of rule_set_load() and rule_parse() besides 0 */
 enum {
 	RULE_BAD = 1, /* the problems say what */

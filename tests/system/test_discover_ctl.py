@@ -221,3 +221,33 @@ class TestHandIn:
         service = ServiceProcess("web", before=cookie)
         (row,) = discover("--dry-run")
         assert row["cookie"] == f"sk:{service.before_result}"
+
+
+class TestFamilies:
+    """A daemon that listens in both families, behind a rule for one of them. Each used to take the other with it."""
+
+    @pytest.fixture
+    def two(self):
+        return [ServiceProcess("six", "tcp", "::1", 8080), ServiceProcess("four", "tcp", "127.0.0.2", 8080)]
+
+    def test_named(self, two, broker):
+        """Socket= names one that the rule cannot use: it is refused, with the remedy, and the other one serves."""
+        broker(web=rule(f"Stream={V4}:80", discover=["Socket=127.0.0.2:8080 [::1]:8080"]))
+        rows = discover(status=1)
+        assert [(row["socket"], row["result"]) for row in rows] == [("127.0.0.2:8080", "handed-in"), ("[::1]:8080", "refused")]
+        assert "takes IPv6 only, for which the rule 'web' has no match" in rows[1]["reason"]
+        assert who(V4, 80) == "four"
+
+    def test_any_address(self, two, broker):
+        """A port alone asks for those that the rule can use."""
+        broker(web=rule(f"Stream=[{V6}]:80", discover=["Socket=8080"]))
+        assert results() == [("web", "tcp", "[::1]:8080", "handed-in")]
+        assert who(V6, 80) == "six"
+
+    def test_dual_stack(self, broker):
+        """An IPv6 socket that takes IPv4 too is one for a rule of IPv4."""
+        broker(web=rule(f"Stream={V4}:80", access=["Bound=any"], discover=["Socket=[::]:8080"]))
+        service = ServiceProcess("both", "tcp", "::", 8080, v6only=False)
+        assert results() == [("web", "tcp", "[::]:8080", "handed-in")]
+        assert who(V4, 80) == "both"
+        service.kill()
