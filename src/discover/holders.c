@@ -10,21 +10,13 @@
 #include <string.h>
 
 #include "../util/macro.h"
+#include "sought.h"
 
 #define ENTRIES_BYTES 32768
 #define SOCKET_LINK "socket:["
 
-struct sought {
-	uint32_t inode;
-	uint32_t n; /* times found */
-	size_t socket;
-};
-
 struct search {
-	struct sought *sought; /* sorted by inode */
-	size_t n_sought;
-	struct holders *holders;
-	size_t n_allocated;
+	struct sought *sought;
 	char entries[ENTRIES_BYTES];
 };
 
@@ -54,54 +46,6 @@ static unsigned long parse_number(const char *text, char end)
 	return *text == end ? number : 0;
 }
 
-static int compare_sought(const void *a, const void *b)
-{
-	const struct sought *x = a, *y = b;
-
-	return (x->inode > y->inode) - (x->inode < y->inode);
-}
-
-static int compare_holders(const void *a, const void *b)
-{
-	const struct holder_fd *x = a, *y = b;
-
-	if (x->socket != y->socket)
-		return x->socket < y->socket ? -1 : 1;
-	return x->pid != y->pid ? (x->pid > y->pid) - (x->pid < y->pid) : x->fd - y->fd;
-}
-
-static int add(struct search *search, size_t socket, pid_t pid, int fd)
-{
-	struct holders *holders = search->holders;
-
-	if (holders->n == search->n_allocated) {
-		size_t n = search->n_allocated ? 2 * search->n_allocated : 16;
-		struct holder_fd *items = reallocarray(holders->items, n, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		holders->items = items;
-		search->n_allocated = n;
-	}
-	holders->items[holders->n++] = (struct holder_fd){.socket = socket, .pid = pid, .fd = fd};
-	return 0;
-}
-
-static int found(struct search *search, uint32_t inode, pid_t pid, int fd)
-{
-	struct sought key = {.inode = inode}, *end = search->sought + search->n_sought;
-	struct sought *at = bsearch(&key, search->sought, search->n_sought, sizeof(key), compare_sought);
-	int r = 0;
-
-	/* the numbers of inodes are 32 bits that go round: two sockets can have the same */
-	while (at && at > search->sought && at[-1].inode == inode)
-		at--;
-	for (; at && !r && at < end && at->inode == inode; at++)
-		if (at->n++ < HOLDERS_PER_SOCKET)
-			r = add(search, at->socket, pid, fd);
-	return r;
-}
-
 /* One name in /proc/PID/fd. Return: 0, -EACCES or -EPERM when it cannot be read, or -ENOMEM. */
 static int look_at_fd(struct search *search, int directory, pid_t pid, const char *name)
 {
@@ -116,7 +60,8 @@ static int look_at_fd(struct search *search, int directory, pid_t pid, const cha
 	link[size] = 0;
 	if (strncmp(link, SOCKET_LINK, strlen(SOCKET_LINK)))
 		return 0;
-	return found(search, (uint32_t)parse_number(link + strlen(SOCKET_LINK), ']'), pid, atoi(name));
+	return sought_add(
+		search->sought, (uint32_t)parse_number(link + strlen(SOCKET_LINK), ']'), pid, atoi(name));
 }
 
 /* getdents64(2) itself: opendir(3) would allocate and free for each of thousands of processes. */
@@ -151,7 +96,7 @@ static int look_at_process(struct search *search, int proc, pid_t pid)
 	else
 		r = look_at_fds(search, directory, pid);
 	if (r == -EACCES || r == -EPERM)
-		search->holders->n_unreadable++;
+		search->sought->holders.n_unreadable++;
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -178,47 +123,26 @@ static int look_at_all(struct search *search, int proc)
 	}
 }
 
-static int make_search(const struct diag_socket *sockets, size_t n, struct search **ret)
-{
-	struct search *search = malloc(sizeof(*search));
-	struct sought *sought = calloc(n + 1, sizeof(*sought));
-
-	if (!search || !sought) {
-		free(search);
-		free(sought);
-		return -ENOMEM;
-	}
-	search->sought = sought;
-	search->n_sought = 0;
-	search->n_allocated = 0;
-	for (size_t i = 0; i < n; i++)
-		if (sockets[i].inode)
-			sought[search->n_sought++] = (struct sought){.inode = sockets[i].inode, .socket = i};
-	qsort(sought, search->n_sought, sizeof(*sought), compare_sought);
-	*ret = search;
-	return 0;
-}
-
 int holders_find_proc(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret)
 {
-	_cleanup_(holders_deinit) struct holders holders = {.n = 0};
-	_cleanup_free_ struct search *search = NULL;
-	_cleanup_free_ struct sought *sought = NULL;
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = proc < 0 ? -errno : make_search(sockets, n, &search);
+	_cleanup_free_ struct search *search = malloc(sizeof(*search));
+	_cleanup_(sought_deinit) struct sought sought = {.n = 0};
+	int r;
 
+	if (proc < 0)
+		return -errno;
+	if (!search)
+		return -ENOMEM;
+	r = sought_init(&sought, sockets, n);
 	if (r < 0)
 		return r;
-	sought = search->sought;
-	search->holders = &holders;
-	if (search->n_sought)
+	search->sought = &sought;
+	if (sought.n)
 		r = pid ? look_at_process(search, proc, pid) : look_at_all(search, proc);
 	if (r < 0)
 		return r;
-	if (holders.n)
-		qsort(holders.items, holders.n, sizeof(*holders.items), compare_holders);
-	*ret = holders;
-	holders = (struct holders){.n = 0};
+	sought_take(&sought, ret);
 	return 0;
 }
 
