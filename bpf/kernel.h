@@ -70,6 +70,25 @@ struct sock {
 	kuid_t sk_uid;
 };
 
+struct inode {
+	unsigned long i_ino;
+};
+
+struct file {
+	struct inode *f_inode;
+};
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
 #pragma clang attribute pop
 
 #define PID_NAMESPACES_MAX 33 /* MAX_PID_NS_LEVEL, and the initial one */

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * What the programs of usher-discover (listen.bpf.c, holders.bpf.c) and user space share
+ * What the programs of usher-discover (listen.bpf.c, descriptors.bpf.c) and user space share
  *
  * Nothing here is pinned: programs, maps and reader are of one process and one version.
  */
@@ -34,12 +34,12 @@ struct usher_listen {
 	__u8 pad[7];
 };
 
-/* What the task_file iterator writes for each descriptor that is one of the sockets sought: owned by this process. */
+/* What the task_file iterator writes for each descriptor that is one of the sockets sought. */
 struct usher_holder {
-	__u64 cookie; /* SO_COOKIE of the socket */
-	__u32 pid;    /* thread group, in the pid namespace of usher-discover */
-	__u32 fd;     /* its number there */
+	__u32 inode; /* of the socket */
+	__u32 pid;   /* thread group, in the pid namespace of usher-discover */
+	__u32 fd;    /* its number there */
 };
 
 _Static_assert(sizeof(struct usher_listen) == 32, "layout is shared between program and user space");
-_Static_assert(sizeof(struct usher_holder) == 16, "layout is shared between program and user space");
+_Static_assert(sizeof(struct usher_holder) == 12, "layout is shared between program and user space");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The task_file iterator: bpf/holders.bpf.c. For holders_use(). */
+/* The task_file iterator: bpf/descriptors.bpf.c. For holders_use(). */
 
 #include "holders.h"
 

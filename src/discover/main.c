@@ -18,6 +18,7 @@
 #include "../observe/observe.h"
 #include "../wire/protocol.h"
 #include "discoverer.h"
+#include "iterator.h"
 
 /* Where systemd mounts cgroup v2: alone, or beside v1. */
 static const char *const cgroups[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -193,6 +194,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	libbpf_set_print(NULL);
 	observe_as("usher-discover");
+	holders_use(iterator_find);
 	manner = (struct discoverer_manner){
 		.instance = &instance,
 		.socket = options.socket ? options.socket : instance.socket,

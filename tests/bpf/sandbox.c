@@ -163,12 +163,14 @@ static _Noreturn void serve(const struct sandbox_spec *spec, int control)
 
 	if (do_all(spec, &result) < 0)
 		result = (struct sandbox_process){.error = errno};
-	for (unsigned i = 0; i < spec->n_children && result.pid; i++)
-		if (fork() == 0) {
+	for (unsigned i = 0; i < spec->n_children && result.pid; i++) {
+		result.children[i] = fork();
+		if (!result.children[i]) {
 			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 			(void)pause();
 			_exit(0);
 		}
+	}
 	(void)!write(control, &result, sizeof(result));
 	if (read(control, &byte, 1) == 1) {
 		(void)close(result.fd);
@@ -231,6 +233,11 @@ void sandbox_end(struct sandbox_process *process)
 {
 	(void)kill(process->pid, SIGKILL);
 	(void)waitpid(process->pid, NULL, 0);
+	for (size_t i = 0; i < SANDBOX_CHILDREN_MAX; i++)
+		if (process->children[i] > 0) {
+			(void)kill(process->children[i], SIGKILL);
+			(void)waitpid(process->children[i], NULL, 0); /* adopted by process 1, this one */
+		}
 	(void)close(process->control);
 }
 

@@ -19,6 +19,8 @@ int sandbox_main(int (*function)(void));
 /* sandbox_cgroup() - the path of the sandbox's cgroup, or of one below it, which is made */
 const char *sandbox_cgroup(const char *name, char path[static 256]);
 
+#define SANDBOX_CHILDREN_MAX 4
+
 /* What a process does before it says that it listens. Zero is a sane default, but for `family`, `protocol` and `port`. */
 struct sandbox_spec {
 	const char *cgroup;  /* name, below the sandbox's */
@@ -33,7 +35,7 @@ struct sandbox_spec {
 	uid_t maker;	  /* who calls socket(2) */
 	uid_t uid;	  /* who binds and listens */
 	unsigned n_duplicates;
-	unsigned n_children; /* that inherit the socket */
+	unsigned n_children; /* that inherit the socket; at most SANDBOX_CHILDREN_MAX */
 	unsigned n_times;    /* the whole once more that often, the socket closed each time */
 };
 
@@ -43,6 +45,7 @@ struct sandbox_process {
 	uint64_t cookie; /* of the socket */
 	uint32_t inode;
 	int fd; /* its number there */
+	pid_t children[SANDBOX_CHILDREN_MAX];
 	int control;
 };
 

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "iterator.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "../../bpf/usher-discover.h"
+#include "../util/macro.h"
+#include "descriptors.skel.h"
+#include "sought.h"
+
+#define CAPACITY_MIN 256U
+#define RECORDS_PER_READ 2048U
+
+/*
+ * Loaded once, for libbpf reads all types of the kernel to do so, which takes longer than most searches; loaded again when
+ * more is sought than ever before. It ends with the process.
+ */
+static struct descriptors *loaded;
+static bool absent;
+
+static void bpf_link_destroyp(struct bpf_link **link)
+{
+	(void)bpf_link__destroy(*link);
+}
+
+/* Whether this kernel will say the same the next time. */
+static bool is_lasting(int error)
+{
+	return error != -ENOMEM && error != -EMFILE && error != -ENFILE && error != -EAGAIN &&
+	       error != -EINTR;
+}
+
+static int load(uint32_t capacity)
+{
+	struct descriptors *program = descriptors__open();
+	struct stat st;
+	int r;
+
+	if (!program)
+		return -errno;
+	r = stat("/proc/self/ns/pid", &st) < 0 ? -errno
+					       : bpf_map__set_max_entries(program->maps.sought, capacity);
+	if (!r) {
+		program->rodata->pid_namespace = (uint32_t)st.st_ino;
+		r = descriptors__load(program);
+	}
+	if (r < 0) {
+		descriptors__destroy(program);
+		return r;
+	}
+	descriptors__destroy(loaded);
+	loaded = program;
+	return 0;
+}
+
+static int make_ready(size_t n)
+{
+	uint32_t capacity = loaded ? bpf_map__max_entries(loaded->maps.sought) : CAPACITY_MIN;
+
+	if (loaded && n <= capacity)
+		return 0;
+	if (n > UINT32_MAX / 2)
+		return -ENOMEM;
+	while (capacity < n)
+		capacity *= 2;
+	return load(capacity);
+}
+
+/* The inode numbers that are sought, each once. Return: how many. */
+static uint32_t list_inodes(const struct sought *sought, uint32_t *inodes)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < sought->n; i++)
+		if (!n || inodes[n - 1] != sought->sockets[i].inode)
+			inodes[n++] = sought->sockets[i].inode;
+	return n;
+}
+
+static int read_records(int iterator, struct sought *sought)
+{
+	_cleanup_free_ struct usher_holder *records = calloc(RECORDS_PER_READ, sizeof(*records));
+
+	if (!records)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t size = read(iterator, records, RECORDS_PER_READ * sizeof(*records));
+
+		/* the kernel gives way after a million descriptors that were of no interest */
+		if (size < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (size <= 0)
+			return size < 0 ? -errno : 0;
+		for (size_t i = 0; i < (size_t)size / sizeof(*records); i++) {
+			int r = sought_add(
+				sought, records[i].inode, (pid_t)records[i].pid, (int)records[i].fd);
+
+			if (r < 0)
+				return r;
+		}
+	}
+}
+
+static int iterate(pid_t pid, struct sought *sought)
+{
+	union bpf_iter_link_info info = {.task.pid = (uint32_t)pid};
+	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof(info));
+	_cleanup_(bpf_link_destroyp) struct bpf_link *link =
+		bpf_program__attach_iter(loaded->progs.find_holders, pid ? &options : NULL);
+	_cleanup_close_ int iterator = -1;
+
+	if (!link)
+		return -errno;
+	iterator = bpf_iter_create(bpf_link__fd(link));
+	return iterator < 0 ? -errno : read_records(iterator, sought);
+}
+
+static int search(struct sought *sought, pid_t pid)
+{
+	_cleanup_free_ uint32_t *inodes = calloc(sought->n + 1, sizeof(*inodes));
+	_cleanup_free_ uint8_t *values = calloc(sought->n + 1, sizeof(*values));
+	uint32_t n, n_done;
+	int r;
+
+	if (!inodes || !values)
+		return -ENOMEM;
+	n = n_done = list_inodes(sought, inodes);
+	if (n && bpf_map_update_batch(bpf_map__fd(loaded->maps.sought), inodes, values, &n_done, NULL) < 0)
+		return -errno;
+	r = iterate(pid, sought);
+	n_done = n;
+	if (n && bpf_map_delete_batch(bpf_map__fd(loaded->maps.sought), inodes, &n_done, NULL) < 0 && !r)
+		r = -errno;
+	return r;
+}
+
+int iterator_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret)
+{
+	_cleanup_(sought_deinit) struct sought sought = {.n = 0};
+	int r;
+
+	if (absent)
+		return HOLDERS_ABSENT;
+	r = make_ready(n);
+	if (r < 0 && is_lasting(r)) {
+		absent = true;
+		return HOLDERS_ABSENT;
+	}
+	if (!r)
+		r = sought_init(&sought, sockets, n);
+	if (!r)
+		r = search(&sought, pid);
+	if (r < 0)
+		return r;
+	sought_take(&sought, ret);
+	return 0;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Who has a socket open: bpf/descriptors.bpf.c and src/discover/iterator.c, and that /proc says the same. */
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "discover/iterator.h"
+#include "sandbox.h"
+#include "util/macro.h"
+
+static const struct sandbox_spec tcp = {.family = AF_INET, .protocol = IPPROTO_TCP, .port = 8080};
+
+static struct sandbox_process start(const struct sandbox_spec *spec)
+{
+	struct sandbox_process process = sandbox_start(spec);
+
+	assert_int_equal(process.error, 0);
+	return process;
+}
+
+static struct diag_socket sought(const struct sandbox_process *process)
+{
+	return (struct diag_socket){.cookie = process->cookie, .inode = process->inode};
+}
+
+/* Both ways, which must agree. */
+static struct holders find(const struct diag_socket *sockets, size_t n, pid_t pid)
+{
+	struct holders holders, others;
+
+	assert_int_equal(iterator_find(sockets, n, pid, &holders), 0);
+	assert_int_equal(holders_find_proc(sockets, n, pid, &others), 0);
+	assert_int_equal(holders.n, others.n);
+	for (size_t i = 0; i < holders.n; i++) {
+		assert_int_equal(holders.items[i].socket, others.items[i].socket);
+		assert_int_equal(holders.items[i].pid, others.items[i].pid);
+		assert_int_equal(holders.items[i].fd, others.items[i].fd);
+	}
+	holders_deinit(&others);
+	return holders;
+}
+
+static void assert_holder(const struct holders *holders, size_t index, size_t socket, pid_t pid, int fd)
+{
+	assert_true(index < holders->n);
+	assert_int_equal(holders->items[index].socket, socket);
+	assert_int_equal(holders->items[index].pid, pid);
+	assert_int_equal(holders->items[index].fd, fd);
+}
+
+static void test_processes(void **state)
+{
+	struct sandbox_spec udp = {
+		.family = AF_INET6, .protocol = IPPROTO_UDP, .port = 53, .n_duplicates = 1};
+	struct sandbox_process first = start(&tcp), second = start(&udp);
+	struct diag_socket sockets[] = {sought(&second), sought(&first), {.inode = 0}, sought(&second)};
+	_cleanup_(holders_deinit) struct holders all = find(sockets, 4, 0), one = find(sockets, 4, first.pid);
+
+	(void)state;
+	assert_int_equal(all.n, 5);
+	assert_holder(&all, 0, 0, second.pid, second.fd);
+	assert_int_equal(all.items[1].pid, second.pid); /* its duplicate */
+	assert_true(all.items[1].fd > second.fd);
+	assert_holder(&all, 2, 1, first.pid, first.fd);
+	assert_holder(&all, 3, 3, second.pid, second.fd); /* two sockets of one inode number */
+	assert_int_equal(one.n, 1);
+	assert_holder(&one, 0, 1, first.pid, first.fd);
+	sandbox_end(&first);
+	sandbox_end(&second);
+}
+
+/* The file of an MPTCP socket has another cookie than its listener, and the same inode number. */
+static void test_mptcp(void **state)
+{
+	struct sandbox_spec spec = {.family = AF_INET, .protocol = IPPROTO_MPTCP, .port = 8080};
+	struct sandbox_process process = sandbox_start(&spec);
+	struct diag_socket socket = {.cookie = 1, .inode = process.inode};
+	_cleanup_(holders_deinit) struct holders holders = find(&socket, 1, 0);
+
+	(void)state;
+	sandbox_end(&process);
+	if (process.error == EPROTONOSUPPORT || process.error == ENOPROTOOPT)
+		skip();
+	assert_int_equal(holders.n, 1);
+	assert_holder(&holders, 0, 0, process.pid, process.fd);
+}
+
+static void test_children(void **state)
+{
+	struct sandbox_spec spec = tcp;
+	struct sandbox_process process;
+	struct diag_socket socket;
+	struct holders holders;
+
+	(void)state;
+	spec.n_children = 2;
+	process = start(&spec);
+	socket = sought(&process);
+	holders = find(&socket, 1, 0);
+	assert_int_equal(holders.n, 3);
+	assert_holder(&holders, 0, 0, process.pid, process.fd);
+	assert_holder(&holders, 1, 0, process.children[0], process.fd);
+	assert_holder(&holders, 2, 0, process.children[1], process.fd);
+	holders_deinit(&holders);
+	sandbox_close(&process);
+	holders = find(&socket, 1, 0);
+	assert_int_equal(holders.n, 2);
+	assert_holder(&holders, 0, 0, process.children[0], process.fd);
+	holders_deinit(&holders);
+	sandbox_end(&process);
+}
+
+static void test_closed(void **state)
+{
+	struct sandbox_process process = start(&tcp);
+	struct diag_socket socket = sought(&process);
+	struct holders holders;
+
+	(void)state;
+	sandbox_close(&process);
+	holders = find(&socket, 1, 0);
+	assert_int_equal(holders.n, 0);
+	sandbox_end(&process);
+	holders = find(&socket, 1, process.pid);
+	assert_int_equal(holders.n, 0);
+}
+
+static void test_many(void **state)
+{
+	enum { N = 3000 };
+	struct sandbox_spec spec = tcp;
+	struct diag_socket *sockets = calloc(N, sizeof(*sockets));
+	struct sandbox_process process;
+	struct holders holders;
+
+	(void)state;
+	assert_non_null(sockets);
+	spec.n_duplicates = HOLDERS_PER_SOCKET + 50;
+	process = start(&spec);
+	for (uint32_t i = 0; i < N - 1; i++)
+		sockets[i].inode = UINT32_MAX - i;
+	sockets[N - 1] = sought(&process);
+	holders = find(sockets, N, 0);
+	assert_int_equal(holders.n, HOLDERS_PER_SOCKET);
+	assert_holder(&holders, 0, N - 1, process.pid, process.fd);
+	holders_deinit(&holders);
+	holders = find(sockets, N - 1, 0); /* none of those that were sought before is found again */
+	assert_int_equal(holders.n, 0);
+	sandbox_end(&process);
+	free(sockets);
+}
+
+static void test_pid_namespace_below(void **state)
+{
+	struct sandbox_spec spec = tcp;
+	struct sandbox_process process;
+	struct diag_socket socket;
+	struct holders holders;
+
+	(void)state;
+	spec.other_pidns = true;
+	process = start(&spec);
+	socket = sought(&process);
+	holders = find(&socket, 1, 0);
+	assert_int_equal(holders.n, 1);
+	assert_holder(&holders, 0, 0, process.pid, process.fd);
+	holders_deinit(&holders);
+	sandbox_end(&process);
+}
+
+/* Processes outside of the pid namespace are left out, and those inside have the numbers they have there. */
+static void test_pid_namespace_above(void **state)
+{
+	struct sandbox_process outside = start(&tcp);
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = sandbox_fork(true);
+	if (!pid) {
+		struct sandbox_spec spec = {.family = AF_INET, .protocol = IPPROTO_TCP, .port = 8081};
+		struct sandbox_process inside;
+		struct diag_socket sockets[2];
+		struct holders holders;
+
+		if (unshare(CLONE_NEWNS) < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0)
+			_exit(1);
+		inside = sandbox_start(&spec);
+		sockets[0] = sought(&outside);
+		sockets[1] = sought(&inside);
+		if (inside.error || iterator_find(sockets, 2, 0, &holders))
+			_exit(2);
+		_exit(holders.n == 1 && holders.items[0].socket == 1 && holders.items[0].pid == inside.pid
+				? 0
+				: 3);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	sandbox_end(&outside);
+}
+
+struct apart {
+	pthread_barrier_t barrier;
+	uint32_t inode;
+};
+
+static void *open_apart(void *argument)
+{
+	struct apart *apart = argument;
+	struct stat st;
+	int fd = unshare(CLONE_FILES) < 0 ? -1 : socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		apart->inode = (uint32_t)st.st_ino;
+	(void)pthread_barrier_wait(&apart->barrier);
+	(void)pthread_barrier_wait(&apart->barrier);
+	return NULL;
+}
+
+/* What a thread has in a table of descriptors of its own cannot be duplicated by the number it has there. */
+static void test_thread_with_own_descriptors(void **state)
+{
+	struct apart apart = {.inode = 0};
+	struct diag_socket socket = {.inode = 0};
+	struct holders holders;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_barrier_init(&apart.barrier, NULL, 2), 0);
+	assert_int_equal(pthread_create(&thread, NULL, open_apart, &apart), 0);
+	(void)pthread_barrier_wait(&apart.barrier);
+	assert_int_not_equal(apart.inode, 0);
+	socket.inode = apart.inode;
+	holders = find(&socket, 1, 0);
+	(void)pthread_barrier_wait(&apart.barrier);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(holders.n, 0);
+}
+
+static void test_without_capability(void **state)
+{
+	static const int capabilities[] = {CAP_PERFMON, CAP_BPF};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
+		struct diag_socket socket = {.inode = 1};
+		struct holders holders;
+		int status;
+		pid_t pid = sandbox_fork(false);
+
+		if (!pid) {
+			sandbox_drop(capabilities[i]);
+			_exit(iterator_find(&socket, 1, 0, &holders) == HOLDERS_ABSENT &&
+						iterator_find(&socket, 1, 0, &holders) == HOLDERS_ABSENT
+					? 0
+					: 1);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+}
+
+static int all_tests(void)
+{
+	const struct CMUnitTest tests[] = {
+		/* in children that load for themselves, for nothing is loaded yet */
+		cmocka_unit_test(test_without_capability),
+		cmocka_unit_test(test_pid_namespace_above),
+		cmocka_unit_test(test_processes),
+		cmocka_unit_test(test_mptcp),
+		cmocka_unit_test(test_children),
+		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_pid_namespace_below),
+		cmocka_unit_test(test_thread_with_own_descriptors),
+	};
+
+	return cmocka_run_group_tests_name("iterator", tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return sandbox_main(all_tests);
+}
