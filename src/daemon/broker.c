@@ -16,6 +16,7 @@
 #include "../datapath/program.h"
 #include "../observe/observe.h"
 #include "../util/netns.h"
+#include "early.h"
 #include "notified.h"
 #include "request.h"
 #include "restore.h"
@@ -141,7 +142,8 @@ static void report_switch(const struct broker *broker)
 }
 
 /* Makes a loaded generation current: the steps of docs/switch.md. Takes it over on success. */
-static int make_current(struct broker *broker, struct generation **generation, struct refusal *refusal)
+static int make_current(struct broker *broker, struct generation **generation, struct early_plan *plan,
+	struct refusal *refusal)
 {
 	struct generation *next = *generation;
 	struct usher_state state;
@@ -171,6 +173,7 @@ static int make_current(struct broker *broker, struct generation **generation, s
 	closep(&broker->adopted_program);
 	broker->adopted_program = -1;
 	(void)pins_foreach_program(&broker->pins, drop_other_program, broker);
+	early_apply(broker, plan);
 	free_seats(broker);
 	report_switch(broker);
 	return 0;
@@ -178,11 +181,14 @@ static int make_current(struct broker *broker, struct generation **generation, s
 
 static int apply(struct broker *broker, struct generation **generation, struct refusal *refusal)
 {
+	_cleanup_(early_plan_freep) struct early_plan *plan = NULL;
 	int r = generation_load(*generation, &broker->registry, refusal);
 
 	if (r)
 		return r;
-	r = make_current(broker, generation, refusal);
+	r = early_plan_new(*generation, &plan, refusal);
+	if (!r)
+		r = make_current(broker, generation, plan, refusal);
 	if (r)
 		generation_unload(*generation, &broker->registry);
 	return r;
@@ -317,6 +323,8 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 	r = adopt_link(broker);
 	/* whatever can fail comes before apply(): rules in force without a door would refuse all that they match */
 	if (!r)
+		r = early_new(broker);
+	if (!r)
 		r = tidy_start(broker);
 	if (!r)
 		r = open_doors(broker, passed, refusal);
@@ -339,6 +347,7 @@ void broker_close(struct broker *broker)
 	sd_event_source_disable_unref(broker->tidy_source);
 	sd_event_source_disable_unref(broker->detach_source);
 	events_free(broker->events);
+	early_free(broker->early);
 	registrants_free(broker->registrants);
 	holder_free(broker->holder);
 	generation_unref(broker->generation);

@@ -43,6 +43,7 @@ struct broker {
 	struct notify_door *notify_door;
 	struct events *events;
 	struct monitor *monitor;
+	struct early *early;
 	sd_event_source *events_source, *tidy_source, *detach_source;
 	struct tally tally;
 	uint64_t started;     /* CLOCK_REALTIME, microseconds */

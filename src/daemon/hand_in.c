@@ -8,6 +8,7 @@
 
 #include "../holder/store.h"
 #include "../observe/observe.h"
+#include "early.h"
 #include "offer.h"
 #include "place.h"
 #include "tidy.h"
@@ -172,6 +173,7 @@ static bool commit(struct offer *offer, const struct candidate *candidate)
 	if (offer->hold)
 		(void)hold_socket(
 			offer, candidate, &refusal); /* held already: only the process may be another one */
+	(void)early_take_out(offer->broker, candidate->rule->name, candidate->facts.cookie);
 	return added;
 }
 

@@ -21,7 +21,8 @@ struct list {
 	struct usher_seat seat; /* the one at `at`, or the last one before it, as it was when it was opened */
 	struct registry_place places[USHER_PLACES_MAX]; /* of the seat at `at` */
 	unsigned n_places, place;
-	bool open; /* `places` has been read */
+	uint64_t early; /* cookie of the listener that Listen=kernel let into the seat; 0: none */
+	bool open;	/* `places` has been read */
 };
 
 static void list_release(void *state)
@@ -116,6 +117,17 @@ static bool is_expected(const struct list *list, const struct usher_seat *seat)
 	       (!*list->name || !strcmp(list->name, seat->name));
 }
 
+/* One that has a place by now is not waiting any more. */
+static uint64_t read_early(const struct list *list, uint32_t number)
+{
+	uint64_t cookie = registry_read_early(&list->broker->registry, number);
+
+	for (unsigned i = 0; i < list->n_places; i++)
+		if (list->places[i].data.cookie == cookie)
+			return 0;
+	return cookie;
+}
+
 /* Goes on to the next seat that has something to show. Return: false at the end. */
 static bool open_seat(struct list *list)
 {
@@ -131,9 +143,10 @@ static bool open_seat(struct list *list)
 			continue;
 		list->seat = *seat;
 		list->n_places = registry_read_places(registry, number, list->places);
+		list->early = read_early(list, number);
 		list->place = 0;
 		list->open = true;
-		if (list->n_places || is_routed(list->broker, seat, number))
+		if (list->n_places || list->early || is_routed(list->broker, seat, number))
 			return true;
 		list->open = false;
 	}
@@ -154,7 +167,10 @@ static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 	}
 	number = list->seats[list->at];
 	write_seat(row, seat);
-	if (!list->n_places) {
+	if (list->place == list->n_places && list->early) {
+		writer_put(row, "STATE", "early");
+		writer_put(row, "COOKIE", "%" PRIx64, list->early);
+	} else if (!list->n_places) {
 		writer_put(row, "STATE", "missing");
 	} else {
 		bool routed = is_routed(list->broker, seat, number);
@@ -164,7 +180,7 @@ static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 	}
 	if (!list->place)
 		write_counters(row, &list->broker->registry, number);
-	if (++list->place >= list->n_places) {
+	if (++list->place >= list->n_places + (list->early ? 1 : 0)) {
 		list->open = false;
 		list->at++;
 	}

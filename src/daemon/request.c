@@ -110,7 +110,20 @@ static int detach(struct broker *broker, struct answer *answer)
 
 /* ---- the table of requests */
 
-enum request_kind { HAND_IN, HOLD, WITHDRAW, CLAIM, RELOAD, DETACH, MONITOR, STATUS, LIST, RULES, EXPLAIN };
+enum request_kind {
+	HAND_IN,
+	HOLD,
+	WITHDRAW,
+	EVICT,
+	CLAIM,
+	RELOAD,
+	DETACH,
+	MONITOR,
+	STATUS,
+	LIST,
+	RULES,
+	EXPLAIN
+};
 
 static const struct request_form {
 	const char *verb;
@@ -123,6 +136,7 @@ static const struct request_form {
 	{"hand-in", HAND_IN, true, true, false, true},
 	{"hold", HOLD, true, true, false, true},
 	{"withdraw", WITHDRAW, true, true, false, true},
+	{"evict", EVICT, false, false, true, true},
 	{"claim", CLAIM, false, true, false, true},
 	{"reload", RELOAD, false, false, true, true},
 	{"detach", DETACH, false, false, true, true},
@@ -208,6 +222,8 @@ static int perform(
 			&answer->packet, &answer->refusal);
 	case WITHDRAW:
 		return request_withdraw(broker, request, &answer->packet, &answer->refusal);
+	case EVICT:
+		return request_evict(broker, request->message, &answer->packet, &answer->refusal);
 	case CLAIM:
 		return request_claim(broker, request, &answer->source, &answer->refusal);
 	case RELOAD:

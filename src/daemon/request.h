@@ -20,6 +20,10 @@ void request_report_refusal(
 int request_withdraw(struct broker *broker, struct intake_request *request, struct writer *answer,
 	struct refusal *refusal);
 
+/* request_evict() - empty the slots of NAME= in `early` that hold the socket COOKIE= */
+int request_evict(
+	struct broker *broker, const struct message *message, struct writer *answer, struct refusal *refusal);
+
 /* Requests that answer with rows; they fill the source on success. */
 int request_claim(struct broker *broker, struct intake_request *request, struct session_source *answer,
 	struct refusal *refusal);

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "../observe/observe.h"
+#include "early.h"
 #include "place.h"
 
 static const char *seat_text(const struct usher_seat *seat)
@@ -118,6 +119,10 @@ static void on_event(const struct usher_event *event, void *userdata)
 	struct broker *broker = userdata;
 	const struct usher_seat *seat = &broker->registry.seats[event->seat % USHER_SEATS_MAX];
 
+	if (event->reason == USHER_EVENT_LISTENED) {
+		early_note(broker, event);
+		return;
+	}
 	if (!seat->used)
 		return;
 	(void)tidy_seat(broker, event->seat % USHER_SEATS_MAX);
@@ -132,6 +137,7 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *us
 	(void)fd;
 	(void)revents;
 	events_read(broker->events);
+	early_follow(broker);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The requests withdraw and claim: what was handed in is taken out, or given back. */
+/* The requests withdraw, evict and claim: what was handed in, or let in, is taken out, or given back. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 
 #include "../observe/observe.h"
 #include "../util/macro.h"
+#include "early.h"
 #include "names.h"
 #include "place.h"
 #include "request.h"
@@ -85,6 +86,20 @@ static void report_withdrawal(struct broker *broker, uint32_t seat, const struct
 		place_address(place, address));
 }
 
+/* What Listen=kernel let in and nobody has handed in yet. */
+static void withdraw_early(struct broker *broker, uint32_t seat, const struct intake_request *request,
+	const uint64_t *wanted, uint64_t **seen, size_t *n)
+{
+	const struct usher_place place = {.cookie = registry_read_early(&broker->registry, seat)};
+	const char *name = broker->registry.seats[seat].name;
+
+	if (!place.cookie || !is_wanted(wanted, request->n_fds, place.cookie) ||
+		!early_take_out(broker, name, place.cookie))
+		return;
+	if (count_once(seen, n, place.cookie))
+		report_withdrawal(broker, seat, &place, &request->identity);
+}
+
 int request_withdraw(
 	struct broker *broker, struct intake_request *request, struct writer *answer, struct refusal *refusal)
 {
@@ -105,7 +120,7 @@ int request_withdraw(
 		struct registry_place places[USHER_PLACES_MAX];
 		unsigned n_places;
 
-		if (!broker->registry.seats[seat].order || strcmp(broker->registry.seats[seat].name, name))
+		if (!broker->registry.seats[seat].used || strcmp(broker->registry.seats[seat].name, name))
 			continue;
 		n_places = registry_read_places(&broker->registry, seat, places);
 		for (unsigned i = 0; i < n_places; i++) {
@@ -115,6 +130,7 @@ int request_withdraw(
 			if (count_once(&seen, &n, places[i].data.cookie))
 				report_withdrawal(broker, seat, &places[i].data, &request->identity);
 		}
+		withdraw_early(broker, seat, request, cookies, &seen, &n);
 	}
 	for (size_t i = 0; i < n; i++)
 		(void)holder_drop(broker->holder, name, seen[i]);
@@ -124,6 +140,36 @@ int request_withdraw(
 			request->n_fds ? "no such socket" : "nothing", name);
 	writer_put(answer, "OK", "1");
 	writer_put(answer, "WITHDRAWN", "%zu", n);
+	return 0;
+}
+
+/* ---- evict */
+
+/* Hexadecimal, as the listing has it. */
+static bool parse_cookie(const char *text, uint64_t *ret)
+{
+	size_t length = strspn(text, "0123456789abcdef");
+
+	if (!length || length > 16 || text[length])
+		return false;
+	*ret = strtoull(text, NULL, 16);
+	return *ret != 0;
+}
+
+int request_evict(
+	struct broker *broker, const struct message *message, struct writer *answer, struct refusal *refusal)
+{
+	const char *name = message_get(message, "NAME"), *cookie = message_get(message, "COOKIE"),
+		   *reason = message_get(message, "REASON");
+	uint64_t value;
+
+	if (!name || !cookie || !parse_cookie(cookie, &value))
+		return refuse(refusal, EINVAL,
+			"the request does not say which socket of which name (EINVAL); send NAME= and "
+			"COOKIE=, hexadecimal as in the listing");
+	writer_put(answer, "OK", "1");
+	writer_put(answer, "EVICTED", "%u",
+		early_evict(broker, name, value, reason ? reason : "no reason was given"));
 	return 0;
 }
 

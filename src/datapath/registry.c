@@ -366,16 +366,11 @@ void registry_clear_early(struct registry *registry, uint32_t seat)
 	(void)bpf_map_delete_elem(registry->maps[REGISTRY_EARLY], &seat);
 }
 
-static int compare_early_keys(const void *a, const void *b)
+int registry_compare_early_rules(const void *a, const void *b)
 {
 	const struct registry_early_rule *x = a, *y = b;
 
 	return memcmp(&x->key, &y->key, sizeof(x->key));
-}
-
-void registry_sort_early_rules(struct registry_early_rule *rules, size_t n)
-{
-	qsort(rules, n, sizeof(*rules), compare_early_keys);
 }
 
 int registry_write_early_rules(struct registry *registry, const struct registry_early_rule *rules, size_t n)
@@ -394,7 +389,7 @@ int registry_write_early_rules(struct registry *registry, const struct registry_
 	for (size_t i = 0; i < n_there; i++) {
 		const struct registry_early_rule sought = {.key = there[i]};
 
-		if (!n || !bsearch(&sought, rules, n, sizeof(*rules), compare_early_keys))
+		if (!n || !bsearch(&sought, rules, n, sizeof(*rules), registry_compare_early_rules))
 			(void)bpf_map_delete_elem(map, &there[i]);
 	}
 	for (size_t i = 0; i < n; i++)

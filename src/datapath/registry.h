@@ -187,11 +187,11 @@ struct registry_early_rule {
 
 /*
  * registry_write_early_rules() - make `early_rules` hold these and no others
- * @rules: at most USHER_EARLY_MAX, no key twice, in the order of registry_sort_early_rules()
+ * @rules: at most USHER_EARLY_MAX, no key twice, in the order of registry_compare_early_rules()
  *
  * Those that are to go go first, and one that stays is there at every moment.
  *
  * Return: 0 or a negative errno; then some of the new ones are missing.
  */
-void registry_sort_early_rules(struct registry_early_rule *rules, size_t n);
+int registry_compare_early_rules(const void *a, const void *b); /* by key */
 int registry_write_early_rules(struct registry *registry, const struct registry_early_rule *rules, size_t n);

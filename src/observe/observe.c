@@ -44,6 +44,7 @@ static const struct kind {
 	[OBSERVE_LOST] = {"lost", "d79df587a7e64b5fa746e46a8bb5592e", LOG_WARNING, false},
 	[OBSERVE_DETACHED] = {"detached", "d7c40f05f7ad43c9853b454e7e5b5782", LOG_NOTICE, false},
 	[OBSERVE_NOT_STARTED] = {"not-started", "300fbfa627c240a1a85a78c5f15af489", LOG_ERR, false},
+	[OBSERVE_EVICTED] = {"evicted", "5ecf402f2b854e10ac4142098165166a", LOG_WARNING, true},
 	[OBSERVE_PASSED_OVER] = {"passed-over", "18f3b94d7c514462bee88e90066631da", LOG_WARNING, true},
 	[OBSERVE_SCANNING] = {"scanning", "612dc7f4aa1d4fcbb08080f81ee1b961", LOG_WARNING, false},
 	[OBSERVE_NO_BROKER] = {"no-broker", "7941790fd2b2495b886f541272763a3f", LOG_WARNING, false},

@@ -32,6 +32,7 @@ enum observe_kind {
 	OBSERVE_LOST,	       /* pins were missing, sockets handed in before are not known */
 	OBSERVE_DETACHED,      /* everything was removed from the kernel */
 	OBSERVE_NOT_STARTED,   /* the broker cannot start */
+	OBSERVE_EVICTED,       /* a listener that Listen=kernel let in was taken out again */
 	OBSERVE_PASSED_OVER,   /* a socket that [Discover] describes is not handed in */
 	OBSERVE_SCANNING,      /* sockets are found later than they could be */
 	OBSERVE_NO_BROKER,     /* usher-discover has nobody to hand sockets in to */

@@ -382,7 +382,7 @@ static void test_early_rules(void **state)
 					.port = (uint16_t)(1 + i + step * USHER_EARLY_MAX / 2)},
 				.rule = {.seat = step + 1},
 			};
-		registry_sort_early_rules(rules, USHER_EARLY_MAX);
+		qsort(rules, USHER_EARLY_MAX, sizeof(*rules), registry_compare_early_rules);
 		assert_int_equal(registry_write_early_rules(&world.registry, rules, USHER_EARLY_MAX), 0);
 		for (unsigned i = 0; i < USHER_EARLY_MAX; i++) {
 			assert_true(find_early_rule(rules[i].key.port, &found));

@@ -15,6 +15,7 @@ import pytest
 
 from harness import bpf, wire
 from harness.broker import Usherd
+from harness.early import early_rules, held_early, let_in
 from harness.host import rule, write_rule
 from harness.process import Child, wait_until
 from harness.service import Service
@@ -288,6 +289,52 @@ def test_killed_at_every_step_of_the_start(usherd, rules, pinned):
         assert [row["COOKIE"] for row in running.sockets()] == [cookie(web.socket)]
     assert number > 20
     print(f"{number - 1} crash points")
+
+
+LETS_IN = "[Rule]\nStream=82\n[Discover]\nSocket=127.0.0.2:8080\nUser=nobody\nListen=kernel\n"
+
+
+@pytest.mark.seconds(280)
+@pytest.mark.parametrize("operation", ["hand-in", "evict", "reload"])
+def test_killed_at_every_step_with_an_early_listener(broker, rules, operation):
+    """Listen=kernel: what the crash leaves in the kernel's table, the next start puts right."""
+    running = broker(soon=LETS_IN)
+    with Service("early") as early:
+        acts = {"hand-in": lambda: hand_in("soon", early),
+                "evict": lambda: request("evict", NAME="soon", COOKIE=cookie(early.socket)),
+                "reload": running.reload}
+        number = done = 0
+        while not done:
+            number += 1
+            let_in(running, early, "soon")
+            if operation == "reload":
+                os.unlink("/run/usher/rules.d/soon.rule")
+                rules(next="Stream=82")
+            tracer = Tracer(running, number)
+            done = attempt(acts[operation])
+            tracer.end()
+            if not done:
+                assert running.wait() == -signal.SIGKILL
+                assert who(V4, 82) in (("early",) if operation == "hand-in" else ("early", REFUSED)), f"call {number}"
+                running.start()
+            if operation == "reload":
+                assert held_early(running) == [] and early_rules(running) == {}
+                assert who(V4, 82) == REFUSED, f"killed at call {number}"
+                os.unlink("/run/usher/rules.d/next.rule")
+                rules(soon=LETS_IN)
+                running.reload()
+                continue
+            assert len(early_rules(running)) == 1
+            rows = [(row["STATE"], row["COOKIE"]) for row in running.list("soon") if "COOKIE" in row]
+            assert len(rows) + done >= 1 and {found for _, found in rows} <= {cookie(early.socket)}
+            if operation == "hand-in":
+                assert who(V4, 82) == "early", f"killed at call {number}"
+                assert len(rows) == 1
+                assert held_early(running) == ([cookie(early.socket)] if rows[0][0] == "early" else [])
+            if rows:
+                request("withdraw", NAME="soon")
+        assert number > 1
+        print(f"{operation}: {number - 1} crash points")
 
 
 def n_programs(running):
