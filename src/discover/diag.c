@@ -19,7 +19,7 @@
 #define RECEIVE_MAX                                                                                          \
 	32768U /* what the kernel makes datagrams of a dump at most, when the reader has room for it */
 #define DUMPS_MAX 8
-#define FILTER_PORTS_MAX 64U /* the kernel compares one after the other */
+#define FILTER_PORTS_MAX 256U /* the kernel compares one after the other */
 #define ANSWER_SECONDS 10
 
 static const uint8_t any_v4_in_v6[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -97,7 +97,7 @@ static void put_filter(struct nlmsghdr *header, const uint16_t *ports, size_t n)
 
 static int ask(const struct mnl_socket *netlink, const struct diag_query *query)
 {
-	_Alignas(struct nlmsghdr) char buffer[2048] = {0};
+	_Alignas(struct nlmsghdr) char buffer[4096] = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
 	struct inet_diag_req_v2 *request;
 

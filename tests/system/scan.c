@@ -6,7 +6,7 @@
  * Keys are those of struct scan: name, protocol (number), port, broker, pid, netns (cookie); times=N scans that often, and waits=1 for
  * a line on standard input before each. A line for each candidate, words separated by tabs, and one that ends the scan:
  *   +|- NAME PROTOCOL FAMILY ENDPOINT COOKIE PID UID UNIT ERRNO TEXT
- *   = RESULT LEFT-OUT MICROSECONDS PEAK-KIB DESCRIPTORS
+ *   = RESULT LEFT-OUT MICROSECONDS CPU-MICROSECONDS PEAK-KIB DESCRIPTORS TEXT
  */
 #undef NDEBUG
 #include <assert.h>
@@ -21,11 +21,11 @@
 #include "discover/scan.h"
 #include "util/netns.h"
 
-static uint64_t now(void)
+static uint64_t now(clockid_t clock)
 {
 	struct timespec time;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	(void)clock_gettime(clock, &time);
 	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }
 
@@ -89,15 +89,16 @@ static void run(const struct scan *scan)
 {
 	struct refusal refusal = {.error = 0};
 	struct candidates candidates = {.n = 0};
-	uint64_t before = now();
+	uint64_t before = now(CLOCK_MONOTONIC), before_cpu = now(CLOCK_PROCESS_CPUTIME_ID);
 	int r = scan_run(scan, &candidates, &refusal);
-	uint64_t after = now();
+	uint64_t after = now(CLOCK_MONOTONIC), after_cpu = now(CLOCK_PROCESS_CPUTIME_ID);
 
 	for (size_t i = 0; i < candidates.n; i++) {
 		check(&candidates.items[i]);
 		show(&candidates.items[i]);
 	}
-	printf("=\t%d\t%zu\t%" PRIu64, r, candidates.n_left_out, after - before);
+	printf("=\t%d\t%zu\t%" PRIu64 "\t%" PRIu64, r, candidates.n_left_out, after - before,
+		after_cpu - before_cpu);
 	candidates_deinit(&candidates);
 	printf("\t%lu\t%u\t%s\n", peak(), count_descriptors(), refusal.text);
 	(void)fflush(stdout);

@@ -381,7 +381,7 @@ static void mptcp_is_told(void **state)
 /* As many ports as the kernel compares, one more, and more than there are sockets. */
 static void a_filter_of_any_size(void **state)
 {
-	static const size_t sizes[] = {1, 2, 3, 63, 64, 65, 5000};
+	static const size_t sizes[] = {1, 2, 3, 80, 255, 256, 257, 5000};
 	uint16_t ports[5000];
 	int fds[80];
 

@@ -17,7 +17,7 @@ SCAN = BUILD / "tests/system/scan"
 SO_COOKIE = 57
 
 Row = collections.namedtuple("Row", "accepted name protocol family endpoint cookie pid uid unit error text")
-Scan = collections.namedtuple("Scan", "rows left_out microseconds peak_kib descriptors")
+Scan = collections.namedtuple("Scan", "rows left_out microseconds cpu_microseconds peak_kib descriptors")
 
 
 def parse(output):
@@ -27,7 +27,7 @@ def parse(output):
         words = line.split("\t")
         if words[0] == "=":
             assert words[1] == "0", line
-            scans.append(Scan(rows, *map(int, words[2:6])))
+            scans.append(Scan(rows, *map(int, words[2:7])))
             rows = []
         else:
             sign, name, protocol, family, endpoint, cookie, pid, uid, unit, error, text = words
