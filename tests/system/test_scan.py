@@ -16,6 +16,7 @@ import pytest
 
 from harness import process
 from harness.host import Netns
+from harness.isolate import mount
 from harness.process import Child, wait_until
 from harness.scan import Owner, discover_rule, fork_holder, scan, scans
 from harness.service import make_socket
@@ -86,7 +87,7 @@ def test_not_found(case):
 
 
 def test_only_protocols_of_the_rule():
-    discover_rule("web", "8080", match=["Stream=192.0.2.0/24:80"])
+    discover_rule("web", "8080", match=["Stream=80"])
     Owner(("udp", "127.0.0.2", 8080))
     assert scan() == []
 
@@ -252,6 +253,27 @@ time.sleep(1000)
     discover_rule("web", "127.0.0.2:8080", Executable="/usr/sbin/nginx")
     refused(scan(), errno.EACCES, program, "'a) R 2 (?b'", "Executable=")
     daemon.kill()
+
+
+def test_unit():
+    """As usher-discover sees it: by the cgroup of the process."""
+    discover_rule("web", "127.0.0.2:8080", Unit="usher-scan-*.service")
+    owner = Owner(("tcp", "127.0.0.2", 8080))
+    refused(scan(), errno.EACCES, "Unit=")
+    mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+    unit = pathlib.Path("/sys/fs/cgroup/usher.slice/usher-scan-test.service")
+    unit.mkdir(parents=True)
+    try:
+        (unit / "cgroup.procs").write_text(str(owner.pid))
+        row = one(scan())
+        assert row.accepted and row.unit == unit.name
+        discover_rule("web", "127.0.0.2:8080", Unit="other.service")
+        refused(scan(), errno.EACCES, unit.name)
+    finally:
+        owner.kill()
+        wait_until(lambda: "populated 0" in (unit / "cgroup.events").read_text())
+        unit.rmdir()
+        unit.parent.rmdir()
 
 
 def test_bound():

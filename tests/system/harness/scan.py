@@ -84,7 +84,7 @@ class Owner(Child):
         return self.cookies[0]
 
 
-def discover_rule(name, *sockets, match=("Stream=192.0.2.0/24:80", "Datagram=192.0.2.0/24:53"), access=("Bound=any",),
+def discover_rule(name, *sockets, match=("Stream=80", "Datagram=53"), access=("Bound=any",),
                   **keys):
     """A rule that discovers these sockets; User=, Unit= and Executable= as keys."""
     lines = [f"Socket={' '.join(sockets)}", *[f"{key}={value}" for key, value in keys.items()]]
