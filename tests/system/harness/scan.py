@@ -36,13 +36,19 @@ def parse(output):
     return scans
 
 
+def environment(before):
+    """The sanitizer that looks for leaks does not work under strace."""
+    traced = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+    return {**os.environ, **(traced if "strace" in before else {})}
+
+
 def command(before=(), **keys):
     return [*before, SCAN, host.RULE_FOLDERS[1], *[f"{key}={value}" for key, value in keys.items()]]
 
 
 def scans(before=(), options=None, **keys):
     """Run it, behind the words `before`; its scans."""
-    return parse(host.run(*command(before, **keys), **(options or {})).stdout)
+    return parse(host.run(*command(before, **keys), env=environment(before), **(options or {})).stdout)
 
 
 def scan(**keys):
@@ -52,7 +58,7 @@ def scan(**keys):
 def start(before=(), **keys):
     """Start it, to be looked at meanwhile."""
     return subprocess.Popen([str(word) for word in command(before, **keys)], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, text=True)
+                            stdout=subprocess.PIPE, text=True, env=environment(before))
 
 
 def cookie_of(sock):
