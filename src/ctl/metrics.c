@@ -14,7 +14,7 @@
 #include "openmetrics.h"
 #include "seats.h"
 
-#define SINCE_START "; from the start of the broker on"
+#define SINCE_START ", since the broker started"
 #define SECONDS(number, digits) openmetrics_seconds((number), (digits), (char[OPENMETRICS_TEXT_MAX]){0})
 
 /* ---- seats */
@@ -263,8 +263,7 @@ static int write_status(struct openmetrics *metrics, const struct client *client
 		"Whether the program is attached to the network namespace");
 	openmetrics_sample(metrics, strcmp(ask_value(client, "NETNS", "0"), "0") ? "1" : "0", NULL);
 	write_singles(metrics, client);
-	openmetrics_family(metrics, "usher_reloads", "counter", NULL,
-		"Reloads by their outcome, a failed one changed nothing" SINCE_START);
+	openmetrics_family(metrics, "usher_reloads", "counter", NULL, "Reloads by their outcome" SINCE_START);
 	openmetrics_sample(metrics, ask_value(client, "RELOADS", ""), "result", "ok", NULL);
 	openmetrics_sample(metrics, ask_value(client, "RELOADS_FAILED", ""), "result", "failed", NULL);
 	r = write_hand_ins(metrics, client);
@@ -301,6 +300,7 @@ int verb_metrics(const struct ctl *ctl)
 		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
 	if (r)
 		return complain_refusal(r, &refusal, "%s", what);
+	metrics.broker = ask_value(&client, "INSTANCE", metrics.broker);
 	write_up(&metrics, "1");
 	r = write_status(&metrics, &client);
 	if (r)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a monitoring system is told: the keys of `status` behind it, and `usherctl metrics`."""
 
+import json
 import os
 import pathlib
 import re
@@ -12,8 +13,8 @@ import pytest
 from prometheus_client import parser as older
 from prometheus_client.openmetrics import parser
 
-from harness.broker import Usherd, ctl
-from harness.host import rule, run
+from harness.broker import USHERCTL, Usherd, ctl
+from harness.host import WORK, rule, run
 from harness.process import wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
@@ -23,6 +24,7 @@ from test_notify import barrier, notify
 
 V4, V6 = "192.0.2.1", "2001:db8::1"
 NOBODY = 65534
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 
 
 def parse(text):
@@ -242,7 +244,7 @@ class TestMetrics:
         assert after("usher_generation") == 2
         assert (before("usher_hand_ins_total"), after("usher_hand_ins_total")) == (1, 0)
         help_of = dict(re.findall(r"^# HELP (\S+) (.*)$", after.text, re.M))
-        lasting = {name for name, text in help_of.items() if "from the start of the broker on" not in text}
+        lasting = {name for name, text in help_of.items() if "since the broker started" not in text}
         counters = set(re.findall(r"^# TYPE (\S+) (?:counter|histogram)$", after.text, re.M))
         assert counters & lasting == {"usher_lookups", "usher_missing", "usher_refused", "usher_events_lost"}
 
@@ -311,3 +313,66 @@ class TestMetrics:
         assert len(metrics.all("usher_lookups_total")) == 1, "rows out of order are no seats"
         assert metrics("usher_info", version='1"} 1 {', protocol="", schema="", instance="") == 1
         assert "usher_generation" not in metrics.families and "usher_rules" not in metrics.families
+
+class TestExamples:
+    def test_dashboard(self, broker):
+        """Every metric that the dashboard asks for is there, with the labels that it asks by; no panel covers another."""
+        broker(web="Stream=192.0.2.0/24:80")
+        metrics = Metrics()
+        labels = {}
+        for samples in metrics.families.values():
+            for name, pairs_of_labels in samples:
+                labels.setdefault(name, set()).update(label for label, _ in pairs_of_labels)
+        dashboard = json.loads((EXAMPLES / "grafana-usher.json").read_text())
+        assert dashboard["uid"] == "usher" and dashboard["schemaVersion"] > 30
+        queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+        queries += [each["expr"] for each in dashboard["annotations"]["list"]]
+        queries += [each["definition"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
+        asked = set()
+        for query in queries:
+            names = re.findall(r"\b(?:usher|process)_\w+", query)
+            asked.update(names)
+            assert names and set(names) <= set(labels), query
+            wanted = set(re.findall(r'[{,](\w+)=~?"', query)) | {
+                label for group in re.findall(r"by \(([^)]*)\)", query) for label in group.split(", ")}
+            wanted |= set(re.findall(r"label_values\(.*, (\w+)\)", query))
+            assert wanted <= {"job", "instance"}.union(*(labels[name] for name in names)) | {"le"}, query
+        used = {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
+        there = {re.sub("_(bucket|sum|count)$", "", name) for name in labels}
+        assert there - used == {"usher_info", "process_max_fds", "process_start_time_seconds"}
+        panels = dashboard["panels"]
+        assert len({panel["id"] for panel in panels}) == len(panels)
+        cells = [(panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y) for panel in panels
+                 for x in range(panel["gridPos"]["w"]) for y in range(panel["gridPos"]["h"])]
+        assert len(set(cells)) == len(cells) and max(x for x, _ in cells) < 24
+
+    def test_textfile(self, broker):
+        """What node_exporter reads: the older format, counters declared, nothing that it has itself, whole at any time."""
+        running = broker(web="Stream=192.0.2.0/24:80")
+        folder = WORK / "textfiles"
+        folder.mkdir()
+        environment = {**os.environ, "PATH": f"{USHERCTL.parent}:{os.environ['PATH']}"}
+        script = EXAMPLES / "textfile/usher-textfile"
+        run(script, folder, env=environment)
+        text = (folder / "usher.prom").read_text()
+        families = {family.name: family for family in older.text_string_to_metric_families(text)}
+        assert families["usher_lookups"].type == "counter" and families["usher_lookups"].documentation
+        assert families["usher_hand_in_duration_seconds"].type == "histogram"
+        declared = set(re.findall(r"^# TYPE (\S+)", text, re.M))
+        samples = set(re.findall(r"^([a-z_]+)", text, re.M))
+        assert {re.sub("_(bucket|sum|count)$", "", name) for name in samples} == declared
+        assert not any(name.startswith("process_") for name in declared)
+        assert set(re.findall(r"^# TYPE \S+ (\S+)", text, re.M)) == {"counter", "gauge", "histogram"}
+        before = (folder / "usher.prom").stat()
+        assert before.st_mode & 0o777 == 0o644
+        running.stop()
+        run(script, folder, env=environment)
+        assert "usher_up 0\n" in (folder / "usher.prom").read_text()
+        assert (folder / "usher.prom").stat().st_ino != before.st_ino, "another file takes the place of the old one"
+        # what cannot be written whole does not show, and leaves nothing behind
+        full = "ulimit -f 0; trap '' XFSZ; exec \"$0\" \"$@\""
+        assert run("sh", "-c", full, script, folder, env=environment, check=False).returncode != 0
+        assert "usher_up 0\n" in (folder / "usher.prom").read_text()
+        run(script, folder, "--instance=blue", env=environment)
+        assert {path.name for path in folder.iterdir()} == {"usher.prom", "usher-blue.prom"}
+        assert 'usher_up{broker="blue"} 0\n' in (folder / "usher-blue.prom").read_text()

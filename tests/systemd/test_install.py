@@ -14,6 +14,9 @@ EXPECTED = """
     usr/include/usher.h
     usr/lib/systemd/catalog/usher.catalog
     usr/lib/systemd/system/usher-again@.service
+    usr/lib/systemd/system/usher-discover.service
+    usr/lib/systemd/system/usher-metrics.socket
+    usr/lib/systemd/system/usher-metrics@.service
     usr/lib/systemd/system/usher@.service
     usr/lib/systemd/system/usherd.service
     usr/lib/systemd/system/usherd.socket
@@ -23,6 +26,7 @@ EXPECTED = """
     usr/lib/TRIPLET/libusher.so.0
     usr/lib/TRIPLET/libusher.so.0.1.0
     usr/lib/TRIPLET/pkgconfig/libusher.pc
+    usr/sbin/usher-discover
     usr/sbin/usherd
     usr/share/bash-completion/completions/usherctl
     usr/share/man/man1/usherctl.1
@@ -34,6 +38,7 @@ EXPECTED = """
     usr/share/man/man3/usher_withdraw.3
     usr/share/man/man5/usher.rules.5
     usr/share/man/man7/usher-protocol.7
+    usr/share/man/man8/usher-discover.8
     usr/share/man/man8/usherd.8
     usr/share/zsh/vendor-completions/_usherctl
 """.split()

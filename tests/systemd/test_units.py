@@ -12,7 +12,7 @@ from harness.traffic import REFUSED, who
 from units import enable, rule, service, settle, sockets, unit
 
 UNITS = ["usherd.service", "usherd.socket", "usherd@x.service", "usherd@x.socket", "usher@x.service",
-         "usher-again@x.service", "usher-discover.service"]
+         "usher-again@x.service", "usher-discover.service", "usher-metrics.socket", "usher-metrics@x.service"]
 
 
 def test_verify(machine):
