@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "deliver.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #include "../util/macro.h"
+#include "../util/text.h"
 
 static bool is_same_seat(const struct candidate *a, const struct candidate *b)
 {
@@ -101,6 +104,24 @@ int deliver(struct client *client, struct candidates *candidates, struct refusal
 	while ((n = collect(candidates, packet)) && r != DELIVER_ABSENT)
 		r = send_packet(client, packet, n, refusal);
 	return r == DELIVER_ABSENT ? r : 0;
+}
+
+int deliver_read_broker(struct client *client, pid_t *ret, struct refusal *refusal)
+{
+	struct writer request;
+	unsigned long pid;
+	const char *word;
+	int r;
+
+	client_begin(&request, "status");
+	r = ask(client, &request, NULL, 0, refusal);
+	if (r)
+		return r;
+	word = message_get(&client->message, "PID");
+	if (!word || text_to_uint(word, INT_MAX, &pid) < 0)
+		return refuse(refusal, EPROTO, "the broker does not tell its PID= (EPROTO)");
+	*ret = (pid_t)pid;
+	return 0;
 }
 
 int deliver_evict(

@@ -31,6 +31,13 @@ enum {
 int deliver(struct client *client, struct candidates *candidates, struct refusal *refusal);
 
 /*
+ * deliver_read_broker() - the pid of the broker, in this pid namespace
+ *
+ * Return: 0, REFUSED or DELIVER_ABSENT.
+ */
+int deliver_read_broker(struct client *client, pid_t *ret, struct refusal *refusal);
+
+/*
  * deliver_evict() - have a socket taken out of `early` at once (Listen=kernel)
  *
  * Return: 0, REFUSED or DELIVER_ABSENT.

@@ -33,6 +33,7 @@ struct discoverer {
 	sd_event_source *due_source, *timer_source;
 	struct due due;
 	unsigned pause_ms;
+	pid_t broker; /* what it holds for others is not its own; 0: not known */
 	bool is_ready;
 	bool is_retry;	  /* the last scan could not be finished */
 	bool told_broker; /* the administrator knows that there is none */
@@ -138,6 +139,7 @@ static int look(struct discoverer *discoverer, struct scan *scan)
 
 	scan->rules = discoverer->rules;
 	scan->access = discoverer->access;
+	scan->broker = discoverer->broker;
 	scan->netns_cookie = discoverer->watch.netns_cookie;
 	r = scan_run(scan, &candidates, &refusal);
 	if (r < 0)
@@ -243,10 +245,22 @@ void discoverer_reload(struct discoverer *discoverer)
 
 /* ---- the broker */
 
+static pid_t read_broker(const struct discoverer *discoverer)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	struct refusal refusal;
+	pid_t pid = 0;
+
+	if (client_open(&client, discoverer->manner.socket, BROKER_TIMEOUT_MS, &refusal) == 0)
+		(void)deliver_read_broker(&client, &pid, &refusal);
+	return pid;
+}
+
 static void on_broker_up(void *userdata)
 {
 	struct discoverer *discoverer = userdata;
 
+	discoverer->broker = read_broker(discoverer);
 	discoverer->told_broker = false;
 	/* it may have other rules, and other maps, than when it was heard of last */
 	discoverer_reload(discoverer);

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the broker holds for others is not its own, though root has it open: usher-discover does not take it for its
+owner's. (facts 3.9: a duplicate anywhere keeps a socket listening)"""
+
+from harness import wire
+from harness.host import rule
+from harness.service import ServiceProcess
+
+
+def test_held_socket(broker, discover):
+    """Held for a process that has ended, a socket stays that process's in the list."""
+    usherd = broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080"]))
+    service = ServiceProcess("web", before=lambda sock: dict(wire.request("hold", [sock], NAME="web")))
+    assert service.before_result["ADDED"] == "1"
+    service.kill()
+    discover.start()
+    discover.wait_said("open in the broker alone")
+    (row,) = usherd.sockets("web")
+    assert row["VIA"] == "client" and int(row["PID"]) == service.pid
