@@ -179,9 +179,8 @@ struct usher_event {
  * the checks of a hand-in, and the broker then empties the slot; it empties it too when nothing came of that within
  * USHER_EARLY_SECONDS.
  *
- * The sock_ops program reserves its record in `events` (USHER_EVENT_LISTENED) before it puts the listener in, and puts
- * nothing in when there is no room: the broker must hear of everything that is in `early`. One record for a listener that
- * goes into two seats is enough.
+ * The record in `events` (USHER_EVENT_LISTENED) comes after the listener is in. It may be lost, as any other, since the
+ * ring buffer is full then: the broker looks at `early` each time it has emptied that.
  */
 #define USHER_EARLY_MAX 4096U
 #define USHER_EARLY_UIDS 8U

@@ -15,7 +15,6 @@
 struct early {
 	struct early_seat *seats; /* by number */
 	size_t n_seats;
-	bool noted;		/* there is something new */
 	sd_event_source *timer; /* off while no seat has a listener */
 };
 
@@ -113,7 +112,6 @@ void early_note(struct broker *broker, const struct usher_event *event)
 		registry_clear_early(&broker->registry, event->seat);
 		return;
 	}
-	early->noted = true;
 	memcpy(seat->address, event->local_address, sizeof(seat->address));
 	seat->port = event->local_port;
 	seat->family = event->family;
@@ -160,13 +158,12 @@ static void look(struct broker *broker)
 	(void)sd_event_now(broker->event, CLOCK_MONOTONIC, &now);
 	for (size_t i = 0; i < early->n_seats; i++)
 		look_at(broker, &early->seats[i], now);
-	early->noted = false;
 	set_timer(early);
 }
 
 void early_follow(struct broker *broker)
 {
-	if (broker->early->noted)
+	if (broker->early->n_seats)
 		look(broker);
 }
 

@@ -26,10 +26,10 @@ struct early *early_free(struct early *early);
  */
 void early_apply(struct broker *broker, struct early_plan *plan);
 
-/* early_note() - a record says that there is a new listener */
+/* early_note() - a record tells of a listener: what is in it is for messages only, unless no rule has the seat */
 void early_note(struct broker *broker, const struct usher_event *event);
 
-/* early_follow() - after a number of records: let the time of the new listeners begin */
+/* early_follow() - after any records, of which some may have been lost: let the time of new listeners begin */
 void early_follow(struct broker *broker);
 
 /*

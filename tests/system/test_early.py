@@ -121,6 +121,7 @@ Listen=kernel
 
 
 class TestListener:
+    @pytest.mark.vm
     def test_serves_and_is_listed(self, broker, service):
         running = broker(web=RULE)
         assert who(V4, 80) == REFUSED
@@ -151,6 +152,7 @@ class TestListener:
                 ("serving", "1"), ("early", None)]
         assert who(V4, 80) == "early"
 
+    @pytest.mark.vm
     def test_hand_in(self, broker, service):
         """The same socket is handed in: no connection is refused at any moment, and the slot is empty."""
         running = broker(web=RULE)
@@ -330,6 +332,14 @@ class TestEnd:
         wait_until(lambda: early(running) == [], 5)
         assert time.monotonic() < begin + SECONDS + 3
 
+    def test_lost_record(self, broker, service):
+        """There was no room for it: whatever wakes the broker next brings the listener to light."""
+        running = broker(web=RULE, other="Stream=81")
+        let_in(running, service, silent=True)
+        wait_until(lambda: who(V4, 81) == REFUSED and "no socket is handed in as 'other'" in running.log)
+        wait_until(lambda: early(running) == [], SECONDS + 5)
+        assert "taken out" in running.log and "an address not known" in running.log
+
     def test_not_allowed(self, broker, service):
         """The program had read its entry before a reload removed that: the record brings it to light."""
         running = broker(web=EVENT)
@@ -351,6 +361,7 @@ class TestEnd:
 
 
 class TestRestart:
+    @pytest.mark.vm
     @pytest.mark.parametrize("end", ["stop", "kill"])
     def test_time_begins_anew(self, broker, service, end):
         running = broker(web=RULE)
