@@ -49,6 +49,7 @@ _usherctl() {
 		;;
 	esac
 	case $verb in
+	list) options+=' --graph --graph=dot' ;;
 	hand-in) options+=' --fd --hold --if-broker' ;;
 	withdraw) options+=' --fd --if-broker' ;;
 	claim) options+=' --if-broker --if-held' ;;

@@ -48,7 +48,11 @@ _usherctl() {
 
 	# the verb decides what else there is
 	case ${words[(r)(status|list|rules|show|metrics|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|monitor|top|detach|help)]} in
-	list | rules)
+	list)
+		_arguments -s $options '--graph=-[draw rules, names, sockets and units]::form:(tree dot)' \
+			'1:verb:_usherctl_verbs' '*:name:_usherctl_names'
+		;;
+	rules)
 		_arguments -s $options '1:verb:_usherctl_verbs' '*:name:_usherctl_names'
 		;;
 	monitor)

@@ -32,6 +32,7 @@ struct ctl {
 	const char *socket;
 	int timeout_ms; /* 0: what the request takes as a rule */
 	bool hold, if_broker, if_held, dry_run, no_listeners;
+	enum { GRAPH_NONE, GRAPH_TREE, GRAPH_DOT } graph;
 	unsigned long count; /* --count; 0: no end */
 	int interval_ms;     /* --interval; 0: the default */
 	const char *sort;    /* --sort, or NULL */
@@ -52,6 +53,7 @@ struct ctl {
 #define OPTION_COUNT 0x40U
 #define OPTION_INTERVAL 0x80U
 #define OPTION_SORT 0x100U
+#define OPTION_GRAPH 0x200U
 
 struct verb {
 	const char *name;

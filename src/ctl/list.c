@@ -12,6 +12,7 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
+#include "graph.h"
 #include "grid.h"
 #include "since.h"
 
@@ -135,6 +136,8 @@ int verb_list(const struct ctl *ctl)
 	struct listing listing = {.grid = &grid};
 	int r;
 
+	if (ctl->graph != GRAPH_NONE)
+		return graph_list(ctl);
 	if (grid_init(&grid, ctl, columns, ARRAY_SIZE(columns)) < 0)
 		return complain_memory();
 	r = ask_each(ctl, "list", "cannot list the sockets", show_row, &listing);

@@ -20,7 +20,8 @@
 
 const struct verb verbs[] = {
 	{"status", verb_status, "", "Is the broker well, is dispatch in place"},
-	{"list", verb_list, "[NAME…]", "The sockets under each name, and what is missing", .names_max = MANY},
+	{"list", verb_list, "[NAME…]", "The sockets under each name, and what is missing", .names_max = MANY,
+		.options = OPTION_GRAPH},
 	{"rules", verb_rules, "[NAME…]", "The matches in force, the strongest first", .names_max = MANY},
 	{"show", verb_show, "NAME", "All about a name, as KEY=VALUE", .names_min = 1, .names_max = 1},
 	{"metrics", verb_metrics, "", "All that is measured, as OpenMetrics text"},
@@ -62,6 +63,7 @@ int verb_help(const struct ctl *ctl)
 		(void)printf("  %-10s %-*s %s\n", verb->name, width, verb->arguments, verb->description);
 	}
 	(void)printf("\n"
+		     "  --graph[=dot]      list: rules, names, sockets and units as a tree, or for graphviz\n"
 		     "  --fd N             hand-in, withdraw: descriptor N; may be repeated\n"
 		     "  --hold             hand-in: the broker keeps a duplicate\n"
 		     "  --if-broker        hand-in, withdraw, claim: no broker is fine\n"

@@ -34,6 +34,7 @@ enum {
 	ARG_COUNT,
 	ARG_INTERVAL,
 	ARG_SORT,
+	ARG_GRAPH,
 };
 
 static const struct option long_options[] = {
@@ -53,6 +54,7 @@ static const struct option long_options[] = {
 	{"count", required_argument, NULL, ARG_COUNT},
 	{"interval", required_argument, NULL, ARG_INTERVAL},
 	{"sort", required_argument, NULL, ARG_SORT},
+	{"graph", optional_argument, NULL, ARG_GRAPH},
 	{NULL},
 };
 
@@ -127,6 +129,17 @@ static int read_interval(struct ctl *ctl, const char *text)
 	return 0;
 }
 
+static int read_graph(struct ctl *ctl, const char *text)
+{
+	if (!text || strcmp(text, "tree") == 0)
+		ctl->graph = GRAPH_TREE;
+	else if (strcmp(text, "dot") == 0)
+		ctl->graph = GRAPH_DOT;
+	else
+		return usage("bad option --graph '%s': it is 'tree' or 'dot' (EINVAL); " SEE_HELP, text);
+	return 0;
+}
+
 static int read_option(struct ctl *ctl, struct reading *reading, int option, const char *wrong)
 {
 	switch (option) {
@@ -177,6 +190,9 @@ static int read_option(struct ctl *ctl, struct reading *reading, int option, con
 	case ARG_INTERVAL:
 		reading->options |= OPTION_INTERVAL;
 		return read_interval(ctl, optarg);
+	case ARG_GRAPH:
+		reading->options |= OPTION_GRAPH;
+		return read_graph(ctl, optarg);
 	case ARG_SORT:
 		reading->options |= OPTION_SORT;
 		ctl->sort = optarg;
@@ -253,6 +269,7 @@ static int check_line(const struct ctl *ctl, const struct reading *reading)
 		{OPTION_COUNT, "--count"},
 		{OPTION_INTERVAL, "--interval"},
 		{OPTION_SORT, "--sort"},
+		{OPTION_GRAPH, "--graph"},
 	};
 	const struct verb *verb = reading->verb;
 
@@ -260,6 +277,8 @@ static int check_line(const struct ctl *ctl, const struct reading *reading)
 		if (reading->options & ~verb->options & names[i].bit)
 			return usage("bad option '%s': '%s' does not take it (EINVAL); " SEE_HELP,
 				names[i].text, verb->name);
+	if (ctl->json && ctl->graph != GRAPH_NONE)
+		return usage("bad option '--graph': not together with --json (EINVAL); " SEE_HELP);
 	if (ctl->n_names < verb->names_min)
 		return usage("'%s' needs a name: usherctl %s %s", verb->name, verb->name, verb->arguments);
 	if (verb->command == COMMAND_NEEDED && !ctl->command)

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <langinfo.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "graph.h"
+
+#define DEPTH_MAX 5
+
+enum { BRANCH, LAST_BRANCH, BAR, BLANK };
+
+static struct {
+	const char *const *strokes;
+	bool coloured;
+	bool last[DEPTH_MAX]; /* the branch at hand of each level is the last one of its parent */
+} tree;
+
+static void begin(void)
+{
+	static const char *const utf8[] = {"├─", "└─", "│ ", "  "}, *const ascii[] = {"|-", "`-", "| ", "  "};
+	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+
+	tree.strokes = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? utf8 : ascii;
+	tree.coloured =
+		isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0 && !(no_colour && *no_colour);
+}
+
+__attribute__((format(printf, 3, 4))) static void line(unsigned depth, bool last, const char *format, ...)
+{
+	va_list ap;
+
+	tree.last[depth] = last;
+	for (unsigned i = 1; i < depth; i++)
+		(void)fputs(tree.strokes[tree.last[i] ? BLANK : BAR], stdout);
+	if (depth)
+		(void)fputs(tree.strokes[last ? LAST_BRANCH : BRANCH], stdout);
+	va_start(ap, format);
+	(void)vprintf(format, ap);
+	va_end(ap);
+	(void)putchar('\n');
+}
+
+/* The state of a socket, which is where a look goes first. */
+static const char *colour(const char *state)
+{
+	if (!tree.coloured)
+		return "";
+	if (strcmp(state, "serving") == 0)
+		return "\033[32m";
+	if (strcmp(state, "missing") == 0 || strcmp(state, "unrouted") == 0)
+		return "\033[31m";
+	return "";
+}
+
+#define VALUE(place, field) ((place)->fields[field] ? (place)->fields[field] : "")
+
+static void print_owner(const struct place *place)
+{
+	const char *unit = VALUE(place, PLACE_UNIT), *pid = VALUE(place, PLACE_PID);
+	bool held = strcmp(VALUE(place, PLACE_HELD), "yes") == 0;
+
+	if (*unit || *pid)
+		line(4, !held, "%s%s%s%s", unit, *unit && *pid ? ", " : "", *pid ? "pid " : "", pid);
+	if (held)
+		line(4, true, "held by usherd");
+}
+
+static void print_seat(const struct seat *seat, bool last)
+{
+	const char *end = tree.coloured ? "\033[m" : "";
+
+	line(2, last, "%s %s", seat->protocol, seat->family);
+	if (!seat->n_places)
+		line(3, true, "%smissing%s", colour("missing"), *colour("missing") ? end : "");
+	for (size_t i = 0; i < seat->n_places; i++) {
+		const struct place *place = seat->places[i];
+		const char *state = VALUE(place, PLACE_STATE), *address = VALUE(place, PLACE_ADDRESS);
+
+		line(3, i + 1 == seat->n_places, "%s%s%s %s%ssk:%s", colour(state), state,
+			*colour(state) ? end : "", address, *address ? " " : "", VALUE(place, PLACE_COOKIE));
+		print_owner(place);
+	}
+}
+
+static void print_name(const struct graph_name *name)
+{
+	size_t shown = name->n_matches < GRAPH_MATCHES_MAX ? name->n_matches : GRAPH_MATCHES_MAX;
+
+	line(0, true, "%s", name->file ? name->file : "no rule");
+	for (size_t i = 0; i < shown; i++)
+		line(1, false, "%s=%s", name->matches[i]->key, name->matches[i]->value);
+	if (shown < name->n_matches)
+		line(1, false, "and %zu more matches", name->n_matches - shown);
+	line(1, true, "%s", name->name);
+	for (size_t i = 0; i < name->n_seats; i++)
+		print_seat(&name->seats[i], i + 1 == name->n_seats);
+}
+
+static void end(void)
+{
+}
+
+const struct graph_drawing graph_tree = {.begin = begin, .name = print_name, .end = end};
