@@ -95,7 +95,7 @@ struct bpf_iter__task_file {
 
 /*
  * The pid of a task's thread group in the pid namespace with this inode number; 0 when it is not visible there. There is
- * a helper for that, bpf_get_ns_current_pid_tgid(), which Linux 6.1 has for tracing programs only.
+ * a helper for that, bpf_get_ns_current_pid_tgid(), which Linux 6.1 refuses to these programs.
  */
 static __always_inline __u32 pid_seen_in(struct task_struct *task, __u32 namespace)
 {

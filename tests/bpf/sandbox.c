@@ -241,18 +241,16 @@ void sandbox_end(struct sandbox_process *process)
 	(void)close(process->control);
 }
 
-void sandbox_drop(int capability)
+void sandbox_keep(uint64_t capabilities)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {0};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
-	if (syscall(SYS_capget, &header, data) < 0)
-		fail("capget");
-	for (int i = 0; i < 2; i++)
-		data[i].permitted = data[i].effective;
-	data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &=
-		~CAP_TO_MASK(CAP_SYS_ADMIN); /* stands for CAP_BPF and CAP_PERFMON */
-	data[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		data[i] = (struct __user_cap_data_struct){
+			.effective = (uint32_t)(capabilities >> 32 * i),
+			.permitted = (uint32_t)(capabilities >> 32 * i),
+		};
 	if (syscall(SYS_capset, &header, data) < 0)
 		fail("capset");
 }

@@ -61,5 +61,5 @@ void sandbox_end(struct sandbox_process *process);
 /* sandbox_fork() - as fork(2); the child dies with this process, and is process 1 of a pid namespace if asked for */
 pid_t sandbox_fork(bool other_pidns);
 
-/* sandbox_drop() - go on without CAP_SYS_ADMIN and a capability that it would stand for */
-void sandbox_drop(int capability);
+/* sandbox_keep() - go on with these capabilities alone: bits of their numbers */
+void sandbox_keep(uint64_t capabilities);

@@ -2,7 +2,9 @@
 
 /* Hearing of sockets that start to listen: bpf/listen.bpf.c and src/discover/hooks.c. */
 
+#include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -343,28 +345,66 @@ static void test_refusals(void **state)
 	assert_refused(&how, ENOENT, "cannot open the pin /sys/fs/bpf/usher/early_rules");
 }
 
-static void test_without_capability(void **state)
+/* Somebody has attached a program and lets no other in. */
+static void test_exclusive_cgroup(void **state)
 {
-	static const int capabilities[] = {CAP_PERFMON, CAP_BPF, CAP_NET_ADMIN};
+	static const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
 	struct hooks_manner how = manner();
+	int program = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "other", "GPL", pass, ARRAY_SIZE(pass), NULL);
+	int cgroup = open(how.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
-		int status;
-		pid_t pid = sandbox_fork(false);
+	assert_true(program >= 0 && cgroup >= 0);
+	assert_int_equal(bpf_prog_attach(program, cgroup, BPF_CGROUP_SOCK_OPS, 0), 0);
+	assert_refused(
+		&how, EPERM, "whoever else attaches programs there must allow others (BPF_F_ALLOW_MULTI)");
+	assert_int_equal(bpf_prog_detach2(program, cgroup, BPF_CGROUP_SOCK_OPS), 0);
+	(void)close(program);
+	(void)close(cgroup);
+}
 
-		if (!pid) {
-			struct refusal refusal;
-			struct hooks *hooks;
+/* 0: they load and attach. */
+static int load_with(uint64_t capabilities, struct refusal *refusal)
+{
+	struct hooks_manner how = manner();
+	int status, pair[2];
+	pid_t pid;
 
-			sandbox_drop(capabilities[i]);
-			_exit(hooks_new(&how, &hooks, &refusal) == REFUSED && refusal.error == EPERM &&
-						strstr(refusal.text, "CAP_NET_ADMIN")
-					? 0
-					: 1);
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_int_equal(status, 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	pid = sandbox_fork(false);
+	if (!pid) {
+		struct hooks *hooks;
+		int r;
+
+		sandbox_keep(capabilities);
+		r = hooks_new(&how, &hooks, refusal);
+		(void)!write(pair[1], refusal, sizeof(*refusal));
+		_exit(r);
+	}
+	assert_int_equal(read(pair[0], refusal, sizeof(*refusal)), sizeof(*refusal));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	return WEXITSTATUS(status);
+}
+
+static void test_capabilities(void **state)
+{
+	static const int needed[] = {CAP_PERFMON, CAP_BPF, CAP_NET_ADMIN};
+	struct refusal refusal = {.error = 0};
+	uint64_t all = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		all |= 1ULL << needed[i];
+	assert_int_equal(load_with(all, &refusal), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		assert_int_equal(load_with(all & ~(1ULL << needed[i]), &refusal), REFUSED);
+		assert_int_equal(refusal.error, EPERM);
+		assert_non_null(strstr(refusal.text, "needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"));
 	}
 }
 
@@ -380,7 +420,8 @@ static int all_tests(void)
 		cmocka_unit_test_setup_teardown(test_overflow, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two, set_up, tear_down),
 		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_without_capability),
+		cmocka_unit_test(test_exclusive_cgroup),
+		cmocka_unit_test(test_capabilities),
 	};
 
 	return cmocka_run_group_tests_name("hooks", tests, NULL, NULL);
