@@ -45,29 +45,13 @@ static void explanation_freep(struct explanation **explanation)
 
 /* ---- which matches cover the packet */
 
-static bool covers(const struct rule_match *match, const struct question_packet *packet)
-{
-	return match->protocol == packet->protocol && match->first <= packet->local_port &&
-	       match->last >= packet->local_port &&
-	       (match->prefix.family == AF_UNSPEC ||
-		       prefix_contains(&match->prefix, packet->family, packet->local_address));
-}
-
-/* Precedence as docs/rules.md has it: the longest prefix, then the narrowest range of ports. */
-static bool is_stronger(const struct rule_match *a, const struct rule_match *b)
-{
-	if (a->prefix.length != b->prefix.length)
-		return a->prefix.length > b->prefix.length;
-	return a->last - a->first < b->last - b->first;
-}
-
 static void add_cover(
 	struct explanation *explanation, const struct rule *rule, const struct rule_match *match)
 {
 	struct cover *items = explanation->covers;
 	size_t at = explanation->n;
 
-	while (at && is_stronger(match, items[at - 1].match))
+	while (at && rule_match_is_stronger(match, items[at - 1].match))
 		at--;
 	if (explanation->n == COVERS_MAX)
 		explanation->n_left_out++;
@@ -85,7 +69,8 @@ static void find_covers(struct explanation *explanation, const struct question_p
 
 	for (size_t i = 0; i < rules->n_rules; i++)
 		for (size_t k = 0; k < rules->rules[i].n_matches; k++)
-			if (covers(&rules->rules[i].matches[k], packet))
+			if (rule_match_covers(&rules->rules[i].matches[k], packet->protocol, packet->family,
+				    packet->local_address, packet->local_port))
 				add_cover(explanation, &rules->rules[i], &rules->rules[i].matches[k]);
 }
 

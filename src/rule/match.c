@@ -144,3 +144,17 @@ int rule_match_parse(const char *word, struct rule_match *ret, struct refusal *r
 	}
 	return r;
 }
+
+bool rule_match_covers(
+	const struct rule_match *match, int protocol, int family, const uint8_t *address, uint16_t port)
+{
+	return match->protocol == protocol && match->first <= port && match->last >= port &&
+	       (match->prefix.family == AF_UNSPEC || prefix_contains(&match->prefix, family, address));
+}
+
+bool rule_match_is_stronger(const struct rule_match *a, const struct rule_match *b)
+{
+	if (a->prefix.length != b->prefix.length)
+		return a->prefix.length > b->prefix.length;
+	return a->last - a->first < b->last - b->first;
+}

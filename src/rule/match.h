@@ -3,6 +3,9 @@
 
 /* One word of Stream= or Datagram= */
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "../util/error.h"
 #include "rule.h"
 
@@ -13,6 +16,17 @@
  * Return: 0 or REFUSED; the text quotes the word and says what to write instead.
  */
 int rule_match_parse(const char *word, struct rule_match *ret, struct refusal *refusal);
+
+/* rule_match_covers() - is a packet to this address and port one of the match's? @address: 4 or 16 bytes, network order */
+bool rule_match_covers(
+	const struct rule_match *match, int protocol, int family, const uint8_t *address, uint16_t port);
+
+/*
+ * rule_match_is_stronger() - does @a win, of two that cover a packet?
+ *
+ * Precedence as docs/rules.md has it: the longest prefix, then the narrowest range of ports.
+ */
+bool rule_match_is_stronger(const struct rule_match *a, const struct rule_match *b);
 
 /* A word in single quotes for a message, cut when it is long. */
 #define QUOTE_MAX 72
