@@ -8,7 +8,7 @@ _usherctl_names() {
 
 _usherctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local verbs='status list rules show metrics check cat-config diff reload hand-in withdraw claim discover monitor top detach help'
+	local verbs='status list rules show explain metrics check cat-config diff reload hand-in withdraw claim discover monitor top detach help'
 	local options='--json --no-legend --instance --socket --timeout --help --version'
 	local verb='' where=() i word
 
@@ -24,7 +24,7 @@ _usherctl() {
 			((i++))
 			where+=("$word" "${COMP_WORDS[i]}")
 			;;
-		--timeout | --fd | --count | --interval | --sort)
+		--timeout | --fd | --count | --interval | --sort | --from)
 			((i++))
 			;;
 		-*) ;;
@@ -44,7 +44,7 @@ _usherctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'lookups missing refused name' -- "$cur")
 		return
 		;;
-	--fd | --instance | --timeout | --count | --interval)
+	--fd | --instance | --timeout | --count | --interval | --from)
 		return
 		;;
 	esac
@@ -55,6 +55,7 @@ _usherctl() {
 	claim) options+=' --if-broker --if-held' ;;
 	monitor) options+=' --count' ;;
 	top) options+=' --count --interval --sort' ;;
+	explain) options+=' --from' ;;
 	check) options+=' --no-listeners' ;;
 	discover) options+=' --dry-run' ;;
 	esac
@@ -65,6 +66,9 @@ _usherctl() {
 	case $verb in
 	'')
 		mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
+		;;
+	explain)
+		[[ $prev != explain ]] || mapfile -t COMPREPLY < <(compgen -W 'tcp udp' -- "$cur")
 		;;
 	check)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")

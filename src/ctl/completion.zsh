@@ -16,6 +16,7 @@ _usherctl_verbs() {
 		'list:the sockets under each name, and what is missing'
 		'rules:the matches in force, the strongest first'
 		'show:all about a name, as KEY=VALUE'
+		'explain:where a packet goes, and why'
 		'metrics:all that is measured, as OpenMetrics text'
 		'check:check rule files, without the broker'
 		'cat-config:print the rule files that count'
@@ -47,7 +48,7 @@ _usherctl() {
 	)
 
 	# the verb decides what else there is
-	case ${words[(r)(status|list|rules|show|metrics|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|monitor|top|detach|help)]} in
+	case ${words[(r)(status|list|rules|show|explain|metrics|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|monitor|top|detach|help)]} in
 	list)
 		_arguments -s $options '--graph=-[draw rules, names, sockets and units]::form:(tree dot)' \
 			'1:verb:_usherctl_verbs' '*:name:_usherctl_names'
@@ -67,6 +68,10 @@ _usherctl() {
 		;;
 	show)
 		_arguments -s $options '1:verb:_usherctl_verbs' '2:name:_usherctl_names'
+		;;
+	explain)
+		_arguments -s $options '--from[where the packet comes from]:address and port: ' \
+			'1:verb:_usherctl_verbs' '2:protocol:(tcp udp)' '3:address and port: '
 		;;
 	check)
 		_arguments -s $options '--no-listeners[do not look at what listens already]' \

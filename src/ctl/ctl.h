@@ -36,6 +36,7 @@ struct ctl {
 	unsigned long count; /* --count; 0: no end */
 	int interval_ms;     /* --interval; 0: the default */
 	const char *sort;    /* --sort, or NULL */
+	const char *from;    /* --from, or NULL */
 	int *fds;	     /* --fd, in order */
 	size_t n_fds;
 	const char *const *names; /* arguments of the verb; NULL-terminated */
@@ -54,6 +55,7 @@ struct ctl {
 #define OPTION_INTERVAL 0x80U
 #define OPTION_SORT 0x100U
 #define OPTION_GRAPH 0x200U
+#define OPTION_FROM 0x400U
 
 struct verb {
 	const char *name;
@@ -63,7 +65,7 @@ struct verb {
 	size_t names_min, names_max;
 	unsigned options; /* OPTION_* */
 	enum { COMMAND_NONE, COMMAND_ALLOWED, COMMAND_NEEDED } command;
-	bool paths; /* the arguments are paths, not names */
+	bool words; /* the arguments are not names: paths, addresses */
 };
 
 /* The table of verbs; ends with a name of NULL. The first one is the default. */
@@ -74,6 +76,7 @@ int verb_list(const struct ctl *ctl);
 int verb_rules(const struct ctl *ctl);
 int verb_metrics(const struct ctl *ctl);
 int verb_show(const struct ctl *ctl);
+int verb_explain(const struct ctl *ctl);
 int verb_check(const struct ctl *ctl);
 int verb_cat_config(const struct ctl *ctl);
 int verb_diff(const struct ctl *ctl);

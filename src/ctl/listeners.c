@@ -9,14 +9,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "../discover/holders.h"
 #include "../util/name.h"
 #include "ask.h"
 #include "complain.h"
 #include "wanted.h"
+#include "whose.h"
 
 #define TEXT_MAX 1024
-#define WHO_MAX 512
 
 void listeners_deinit(struct listeners *listeners)
 {
@@ -46,49 +45,13 @@ static int ask_broker(const struct ctl *ctl, struct served *served, struct refus
 	return r == REFUSED ? BROKER_SILENT : r;
 }
 
-static bool is_before(const struct process *a, const struct process *b)
-{
-	if ((a->pid == 1) != (b->pid == 1))
-		return b->pid == 1;
-	return a->started < b->started;
-}
-
-/* Of those who have a socket open, the oldest; process 1, which passes sockets on, last. */
-static void consider_owner(struct process *owner, pid_t pid)
-{
-	struct process process = PROCESS_NULL;
-	struct refusal refusal;
-
-	if (process_open(pid, &process, &refusal))
-		return;
-	if (!owner->pid || is_before(&process, owner)) {
-		struct process other = *owner;
-
-		*owner = process;
-		process = other;
-	}
-	if (process.pid)
-		process_close(&process);
-}
-
 static int find_owners(struct listeners *listeners)
 {
-	_cleanup_(holders_deinit) struct holders holders = {};
 	struct diag_socket sockets[BYPASSED_MAX];
-	int r;
 
 	for (size_t i = 0; i < listeners->bypassed.n; i++)
 		sockets[i] = *listeners->bypassed.items[i].socket;
-	r = holders_find_proc(sockets, listeners->bypassed.n, 0, &holders);
-	if (r < 0)
-		return r == -ENOMEM ? r : 0; /* then nobody was seen */
-	for (size_t i = 0; i < holders.n; i++) {
-		const struct holder_fd *item = &holders.items[i];
-
-		if (!i || item->pid != item[-1].pid || item->socket != item[-1].socket)
-			consider_owner(&listeners->owners[item->socket], item->pid);
-	}
-	return 0;
+	return whose_find(sockets, listeners->bypassed.n, 0, listeners->owners, NULL);
 }
 
 int listeners_look(
@@ -121,20 +84,6 @@ int listeners_look(
 	return r < 0 ? r : find_owners(ret);
 }
 
-static const char *describe_owner(
-	const struct diag_socket *socket, const struct process *owner, char text[static WHO_MAX])
-{
-	if (owner->pid)
-		(void)snprintf(text, WHO_MAX, "%s (pid %d%s%s)", owner->name, owner->pid,
-			owner->unit && *owner->unit ? ", " : "", owner->unit ? owner->unit : "");
-	else if (!socket->inode)
-		(void)snprintf(text, WHO_MAX, "the kernel");
-	else
-		(void)snprintf(text, WHO_MAX, "a process of uid %u%s", socket->uid,
-			geteuid() ? " (root would be told which)" : "");
-	return text;
-}
-
 #define TAKEN_MAX (RULE_MATCH_TEXT_MAX + 8)
 
 /* "192.0.2.0/24:443", "192.0.2.1:443", "port 443" */
@@ -156,7 +105,7 @@ static const char *describe(
 {
 	const struct diag_socket *socket = bypassed->socket;
 	const char *name = bypassed->rule->name;
-	char taken[TAKEN_MAX], who[WHO_MAX], endpoint[ENDPOINT_TEXT_MAX],
+	char taken[TAKEN_MAX], who[WHOSE_TEXT_MAX], endpoint[ENDPOINT_TEXT_MAX],
 		where[ENDPOINT_TEXT_MAX + 8] = "there";
 	char condition[NAME_LENGTH_MAX + 64] = "", remedy[NAME_LENGTH_MAX + 96] = "hand that socket in";
 
@@ -172,7 +121,7 @@ static const char *describe(
 	(void)snprintf(text, TEXT_MAX,
 		"'%s' takes %s %s%s%s before %s, which listens %s; %s, or narrow the match", name,
 		socket->protocol == IPPROTO_UDP ? "udp" : "tcp", taken, bypassed->more ? " and more" : "",
-		condition, describe_owner(socket, owner, who), where, remedy);
+		condition, whose_format(socket, owner, who), where, remedy);
 	return text;
 }
 

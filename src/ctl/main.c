@@ -24,9 +24,11 @@ const struct verb verbs[] = {
 		.options = OPTION_GRAPH},
 	{"rules", verb_rules, "[NAME…]", "The matches in force, the strongest first", .names_max = MANY},
 	{"show", verb_show, "NAME", "All about a name, as KEY=VALUE", .names_min = 1, .names_max = 1},
+	{"explain", verb_explain, "PROTO ADDRESS:PORT", "Where a packet goes, and why", .names_min = 2,
+		.names_max = 2, .options = OPTION_FROM, .words = true},
 	{"metrics", verb_metrics, "", "All that is measured, as OpenMetrics text"},
 	{"check", verb_check, "[PATH…]", "Check rule files, without the broker", .names_max = MANY,
-		.options = OPTION_NO_LISTENERS, .paths = true},
+		.options = OPTION_NO_LISTENERS, .words = true},
 	{"cat-config", verb_cat_config, "", "Print the rule files that count"},
 	{"diff", verb_diff, "", "What a reload would change"},
 	{"reload", verb_reload, "", "Put the rule files in force"},
@@ -64,6 +66,7 @@ int verb_help(const struct ctl *ctl)
 	}
 	(void)printf("\n"
 		     "  --graph[=dot]      list: rules, names, sockets and units as a tree, or for graphviz\n"
+		     "  --from SOURCE      explain: ADDRESS:PORT that the packet comes from\n"
 		     "  --fd N             hand-in, withdraw: descriptor N; may be repeated\n"
 		     "  --hold             hand-in: the broker keeps a duplicate\n"
 		     "  --if-broker        hand-in, withdraw, claim: no broker is fine\n"

@@ -35,6 +35,7 @@ enum {
 	ARG_INTERVAL,
 	ARG_SORT,
 	ARG_GRAPH,
+	ARG_FROM,
 };
 
 static const struct option long_options[] = {
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
 	{"interval", required_argument, NULL, ARG_INTERVAL},
 	{"sort", required_argument, NULL, ARG_SORT},
 	{"graph", optional_argument, NULL, ARG_GRAPH},
+	{"from", required_argument, NULL, ARG_FROM},
 	{NULL},
 };
 
@@ -197,6 +199,10 @@ static int read_option(struct ctl *ctl, struct reading *reading, int option, con
 		reading->options |= OPTION_SORT;
 		ctl->sort = optarg;
 		return 0;
+	case ARG_FROM:
+		reading->options |= OPTION_FROM;
+		ctl->from = optarg;
+		return 0;
 	case ':':
 		return usage("bad option '%s': it needs a value (EINVAL); " SEE_HELP, wrong);
 	default:
@@ -218,7 +224,7 @@ static int read_word(struct ctl *ctl, struct reading *reading, const char *word)
 			return COMMAND_STARTS;
 		return usage("one argument too many for '%s': '%s'; " SEE_HELP, reading->verb->name, word);
 	}
-	if (!reading->verb->paths && !name_is_valid(word))
+	if (!reading->verb->words && !name_is_valid(word))
 		return usage("bad name '%s': " NAME_RULE " (EINVAL)", word);
 	reading->names[ctl->n_names++] = word;
 	return 0;
@@ -270,6 +276,7 @@ static int check_line(const struct ctl *ctl, const struct reading *reading)
 		{OPTION_INTERVAL, "--interval"},
 		{OPTION_SORT, "--sort"},
 		{OPTION_GRAPH, "--graph"},
+		{OPTION_FROM, "--from"},
 	};
 	const struct verb *verb = reading->verb;
 
@@ -280,7 +287,8 @@ static int check_line(const struct ctl *ctl, const struct reading *reading)
 	if (ctl->json && ctl->graph != GRAPH_NONE)
 		return usage("bad option '--graph': not together with --json (EINVAL); " SEE_HELP);
 	if (ctl->n_names < verb->names_min)
-		return usage("'%s' needs a name: usherctl %s %s", verb->name, verb->name, verb->arguments);
+		return usage("'%s' needs %s: usherctl %s %s", verb->name,
+			verb->words ? "more arguments" : "a name", verb->name, verb->arguments);
 	if (verb->command == COMMAND_NEEDED && !ctl->command)
 		return usage("'%s' needs a command behind '--': usherctl %s %s", verb->name, verb->name,
 			verb->arguments);

@@ -72,7 +72,9 @@ def version_names_program_protocol_and_schema():
 
 @test
 def wrong_command_lines_are_usage_errors():
-    for line in (["explain"], ["status", "x"], ["--bogus"], ["list", "--dry-run"], ["discover", "--no-listeners"], ["list", "--fd", "3"], ["list", "a b"], ["show"],
+    for line in (["explain"], ["explain", "sctp", "192.0.2.1:80"], ["explain", "tcp", "192.0.2.1"],
+                 ["explain", "tcp", "::1:80"], ["explain", "tcp", "192.0.2.1:80", "--from", "[::1]:80"],
+                 ["list", "--from", "192.0.2.1:80"], ["status", "x"], ["--bogus"], ["list", "--dry-run"], ["discover", "--no-listeners"], ["list", "--fd", "3"], ["list", "a b"], ["show"],
                  ["claim", "web"], ["claim", "--", "true"], ["hand-in", "--fd", "0"], ["hand-in", "web", "--fd", "x"],
                  ["hand-in", "web", "--fd", "0", "--fd", "0"], ["withdraw"], ["--timeout", "0"], ["--timeout", "1,5"],
                  ["--instance", "-x"], ["--socket", "x" * 108], ["--socket", ""], ["list", "--timeout"]):
@@ -81,7 +83,8 @@ def wrong_command_lines_are_usage_errors():
 
 @test
 def no_broker_is_said_and_has_its_own_code():
-    for line in (["list"], ["rules"], ["show", "web"], ["diff"], ["reload"], ["withdraw", "web"], ["list", "--json"]):
+    for line in (["list"], ["rules"], ["show", "web"], ["diff"], ["reload"], ["withdraw", "web"], ["list", "--json"],
+                 ["explain", "tcp", "192.0.2.1:80"]):
         expect(run(*line), 3, "^$", r"^usherctl: cannot .*/nonexistent/usher.sock \(ENOENT\); .*\n$")
     expect(run(), 3, "not running")
     assert json.loads(run("status", "--json").stdout)["running"] is False

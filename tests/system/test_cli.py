@@ -19,7 +19,7 @@ from harness.wire import cookie, hand_in
 from test_rules import BAD_RULES
 
 V4 = "192.0.2.1"
-VERBS = ["status", "list", "rules", "show", "check", "cat-config", "diff", "reload", "hand-in", "withdraw", "claim",
+VERBS = ["status", "list", "rules", "show", "explain", "check", "cat-config", "diff", "reload", "hand-in", "withdraw", "claim",
          "discover", "detach"]
 
 

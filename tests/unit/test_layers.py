@@ -38,7 +38,7 @@ PURE = {"util", "wire", "rule", "access"}
 MAY_INCLUDE_SYSTEM = {
     "bpf": {"datapath", "daemon", "discover"},
     "systemd": {"intake", "daemon", "discover", "holder", "observe"},
-    "libmnl": {"discover"},
+    "libmnl": {"discover", "ctl"},
     "libsmartcols": {"ctl"},
     "ini.h": {"rule"},
 }

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* What the rule files say of a packet now, which is not in force before a reload */
+
+#include "explanation.h"
+
+struct filed {
+	bool known;
+	char problem[1024];		/* why not */
+	char name[NAME_LENGTH_MAX + 1]; /* of the winner, "" */
+	char *file;
+	unsigned line;
+	bool changed; /* another winner than the one in force, or other settings of it */
+	/* a rule that would win if its file were not masked; NULL when there is none */
+	char *masked, *mask;
+	char masked_name[NAME_LENGTH_MAX + 1];
+};
+
+#define FILED_NULL ((struct filed){})
+
+void filed_deinit(struct filed *filed);
+
+/* filed_read() - read the files of the broker's instance and compare; Return: 0 or -ENOMEM */
+int filed_read(const struct asked *asked, const struct explanation *explanation, struct filed *ret);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Of the diagnosis: what is no fault of the winner's seat. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "diagnosis.h"
+
+/* ---- replies of UDP */
+
+static void find_udp(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct place *place = explanation_chosen(evidence->explanation);
+	const struct asked *asked = evidence->asked;
+	static const uint8_t wildcard[16];
+	char own[INET6_ADDRSTRLEN], wanted[INET6_ADDRSTRLEN];
+	struct finding *finding;
+
+	if (asked->protocol != IPPROTO_UDP || !place || !place->family)
+		return;
+	(void)address_format(asked->family, asked->local, wanted);
+	(void)address_format(place->family, place->address, own);
+	if (place->port != asked->port) {
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "udp-port",
+			"replies leave from the wrong port: %u, where the socket is bound, not %u; clients "
+			"that "
+			"look at the source drop them",
+			place->port, asked->port);
+		finding_remedy(finding, "bind the service to port %u, at an address of its own", asked->port);
+	}
+	if (place->family == asked->family &&
+		!memcmp(place->address, asked->local, asked->family == AF_INET ? 4 : 16))
+		return;
+	if (!memcmp(place->address, wildcard, sizeof(wildcard)))
+		finding = diagnosis_add(diagnosis, FINDING_NOTE, "udp-address",
+			"replies leave from an address that the route chooses, which may not be %s, unless "
+			"the "
+			"service sets their source (IP_PKTINFO)",
+			wanted);
+	else
+		finding = diagnosis_add(diagnosis, FINDING_NOTE, "udp-address",
+			"replies leave from the wrong address, %s and not %s, unless the service sets their "
+			"source (IP_PKTINFO)",
+			own, wanted);
+	finding_remedy(finding,
+		"if clients get no answer: have the service set the source with IP_PKTINFO, as "
+		"examples/udp_echo.py does");
+}
+
+/* ---- others */
+
+static void find_programs(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	unsigned long n = explanation->n_programs > 1 ? explanation->n_programs - 1 : 0;
+	struct finding *finding;
+
+	if (!n)
+		return;
+	finding = diagnosis_add(diagnosis, explanation->n_chosen_before ? FINDING_WARN : FINDING_NOTE,
+		"programs",
+		"%lu more sk_lookup program%s in this namespace, which may choose another socket first or "
+		"instead; this is what usher's program does by itself",
+		n, n == 1 ? " is" : "s are");
+	if (explanation->n_chosen_before && finding)
+		(void)snprintf(finding->text + strlen(finding->text),
+			sizeof(finding->text) - strlen(finding->text), ". Another one was first %lu times",
+			explanation->n_chosen_before);
+	finding_remedy(finding, "see which they are:");
+	finding_command(finding, "bpftool link show");
+}
+
+static void find_listeners(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	const struct listener *taker = around_taker(evidence->around);
+	bool passed = !explanation->attached || explanation->verdict == VERDICT_NO_RULE ||
+		      explanation->verdict == VERDICT_PASSED;
+	char text[LISTENER_TEXT_MAX];
+	struct finding *finding;
+
+	if (explanation->attached && explanation->verdict == VERDICT_REFUSED && taker) {
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "bypassed",
+			"%s would get it without the rule", listener_format(taker, text));
+		finding_remedy(finding,
+			"hand that socket in as '%s', narrow %s in %s:%lu, or write Missing=pass there",
+			explanation->name, explanation->n_covers ? explanation->covers[0].text : "the match",
+			explanation->n_covers ? explanation->covers[0].file : "the rule",
+			explanation->n_covers ? explanation->covers[0].line : 0);
+	}
+	if (!passed || taker || explanation->foreign_namespace || evidence->around->sockets_unknown.error)
+		return;
+	finding = diagnosis_add(diagnosis, FINDING_FAIL, "no-listener", "nobody listens at %s, and %s",
+		evidence->asked->text,
+		explanation->verdict == VERDICT_PASSED ? "the rule passes what finds no socket"
+						       : "no rule says who gets it");
+	if (explanation->verdict == VERDICT_NO_RULE)
+		finding_remedy(
+			finding, "start the service that should listen, or write a rule: usher.rules(5)");
+	if (evidence->around->v6only.n) {
+		finding = diagnosis_add(diagnosis, FINDING_FAIL, "v6only", "%s is v6only: it takes no IPv4",
+			listener_format(&evidence->around->v6only.items[0], text));
+		finding_remedy(finding, "clear IPV6_V6ONLY of it, or let it listen on IPv4 as well");
+	}
+}
+
+/* ---- files */
+
+static void find_changes(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	const struct filed *filed = evidence->filed;
+	struct finding *finding;
+
+	if (!strcmp(filed->name, explanation->name))
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "files-changed",
+			"%s has changed, and is not in force like this", filed->file);
+	else if (*filed->name)
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "files-changed",
+			"the rule files give it to '%s' (%s:%u), which is not in force", filed->name,
+			filed->file, filed->line);
+	else
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "files-changed",
+			"no match in the rule files is for it any more, which is not in force");
+	finding_remedy(finding, "see what would change with 'usherctl diff', then:");
+	finding_command(finding, "usherctl reload");
+}
+
+static void find_file_faults(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	const struct filed *filed = evidence->filed;
+	struct finding *finding;
+
+	if (explanation->reload_failure) {
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "reload-failed",
+			"the last reload failed, and the rules from before are in force: %s",
+			explanation->reload_failure);
+		finding_remedy(finding, "repair that, then:");
+		finding_command(finding, "usherctl reload");
+	} else if (!filed->known) {
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "files-unknown",
+			"the rule files cannot be compared with what is in force: %s", filed->problem);
+		finding_remedy(finding, "see what is wrong with them:");
+		finding_command(finding, "usherctl check");
+	}
+	if (filed->known && filed->changed)
+		find_changes(evidence, diagnosis);
+	if (filed->masked && explanation->verdict != VERDICT_DISPATCHED) {
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "masked",
+			"%s would give it to '%s', and %s masks that file", filed->masked, filed->masked_name,
+			filed->mask);
+		finding_remedy(finding, "if it should count, remove the mask:");
+		finding_command(finding, "rm %s && usherctl reload", filed->mask);
+	}
+}
+
+void find_notes(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct around *around = evidence->around;
+
+	find_udp(evidence, diagnosis);
+	find_listeners(evidence, diagnosis);
+	find_programs(evidence, diagnosis);
+	find_file_faults(evidence, diagnosis);
+	if (around->sockets_unknown.error)
+		(void)diagnosis_add(
+			diagnosis, FINDING_WARN, "sockets-unknown", "%s", around->sockets_unknown.text);
+	if (around->route_unknown.error)
+		(void)diagnosis_add(
+			diagnosis, FINDING_WARN, "route-unknown", "%s", around->route_unknown.text);
+}

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What usherctl explain says."""
+
+import json
+import pathlib
+
+from .broker import ctl
+
+
+class Explained:
+    """What explain says, in both forms: they are of one mind."""
+
+    def __init__(self, *words, **options):
+        text, data = (ctl("explain", *words, *json_option, check=False, **options) for json_option in ([], ["--json"]))
+        assert text.stderr == data.stderr == "", text.stderr + data.stderr
+        assert text.returncode == data.returncode
+        self.code, self.text, self.data = text.returncode, text.stdout, json.loads(data.stdout)
+        self.first = self.text.splitlines()[0]
+        assert self.first == self.data["summary"] and (self.code == 0) == self.data["arrives"]
+        self.flat = " ".join(self.text.split())
+        for finding in self.data["findings"]:
+            for key in ("text", "remedy", "command"):
+                assert not finding[key] or finding[key] in self.flat, "people and programs are told the same"
+        self.codes = {finding["code"]: finding for finding in self.data["findings"]}
+
+    def because(self, code, *words):
+        """The finding of that code is there and has these words. What goes wrong comes with what to do."""
+        assert code in self.codes, self.text
+        finding = self.codes[code]
+        for word in words:
+            assert word in " ".join(filter(None, (finding["text"], finding["remedy"], finding["command"]))), self.text
+        return finding
+
+
+def explain(address, protocol="tcp", *words, **options):
+    return Explained(protocol, address, *words, **options)
+
+
+def healthy(address="192.0.2.1:80", protocol="tcp"):
+    found = explain(address, protocol)
+    assert found.code == 0 and not found.data["findings"], found.text
+    return found
+
+
+def comm():
+    """The name of this process."""
+    return pathlib.Path("/proc/self/comm").read_text().strip()

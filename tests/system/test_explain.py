@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""usherctl explain: where a packet goes, and what anybody is told. Issue 5, point 1."""
+
+import contextlib
+import os
+import pathlib
+import re
+import socket
+
+import pytest
+
+from harness import wire
+from harness.broker import ctl
+from harness.explained import comm, explain, healthy
+from harness.host import rule, write_rule
+from harness.legacy import nginx
+from harness.process import in_child, wait_until
+from harness.service import Service, ServiceProcess, make_socket
+from harness.traffic import REFUSED, who
+
+V4 = "192.0.2.1"
+
+
+# ---- a packet that arrives
+
+def test_served(broker):
+    broker(web=["Stream=192.0.2.0/24:80", "Stream=192.0.2.0/24:1-1023"], every="Stream=*", net="Stream=192.0.0.0/16:80-81")
+    with Service("older", port=8081) as older, Service("web") as service:
+        wire.hand_in("web", older)
+        wire.hand_in("web", service)
+        found = healthy()
+        sk = f"sk:{wire.cookie(service.socket)}"
+        assert found.first == f"tcp 192.0.2.1:80 goes to 'web': socket {sk} at 127.0.0.2:8080 of {comm()} (pid {os.getpid()})"
+        assert [(row["name"], row["match"], row["result"], row["winner"]) for row in found.data["rules"]] == [
+            ("web", "192.0.2.0/24:80", "wins", True), ("web", "192.0.2.0/24:1-1023", "same name", False),
+            ("net", "192.0.0.0/16:80-81", "shorter prefix", False), ("every", "*", "shorter prefix", False)]
+        assert "/run/usher/rules.d/web.rule:2" in found.flat and found.data["rules"][1]["line"] == 3
+        one, two = found.data["sockets"]
+        assert (one["state"], one["socket"], one["queue"], one["queue_max"], one["pid"], one["process"], one["group"]) == (
+            "serving", sk, 0, 1024, os.getpid(), comm(), 1)
+        assert (two["state"], two["place"], two["address"]) == ("standby", 2, "127.0.0.2:8081")
+        assert (found.data["route"], found.data["programs"], found.data["listeners"]) == ("local", 1, [])
+        assert who(V4, 80) == "web"
+        assert explain("192.0.2.1:80", "tcp", "--from", "203.0.113.5:4000").first.startswith(
+            "tcp 192.0.2.1:80 from 203.0.113.5:4000 goes to 'web'")
+    assert explain("192.0.2.1:80").code == 1
+
+
+def test_more_ports(broker):
+    broker(web="Stream=192.0.2.0/24:80", wide="Stream=192.0.2.0/24:1-1023")
+    assert [row["result"] for row in explain("192.0.2.1:80").data["rules"]] == ["wins", "more ports"]
+
+
+def test_fits_80_columns(broker):
+    broker(web="Stream=192.0.2.0/24:80")
+    with socket.create_server(("0.0.0.0", 80)):
+        found = explain("192.0.2.1:80")
+    assert len(found.data["findings"]) >= 3 and max(map(len, found.text.splitlines())) <= 80, found.text
+
+
+def test_process_of_a_daemon(broker):
+    """A daemon and its workers: the master is named, and the queue is the group's."""
+    broker(web=rule("Stream=192.0.2.0/24:80"))
+    server = nginx("0.0.0.0", 80)
+    found = explain("192.0.2.1:80")
+    assert found.code == 1 and f"nginx (pid {server.pid}) at 0.0.0.0:80" in found.because("bypassed")["text"]
+    write_rule("web", rule("Stream=192.0.2.0/24:80", Missing="pass"))
+    ctl("reload")
+    found = explain("192.0.2.1:80")
+    assert found.code == 0 and found.first.endswith(f"passes it on; it goes to nginx (pid {server.pid}) at 0.0.0.0:80")
+
+
+def test_group(broker):
+    """Of a reuseport group the kernel chooses one; TEST_RUN cannot ask it which."""
+    broker(web="Stream=80")
+    members = [make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(3)]
+    wire.hand_in("web", members[0])
+    found = healthy()
+    assert "goes to 'web': one of 3 sockets at 127.0.0.2:8080 of " in found.first
+    assert found.data["sockets"][0]["group"] == 3
+    members.pop().close()
+    assert "one of 2 sockets" in explain("192.0.2.1:80").first
+
+
+def test_dual_stack(broker):
+    broker(web=rule("Stream=80", access=["Bound=any"]))
+    with Service("web", address="::", v6only=False) as service:
+        wire.hand_in("web", service)
+        assert healthy("192.0.2.1:80").data["sockets"][0]["dual_stack"] is True
+        assert healthy("[2001:db8::1]:80").data["name"] == "web"
+
+
+# ---- no rule, no socket
+
+def test_no_rule(broker):
+    broker(web="Stream=192.0.2.0/24:80")
+    found = explain("198.51.100.1:80")
+    assert found.code == 1 and found.first == "no rule matches tcp 198.51.100.1:80, and nobody listens there: it is refused"
+    assert found.data["rules"] == [] and found.because("no-listener", "usher.rules(5)")["severity"] == "fail"
+    with Service("other", address="198.51.100.1", port=80, reuseport=True) as other, \
+            make_socket("tcp", "0.0.0.0", 80, reuseport=True):
+        found = explain("198.51.100.1:80")
+        assert (found.code, found.data["findings"]) == (0, [])
+        assert found.first.endswith(f"; it goes to {comm()} (pid {os.getpid()}) at 198.51.100.1:80")
+        assert [(row["address"], row["gets_it"]) for row in found.data["listeners"]] == [
+            ("198.51.100.1:80", True), ("0.0.0.0:80", False)]
+        assert found.data["listeners"][0]["socket"] == f"sk:{wire.cookie(other.socket)}"
+
+
+def test_no_socket(broker):
+    """Who may hand in is told: a user who is not listed, or a socket bound elsewhere, is the usual cause."""
+    broker(web=rule("Stream=192.0.2.0/24:80", access=["User=daemon", "Unit=web.service", "Bound=127.0.0.0/8"]))
+    found = explain("192.0.2.1:80")
+    assert found.code == 1 and found.first == "tcp 192.0.2.1:80 is refused: 'web' has no socket for TCP over IPv4"
+    found.because("missing", "start the service", "journalctl USHER_NAME=web")
+    found.because("access", "root and ", "User=daemon", "Unit=web.service", "127.0.0.0/8")
+    assert found.data["sockets"] == [] and who(V4, 80) == REFUSED
+
+
+def test_dead_service(broker):
+    broker(web="Stream=80")
+    service = ServiceProcess("web", before=lambda sock: wire.hand_in("web", sock))
+    assert f"(pid {service.pid})" in explain("192.0.2.1:80").first
+    service.kill()
+    wait_until(lambda: "missing" in explain("192.0.2.1:80").codes)
+    assert "root alone" in explain("192.0.2.1:80").because("access")["text"]
+
+
+def test_missing_pass(broker):
+    broker(soft=rule("Stream=192.0.2.0/24:80", Missing="pass"))
+    found = explain("192.0.2.1:80")
+    assert found.code == 1 and found.first == (
+        "'soft' has no socket for tcp 192.0.2.1:80 and passes it on, and nobody listens there: it is refused")
+    assert found.because("missing")["severity"] == "warn"
+    with Service("wild", address="0.0.0.0", port=80):
+        found = explain("192.0.2.1:80")
+        assert found.code == 0 and "0.0.0.0:80" in found.first and "no-listener" not in found.codes
+        assert who(V4, 80) == "wild"
+
+
+@pytest.mark.parametrize("address, v6only, gets", [("::", False, True), ("::", True, False)])
+def test_wildcard_of_ipv6(broker, address, v6only, gets):
+    broker()
+    with make_socket("tcp", address, 80, v6only=v6only):
+        found = explain("192.0.2.1:80")
+        assert (found.code == 0) == gets and ("v6only" in found.codes) != gets
+        if not gets:
+            found.because("v6only", "[::]:80", "takes no IPv4", "IPV6_V6ONLY")
+        assert explain("[2001:db8::1]:80").code == 0
+
+
+def test_preference_of_listeners(broker):
+    """As the kernel has it: the address, the wildcard, the wildcard of both families."""
+    broker()
+    with contextlib.ExitStack() as stack:
+        for name, address in (("six", "::"), ("four", "0.0.0.0"), ("exact", V4)):
+            sock = stack.enter_context(Service(name, address=address, port=80, v6only=False, reuseport=True))
+            found = explain("192.0.2.1:80")
+            assert found.data["listeners"][0]["socket"] == f"sk:{wire.cookie(sock.socket)}"
+            assert who(V4, 80) == name
+        assert len(found.data["listeners"]) == 3
+
+
+def test_many_listeners(broker):
+    """The one that gets it is not crowded out by a group that is bound less exactly."""
+    broker()
+    with contextlib.ExitStack() as stack:
+        for address in ["0.0.0.0"] * 20 + [V4]:
+            sock = stack.enter_context(make_socket("tcp", address, 80, reuseport=True))
+        found = explain("192.0.2.1:80")
+        assert found.data["listeners"][0]["socket"] == f"sk:{wire.cookie(sock)}" and found.data["listeners_left_out"] == 5
+        assert "and 5 more" in found.text
+
+
+def test_listener_on_an_interface(broker):
+    broker()
+    with make_socket("tcp", "0.0.0.0", 80, listen=False) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
+        sock.listen()
+        found = explain("192.0.2.1:80")
+        assert found.code == 1 and [(row["interface"], row["gets_it"]) for row in found.data["listeners"]] == [("lo", False)]
+
+
+# ---- who asks
+
+def test_as_nobody(broker):
+    """Whoever may not look into processes is told what the broker knows, and whose a socket is."""
+    broker(web="Stream=80", other="Stream=192.0.2.9:81")
+    service = ServiceProcess("web", before=lambda sock: wire.request("hold", [sock], NAME="web"), backlog=1)
+    with socket.create_server(("0.0.0.0", 81)):
+        def look():
+            return [(found.code, found.text, found.data) for found in
+                    (explain(f"192.0.2.1:{port}") for port in (80, 81))] + [explain("192.0.2.9:81").text]
+
+        (code, text, data), (_, other, rows), bypassed = in_child(look, uid=65534, gid=65534)
+        assert code == 0 and data["findings"] == [] and data["sockets"][0]["queue_max"] == 1
+        assert data["sockets"][0]["pid"] == service.pid
+        assert "a process of uid 0 (root would be told which) at 0.0.0.0:81" in other
+        assert rows["listeners"][0]["pid"] is None and rows["listeners"][0]["uid"] == 0
+        assert "a process of uid 0 (root would be told which)" in " ".join(bypassed.split())
+        service.kill()
+        (_, text, _), *_ = in_child(look, uid=65534, gid=65534)
+        assert "nobody accepts, unless somebody has claimed it" in " ".join(text.split())
+    os.chmod("/run/usher/rules.d/web.rule", 0o600)
+    text = in_child(lambda: explain("192.0.2.1:80").flat, uid=65534, gid=65534)
+    assert "cannot be compared" in text and "EACCES" in text
+
+
+def test_leaves_no_trace(broker):
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        wire.hand_in("web", service)
+        before = running.list()
+        healthy()
+        explain("[2001:db8::1]:80")
+        assert running.list() == before
+
+
+def test_broker_is_gone(broker):
+    running = broker(web="Stream=80")
+    for what, words in (("kill", "dispatch goes on without it, by what is pinned in /sys/fs/bpf/usher"),
+                        ("detach", "nothing is dispatched, nothing is pinned in /sys/fs/bpf/usher")):
+        running.kill() if what == "kill" else ctl("detach")
+        done = ctl("explain", "tcp", "192.0.2.1:80", check=False)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.startswith("usherctl: cannot explain tcp 192.0.2.1:80: ") and words in done.stderr
+
+
+@pytest.mark.parametrize("words, says", [
+    (["sctp", "192.0.2.1:80"], "bad protocol 'sctp': neither tcp nor udp"),
+    (["tcp", "192.0.2.1"], "write 192.0.2.1:443 or [2001:db8::1]:443"),
+    (["tcp", "localhost:80"], "names are not looked up"),
+    (["tcp", "2001:db8::1:80"], "[2001:db8::1]:443"),
+    (["tcp", "192.0.2.0/24:80"], "not an IP address and a port"),
+    (["tcp", "80"], "not an IP address and a port"),
+    (["tcp", "192.0.2.1:0"], "not an IP address and a port"),
+    (["tcp", "192.0.2.1:80-90"], "not an IP address and a port"),
+    (["tcp", "0.0.0.0:80"], "nothing is sent to or from this address"),
+    (["tcp", "[::]:80"], "nothing is sent to or from this address"),
+    (["tcp", "192.0.2.1:80", "--from", "[2001:db8::1]:5"], "192.0.2.1:80 is of the other family"),
+    (["tcp", "192.0.2.1:80", "--from", "203.0.113.1"], "bad option --from '203.0.113.1'"),
+    (["tcp"], "'explain' needs more arguments: usherctl explain PROTO ADDRESS:PORT"),
+    ([], "needs more arguments"),
+    (["tcp", "192.0.2.1:80", "443"], "one argument too many"),
+])
+def test_wrong_usage(words, says):
+    done = ctl("explain", *words, check=False)
+    assert (done.returncode, done.stdout) == (2, "") and says in done.stderr, done.stderr
+    assert "EINVAL" in done.stderr or "usherctl" in done.stderr
+
+
+def test_schema(broker):
+    """The keys that usherctl(1) promises, whatever the packet."""
+    page = (pathlib.Path(__file__).parents[2] / "docs/man/usherctl.1.scd").read_text()
+    page = page[page.index("*explain* _PROTO_"):page.index("# RULES")]
+    broker(web="Stream=80", soft=rule("Stream=81", Missing="pass"))
+    with Service("web") as service, socket.create_server(("0.0.0.0", 81)):
+        wire.hand_in("web", service)
+        seen = [explain(f"192.0.2.1:{port}").data for port in (80, 81, 82)]
+    assert len({tuple(data) for data in seen}) == 1, "always the same keys"
+    keys = set(seen[0]).union(*(row for data in seen for key in ("rules", "sockets", "listeners", "findings") for row in data[key]))
+    assert not [key for key in keys if not re.search(rf"_{re.escape(key)}_(?![a-z])", page.replace("\\_", "_"))]
