@@ -23,6 +23,7 @@
 #include "../util/instance.h"
 #include "generation.h"
 #include "monitor.h"
+#include "refusals.h"
 #include "registrant.h"
 #include "tally.h"
 
@@ -46,6 +47,7 @@ struct broker {
 	struct early *early;
 	sd_event_source *events_source, *tidy_source, *detach_source;
 	struct tally tally;
+	struct refusals refusals;
 	uint64_t started;     /* CLOCK_REALTIME, microseconds */
 	char *reload_failure; /* why the last reload failed; NULL when it did not */
 };

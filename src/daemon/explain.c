@@ -25,6 +25,7 @@ struct explanation {
 	struct generation *generation; /* referenced; the covers point into it */
 	struct question_answer answer;
 	char name[USHER_NAME_MAX];	 /* of the seat; "": none */
+	struct refused_hand_in refused;	 /* of that name; "": none */
 	struct cover covers[COVERS_MAX]; /* the strongest first */
 	size_t n, at, n_left_out;
 };
@@ -102,6 +103,7 @@ static void write_end(const struct explanation *explanation, struct writer *pack
 		writer_put(packet, "ERROR", "%s", strerrorname_np(answer->error));
 	writer_put(packet, "GENERATION", "%" PRIu64, explanation->generation->number);
 	writer_put(packet, "LEFT_OUT", "%zu", explanation->n_left_out);
+	refusals_write(*explanation->refused.name ? &explanation->refused : NULL, packet);
 }
 
 static bool explanation_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
@@ -174,6 +176,7 @@ int request_explain(struct broker *broker, const struct message *message, struct
 	struct refusal *refusal)
 {
 	_cleanup_(explanation_freep) struct explanation *explanation = NULL;
+	const struct refused_hand_in *refused;
 	struct question_packet packet;
 	int r;
 
@@ -190,6 +193,9 @@ int request_explain(struct broker *broker, const struct message *message, struct
 	if (explanation->answer.seat)
 		memcpy(explanation->name, broker->registry.seats[explanation->answer.seat].name,
 			sizeof(explanation->name));
+	refused = *explanation->name ? refusals_find(&broker->refusals, explanation->name) : NULL;
+	if (refused)
+		explanation->refused = *refused;
 	find_covers(explanation, &packet);
 	*answer = (struct session_source){
 		.next = explanation_next, .release = explanation_release, .state = TAKE_PTR(explanation)};

@@ -85,7 +85,7 @@ static void on_request(struct intake_request *request, const struct notify *noti
 	if (r < 0)
 		r = refuse(&refusal, -r, "the broker could not do it (%s)", strerrorname_np(-r));
 	if (notify->action == NOTIFY_STORE) {
-		tally_hand_in(&broker->tally, r ? refusal.error : 0);
+		request_count_hand_in(broker, request, r ? &refusal : NULL);
 		tally_hand_in_time(intake_now() - request->received, &broker->tally);
 	}
 	if (r)

@@ -261,6 +261,16 @@ void request_report_refusal(
 		name ? " for " : "", name ? name : "", (int)identity->pid, identity->uid, refusal->text);
 }
 
+void request_count_hand_in(
+	struct broker *broker, const struct intake_request *request, const struct refusal *refusal)
+{
+	tally_hand_in(&broker->tally, refusal ? refusal->error : 0);
+	if (refusal)
+		refusals_note(&broker->refusals, request->message, &request->identity, refusal);
+	else
+		refusals_forget(&broker->refusals, request->message);
+}
+
 void request_handle(struct session *session, struct intake_request *request, void *userdata)
 {
 	struct answer answer = {.session = session, .packet = WRITER_NULL};
@@ -280,7 +290,7 @@ void request_handle(struct session *session, struct intake_request *request, voi
 		(void)refuse(&answer.refusal, -r, "the broker could not do it (%s); its log may say more",
 			strerrorname_np(-r));
 	if (form && (form->kind == HAND_IN || form->kind == HOLD)) {
-		tally_hand_in(&broker->tally, r ? answer.refusal.error : 0);
+		request_count_hand_in(broker, request, r ? &answer.refusal : NULL);
 		session_time(session, tally_hand_in_time, &broker->tally);
 	}
 	if (r && form && form->changes)

@@ -13,6 +13,10 @@ void request_handle(struct session *session, struct intake_request *request, voi
 void request_report_refusal(
 	const struct identity *identity, const char *verb, const char *name, const struct refusal *refusal);
 
+/* request_count_hand_in() - keep in mind what came of it; @refusal is NULL when it was done */
+void request_count_hand_in(
+	struct broker *broker, const struct intake_request *request, const struct refusal *refusal);
+
 /*
  * request_withdraw() - take sockets out of their seats, and stop holding them
  * @request: identified; its message has NAME=. Without descriptors all sockets of the name go, with some just those.

@@ -137,6 +137,7 @@ int request_status(struct broker *broker, struct writer *answer)
 		writer_put(answer, "RELOAD_REASON", "%.1000s", broker->reload_failure);
 	write_maps(generation, &totals, answer);
 	tally_write(&broker->tally, answer);
+	refusals_write(refusals_find(&broker->refusals, NULL), answer);
 	writer_put(answer, "SESSIONS", "%zu", door_count(broker->door));
 	footprint_write(answer);
 	return 0;

@@ -6,12 +6,15 @@ counters after TEST_RUN; 4.3 precedence.
 """
 
 import errno
+import os
 import socket
+import time
 
 import pytest
 
 from harness import wire
 from harness.host import rule
+from harness.process import in_child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
 
@@ -112,3 +115,67 @@ def test_follows_reloads(broker, rules):
     generation = usherd.reload()["GENERATION"]
     answer = question(usherd, "192.0.2.1:80")
     assert (answer["VERDICT"], answer["GENERATION"]) == ("no-rule", generation)
+
+
+# ---- why a name has no socket: the last hand-in that was refused
+
+def refused_hand_in(**fields):
+    with make_socket("tcp", "198.51.100.1", 8080) as sock, pytest.raises(wire.Refused) as refused:
+        wire.request("hand-in", [sock], **fields)
+    return refused.value.reason
+
+
+def told(answer):
+    return {key.removeprefix("HAND_IN_REFUSED").lstrip("_"): value for key, value in answer.items()
+            if key.startswith("HAND_IN_REFUSED")}
+
+
+def test_refused_hand_in(broker):
+    """It is told to whoever asks, with the reason that the client was told, until one under the name is done."""
+    usherd = broker(web="Stream=80", other="Stream=81")
+    assert told(usherd.status()) == told(question(usherd, "192.0.2.1:80")) == {}
+    before = time.time() * 1e6
+    reason = refused_hand_in(NAME="web")
+    answer = told(question(usherd, "192.0.2.1:80"))
+    assert "Bound=" in reason and (answer[""], answer["NAME"], answer["PID"], answer["UID"]) == (reason, "web", str(os.getpid()), "0")
+    assert before <= int(answer["TIME"]) <= time.time() * 1e6
+    assert told(usherd.status()) == answer == told(in_child(usherd.status, uid=65534, gid=65534))
+    assert told(question(usherd, "192.0.2.1:81")) == told(question(usherd, "192.0.2.1:82")) == {}
+    unknown = refused_hand_in(NAME="wbe")
+    assert "there is no rule 'wbe'" in unknown and told(usherd.status())[""] == unknown
+    with make_socket("tcp", "127.0.0.2", 8080) as sock:
+        wire.hand_in("web", sock)
+    assert told(question(usherd, "192.0.2.1:80")) == {} and told(usherd.status())["NAME"] == "wbe"
+
+
+def test_refused_hand_in_of_names(broker):
+    """Each name of the packet; what is no name is not kept; a restart begins anew."""
+    usherd = broker(web="Stream=80", other="Stream=81")
+    with make_socket("tcp", "198.51.100.1", 8080) as one, make_socket("tcp", "198.51.100.1", 8081) as two:
+        with pytest.raises(wire.Refused):
+            wire.request("hand-in", [one, two], NAMES="web:other")
+    assert {told(question(usherd, f"192.0.2.1:{port}"))["NAME"] for port in (80, 81)} == {"web", "other"}
+    usherd.restart()
+    refused_hand_in(NAME="a" * 64)
+    refused_hand_in(NAME="-x")
+    with pytest.raises(wire.Refused):
+        usherd.request("hand-in")
+    assert told(usherd.status()) == {}
+
+
+def test_refused_hand_ins_are_bounded(broker):
+    """Of many names those are kept that were refused last."""
+    usherd = broker(**{f"n{i}": f"Stream={1000 + i}" for i in range(40)})
+    for i in range(40):
+        refused_hand_in(NAME=f"n{i}")
+    kept = [bool(told(question(usherd, f"192.0.2.1:{1000 + i}"))) for i in range(40)]
+    assert kept == [False] * 8 + [True] * 32
+
+
+def test_refused_by_notify(broker):
+    """FDSTORE=1 has no answer: here its client can learn what became of it."""
+    usherd = broker(web="Stream=80")
+    with make_socket("tcp", "198.51.100.1", 8080) as sock, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.connect("/run/usher/notify")
+        socket.send_fds(notify, [b"FDSTORE=1\nFDNAME=web"], [sock.fileno()])
+        wait_until(lambda: "Bound=" in told(question(usherd, "192.0.2.1:80")).get("", ""))

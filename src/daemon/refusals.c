@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "refusals.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker.h"
+#include "names.h"
+
+/* The entry of that name, or the one to be overwritten: a free one, or the oldest. */
+static struct refused_hand_in *choose(struct refusals *refusals, const char *name)
+{
+	struct refused_hand_in *oldest = &refusals->items[0];
+
+	for (size_t i = 0; i < REFUSALS_MAX; i++) {
+		struct refused_hand_in *item = &refusals->items[i];
+
+		if (strcmp(item->name, name) == 0)
+			return item;
+		if (item->time < oldest->time)
+			oldest = item;
+	}
+	return oldest;
+}
+
+/* Return: whether there is a name of that index, valid or not. */
+static bool read_name(const struct message *message, size_t index, char name[static NAME_LENGTH_MAX + 2])
+{
+	const char *one = message_get(message, "NAME"), *list = message_get(message, "NAMES");
+
+	if (one || !list) {
+		(void)snprintf(name, NAME_LENGTH_MAX + 2, "%s", one && index == 0 ? one : "");
+		return one && index == 0;
+	}
+	return names_nth(list, index, name, NAME_LENGTH_MAX + 2);
+}
+
+void refusals_note(struct refusals *refusals, const struct message *message, const struct identity *client,
+	const struct refusal *refusal)
+{
+	char name[NAME_LENGTH_MAX + 2];
+
+	for (size_t i = 0; i < REFUSALS_MAX && read_name(message, i, name); i++) {
+		struct refused_hand_in *item;
+
+		if (!name_is_valid(name))
+			continue;
+		item = choose(refusals, name);
+		item->time = broker_now();
+		item->pid = client->pid;
+		item->uid = client->uid;
+		(void)snprintf(item->name, sizeof(item->name), "%.*s", NAME_LENGTH_MAX, name);
+		(void)snprintf(item->text, sizeof(item->text), "%s", refusal->text);
+	}
+}
+
+void refusals_forget(struct refusals *refusals, const struct message *message)
+{
+	char name[NAME_LENGTH_MAX + 2];
+
+	for (size_t i = 0; read_name(message, i, name); i++)
+		for (size_t k = 0; k < REFUSALS_MAX; k++)
+			if (*name && strcmp(refusals->items[k].name, name) == 0)
+				refusals->items[k] = (struct refused_hand_in){};
+}
+
+const struct refused_hand_in *refusals_find(const struct refusals *refusals, const char *name)
+{
+	const struct refused_hand_in *last = NULL;
+
+	for (size_t i = 0; i < REFUSALS_MAX; i++) {
+		const struct refused_hand_in *item = &refusals->items[i];
+
+		if (*item->name && (!name || strcmp(item->name, name) == 0) &&
+			(!last || item->time > last->time))
+			last = item;
+	}
+	return last;
+}
+
+void refusals_write(const struct refused_hand_in *refused, struct writer *answer)
+{
+	if (!refused)
+		return;
+	writer_put(answer, "HAND_IN_REFUSED", "%s", refused->text);
+	writer_put(answer, "HAND_IN_REFUSED_NAME", "%s", refused->name);
+	writer_put(answer, "HAND_IN_REFUSED_TIME", "%" PRIu64, refused->time);
+	if (refused->pid)
+		writer_put(answer, "HAND_IN_REFUSED_PID", "%d", (int)refused->pid);
+	writer_put(answer, "HAND_IN_REFUSED_UID", "%u", refused->uid);
+}
