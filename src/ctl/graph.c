@@ -82,7 +82,8 @@ int graph_list(const struct ctl *ctl)
 	r = ask_each(&all, "rules", "cannot list the rules", settings_add_row, &settings);
 	if (r)
 		return r;
-	qsort(settings.items, settings.n, sizeof(*settings.items), compare_settings);
+	if (settings.n > 0)
+		qsort(settings.items, settings.n, sizeof(*settings.items), compare_settings);
 	draw(ctl->graph == GRAPH_DOT ? &graph_dot : &graph_tree, &seats, &settings);
 	return EXIT_SUCCESS;
 }

@@ -289,7 +289,8 @@ class TestMetrics:
         """Whatever is at the socket, the text stays well-formed: labels are escaped, and what is no number is left out."""
         path = "/run/fake.sock"
         rows = ['ROW=1\nNAME=a"b\\c\nPROTOCOL=tcp\nFAMILY=ipv4\nSTATE=missing\nLOOKUPS=7\nMISSING=NaN\n',
-                "ROW=1\nNAME=a\nPROTOCOL=tcp\nFAMILY=ipv4\nSTATE=missing\n", "OK=1\n",
+                "ROW=1\nNAME=a\nPROTOCOL=tcp\nFAMILY=ipv4\nSTATE=missing\n",
+                "ROW=1\nNAME=b\nPROTOCOL=udp\nFAMILY=ipv6\nSTATE=early\nCOOKIE=1f\nLOOKUPS=1\n", "OK=1\n",
                 'OK=1\nVERSION=1"} 1 {\nGENERATION=-1\nRULES=3e3\nHAND_INS_REFUSED=x:1:2 :  y z:q\nHAND_IN_NSEC=1\n'
                 "HAND_IN_TIMES=50:0 inf:1\nMAPS=seats\nRELOADS=\n"]
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
@@ -299,10 +300,10 @@ class TestMetrics:
             def answer():
                 connection, _ = listener.accept()
                 connection.recv(4096)
-                for row in rows[:3]:
+                for row in rows[:-1]:
                     connection.send(row.encode())
                 connection.recv(4096)
-                connection.send(rows[3].encode())
+                connection.send(rows[-1].encode())
                 connection.close()
 
             thread = threading.Thread(target=answer)
@@ -310,7 +311,9 @@ class TestMetrics:
             metrics = Metrics("--socket", path)
             thread.join()
         assert metrics("usher_lookups_total", name='a"b\\c', protocol="tcp", family="ipv4") == 7
-        assert len(metrics.all("usher_lookups_total")) == 1, "rows out of order are no seats"
+        assert len(metrics.all("usher_lookups_total")) == 2, "rows out of order are no seats"
+        assert metrics("usher_places", name="b", protocol="udp", family="ipv6", state="early") == 1
+        assert (metrics("usher_seats", state="served"), metrics("usher_seats", state="empty")) == (1, 1)
         assert metrics("usher_info", version='1"} 1 {', protocol="", schema="", instance="") == 1
         assert "usher_generation" not in metrics.families and "usher_rules" not in metrics.families
 
