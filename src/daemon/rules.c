@@ -114,7 +114,7 @@ int request_rules(
 	*rules = (struct rules){
 		.generation = generation_ref(broker->generation),
 		.rule = rule,
-		.end = rule + (name ? 1 : set->n_rules),
+		.end = rule ? rule + (name ? 1 : set->n_rules) : NULL,
 	};
 	*answer = (struct session_source){.next = rules_next, .release = rules_release, .state = rules};
 	return 0;
