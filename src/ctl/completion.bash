@@ -8,7 +8,7 @@ _usherctl_names() {
 
 _usherctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local verbs='status list rules show explain metrics check cat-config diff reload hand-in withdraw claim discover monitor top detach help'
+	local verbs='status list rules show explain metrics check cat-config diff reload hand-in withdraw claim discover monitor top doctor detach help'
 	local options='--json --no-legend --instance --socket --timeout --help --version'
 	local verb='' where=() i word
 

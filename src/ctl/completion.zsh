@@ -28,6 +28,7 @@ _usherctl_verbs() {
 		'discover:hand in what daemons listen on, by [Discover]'
 		'monitor:what happens, as it happens'
 		'top:what each name gets, refreshed in place'
+		'doctor:what is in the way of usher, and what to do about it'
 		"detach:remove everything of usher's from the kernel"
 		'help:print the help text'
 	)
@@ -48,7 +49,7 @@ _usherctl() {
 	)
 
 	# the verb decides what else there is
-	case ${words[(r)(status|list|rules|show|explain|metrics|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|monitor|top|detach|help)]} in
+	case ${words[(r)(status|list|rules|show|explain|metrics|check|cat-config|diff|reload|hand-in|withdraw|claim|discover|monitor|top|doctor|detach|help)]} in
 	list)
 		_arguments -s $options '--graph=-[draw rules, names, sockets and units]::form:(tree dot)' \
 			'1:verb:_usherctl_verbs' '*:name:_usherctl_names'

@@ -88,4 +88,5 @@ int verb_discover(const struct ctl *ctl);
 int verb_detach(const struct ctl *ctl);
 int verb_monitor(const struct ctl *ctl);
 int verb_top(const struct ctl *ctl);
+int verb_doctor(const struct ctl *ctl);
 int verb_help(const struct ctl *ctl);

@@ -15,8 +15,6 @@
 #include "wanted.h"
 #include "whose.h"
 
-#define TEXT_MAX 1024
-
 void listeners_deinit(struct listeners *listeners)
 {
 	for (size_t i = 0; i < BYPASSED_MAX; i++)
@@ -100,14 +98,14 @@ static const char *describe_taken(const struct bypassed *bypassed, char text[sta
 	return text;
 }
 
-static const char *describe(
-	const struct bypassed *bypassed, const struct process *owner, char text[static TEXT_MAX])
+const char *listeners_describe(
+	const struct bypassed *bypassed, const struct process *owner, char text[static LISTENERS_TEXT_MAX])
 {
 	const struct diag_socket *socket = bypassed->socket;
 	const char *name = bypassed->rule->name;
 	char taken[TAKEN_MAX], who[WHOSE_TEXT_MAX], endpoint[ENDPOINT_TEXT_MAX],
 		where[ENDPOINT_TEXT_MAX + 8] = "there";
-	char condition[NAME_LENGTH_MAX + 64] = "", remedy[NAME_LENGTH_MAX + 96] = "hand that socket in";
+	char condition[NAME_LENGTH_MAX + 64] = "";
 
 	(void)endpoint_format(socket->family, socket->address, socket->port, endpoint);
 	(void)describe_taken(bypassed, taken);
@@ -115,13 +113,32 @@ static const char *describe(
 		(void)snprintf(where, sizeof(where), "on %s", endpoint);
 	if (bypassed->rule->missing_pass)
 		(void)snprintf(condition, sizeof(condition), ", while a socket is handed in as '%s',", name);
-	if (bypassed->described)
-		(void)snprintf(remedy, sizeof(remedy),
-			"[Discover] describes it, see 'usherctl discover --dry-run %s'", name);
-	(void)snprintf(text, TEXT_MAX,
-		"'%s' takes %s %s%s%s before %s, which listens %s; %s, or narrow the match", name,
+	(void)snprintf(text, LISTENERS_TEXT_MAX, "'%s' takes %s %s%s%s before %s, which listens %s", name,
 		socket->protocol == IPPROTO_UDP ? "udp" : "tcp", taken, bypassed->more ? " and more" : "",
-		condition, whose_format(socket, owner, who), where, remedy);
+		condition, whose_format(socket, owner, who), where);
+	return text;
+}
+
+const char *listeners_remedy(const struct bypassed *bypassed, char text[static LISTENERS_TEXT_MAX])
+{
+	if (bypassed->described)
+		(void)snprintf(text, LISTENERS_TEXT_MAX,
+			"[Discover] describes it, see 'usherctl discover --dry-run %s', or narrow the match",
+			bypassed->rule->name);
+	else
+		(void)snprintf(text, LISTENERS_TEXT_MAX, "hand that socket in, or narrow the match");
+	return text;
+}
+
+#define WARNING_MAX (2 * LISTENERS_TEXT_MAX)
+
+static const char *warn(
+	const struct bypassed *bypassed, const struct process *owner, char text[static WARNING_MAX])
+{
+	char what[LISTENERS_TEXT_MAX], remedy[LISTENERS_TEXT_MAX];
+
+	(void)snprintf(text, WARNING_MAX, "%s; %s", listeners_describe(bypassed, owner, what),
+		listeners_remedy(bypassed, remedy));
 	return text;
 }
 
@@ -129,14 +146,14 @@ void listeners_print(const struct listeners *listeners, const struct rule_set *s
 {
 	const struct bypassed_list *list = &listeners->bypassed;
 	size_t n_lines = 0, n_rules = 0;
-	char text[TEXT_MAX];
+	char text[WARNING_MAX];
 
 	if (listeners->unknown.error)
 		complain("warning: cannot tell whether rules bypass what listens: %s",
 			listeners->unknown.text);
 	for (size_t i = 0; i < list->n; i++)
 		(void)fprintf(stderr, "%s:%u: warning: %s\n", list->items[i].rule->path,
-			list->items[i].match->line, describe(&list->items[i], &listeners->owners[i], text));
+			list->items[i].match->line, warn(&list->items[i], &listeners->owners[i], text));
 	for (size_t i = 0; list->n_all > list->n && i < set->n_rules; i++) {
 		if (!list->n_more[i])
 			continue;
@@ -155,7 +172,7 @@ void listeners_print(const struct listeners *listeners, const struct rule_set *s
 static void print_json(const struct bypassed *bypassed, const struct process *owner, struct json *json)
 {
 	const struct diag_socket *socket = bypassed->socket;
-	char text[TEXT_MAX], number[32];
+	char text[WARNING_MAX], number[32];
 
 	json_open(json, NULL, '{');
 	json_string(json, "file", bypassed->rule->path);
@@ -172,7 +189,7 @@ static void print_json(const struct bypassed *bypassed, const struct process *ow
 	(void)snprintf(number, sizeof(number), "%u", owner->pid ? owner->uid : socket->uid);
 	json_number(json, "uid", number);
 	json_string(json, "unit", owner->unit && *owner->unit ? owner->unit : NULL);
-	json_string(json, "warning", describe(bypassed, owner, text));
+	json_string(json, "warning", warn(bypassed, owner, text));
 	json_close(json, '}');
 }
 

@@ -32,3 +32,10 @@ void listeners_print(const struct listeners *listeners, const struct rule_set *s
 
 /* listeners_print_json() - the member "warnings" of the object that is open, and how many were left out */
 void listeners_print_json(const struct listeners *listeners, struct json *json);
+
+#define LISTENERS_TEXT_MAX 1024
+
+/* listeners_describe() - what a rule does to a listener; listeners_remedy() - what to do about it */
+const char *listeners_describe(
+	const struct bypassed *bypassed, const struct process *owner, char text[static LISTENERS_TEXT_MAX]);
+const char *listeners_remedy(const struct bypassed *bypassed, char text[static LISTENERS_TEXT_MAX]);

@@ -46,6 +46,7 @@ const struct verb verbs[] = {
 		.options = OPTION_COUNT},
 	{"top", verb_top, "[NAME…]", "What each name gets, refreshed in place", .names_max = MANY,
 		.options = OPTION_COUNT | OPTION_INTERVAL | OPTION_SORT},
+	{"doctor", verb_doctor, "", "What is in the way of usher, and what to do about it"},
 	{"detach", verb_detach, "", "Remove everything of usher's from the kernel"},
 	{"help", verb_help, "", "Print this text"},
 	{},

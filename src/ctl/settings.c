@@ -136,6 +136,22 @@ void settings_sort(struct settings *settings)
 		qsort(settings->items, settings->n, sizeof(*settings->items), compare_items);
 }
 
+void settings_count_changes(
+	const struct settings *old, const struct settings *new, size_t *ret_added, size_t *ret_removed)
+{
+	*ret_added = *ret_removed = 0;
+	for (size_t i = 0, j = 0; i < old->n || j < new->n;) {
+		int order = i == old->n	  ? 1
+			    : j == new->n ? -1
+					  : setting_compare(old->items[i], new->items[j]);
+
+		*ret_removed += order < 0 && old->items[i]->line;
+		*ret_added += order > 0 && new->items[j]->line;
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
 const char *setting_source(const struct setting *setting, char *text, size_t size)
 {
 	if (setting->line == 0)

@@ -43,5 +43,9 @@ void settings_sort(struct settings *settings);
 /* setting_compare() - what settings_sort() sorts by; where it stands does not count */
 int setting_compare(const struct setting *a, const struct setting *b);
 
+/* settings_count_changes() - from one sorted list to another; a default follows from what is written, and is not counted */
+void settings_count_changes(
+	const struct settings *old, const struct settings *new, size_t *ret_added, size_t *ret_removed);
+
 /* setting_source() - "file:line", or "default" */
 const char *setting_source(const struct setting *setting, char *text, size_t size);

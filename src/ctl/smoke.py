@@ -74,7 +74,7 @@ def version_names_program_protocol_and_schema():
 def wrong_command_lines_are_usage_errors():
     for line in (["explain"], ["explain", "sctp", "192.0.2.1:80"], ["explain", "tcp", "192.0.2.1"],
                  ["explain", "tcp", "::1:80"], ["explain", "tcp", "192.0.2.1:80", "--from", "[::1]:80"],
-                 ["list", "--from", "192.0.2.1:80"], ["status", "x"], ["--bogus"], ["list", "--dry-run"], ["discover", "--no-listeners"], ["list", "--fd", "3"], ["list", "a b"], ["show"],
+                 ["list", "--from", "192.0.2.1:80"], ["status", "x"], ["doctor", "web"], ["doctor", "--fd", "0"], ["--bogus"], ["list", "--dry-run"], ["discover", "--no-listeners"], ["list", "--fd", "3"], ["list", "a b"], ["show"],
                  ["claim", "web"], ["claim", "--", "true"], ["hand-in", "--fd", "0"], ["hand-in", "web", "--fd", "x"],
                  ["hand-in", "web", "--fd", "0", "--fd", "0"], ["withdraw"], ["--timeout", "0"], ["--timeout", "1,5"],
                  ["--instance", "-x"], ["--socket", "x" * 108], ["--socket", ""], ["list", "--timeout"]):
@@ -146,6 +146,16 @@ def if_broker_goes_on_with_the_command():
     expect(run("claim", "web", "--if-broker", "--", "/nonexistent"), 127, "^$", "ENOENT")
     expect(run("claim", "web", "--if-broker", "--", "/etc/passwd"), 126, "^$", "EACCES")
     expect(run("claim", "web", "--", "echo", "no"), 3, "^$")
+
+
+@test
+def doctor_needs_no_broker_and_fails_without():
+    done = run("doctor")
+    expect(done, 1, r"(?m)^fail  answer: no broker listens on /nonexistent/usher.sock \(ENOENT\).*\n      systemctl start ", "^$")
+    findings = json.loads(run("doctor", "--json").stdout)["findings"]
+    assert {"section", "check", "result", "text", "remedy"} == set(findings[0]), findings
+    assert all(finding["result"] in ("ok", "info", "skip", "warn", "fail") for finding in findings)
+    assert len(done.stdout.splitlines()) > len(findings)
 
 
 @test

@@ -20,7 +20,7 @@ from test_rules import BAD_RULES
 
 V4 = "192.0.2.1"
 VERBS = ["status", "list", "rules", "show", "explain", "check", "cat-config", "diff", "reload", "hand-in", "withdraw", "claim",
-         "discover", "detach"]
+         "discover", "doctor", "detach"]
 
 
 def fails(status, *words, match=None, **options):

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* What doctor has found: lines "result what: sentence", with the remedy below. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum report_result {
+	REPORT_OK,
+	REPORT_INFO, /* good to know, and nothing to do about */
+	REPORT_SKIP, /* not looked at */
+	REPORT_WARN,
+	REPORT_FAIL,
+	N_REPORT_RESULTS,
+};
+
+struct report_line {
+	const char *section, *check;
+	enum report_result result;
+	char *text;
+	char *remedy; /* NULL: none */
+};
+
+struct report {
+	struct report_line *items;
+	size_t n, n_allocated;
+	size_t totals[N_REPORT_RESULTS];
+	bool out_of_memory; /* then what is there is not all */
+	/* the check at hand */
+	const char *section, *check;
+	size_t n_lines, n_more;
+	enum report_result more; /* the worst of those that are counted only */
+};
+
+#define REPORT_NULL ((struct report){})
+
+/* So many lines of one check are kept; the others are counted in a last one. */
+#define REPORT_LINES_MAX 24
+
+void report_deinit(struct report *report);
+
+/* report_begin() - what comes belongs to this check; report_end() - nothing comes any more. Strings are borrowed. */
+void report_begin(struct report *report, const char *section, const char *check);
+void report_end(struct report *report);
+
+/* report_add() - a line: one sentence without a full stop */
+void report_add(struct report *report, enum report_result result, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* report_remedy() - what to do about the line that was added last */
+void report_remedy(struct report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* report_print() - to standard output; with @legend headings and a summary. report_print_json() - the same as JSON */
+void report_print(const struct report *report, bool legend);
+void report_print_json(const struct report *report);

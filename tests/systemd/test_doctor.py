@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""usherctl doctor on real systemd: units that do not run, and drop-ins that take away what the broker needs.
+Issue 5, point 4."""
+
+import json
+import re
+
+import pytest
+
+from units import enable, rule, service, settle, unit
+
+DROP_IN = "usherd.service.d/site.conf"
+
+
+def doctor(machine):
+    """The findings that are wrong: {check: [(result, text, remedy), ...]}."""
+    done = machine.run("usherctl", "--json", "doctor", check=False)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    found = {}
+    for row in json.loads(done.stdout)["findings"]:
+        if row["result"] in ("warn", "fail"):
+            found.setdefault(row["check"], []).append((row["result"], row["text"], row["remedy"]))
+    assert done.returncode == any(row[0] == "fail" for rows in found.values() for row in rows)
+    return found
+
+
+def results(found):
+    return {check: [row[0] for row in rows] for check, rows in found.items()}
+
+
+@pytest.fixture
+def healthy(machine):
+    """A service behind the broker, as the manual says it is set up."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080")
+    enable(machine, "usherd.service", "usher@web.service", "web.socket")
+    return machine
+
+
+def test_healthy(healthy):
+    """Nothing is wrong, after a boot as well; and nothing of it has to be skipped."""
+    assert doctor(healthy) == {}
+    text = healthy.run("usherctl", "doctor").stdout
+    for check in ("service", "service-settings", "socket-unit"):
+        assert re.search(rf"(?m)^ok    {check}: ", text), text
+    healthy.reboot()
+    settle(healthy)
+    assert doctor(healthy) == {}
+
+
+def test_units(healthy):
+    """Not enabled, not running, changed on the disk."""
+    healthy.systemctl("disable", "usherd.service")
+    found = doctor(healthy)
+    assert results(found) == {"service": ["warn"], "socket-unit": ["warn"]}, "Also= of the unit"
+    assert found["service"][0] == ("warn", "usherd.service is not enabled: it does not start at boot", "systemctl enable usherd.service")
+    healthy.systemctl("enable", "usherd.service")
+    # systemd 252 notices a drop-in that changes, and not one that is new
+    unit(healthy, DROP_IN, "[Service]", "Nice=1")
+    healthy.systemctl("daemon-reload")
+    unit(healthy, DROP_IN, "[Service]", "Nice=2")
+    (row,), = doctor(healthy).values()
+    assert row[0] == "warn" and row[2] == "systemctl daemon-reload"
+    healthy.systemctl("daemon-reload")
+    healthy.systemctl("stop", "usherd.socket", "usherd.service")
+    found = doctor(healthy)
+    assert results(found) == {"service": ["warn"], "socket-unit": ["warn"], "answer": ["fail"], "pins": ["warn"]}
+    assert found["service"][0][1:] == (
+        "usherd.service is inactive", "systemctl start usherd.service; see 'systemctl status usherd.service'")
+    assert found["answer"][0][2].startswith("systemctl start usherd.service")
+    healthy.systemctl("start", "usherd.service")
+    settle(healthy)
+    assert doctor(healthy) == {}
+
+
+def test_drop_ins(healthy):
+    """Each is seen before the broker is started with it. They stand in one test, for a machine takes long to boot."""
+    cases = {
+        ("PrivateNetwork=yes",): ("fail", "PrivateNetwork=yes gives the broker a network of its own", "take it out"),
+        ("PrivateUsers=yes",): ("fail", "PrivateUsers=yes takes the capabilities", "take it out"),
+        ("ProtectProc=invisible",): ("warn", "hides the processes of clients", "take it out"),
+        ("CapabilityBoundingSet=~CAP_BPF",): ("fail", "leaves out CAP_BPF, ", "CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN"),
+        ("CapabilityBoundingSet=",): ("fail", "leaves out CAP_BPF and CAP_NET_ADMIN, ", "CapabilityBoundingSet="),
+        ("SystemCallFilter=~bpf",): ("fail", "does not let the broker call bpf(2)", "add SystemCallFilter=bpf"),
+        ("SystemCallFilter=", "SystemCallFilter=~@privileged"): ("fail", "does not let the broker call bpf(2)", "add "),
+        ("ReadWritePaths=", "ReadWritePaths=/sys/fs"): None,
+        ("ReadWritePaths=",): ("fail", "keeps the broker from writing to /sys/fs/bpf/usher", "add ReadWritePaths=-/sys/fs/bpf/usher"),
+        ("SystemCallFilter=",): None,
+        ("CapabilityBoundingSet=~CAP_SYS_PTRACE",): None,
+    }
+    for lines, expected in cases.items():
+        unit(healthy, DROP_IN, "[Service]", *lines)
+        healthy.systemctl("daemon-reload")
+        found = doctor(healthy)
+        if not expected:
+            assert found == {}, lines
+            continue
+        assert results(found) == {"service-settings": [expected[0]]}, lines
+        _, text, remedy = found["service-settings"][0]
+        assert expected[1] in text and expected[2] in remedy, (text, remedy)
+        assert "systemctl daemon-reload && systemctl restart usherd.service" in remedy
+
+
+def test_store_is_too_small(healthy):
+    """Held sockets that the service manager would not keep."""
+    unit(healthy, DROP_IN, "[Service]", "FileDescriptorStoreMax=0")
+    healthy.systemctl("daemon-reload")
+    assert doctor(healthy) == {}
+    healthy.sh("""exec python3 - <<'END'
+import array, socket
+listener = socket.create_server(("127.0.0.3", 8080))
+client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+client.connect("/run/usher/usher.sock")
+client.sendmsg([b"REQUEST=hold\\nNAME=web\\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener.fileno()]))])
+assert b"OK=1" in client.recv(4096)
+END""")
+    found = doctor(healthy)
+    assert results(found) == {"service-settings": ["warn"]}
+    assert "1 sockets are held, and FileDescriptorStoreMax=0" in found["service-settings"][0][1]
+
+
+def test_nobody_discovers(healthy):
+    """A rule has [Discover], and usher-discover.service does not run; once it does, there is no more to say of it."""
+    rule(healthy, "ssh", "Stream=192.0.2.0/24:22", "[Discover]", "Socket=127.0.0.2:2222")
+    healthy.systemctl("reload", "usherd.service")
+    found = doctor(healthy)
+    assert results(found) == {"discover-unit": ["warn", "warn"], "missing": ["warn"]}
+    assert found["discover-unit"][0][1] == "usher-discover.service is inactive"
+    assert "systemctl enable usher-discover.service" in found["discover-unit"][1][2]
+    enable(healthy, "usher-discover.service")
+    assert results(doctor(healthy)) == {"missing": ["warn"]}
