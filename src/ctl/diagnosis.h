@@ -4,7 +4,6 @@
 /* What becomes of a packet, and what an administrator should know about it */
 
 #include "around.h"
-#include "described.h"
 #include "explanation.h"
 #include "filed.h"
 
@@ -30,7 +29,6 @@ struct evidence {
 	const struct explanation *explanation;
 	const struct around *around;
 	const struct filed *filed;
-	const struct described *described;
 };
 
 /* diagnose() - Return: 0 or -ENOMEM */

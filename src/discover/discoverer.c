@@ -2,7 +2,6 @@
 #include "discoverer.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -10,15 +9,14 @@
 
 #include "../observe/observe.h"
 #include "../util/netns.h"
+#include "complaints.h"
 #include "deliver.h"
 #include "due.h"
-#include "look.h"
 #include "subscription.h"
 #include "watch.h"
 
 #define BROKER_TIMEOUT_MS 5000
 #define FIRST_PAUSE_MS 100U
-#define AGAIN_US 20000U
 #define RETRY_PAUSE_MAX_MS 5000U
 
 /* Somebody who listens and closes without end makes this many scans, and no more. */
@@ -32,14 +30,14 @@ struct discoverer {
 	struct access_table *access;
 	struct watch watch;
 	struct subscription *subscription;
-	sd_event_source *due_source, *timer_source, *again_source;
-	struct due due, again; /* again: when its timer fires */
+	sd_event_source *due_source, *timer_source;
+	struct due due;
 	unsigned pause_ms;
 	pid_t broker; /* what it holds for others is not its own; 0: not known */
 	bool is_ready;
 	bool is_retry;	  /* the last scan could not be finished */
 	bool told_broker; /* the administrator knows that there is none */
-	struct looker looker;
+	struct complaints complaints;
 };
 
 /* ---- when */
@@ -97,31 +95,6 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct discoverer *discoverer = userdata;
-
-	(void)source;
-	(void)usec;
-	for (size_t i = 0; i < discoverer->again.n_ports; i++)
-		due_add_again(&discoverer->due, discoverer->again.ports[i].protocol,
-			discoverer->again.ports[i].port);
-	discoverer->again = (struct due){.n_ports = 0};
-	scan_soon(discoverer);
-	return 0;
-}
-
-/*
- * post_bind of the kernel runs a moment before a UDP socket has its port: who is told of a socket and finds none looks
- * once more.
- */
-static void look_again(struct discoverer *discoverer, uint8_t protocol, uint16_t port)
-{
-	due_add_again(&discoverer->again, protocol, port);
-	(void)sd_event_source_set_time_relative(discoverer->again_source, AGAIN_US);
-	(void)sd_event_source_set_enabled(discoverer->again_source, SD_EVENT_ONESHOT);
-}
-
 static void tell_ready(struct discoverer *discoverer, const char *status)
 {
 	(void)sd_notifyf(0, "%sSTATUS=%s", discoverer->is_ready ? "" : "READY=1\n", status);
@@ -130,46 +103,88 @@ static void tell_ready(struct discoverer *discoverer, const char *status)
 
 /* ---- looking */
 
-/* Return: whether it is of use to go on. @scan is complete but for what is the same for all. */
-static bool look_for(struct discoverer *discoverer, struct scan *scan, size_t *n_found)
+static int hand_in(struct discoverer *discoverer, struct candidates *candidates, struct refusal *refusal)
 {
-	struct look_outcome outcome;
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	bool is_early = false, is_accepted = false;
+	int r;
+
+	for (size_t i = 0; i < candidates->n; i++) {
+		is_accepted |= candidates->items[i].accepted;
+		is_early |= due_is_early(&discoverer->due, candidates->items[i].socket.cookie);
+	}
+	if (!is_accepted && !is_early)
+		return 0;
+	r = client_open(&client, discoverer->manner.socket, BROKER_TIMEOUT_MS, refusal);
+	if (!r)
+		r = deliver(&client, candidates, refusal);
+	for (size_t i = 0; i < candidates->n && !r; i++) {
+		struct candidate *candidate = &candidates->items[i];
+
+		if (!candidate->accepted && due_is_early(&discoverer->due, candidate->socket.cookie))
+			r = deliver_evict(&client, candidate->rule->name, candidate->socket.cookie,
+				candidate->refusal.text, refusal);
+		if (r == REFUSED)
+			r = 0; /* it was closed, or the broker was faster */
+	}
+	return r ? DELIVER_ABSENT : 0;
+}
+
+/* A process that ended on the way here has taken its socket with it: nothing is wrong. */
+static bool has_ended(const struct candidate *candidate)
+{
+	return candidate->owner.pidfd >= 0 && !process_is_alive(&candidate->owner);
+}
+
+/* @scan is complete but for what is the same for all. Return: 0, or not when the rest need not be tried. */
+static int look(struct discoverer *discoverer, struct scan *scan)
+{
+	_cleanup_(candidates_deinit) struct candidates candidates = {.n = 0};
+	struct refusal refusal;
+	int r;
 
 	scan->rules = discoverer->rules;
 	scan->access = discoverer->access;
 	scan->broker = discoverer->broker;
 	scan->netns_cookie = discoverer->watch.netns_cookie;
-	look(&discoverer->looker, scan, &outcome);
-	*n_found = outcome.n_found;
-	discoverer->is_retry |= outcome.is_unfinished;
-	if (outcome.is_new)
-		discoverer->pause_ms = FIRST_PAUSE_MS;
-	return !outcome.is_unfinished;
+	r = scan_run(scan, &candidates, &refusal);
+	if (r < 0)
+		r = refuse(&refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
+	if (r) {
+		observe(OBSERVE_FAILED, NULL, "cannot look for sockets: %s", refusal.text);
+		discoverer->is_retry = true;
+		return r;
+	}
+	r = hand_in(discoverer, &candidates, &refusal);
+	discoverer->is_retry |= r != 0;
+	for (size_t i = 0; i < candidates.n; i++) {
+		const struct candidate *candidate = &candidates.items[i];
+
+		if (!candidate->accepted && !has_ended(candidate))
+			complaints_tell(&discoverer->complaints, candidate);
+		else if (candidate->accepted && candidate->handed_in && !candidate->kept)
+			discoverer->pause_ms = FIRST_PAUSE_MS;
+	}
+	return r;
 }
 
 static void look_at_due(struct discoverer *discoverer)
 {
 	const struct due *due = &discoverer->due;
-	bool go_on = true;
-	size_t n_found;
+	int r = 0;
 
 	if (due->all) {
-		(void)look_for(discoverer, &(struct scan){0}, &n_found);
+		(void)look(discoverer, &(struct scan){0});
 		return;
 	}
 	if (due->name[0])
-		go_on = look_for(discoverer, &(struct scan){.name = due->name}, &n_found);
-	for (size_t i = 0; i < due->n_ports && go_on; i++) {
-		struct scan scan = {
-			.protocol = due->ports[i].protocol,
-			.port = due->ports[i].port,
-			.pid = due->ports[i].pid,
-		};
-
-		go_on = look_for(discoverer, &scan, &n_found);
-		if (go_on && !n_found && scan.protocol == IPPROTO_UDP && !due->ports[i].is_again)
-			look_again(discoverer, scan.protocol, scan.port);
-	}
+		r = look(discoverer, &(struct scan){.name = due->name});
+	for (size_t i = 0; i < due->n_ports && !r; i++)
+		r = look(discoverer, &(struct scan){
+					     .protocol = due->ports[i].protocol,
+					     .port = due->ports[i].port,
+					     .pid = due->ports[i].pid,
+				     });
 }
 
 static int on_due(sd_event_source *source, void *userdata)
@@ -308,11 +323,6 @@ static int set_up(struct discoverer *discoverer, struct problems *problems, stru
 	if (r >= 0)
 		r = sd_event_source_set_enabled(discoverer->timer_source, SD_EVENT_OFF);
 	if (r >= 0)
-		r = sd_event_add_time(discoverer->event, &discoverer->again_source, CLOCK_MONOTONIC, 0, 0,
-			on_again, discoverer);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(discoverer->again_source, SD_EVENT_OFF);
-	if (r >= 0)
 		r = sd_event_add_defer(discoverer->event, &discoverer->due_source, on_due, discoverer);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(discoverer->due_source, SD_EVENT_OFF);
@@ -338,8 +348,6 @@ int discoverer_new(sd_event *event, const struct discoverer_manner *manner, stru
 	discoverer->event = sd_event_ref(event);
 	discoverer->manner = *manner;
 	discoverer->pause_ms = FIRST_PAUSE_MS;
-	discoverer->looker.socket = manner->socket;
-	discoverer->looker.due = &discoverer->due;
 	discoverer->watch = (struct watch){
 		.event = event,
 		.cgroup = manner->cgroup,
@@ -361,7 +369,6 @@ struct discoverer *discoverer_free(struct discoverer *discoverer)
 	subscription_free(discoverer->subscription);
 	sd_event_source_disable_unref(discoverer->due_source);
 	sd_event_source_disable_unref(discoverer->timer_source);
-	sd_event_source_disable_unref(discoverer->again_source);
 	watch_deinit(&discoverer->watch);
 	access_table_free(discoverer->access);
 	rule_set_free(discoverer->rules);

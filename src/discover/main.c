@@ -30,19 +30,19 @@ struct options {
 	const char *instance, *socket, *cgroup;
 };
 
-static const char help[] =
-	"Usage: usher-discover [OPTION]...\n"
-	"Hand in the listening sockets of daemons that cannot do it themselves, as [Discover]\n"
-	"in the rules describes them.\n"
-	"\n"
-	"  --instance=NAME  the instance of usherd to work for\n"
-	"  --socket=PATH    its socket, in place of /run/usher/usher.sock\n"
-	"  --cgroup=PATH    root of the cgroups (v2) to watch, in place of where systemd mounts it\n"
-	"  --help           show this text and exit\n"
-	"  --version        show the versions of program and protocol, and exit\n"
-	"\n"
-	"SIGHUP reads the rules again. 'usherctl discover --dry-run' shows what would be\n"
-	"handed in. See usher-discover(8).\n";
+static const char help[] = "Usage: usher-discover [OPTION]...\n"
+			   "Hand in the listening sockets of daemons that cannot do it themselves, as\n"
+			   "[Discover] in the rules describes them.\n"
+			   "\n"
+			   "  --instance=NAME  the instance of usherd to work for\n"
+			   "  --socket=PATH    its socket, in place of /run/usher/usher.sock\n"
+			   "  --cgroup=PATH    root of the cgroups (v2) to watch; by default where systemd\n"
+			   "                   mounts it\n"
+			   "  --help           show this text and exit\n"
+			   "  --version        show the versions of program and protocol, and exit\n"
+			   "\n"
+			   "SIGHUP reads the rules again. 'usherctl discover --dry-run' shows what would be\n"
+			   "handed in. See usher-discover(8).\n";
 
 /* Return: -1 to go on, or an exit status. */
 static int parse_options(int argc, char **argv, struct options *ret)

@@ -81,8 +81,7 @@ static int nobody(const struct round *round, const struct diag_socket *socket, s
 	if (socket->inode && round->holders.n_unreadable)
 		return refuse(refusal, EACCES,
 			"is open in a process whose descriptors cannot be listed, one of %zu (EACCES); run "
-			"as root "
-			"or in usher-discover.service",
+			"as root with CAP_SYS_PTRACE, or in usher-discover.service",
 			round->holders.n_unreadable);
 	return refuse(refusal, ESRCH,
 		"is open in no process that is visible here (ESRCH): it is the kernel's own or of another "
