@@ -112,6 +112,18 @@ def discover():
 
 
 @pytest.fixture
+def both(broker, discover):
+    """both(web=rule(...)): a broker and a usher-discover that run with these rules; the broker."""
+
+    def start(**files):
+        running = broker(**files)
+        discover.start()
+        return running
+
+    return start
+
+
+@pytest.fixture
 def client():
     """A machine with an address of its own, on the other end of a cable."""
     return _host.connect_client()

@@ -103,8 +103,8 @@ def redis_say(address, port, *words):
 
 
 def redis(*addresses, port=6379):
-    return Legacy("redis-server", "--bind", *addresses, "--port", port, "--save", "", "--dir", WORK, "--daemonize", "no",
-                  "--protected-mode", "no",
+    return Legacy("redis-server", "--bind", *addresses, "--port", port, "--save", "", "--dir", WORK,
+                  "--daemonize", "no", "--protected-mode", "no",
                   says=lambda: all(redis_say(address, port, "PING") == "+PONG\r\n" for address in addresses))
 
 
@@ -144,7 +144,7 @@ class Memcached:
     def __init__(self, address, port, protocol):
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
         self._socket = socket.socket(family_of(address), kind)
-        self._socket.settimeout(2 * SLOW)
+        self._socket.settimeout(0.5 * SLOW)
         self._udp, self._address = protocol == "udp", (address, port)
         if not self._udp:
             self._socket.connect(self._address)
@@ -208,7 +208,7 @@ def resolve(address, port, name="usher.example", protocol="udp"):
         bytes([len(label)]) + label.encode() for label in name.split(".")) + struct.pack(">BHH", 0, 1, 1)
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(family_of(address), kind) as sock:
-        sock.settimeout(2 * SLOW)
+        sock.settimeout(0.5 * SLOW)
         if protocol == "tcp":
             sock.connect((address, port))
             sock.sendall(struct.pack(">H", len(question)) + question)

@@ -177,11 +177,18 @@ class ServiceProcess:
         self._order, order = socket.socketpair()
         keep = [order.fileno()] + ([options["sock"].fileno()] if "sock" in options else [])
         self.child = Child(serve, keep=keep, uid=uid, gid=gid)
+        self.child.service = self  # serves until the end of the test, whoever remembers it
         order.close()
         if "sock" in options:
             options["sock"].close()
         self.pid = self.child.pid
         self.before_result = self.child.hear()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.kill()
 
     def answered(self):
         """How many it has answered."""

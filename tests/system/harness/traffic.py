@@ -8,7 +8,7 @@ import struct
 import time
 
 from .host import family_of
-from .process import SLOW, Child
+from .process import SLOW, Child, wait_until
 
 # what the service says of itself and what it saw; where the answer came from
 Answer = collections.namedtuple("Answer", "name peer peer_port local local_port source source_port")
@@ -67,6 +67,17 @@ def who(address, port, protocol="tcp", **options):
         return REFUSED
     except TimeoutError:
         return SILENCE
+
+
+def serves(name, address="192.0.2.1", port=80, protocol="tcp", seconds=10):
+    """Wait until that one answers."""
+    wait_until(lambda: who(address, port, protocol) == name, seconds, f"{name} answers at {address}:{port}/{protocol}")
+
+
+def serves_nobody(address="192.0.2.1", port=80, protocol="tcp", seconds=10):
+    """Wait until everybody is refused; a datagram may have gone to a socket that was just being copied."""
+    wait_until(lambda: who(address, port, protocol, seconds=1) == REFUSED, seconds,
+               f"{address}:{port}/{protocol} is refused")
 
 
 class Load:

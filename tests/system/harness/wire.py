@@ -114,3 +114,25 @@ def cookie(sock):
     """SO_COOKIE as the listing spells it."""
     value, = struct.unpack("Q", sock.getsockopt(socket.SOL_SOCKET, 57, 8))
     return f"{value:x}"
+
+
+class Monitor:
+    """What the broker tells a subscriber."""
+
+    def __init__(self, path="/run/usher/usher.sock"):
+        self._connection = Connection(path)
+        self._connection.send(text_of({"REQUEST": "monitor"}))
+        fields, _ = self._connection.receive()
+        if fields.get("EVENT") != "subscribed":
+            raise Refused(int(fields["ERRNO"]), fields["REASON"])
+        self._connection.socket.settimeout(0)
+        self._seen = []
+
+    def events(self, kind=None):
+        """Everything that was told so far, or what is of that kind."""
+        try:
+            while packet := self._connection.receive():
+                self._seen.append(packet[0])
+        except BlockingIOError:
+            pass
+        return [fields for fields in self._seen if kind in (None, fields["EVENT"])]

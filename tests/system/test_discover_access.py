@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whose sockets usher-discover hands in, and whose never: the attacker listens where the daemon would.
+
+"Never" is shown by a probe: a socket of another name that is found after the attacker's, so that the attacker's has
+been looked at by then; by the listing; and by what the broker told a subscriber meanwhile. (Part 3: 27)
+"""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import sys
+import uuid
+
+import pytest
+
+from harness.host import Netns, rule
+from harness.process import Child, in_child, libc, wait_until
+from harness.service import Service, ServiceProcess, make_socket
+from harness.traffic import REFUSED, Load, serves, serves_nobody, who
+from harness.wire import Monitor
+
+pytestmark = pytest.mark.vm
+
+V4, V6 = "192.0.2.1", "2001:db8::1"
+OWNER, ATTACKER = 15000, 16000
+PORT_ONLY = ["Socket=8080", f"User={OWNER}"]
+ONE = ["Socket=127.0.0.2:8080", f"User={OWNER}"]
+CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+PR_SET_DUMPABLE = 4
+IPPROTO_MPTCP = 262
+
+WAYS = pytest.mark.parametrize("listen", ["event", "kernel"])
+
+
+def person(name, uid=OWNER, **options):
+    return ServiceProcess(name, options.pop("protocol", "tcp"), uid=uid, gid=uid, **{"port": 8080, **options})
+
+
+@pytest.fixture
+def guarded(both, discover):
+    """guarded(*lines of [Discover]): broker, usher-discover, a subscriber; and a rule for the probe."""
+
+    class Guarded:
+        def __init__(self, *lines, **keys):
+            self.broker = both(web=rule("Stream=80", "Datagram=80", discover=lines, **keys),
+                               probe=rule("Stream=81", discover=["Socket=127.0.0.99:8099"]))
+            self.monitor = Monitor(self.broker.socket)
+
+        def probe(self):
+            """When this returns, everything that listened before has been looked at."""
+            with ServiceProcess("probe", address="127.0.0.99", port=8099):
+                serves("probe", port=81)
+
+        def never(self, uid=ATTACKER):
+            """Nothing of that user was ever handed in."""
+            self.probe()
+            told = [event for event in self.monitor.events("handed-in") if event.get("NAME") == "web"]
+            assert str(uid) not in [event.get("UID") for event in told], told
+            assert str(uid) not in [row["UID"] for row in self.broker.sockets("web") if "UID" in row]
+
+        def refusal(self, *words):
+            """What usher-discover said of the rule `web`: one line that has all these words."""
+            line = discover.wait_said(".*".join(["web", *map(re.escape, words)]))[-1]
+            assert re.search(r"\bE[A-Z]{3,}\b", line), f"the name of the errno: {line}"
+            return line
+
+    return Guarded
+
+
+class TestAttacker:
+    @WAYS
+    @pytest.mark.parametrize("protocol", ["tcp", "udp"])
+    def test_other_address(self, guarded, protocol, listen):
+        """Socket= names a port alone: anybody can listen there at another address, before or after the daemon."""
+        guard = guarded(*PORT_ONLY, f"Listen={listen}")
+        attacker = person("attacker", ATTACKER, address="127.0.0.3", protocol=protocol)
+        guard.never()
+        guard.refusal(f"uid {ATTACKER}", "User=")
+        serves_nobody(V4, protocol=protocol)
+        owner = person("owner", protocol=protocol)
+        serves("owner", protocol=protocol)
+        person("attacker", ATTACKER, address="127.0.0.4", protocol=protocol)
+        guard.never()
+        assert [row.get("PID") for row in guard.broker.sockets("web")] == [str(owner.pid)]
+        owner.kill()
+        guard.never()
+        serves_nobody(V4, protocol=protocol)
+        attacker.kill()
+
+    @WAYS
+    def test_first_on_the_address(self, guarded, listen):
+        guard = guarded(*ONE, f"Listen={listen}")
+        attacker = person("attacker", ATTACKER)
+        guard.never()
+        assert who(V4, 80) == REFUSED
+        attacker.kill()
+        person("owner")
+        serves("owner")
+
+    def test_same_address_with_reuseport(self, guarded):
+        """The kernel keeps groups of SO_REUSEPORT to one user; this is what we build on."""
+        guard = guarded(*ONE)
+        person("owner", reuseport=True)
+        serves("owner")
+        with pytest.raises(OSError, match="in use"):
+            in_child(lambda: make_socket("tcp", "127.0.0.2", 8080, reuseport=True), uid=ATTACKER, gid=ATTACKER)
+        guard.never()
+
+    @WAYS
+    def test_listens_and_closes_200_times(self, guarded, listen):
+        guard = guarded(*PORT_ONLY, f"Listen={listen}")
+        person("owner")
+        serves("owner")
+        load = Load((V4, 80, "tcp"), rate=500)
+
+        def attack(tell):
+            for turn in range(200):
+                with make_socket("tcp", f"127.0.0.{3 + turn % 90}", 8080), \
+                        make_socket("udp", f"127.0.0.{3 + turn % 90}", 8080):
+                    pass
+
+        Child(attack, uid=ATTACKER, gid=ATTACKER).result()
+        guard.never()
+        results = load.finish()
+        assert set(results) == {(0, "owner")}, results
+
+    @WAYS
+    def test_listens_and_closes_while_the_daemon_is_gone(self, guarded, listen):
+        """Whoever connects meanwhile is refused, each time."""
+        guard = guarded(*PORT_ONLY, f"Listen={listen}")
+
+        def attack(tell):
+            answers = set()
+            for turn in range(200):
+                with make_socket("tcp", f"127.0.0.{3 + turn % 90}", 8080):
+                    answers.add(who(V4, 80))
+            return answers
+
+        assert Child(attack, uid=ATTACKER, gid=ATTACKER).result() == {REFUSED}
+        guard.never()
+
+    @WAYS
+    @pytest.mark.parametrize("state", ["listening", "bound"])
+    def test_socket_that_a_stranger_made(self, guarded, discover, state, listen):
+        """He makes it, gives it to a process that may own one (SCM_RIGHTS, systemd, an inherited descriptor), and would
+        share its connections. When it is the owner who calls listen(2), Listen=kernel serves it until it is checked."""
+        guard = guarded(*ONE, f"Listen={listen}")
+        ours, theirs = socket.socketpair()
+
+        def make(tell):
+            sock = make_socket("tcp", "127.0.0.2", 8080, listen=state == "listening")
+            socket.send_fds(theirs, [b"x"], [sock.fileno()])
+
+        discover.pause()  # or it looks while the socket is on its way
+        Child(make, uid=ATTACKER, gid=ATTACKER, keep=[theirs.fileno()]).result()
+        sock = socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0])
+        child = person("owner", sock=sock, before=lambda sock: sock.listen(10) if state == "bound" else None)
+        discover.resume()
+        guard.refusal(f"uid {ATTACKER}")
+        guard.never(OWNER)
+        wait_until(lambda: who(V4, 80) == REFUSED)
+        child.kill()
+        person("owner")
+        serves("owner")
+
+
+class TestOwner:
+    """Keys of [Discover] that say who it may be."""
+
+    def test_nobody_said(self, guarded):
+        """Without User= and Unit=, it is whom [Access] lets in; here, root alone."""
+        guard = guarded("Socket=127.0.0.2:8080")
+        person("other", ATTACKER).kill()
+        other = person("other", ATTACKER)
+        guard.never()
+        other.kill()
+        person("root", 0)
+        serves("root")
+
+    def test_executable(self, guarded):
+        """/proc/PID/exe, whoever runs it."""
+        guard = guarded("Socket=127.0.0.2:8080", "Executable=/usr/sbin/sshd /usr/bin/no-such-*")
+        with ServiceProcess("web"):
+            line = guard.refusal(os.path.realpath(sys.executable), "Executable=")
+            assert "EACCES" in line
+            assert guard.broker.sockets("web") == [] and who(V4, 80) == REFUSED
+
+    def test_executable_by_glob(self, guarded):
+        guarded("Socket=127.0.0.2:8080", f"Executable={os.path.dirname(os.path.realpath(sys.executable))}/python3*")
+        with ServiceProcess("web"):
+            serves("web")
+
+    @WAYS
+    def test_unit(self, guarded, slice, listen):
+        """Root in another unit is not let in either."""
+        users = ["User=root"] if listen == "kernel" else []
+        guard = guarded("Socket=127.0.0.2:8080", "Unit=legacy-*.service", f"Listen={listen}", *users)
+        other = slice("other.service")
+        guard.refusal("other.service", "Unit=")
+        wait_until(lambda: who(V4, 80) == REFUSED)
+        other.kill()
+        slice("legacy-7.service")
+        serves("service")
+        row, = wait_until(lambda: guard.broker.sockets("web"))
+        assert row["UNIT"] == "legacy-7.service"
+
+
+@pytest.fixture
+def slice(discover):
+    """slice("x.service"): a service in a control group of that name, as systemd makes them."""
+    top = pathlib.Path("/sys/fs/cgroup") / f"usher{uuid.uuid4().hex}.slice"
+
+    def start(unit):
+        folder = top / unit
+        folder.mkdir(parents=True)
+
+        def run(tell):
+            (folder / "cgroup.procs").write_text("0")
+            tell(True)
+            Service("service")._thread.join()
+
+        child = Child(run)
+        child.hear()
+        return child
+
+    yield start
+    Child.kill_all()
+    for folder in [*top.glob("*.service"), top]:
+        if folder.exists():
+            wait_until(lambda: folder.rmdir() is None, what=f"{folder} is empty")
+
+
+class TestPermission:
+    """What the kernel lets usher-discover see and copy."""
+
+    @pytest.mark.parametrize("privileged", [True, False])
+    def test_process_that_is_not_dumpable(self, guarded, discover, privileged, both, monkeypatch):
+        if not privileged:
+            start = discover.start
+            monkeypatch.setattr(discover, "start", lambda: start(
+                prefix=["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]))
+        guard = guarded(*ONE)
+        person("owner", before=lambda sock: libc("prctl", PR_SET_DUMPABLE, 0))
+        if privileged:
+            serves("owner")
+            return
+        line = guard.refusal("127.0.0.2:8080")
+        assert "CAP_SYS_PTRACE" in line and re.search("EPERM|EACCES", line), line
+        assert who(V4, 80) == REFUSED
+
+    def test_yama(self, guarded, discover, monkeypatch):
+        """kernel.yama.ptrace_scope keeps even root's processes from root without CAP_SYS_PTRACE."""
+        scope = pathlib.Path("/proc/sys/kernel/yama/ptrace_scope")
+        if not scope.exists():
+            pytest.skip("this kernel has no Yama")
+        before = scope.read_text()
+        start = discover.start
+        monkeypatch.setattr(discover, "start", lambda: start(
+            prefix=["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]))
+        try:
+            if before.strip() == "0":
+                scope.write_text("1")
+            guard = guarded("Socket=127.0.0.2:8080")
+            person("web", 0)
+            assert "CAP_SYS_PTRACE" in guard.refusal("127.0.0.2:8080")
+        finally:
+            if before.strip() == "0":
+                scope.write_text(before)
+
+
+class TestNamespaces:
+    def test_process_that_moved_to_another_network(self, guarded):
+        """The socket stays where it was made; the process may be anywhere."""
+        guarded(*ONE)
+        far = Netns()
+
+        def move(tell):
+            sock = make_socket("tcp", "127.0.0.2", 8080)
+            libc("setns", far.fd, CLONE_NEWNET)
+            Service("far", sock=sock)._thread.join()
+
+        Child(move, keep=[far.fd])
+        serves("far")
+
+    @WAYS
+    def test_socket_of_another_network(self, guarded, discover, listen):
+        """It neither counts nor wakes anybody."""
+        guard = guarded(*ONE, f"Listen={listen}")
+        with Netns().entered():
+            far = make_socket("tcp", "127.0.0.2", 8080)
+        guard.probe()
+        assert guard.broker.sockets("web") == [] and who(V4, 80) == REFUSED
+        assert not discover.said("web")
+        person("near")
+        serves("near")
+        far.close()
+
+    def test_process_in_a_container(self, guarded):
+        """A pid namespace of its own: it is seen from here, by the pid that it has here."""
+        guard = guarded(*ONE)
+
+        def contain(tell):
+            libc("unshare", CLONE_NEWPID)
+            pid = os.fork()
+            if pid == 0:
+                assert os.getpid() == 1
+                os.setresuid(OWNER, OWNER, OWNER)
+                Service("inner")._thread.join()
+            tell(pid)
+            os.waitpid(pid, 0)
+
+        pid = Child(contain).hear()
+        serves("inner")
+        assert [row.get("PID") for row in guard.broker.sockets("web")] == [str(pid)]
+        os.kill(pid, signal.SIGKILL)
+
+
+class TestKinds:
+    def test_two_that_are_not_one_group(self, broker, discover):
+        """Which of the two is meant? Neither is taken, and the refusal says what would help."""
+        running = broker(web=rule("Stream=80", discover=["Socket=8080"]))
+        with ServiceProcess("one", address="127.0.0.2"), ServiceProcess("two", address="127.0.0.3"):
+            discover.start()
+            line = discover.wait_said("web.*SO_REUSEPORT")[0]
+            assert "Socket=" in line, "what to narrow"
+            assert running.sockets() == [] and who(V4, 80) == REFUSED
+
+    @WAYS
+    def test_mptcp(self, guarded, listen):
+        """The kernel cannot select the listener of an MPTCP socket; what to do about it is said."""
+        guard = guarded("Socket=127.0.0.2:8080", "User=root", f"Listen={listen}")
+
+        def listen(tell):
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP) as sock:
+                sock.bind(("127.0.0.2", 8080))
+                sock.listen()
+                tell(True)
+                signal.pause()
+
+        try:
+            Child(listen).hear()
+        except OSError as error:
+            pytest.skip(f"no MPTCP: {error}")
+        assert "MPTCP" in guard.refusal("127.0.0.2:8080")
+        assert guard.broker.sockets("web") == []
+        wait_until(lambda: who(V4, 80) == REFUSED)
+
+    def test_connected_udp(self, guarded):
+        """A client's socket that happens to have the port."""
+        with make_socket("udp", "127.0.0.3", 8080) as sock:
+            sock.connect(("127.0.0.9", 9))
+            guard = guarded("Socket=8080")
+            with ServiceProcess("web", "udp"):
+                serves("web", protocol="udp")
+                assert [row["ADDRESS"] for row in guard.broker.sockets("web")] == ["127.0.0.2:8080"]

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""usher-discover and the broker start, end, restart and reload in any order; and usher-discover without its hooks."""
+
+import os
+
+import pytest
+
+from harness.broker import ctl
+from harness.host import WORK, rule
+from harness.service import ServiceProcess
+from harness.traffic import REFUSED, serves, who
+
+pytestmark = pytest.mark.vm
+
+V4 = "192.0.2.1"
+WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080"])
+
+
+class TestBroker:
+    @pytest.mark.parametrize("way", ["stop", "kill"])
+    def test_restarts(self, both, discover, way):
+        """What was found stays; what restarted while there was no broker is found when there is one."""
+        running = both(web=WEB, shop=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
+        ServiceProcess("web", port=8080)
+        shop = ServiceProcess("old", port=8081)
+        serves("web", V4), serves("old", V4, 81)
+        getattr(running, way)()
+        assert (who(V4, 80), who(V4, 81)) == ("web", "old")
+        shop.kill()
+        ServiceProcess("new", port=8081)
+        discover.wait_said("no broker")
+        running.start()
+        serves("new", port=81)
+        assert who(V4, 80) == "web"
+        assert discover.running()
+
+    def test_absent_at_the_start(self, usherd, rules, discover):
+        rules(web=WEB)
+        ServiceProcess("web", port=8080)
+        discover.spawn()
+        discover.wait_ready()
+        assert "broker" in discover.notify.last("STATUS")
+        discover.wait_said("no broker")
+        usherd.start()
+        serves("web", V4)
+        assert len(discover.said("no broker")) == 1, "it does not repeat itself"
+
+    def test_detached(self, both, discover):
+        """The broker that starts after `usherctl detach` knows nothing: all is handed in again."""
+        running = both(web=WEB)
+        ServiceProcess("web", port=8080)
+        serves("web")
+        ctl("detach")
+        running.wait()
+        running.start()
+        serves("web")
+
+
+class TestItself:
+    @pytest.mark.parametrize("way", ["stop", "kill"])
+    def test_restarts(self, both, discover, way):
+        """Dispatch needs nobody; what restarted meanwhile is found at the next start."""
+        running = both(web=WEB, shop=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
+        ServiceProcess("web", port=8080)
+        shop = ServiceProcess("old", port=8081)
+        serves("web", V4), serves("old", V4, 81)
+        handed_in = lambda: [(row["COOKIE"], row["HANDED_IN"]) for row in running.sockets("web")]
+        before = handed_in()
+        getattr(discover, way)()
+        assert (who(V4, 80), who(V4, 81)) == ("web", "old")
+        shop.kill()
+        ServiceProcess("new", port=8081)
+        discover.start()
+        assert (who(V4, 80), who(V4, 81)) == ("web", "new")
+        assert handed_in() == before, "handed in by the one before, and kept"
+
+    def test_status(self, both, discover):
+        both(web=WEB)
+        assert discover.notify.last("STATUS"), "a line for systemctl status"
+
+    def test_unprivileged(self, broker, discover):
+        """It says what it needs, once, and what the broker says to it."""
+        broker(web=WEB)
+        discover.spawn(prefix=["setpriv", "--reuid", "65534", "--clear-groups"])
+        assert "CAP_BPF" in discover.wait_said("cannot learn.*EPERM")[0]
+        discover.wait_said("only root.*EPERM")
+        discover.settle()
+        assert len(discover.log.splitlines()) == 2, discover.log
+
+    def test_bad_rules_at_the_start(self, broker, rules, discover):
+        broker(web=WEB)
+        rules(bad="[Rule]\nStream=80\n[Discover]\n")
+        discover.spawn()
+        assert discover.wait() == 78
+        assert "bad.rule:3" in discover.log
+
+
+class TestReload:
+    def test_rule_comes_and_goes(self, both, rules, discover):
+        """`usherctl reload` reaches usher-discover: what listens already is found, and what lost its rule is no more
+        looked for."""
+        running = both(web=WEB)
+        ServiceProcess("web", port=8080)
+        ServiceProcess("shop", port=8081)
+        serves("web")
+        rules(shop=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
+        ctl("reload")
+        serves("shop", port=81)
+        os.unlink("/run/usher/rules.d/shop.rule")
+        ctl("reload")
+        assert who(V4, 81) == REFUSED
+        rules(shop="Stream=81")
+        ctl("reload")
+        ctl("withdraw", "shop")
+        with ServiceProcess("other", port=8082):
+            rules(probe=rule("Stream=82", discover=["Socket=127.0.0.2:8082"]))
+            ctl("reload")
+            serves("other", port=82)
+        assert running.sockets("shop") == [], "it has no [Discover] any more"
+        assert who(V4, 80) == "web"
+
+    def test_socket_changes(self, both, rules):
+        both(web=WEB)
+        ServiceProcess("old", port=8080)
+        ServiceProcess("new", port=8081)
+        serves("old")
+        rules(web=rule("Stream=80", discover=["Socket=127.0.0.2:8081"]))
+        ctl("reload")
+        serves("new")
+
+    def test_bad_file_changes_nothing(self, both, rules, discover):
+        both(web=WEB)
+        rules(bad="[Rule]\nStream=nonsense\n")
+        assert ctl("reload", check=False).returncode
+        ServiceProcess("web", port=8080)
+        serves("web")
+        assert discover.running()
+
+    def test_signal(self, broker, rules, discover):
+        """SIGHUP of usher-discover itself, also when the broker has read the rules already."""
+        running = broker(web=WEB)
+        discover.start()
+        ServiceProcess("web", port=8080)
+        serves("web")
+        discover.hang_up()
+        assert len(running.sockets()) == 1 and who(V4, 80) == "web"
+
+
+class TestWithoutHooks:
+    """No cgroup v2 where it looks: it says so once, and scans, more and more seldom up to ScanInterval=."""
+
+    def test_scans(self, broker, discover):
+        empty = WORK / "empty"
+        empty.mkdir()
+        broker(web=rule("Stream=80", "Datagram=80", discover=["Socket=127.0.0.2:8080", "ScanInterval=300ms"]))
+        discover.start("--cgroup", empty)
+        assert "cgroup" in discover.wait_said("scans from time to time")[0]
+        for protocol in ("tcp", "udp"):
+            for turn in range(3):
+                daemon = ServiceProcess(f"run{turn}", protocol, port=8080)
+                serves(f"run{turn}", protocol=protocol)
+                daemon.kill()
+        assert len(discover.said("scans from time to time")) == 1, "said once"
+
+    def test_kernel_way(self, broker, discover):
+        """Listen=kernel is served by scans then, too."""
+        empty = WORK / "empty"
+        empty.mkdir()
+        broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "ScanInterval=300ms", "User=root",
+                                               "Listen=kernel"]))
+        discover.start("--cgroup", empty)
+        ServiceProcess("web", port=8080)
+        serves("web")
