@@ -82,15 +82,21 @@ unsigned long doctor_number(const struct doctor *doctor, const char *key)
 	return text_to_uint(ask_value(&doctor->client, key, "0"), ~0UL, &number) < 0 ? 0 : number;
 }
 
+static int compare_cookies(const void *a, const void *b)
+{
+	const struct diag_socket *x = a, *y = b;
+
+	return (x->cookie > y->cookie) - (x->cookie < y->cookie);
+}
+
 const struct diag_socket *doctor_find(const struct doctor *doctor, const struct place *place)
 {
-	unsigned long long cookie =
-		place->fields[PLACE_COOKIE] ? strtoull(place->fields[PLACE_COOKIE], NULL, 16) : 0;
+	const char *cookie = place->fields[PLACE_COOKIE];
+	const struct diag_socket key = {.cookie = cookie ? strtoull(cookie, NULL, 16) : 0};
 
-	for (size_t i = 0; i < doctor->n_sockets; i++)
-		if (doctor->sockets[i].cookie == cookie)
-			return &doctor->sockets[i];
-	return NULL;
+	if (!doctor->n_sockets)
+		return NULL;
+	return bsearch(&key, doctor->sockets, doctor->n_sockets, sizeof(key), compare_cookies);
 }
 
 int doctor_read(const char *path, char *text, size_t size)
@@ -197,6 +203,8 @@ static int gather(struct doctor *doctor)
 		r = diag_dump(0, NULL, 0, &doctor->sockets, &doctor->n_sockets, &doctor->undumped);
 		doctor->dumped = r;
 	}
+	if (!r && doctor->n_sockets)
+		qsort(doctor->sockets, doctor->n_sockets, sizeof(*doctor->sockets), compare_cookies);
 	return r < 0 ? r : 0;
 }
 

@@ -49,7 +49,7 @@ struct doctor {
 	struct image *image;
 	bool discovers; /* a rule has a section [Discover] */
 
-	/* what listens in this network namespace */
+	/* what listens in this network namespace, by cookie */
 	struct diag_socket *sockets;
 	size_t n_sockets;
 	int dumped; /* 0, REFUSED */

@@ -103,7 +103,7 @@ static void check_programs(struct doctor *doctor)
 	}
 	found(doctor, REPORT_WARN,
 		"%lu more sk_lookup program%s in this network namespace, and may decide otherwise; so far "
-		"another one came first %lu times",
+		"another one came first: %lu",
 		n - 1, n == 2 ? " runs" : "s run", (unsigned long)before);
 	remedy(doctor, SEE_BPFTOOL);
 }
@@ -186,7 +186,7 @@ static void check_events(struct doctor *doctor)
 		found(doctor, REPORT_OK, "no event was lost");
 	else
 		found(doctor, REPORT_INFO,
-			"%lu events were lost, so the journal does not tell of everything; counters do",
+			"events lost: %lu; so the journal does not tell of everything, and counters do",
 			lost);
 }
 

@@ -94,8 +94,9 @@ static void look_at_gap(struct doctor *doctor, const struct seat *seat)
 {
 	if (passes(doctor, seat->name) || !seat->counters[SEAT_MISSING])
 		return;
-	found(doctor, REPORT_WARN, "%lu lookups found no socket of '%s' for %s over %s, though it has others",
-		(unsigned long)seat->counters[SEAT_MISSING], seat->name, seat->protocol, seat->family);
+	found(doctor, REPORT_WARN,
+		"'%s' has sockets, and none for %s over %s; clients that came for one: %lu", seat->name,
+		seat->protocol, seat->family, (unsigned long)seat->counters[SEAT_MISSING]);
 	remedy(doctor,
 		"hand one in, a dual-stack one serves both; or let the rule match only what it serves");
 }
@@ -112,9 +113,8 @@ static void look_at_missing(struct doctor *doctor, const struct seat *seats, siz
 			name);
 		return;
 	}
-	found(doctor, REPORT_WARN,
-		"no socket is handed in as '%s': its clients are refused, %lu lookups so far", name,
-		(unsigned long)n_missing);
+	found(doctor, REPORT_WARN, "no socket is handed in as '%s': its clients are refused, so far: %lu",
+		name, (unsigned long)n_missing);
 	remedy(doctor, "start the service; if it cannot do so itself, %s hand-in %s or [Discover]",
 		doctor->command, name);
 }

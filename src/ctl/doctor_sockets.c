@@ -138,8 +138,8 @@ static void check_held(struct doctor *doctor)
 		if (waiting.owners[i].pid > 1 || !doctor->pid || !all)
 			continue;
 		found(doctor, is_full(socket) ? REPORT_FAIL : REPORT_WARN,
-			"%u connections wait (of %u) in a socket held for '%s', which no service has open",
-			socket->queue, socket->queue_max, name);
+			"connections wait in a socket held for '%s', which no service has open: %u of %u",
+			name, socket->queue, socket->queue_max);
 		remedy(doctor,
 			"start the service, which gets it by '%s claim %s -- COMMAND'; or %s withdraw %s",
 			doctor->command, name, doctor->command, name);
@@ -162,12 +162,11 @@ static void check_queues(struct doctor *doctor)
 			if (!socket || !is_full(socket))
 				continue;
 			found(doctor, REPORT_WARN,
-				"%u connections wait in socket %s of '%s', whose backlog is %u: the next "
-				"ones are "
-				"dropped",
-				socket->queue,
+				"socket %s of '%s' is full, the next connections are dropped: %u wait, and "
+				"its "
+				"backlog is %u",
 				place->fields[PLACE_ADDRESS] ? place->fields[PLACE_ADDRESS] : "?",
-				doctor->seats.items[i].name, socket->queue_max);
+				doctor->seats.items[i].name, socket->queue, socket->queue_max);
 			remedy(doctor,
 				"see why the service (pid %s) does not accept; raise its backlog and "
 				"net.core.somaxconn",

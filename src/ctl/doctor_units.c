@@ -179,9 +179,9 @@ static void look_at_store(struct doctor *doctor, const struct unit *unit)
 	if (held <= most)
 		return;
 	found(doctor, REPORT_WARN,
-		"%lu sockets are held, and FileDescriptorStoreMax=%lu: the others are lost when the broker "
-		"ends",
-		held, most);
+		"FileDescriptorStoreMax=%lu, and sockets are held: %lu; those beyond are lost when the "
+		"broker ends",
+		most, held);
 	advise(doctor, "raise FileDescriptorStoreMax=");
 }
 

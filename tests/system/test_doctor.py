@@ -318,7 +318,7 @@ class TestBroker:
                 foreign.fileno(), pass_fds=[foreign.fileno()])
             healthy()
             assert who(V4, 80) == "foreign"
-            finds("programs", "warn", r"1 more sk_lookup program runs .* another one came first [1-9]\d* times", "bpftool net")
+            finds("programs", "warn", r"1 more sk_lookup program runs .* another one came first: [1-9]\d*", "bpftool net")
 
     def test_reload_failed(self, healthy, rules):
         running = healthy()
@@ -411,7 +411,7 @@ class TestRules:
     def test_no_socket(self, healthy):
         healthy(late="Stream=192.0.2.0/24:81", other=rule("Stream=192.0.2.0/24:82", Missing="pass"))
         assert who(V4, 81) == REFUSED
-        rows = finds("missing", "warn", r"no socket is handed in as 'late': its clients are refused, [1-9]\d* lookups so far",
+        rows = finds("missing", "warn", r"no socket is handed in as 'late': its clients are refused, so far: [1-9]\d*$",
                      "start the service; .*usherctl hand-in late")
         assert [result for result, _ in told(rows, "missing")] == ["warn", "info"]
 
@@ -422,7 +422,7 @@ class TestRules:
             hand_in("both", service)
             assert bad(doctor()) == {}
             assert who(V6, 81) == REFUSED
-            finds("missing", "warn", "found no socket of 'both' for tcp over ipv6, though it has others", "dual-stack")
+            finds("missing", "warn", r"'both' has sockets, and none for tcp over ipv6; clients that came for one: [1-9]\d*$", "dual-stack")
 
     def test_unrouted(self, healthy):
         running = healthy(late="Stream=192.0.2.0/24:81")
@@ -522,11 +522,11 @@ class TestSockets:
         service.kill()
         wait_until(lambda: bad(doctor()) == {})
         clients = [socket.create_connection((V4, 81), 5)]
-        rows = finds("held", "warn", "1 connections wait .of 1. in a socket held for 'late', which no service has open",
+        rows = finds("held", "warn", "connections wait in a socket held for 'late', which no service has open: 1 of 1",
                      "usherctl claim late -- COMMAND.*usherctl withdraw late")
         assert told(rows, "queues")[0][0] == "ok"
         clients.append(socket.create_connection((V4, 81), 5))
-        finds("held", "fail", "2 connections wait .of 1.", "start the service", ("queues", "warn"))
+        finds("held", "fail", "no service has open: 2 of 1", "start the service", ("queues", "warn"))
         for client in clients:
             client.close()
 
@@ -535,7 +535,7 @@ class TestSockets:
         with make_socket("tcp", "127.0.0.2", 8181, backlog=1) as sock:
             hand_in("late", sock)
             clients = [socket.create_connection((V4, 81), 5) for _ in range(2)]
-            finds("queues", "warn", "2 connections wait in socket 127.0.0.2:8181 of 'late', whose backlog is 1",
+            finds("queues", "warn", "socket 127.0.0.2:8181 of 'late' is full, .*: 2 wait, and its backlog is 1",
                   rf"pid {os.getpid()}.*somaxconn")
             for client in clients:
                 client.close()

@@ -116,7 +116,7 @@ assert b"OK=1" in client.recv(4096)
 END""")
     found = doctor(healthy)
     assert results(found) == {"service-settings": ["warn"]}
-    assert "1 sockets are held, and FileDescriptorStoreMax=0" in found["service-settings"][0][1]
+    assert "FileDescriptorStoreMax=0, and sockets are held: 1;" in found["service-settings"][0][1]
 
 
 def test_nobody_discovers(healthy):
