@@ -23,26 +23,28 @@ class Watcher:
 
     def __init__(self, *words, **options):
         self.process = subprocess.Popen([str(word) for word in (USHERCTL, *words)], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, **options)
-        self.lines = []
+                                        stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, **options)
+        self.lines, self._rest = [], b""
 
     def line(self, words, seconds=10):
         """The first line from here on that has all the words."""
         end = time.monotonic() + seconds * SLOW
         while time.monotonic() < end:
-            if not select.select([self.process.stdout], [], [], 0.1)[0]:
-                continue
-            line = self.process.stdout.readline()
-            if not line:
-                break
-            self.lines.append(line)
-            if all(word in line for word in words):
-                return line
+            if b"\n" in self._rest:
+                line, _, self._rest = self._rest.partition(b"\n")
+                self.lines.append(line.decode())
+                if all(word in self.lines[-1] for word in words):
+                    return self.lines[-1]
+            elif select.select([self.process.stdout], [], [], 0.1)[0]:
+                data = os.read(self.process.stdout.fileno(), 65536)
+                if not data:
+                    break
+                self._rest += data
         raise AssertionError(f"no line with {words} among {self.lines}, {self.process.poll()}")
 
     def end(self, seconds=10):
         out, err = self.process.communicate(timeout=seconds * SLOW)
-        return self.process.returncode, out, err
+        return self.process.returncode, (self._rest + out).decode(), err.decode()
 
 
 @pytest.fixture
