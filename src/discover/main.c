@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../observe/observe.h"
 #include "../wire/protocol.h"
@@ -174,6 +175,15 @@ static int run(const struct discoverer_manner *manner)
 	return EX_OSERR;
 }
 
+/* Loading the iterator takes longer than all that a scan does: not when the first daemon has begun to listen. */
+static void prepare_search(void)
+{
+	_cleanup_(holders_deinit) struct holders nothing = {.n = 0};
+
+	(void)iterator_find(NULL, 0, getpid(), &nothing);
+	holders_use(iterator_find);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {0};
@@ -194,7 +204,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	libbpf_set_print(NULL);
 	observe_as("usher-discover");
-	holders_use(iterator_find);
+	prepare_search();
 	manner = (struct discoverer_manner){
 		.instance = &instance,
 		.socket = options.socket ? options.socket : instance.socket,

@@ -5,6 +5,7 @@ test_discover_gap.py`. No limit is set on a time."""
 import os
 import pathlib
 import re
+import signal
 import socket
 import statistics
 import subprocess
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from harness.host import rule
+from harness.host import WORK, rule
 from harness.process import Child, wait_until
 from harness.service import ServiceProcess, make_socket
 from harness.traffic import REFUSED, serves, who
@@ -62,6 +63,20 @@ def test_gap(both, discover, listen):
     if listen == "kernel":
         assert not any(refused for _, refused in results), "there is no gap"
     assert running.sockets() == [] and who(V4, 80) == REFUSED
+
+
+def test_first_socket_loads_nothing(both, discover):
+    """What takes long (programs, the types of the kernel) is done before READY=1, not when a daemon begins to listen."""
+    both(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=root"]))
+    with subprocess.Popen(["strace", "-f", "-qq", "-p", str(discover.pid), "-o", str(WORK / "strace"), "-e",
+                           "trace=openat,bpf"]) as strace:
+        wait_until(lambda: f"TracerPid:\t{strace.pid}\n" in
+                   pathlib.Path(f"/proc/{discover.pid}/status").read_text(), what="strace is attached")
+        ServiceProcess("web", port=8080)
+        serves("web")
+        strace.send_signal(signal.SIGINT)
+    trace = (WORK / "strace").read_text()
+    assert "/proc/" in trace and "vmlinux" not in trace and "PROG_LOAD" not in trace
 
 
 @pytest.mark.seconds(IDLE_SECONDS + 60)
