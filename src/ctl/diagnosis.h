@@ -4,6 +4,7 @@
 /* What becomes of a packet, and what an administrator should know about it */
 
 #include "around.h"
+#include "described.h"
 #include "explanation.h"
 #include "filed.h"
 
@@ -29,6 +30,7 @@ struct evidence {
 	const struct explanation *explanation;
 	const struct around *around;
 	const struct filed *filed;
+	const struct described *described;
 };
 
 /* diagnose() - Return: 0 or -ENOMEM */

@@ -98,9 +98,10 @@ int verb_explain(const struct ctl *ctl)
 	_cleanup_(explanation_deinit) struct explanation explanation = EXPLANATION_NULL;
 	_cleanup_(around_deinit) struct around around = {};
 	_cleanup_(filed_deinit) struct filed filed = FILED_NULL;
+	_cleanup_(described_deinit) struct described described = DESCRIBED_NULL;
 	_cleanup_(diagnosis_deinit) struct diagnosis diagnosis = {};
 	struct asked asked;
-	const struct evidence evidence = {&asked, &explanation, &around, &filed};
+	const struct evidence evidence = {&asked, &explanation, &around, &filed, &described};
 	struct refusal refusal;
 	int r;
 
@@ -115,6 +116,8 @@ int verb_explain(const struct ctl *ctl)
 	r = around_look(&asked, &explanation, &around);
 	if (!r)
 		r = filed_read(&asked, &explanation, &filed);
+	if (!r)
+		r = described_find(&asked, &explanation, &described);
 	if (!r)
 		r = diagnose(&evidence, &diagnosis);
 	if (r)

@@ -32,6 +32,14 @@ const char *protocol_word(int protocol)
 	return protocol == IPPROTO_UDP ? "udp" : "tcp";
 }
 
+static void refused_deinit(struct refused *refused)
+{
+	free(refused->name);
+	free(refused->reason);
+	free(refused->time);
+	*refused = (struct refused){};
+}
+
 void explanation_deinit(struct explanation *explanation)
 {
 	for (size_t i = 0; i < explanation->n_covers; i++) {
@@ -46,6 +54,7 @@ void explanation_deinit(struct explanation *explanation)
 		free(explanation->places[i].handed_in);
 	}
 	settings_deinit(&explanation->settings);
+	refused_deinit(&explanation->refused);
 	free(explanation->reload_failure);
 	*explanation = EXPLANATION_NULL;
 }
@@ -79,6 +88,20 @@ static int copy_value(const struct client *client, const char *key, char **ret)
 		return 0;
 	*ret = strdup(value);
 	return *ret ? 0 : -ENOMEM;
+}
+
+static int read_refused(const struct client *client, struct refused *ret)
+{
+	int r;
+
+	if (!message_get(&client->message, "HAND_IN_REFUSED") || ret->reason)
+		return 0;
+	ret->pid = (pid_t)to_number(client, "HAND_IN_REFUSED_PID");
+	ret->uid = (uid_t)to_number(client, "HAND_IN_REFUSED_UID");
+	r = copy_value(client, "HAND_IN_REFUSED", &ret->reason);
+	if (!r)
+		r = copy_value(client, "HAND_IN_REFUSED_NAME", &ret->name);
+	return r ? r : copy_value(client, "HAND_IN_REFUSED_TIME", &ret->time);
 }
 
 /* ---- explain */
@@ -130,7 +153,7 @@ static int ask_verdict(struct client *client, const struct asked *asked, struct 
 		ask_value(client, "GENERATION", ""));
 	explanation->cookie = strtoull(ask_value(client, "COOKIE", "0"), NULL, 16);
 	explanation->n_left_out = to_number(client, "LEFT_OUT");
-	return 0;
+	return read_refused(client, &explanation->refused);
 }
 
 /* ---- status */
@@ -154,9 +177,12 @@ static int ask_status(struct client *client, struct explanation *explanation, st
 		explanation->n_programs = to_number(client, "PROGRAMS");
 	(void)snprintf(explanation->instance, sizeof(explanation->instance), "%s",
 		ask_value(client, "INSTANCE", ""));
-	if (strcmp(ask_value(client, "RELOAD", "ok"), "failed") == 0)
-		return copy_value(client, "RELOAD_REASON", &explanation->reload_failure);
-	return 0;
+	if (strcmp(ask_value(client, "RELOAD", "ok"), "failed") == 0) {
+		r = copy_value(client, "RELOAD_REASON", &explanation->reload_failure);
+		if (r)
+			return r;
+	}
+	return read_refused(client, &explanation->refused);
 }
 
 /* ---- list */
@@ -263,6 +289,30 @@ static int ask_rivals(struct client *client, const struct asked *asked, struct e
 	return 0;
 }
 
+/* ---- a hand-in under another name */
+
+static int note_rule(struct client *client, void *userdata)
+{
+	(void)client;
+	*(bool *)userdata = true;
+	return 0;
+}
+
+/* Of another name that has a rule it says nothing of this packet. */
+static int check_refused(struct client *client, struct explanation *explanation, struct refusal *refusal)
+{
+	struct refused *refused = &explanation->refused;
+	bool has_rule = false;
+	int r;
+
+	if (!refused->name || strcmp(refused->name, explanation->name) == 0)
+		return 0;
+	r = ask_name(client, "rules", refused->name, note_rule, &has_rule, refusal);
+	if (!r && has_rule)
+		refused_deinit(refused);
+	return r;
+}
+
 int explanation_read(
 	const struct ctl *ctl, const struct asked *asked, struct explanation *ret, struct refusal *refusal)
 {
@@ -280,6 +330,8 @@ int explanation_read(
 	r = ask_name(&client, "list", ret->name, add_place, &reading, refusal);
 	if (!r)
 		r = ask_name(&client, "rules", ret->name, settings_add_row, &ret->settings, refusal);
+	if (!r)
+		r = check_refused(&client, ret, refusal);
 	if (!r && ret->verdict != VERDICT_DISPATCHED)
 		r = ask_rivals(&client, asked, ret, refusal);
 	return r;

@@ -48,6 +48,13 @@ struct place {
 
 enum verdict { VERDICT_NO_RULE, VERDICT_DISPATCHED, VERDICT_REFUSED, VERDICT_PASSED };
 
+/* The last hand-in that was refused, of the winner, or under a name that has no rule: perhaps it was meant */
+struct refused {
+	char *name, *reason, *time; /* NULL: there is none */
+	pid_t pid;		    /* 0: not known */
+	uid_t uid;
+};
+
 struct explanation {
 	enum verdict verdict;
 	char name[NAME_LENGTH_MAX + 1]; /* of the winner, "" */
@@ -61,6 +68,7 @@ struct explanation {
 	unsigned n_seated[2][2];       /* sockets of the name in its seats, by [UDP][IPv6] */
 	unsigned long n_chosen_before; /* how often another program was first (REFUSED_EXISTS) */
 	struct settings settings;      /* of the winner */
+	struct refused refused;
 	/* of status */
 	bool attached,
 		foreign_namespace; /* the broker serves another network namespace than this process is in */

@@ -111,8 +111,9 @@ static void look_at_file(const char *path, const char *text, size_t size, void *
 	bool below = false;
 
 	(void)size;
-	if (text || !slash)
+	if (!slash || search->filed->masked || search->error)
 		return;
+	search->filed->overridden = text != NULL;
 	for (size_t i = 0; i < INSTANCE_RULE_DIRS && !search->filed->masked && !search->error; i++) {
 		const char *dir = search->instance->rules[i];
 		char lower[PATH_MAX];

@@ -12,8 +12,9 @@ struct filed {
 	char *file;
 	unsigned line;
 	bool changed; /* another winner than the one in force, or other settings of it */
-	/* a rule that would win if its file were not masked; NULL when there is none */
+	/* a rule that would win if its file were not masked, or another read in its place; NULL when there is none */
 	char *masked, *mask;
+	bool overridden;
 	char masked_name[NAME_LENGTH_MAX + 1];
 };
 

@@ -147,7 +147,13 @@ static void find_file_faults(const struct evidence *evidence, struct diagnosis *
 	}
 	if (filed->known && filed->changed)
 		find_changes(evidence, diagnosis);
-	if (filed->masked && explanation->verdict != VERDICT_DISPATCHED) {
+	if (filed->masked && filed->overridden && explanation->verdict != VERDICT_DISPATCHED) {
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "overridden",
+			"%s would give it to '%s', and %s is read in its place", filed->masked,
+			filed->masked_name, filed->mask);
+		finding_remedy(
+			finding, "write it there: of files of one name, that of the first directory counts");
+	} else if (filed->masked && explanation->verdict != VERDICT_DISPATCHED) {
 		finding = diagnosis_add(diagnosis, FINDING_WARN, "masked",
 			"%s would give it to '%s', and %s masks that file", filed->masked, filed->masked_name,
 			filed->mask);

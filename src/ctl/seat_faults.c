@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "diagnosis.h"
+#include "since.h"
 
 /* ---- no socket */
 
@@ -115,7 +116,8 @@ static void find_mptcp(const struct evidence *evidence, struct diagnosis *diagno
 		"if that is the service, have it listen with plain TCP (Go: GODEBUG=multipathtcp=0)");
 }
 
-static void find_discover(const struct evidence *evidence, struct diagnosis *diagnosis)
+/* What cannot be looked at any nearer */
+static void find_undiscovered(const struct evidence *evidence, struct diagnosis *diagnosis)
 {
 	const struct settings *settings = &evidence->explanation->settings;
 
@@ -135,6 +137,62 @@ static void find_discover(const struct evidence *evidence, struct diagnosis *dia
 	}
 }
 
+static void find_discover(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct described *described = evidence->described;
+	const char *name = evidence->explanation->name;
+	struct finding *finding;
+	char pid[32] = "";
+
+	if (described->pid)
+		(void)snprintf(pid, sizeof(pid), " (pid %d)", described->pid);
+	switch (described->what) {
+	case DESCRIBED_UNKNOWN:
+		find_undiscovered(evidence, diagnosis);
+		return;
+	case DESCRIBED_ABSENT:
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+			"nobody listens at Socket=%s, where [Discover] seeks a socket for '%s'",
+			described->where, name);
+		finding_remedy(finding, "start the daemon, or write where it listens in %s:%u",
+			described->file, described->line);
+		return;
+	case DESCRIBED_REFUSED:
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+			"[Discover] describes socket %s%s, which %s", described->where, pid,
+			described->refusal.text);
+		finding_remedy(finding, "put that right; to see all that was found:");
+		finding_command(finding, "usherctl discover --dry-run %s", name);
+		return;
+	case DESCRIBED_ACCEPTED:
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+			"%s at %s is what [Discover] describes, and nobody has handed it in", described->who,
+			described->where);
+		finding_remedy(
+			finding, "let usher-discover run, or look once with 'usherctl discover %s':", name);
+		finding_command(finding, "systemctl enable --now usher-discover");
+		return;
+	}
+}
+
+static void find_refused(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct refused *refused = &evidence->explanation->refused;
+	bool same = refused->name && strcmp(refused->name, evidence->explanation->name) == 0;
+	char age[SINCE_TEXT_MAX], pid[32] = "";
+	struct finding *finding;
+
+	if (!refused->reason || !refused->name || !since_age(refused->time, age))
+		return;
+	if (refused->pid)
+		(void)snprintf(pid, sizeof(pid), "pid %d, ", refused->pid);
+	finding = diagnosis_add(diagnosis, same ? FINDING_WARN : FINDING_NOTE, "hand-in-refused",
+		"%s hand-in as '%s' was refused %s ago (%suid %u): %s", same ? "the last" : "a",
+		refused->name, age, pid, refused->uid, refused->reason);
+	if (same)
+		finding_remedy(finding, "put that right, and have the service hand its socket in again");
+}
+
 static void find_missing(const struct evidence *evidence, struct diagnosis *diagnosis)
 {
 	const struct explanation *explanation = evidence->explanation;
@@ -147,6 +205,7 @@ static void find_missing(const struct evidence *evidence, struct diagnosis *diag
 		"start the service; the journal tells which sockets the name had, and who was "
 		"refused:");
 	finding_command(finding, "journalctl USHER_NAME=%s", explanation->name);
+	find_refused(evidence, diagnosis);
 	find_other_seats(evidence, diagnosis);
 	find_discover(evidence, diagnosis);
 	find_mptcp(evidence, diagnosis);

@@ -10,6 +10,7 @@ from harness import bpf, wire
 from harness.broker import BUILD, Usherd, ctl
 from harness.explained import Explained, comm, explain, healthy
 from harness.host import Netns, ip, rule, run, write_rule
+from harness.process import in_child, wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, SILENCE, who
 
@@ -89,7 +90,45 @@ def test_mptcp(broker):
 
 def test_discover(broker):
     broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=daemon"]))
-    explain("192.0.2.1:80").because("discover", "Socket=127.0.0.2", "usherctl discover --dry-run web")
+    explain("192.0.2.1:80").because("discover", "nobody listens at Socket=127.0.0.2:8080", "web.rule:4")
+    service = ServiceProcess("web")
+    explain("192.0.2.1:80").because("discover", f"(pid {service.pid}) at 127.0.0.2:8080", "nobody has handed it in",
+                                    "systemctl enable --now usher-discover")
+    said = in_child(lambda: explain("192.0.2.1:80").codes["discover"], uid=65534, gid=65534)
+    assert "usher-discover has handed in none" in said["text"] and said["command"] == "usherctl discover --dry-run web"
+    service.kill()
+    service = ServiceProcess("web", uid=65534, gid=65534)
+    explain("192.0.2.1:80").because("discover", f"127.0.0.2:8080 (pid {service.pid})", "User=", "usherctl discover --dry-run web")
+    explain("[2001:db8::1]:80").because("discover", "nobody listens at Socket=127.0.0.2:8080")
+
+
+def test_refused_hand_in(broker):
+    """Of the name itself, and of a name that has no rule; not of one that has."""
+    broker(web="Stream=80", other="Stream=81")
+    with make_socket("tcp", "198.51.100.1", 8080) as sock:
+        for name in ("other", "web", "wbe"):
+            with pytest.raises(wire.Refused):
+                wire.hand_in(name, sock)
+    because = explain("192.0.2.1:80").because("hand-in-refused", "the last hand-in as 'web' was refused", f"pid {os.getpid()}",
+                                              "uid 0", "Bound=", "hand its socket in again")
+    assert because["severity"] == "warn"
+    with Service("web") as service:
+        wire.hand_in("web", service)
+        healthy()
+    wait_until(lambda: explain("192.0.2.1:80").code)
+    assert explain("192.0.2.1:80").because("hand-in-refused", "a hand-in as 'wbe' was refused", "no rule")["severity"] == "note"
+    with make_socket("tcp", "198.51.100.1", 8080) as sock, pytest.raises(wire.Refused):
+        wire.hand_in("other", sock)
+    assert "hand-in-refused" not in explain("192.0.2.1:80").codes
+
+
+def test_overridden(broker):
+    """Of two files of one name, the one that is not read would be for it."""
+    write_rule("web", rule("Stream=81"), "/etc/usher/rules.d")
+    broker(web="Stream=80")
+    explain("192.0.2.1:80").because("overridden", "/run/usher/rules.d/web.rule would give it to 'web'",
+                                    "/etc/usher/rules.d/web.rule is read in its place")
+    assert "overridden" not in explain("192.0.2.1:81").codes and "overridden" not in explain("192.0.2.1:82").codes
 
 
 # ---- sockets that nobody serves
