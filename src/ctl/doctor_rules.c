@@ -2,16 +2,20 @@
 
 /* The rule files, and the names in them. */
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../access/access.h"
 #include "../discover/scan.h"
 #include "../util/netns.h"
 #include "complain.h"
 #include "doctor.h"
+#include "wanted.h"
 
 static void check_files(struct doctor *doctor)
 {
@@ -39,9 +43,23 @@ static void check_files(struct doctor *doctor)
 /* For rule_foreach_file() */
 static void look_at_file(const char *path, const char *text, size_t size, void *userdata)
 {
+	struct doctor *doctor = userdata;
+	const char *name = strrchr(path, '/');
+	bool below = false;
+
 	(void)size;
-	if (!text)
-		found((struct doctor *)userdata, REPORT_INFO, "%s masks the rule of that name", path);
+	if (!text) {
+		found(doctor, REPORT_INFO, "%s masks the rule of that name", path);
+		return;
+	}
+	for (const char *const *dir = doctor->instance.rule_dirs; name && *dir; dir++) {
+		char other[PATH_MAX];
+
+		(void)snprintf(other, sizeof(other), "%s%s", *dir, name);
+		if (below && access(other, F_OK) == 0)
+			found(doctor, REPORT_INFO, "%s is read in place of %s", path, other);
+		below = below || strcmp(other, path) == 0;
+	}
 }
 
 static void check_masked(struct doctor *doctor)
@@ -52,7 +70,38 @@ static void check_masked(struct doctor *doctor)
 	if (rule_foreach_file(doctor->instance.rule_dirs, look_at_file, doctor, &problems) == -ENOMEM)
 		doctor->report.out_of_memory = true;
 	if (doctor->report.totals[REPORT_INFO] == before)
-		found(doctor, REPORT_OK, "no rule is masked");
+		found(doctor, REPORT_OK, "no rule is masked, or read in place of another");
+}
+
+static void closedirp(DIR **folder)
+{
+	if (*folder)
+		(void)closedir(*folder);
+}
+
+static void look_at_names(struct doctor *doctor, const char *path)
+{
+	_cleanup_(closedirp) DIR *folder = opendir(path);
+	const struct dirent *entry;
+
+	while (folder && (entry = readdir(folder))) {
+		const char *suffix = strrchr(entry->d_name, '.');
+
+		/* hidden files are meant not to count */
+		if (entry->d_name[0] != '.' && (!suffix || strcmp(suffix, ".rule") != 0))
+			found(doctor, REPORT_INFO, "%s/%s is not read: a rule file is called NAME.rule", path,
+				entry->d_name);
+	}
+}
+
+static void check_ignored(struct doctor *doctor)
+{
+	size_t before = doctor->report.n;
+
+	for (const char *const *dir = doctor->instance.rule_dirs; *dir; dir++)
+		look_at_names(doctor, *dir);
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "all files among the rules are called NAME.rule");
 }
 
 static void check_in_force(struct doctor *doctor)
@@ -214,6 +263,36 @@ static void look_at_candidate(struct doctor *doctor, const struct candidates *ca
 	}
 }
 
+static bool has_candidate(const struct candidates *candidates, const struct rule *rule)
+{
+	for (size_t i = 0; i < candidates->n; i++)
+		if (candidates->items[i].rule == rule)
+			return true;
+	return false;
+}
+
+static bool has_socket(const struct doctor *doctor, const char *name)
+{
+	for (size_t i = 0; i < doctor->seats.n; i++)
+		if (doctor->seats.items[i].n_places && strcmp(doctor->seats.items[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void look_at_absent(
+	struct doctor *doctor, const struct candidates *candidates, const struct rule *rule)
+{
+	char where[RULE_MATCH_TEXT_MAX];
+
+	if (!rule->discover.present || has_candidate(candidates, rule) || has_socket(doctor, rule->name))
+		return;
+	found(doctor, REPORT_WARN, "nobody listens at Socket=%s, where [Discover] of '%s' seeks a socket%s",
+		wanted_format(&rule->discover.sockets[0], where), rule->name,
+		rule->discover.n_sockets > 1 ? ", nor at the others" : "");
+	remedy(doctor, "start the daemon, or write where it listens in %s:%u", rule->path,
+		rule->discover.sockets[0].line);
+}
+
 static void scan(struct doctor *doctor)
 {
 	_cleanup_(access_table_freep) struct access_table *access = NULL;
@@ -235,6 +314,8 @@ static void scan(struct doctor *doctor)
 		found(doctor, REPORT_SKIP, "%s", r < 0 ? strerror(-r) : refusal.text);
 	for (size_t i = 0; i < candidates.n && !r; i++)
 		look_at_candidate(doctor, &candidates, i);
+	for (size_t i = 0; i < doctor->set->n_rules && !r; i++)
+		look_at_absent(doctor, &candidates, &doctor->set->rules[i]);
 }
 
 static void check_discover(struct doctor *doctor)
@@ -257,6 +338,7 @@ static void check_discover(struct doctor *doctor)
 const struct check rule_checks[] = {
 	{"files", check_files},
 	{"masked", check_masked},
+	{"ignored", check_ignored},
 	{"in-force", check_in_force},
 	{"missing", check_sockets},
 	{"unrouted", check_unrouted},
