@@ -27,12 +27,14 @@
 const volatile __u64 netns_cookie;
 const volatile __u32 pid_namespace;
 
-/* 1: sockets on this port are wanted. User space changes it while the programs run. */
+/* 0, or USHER_PORT_WANTED or _TOLD. User space changes it while the programs run. */
 __u8 wanted_tcp[USHER_WANTED_PORTS];
 __u8 wanted_udp[USHER_WANTED_PORTS];
 
 /* Events that the ring buffer had no room for. */
 __u64 lost;
+
+__u64 n_barriers;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -64,10 +66,27 @@ struct {
 /* Clang merges the IPv4 and IPv6 loads of the context into one at a computed offset, which the verifier refuses. */
 #define keep_apart() asm volatile("" ::: "memory")
 
-static __always_inline void tell(__u64 cookie, __u32 family, __u8 protocol, __u32 port, bool is_early)
+/*
+ * The socket is in the kernel's tables by now. If user space looked there before, it will not find it, but it has set
+ * USHER_PORT_WANTED before that: the barrier makes sure that this is seen then.
+ */
+static __always_inline bool is_told(const __u8 *wanted)
 {
-	struct usher_listen *listen = bpf_ringbuf_reserve(&listens, sizeof(*listen), 0);
+	/* only an atomic operation whose result is used is a barrier everywhere */
+	__u64 n = __sync_fetch_and_add(&n_barriers, 1);
 
+	asm volatile("" : : "r"(n));
+	return *(volatile const __u8 *)wanted == USHER_PORT_TOLD;
+}
+
+static __always_inline void tell(
+	__u8 *wanted, __u64 cookie, __u32 family, __u8 protocol, __u32 port, bool is_early)
+{
+	struct usher_listen *listen;
+
+	if (!is_early && is_told(wanted))
+		return;
+	listen = bpf_ringbuf_reserve(&listens, sizeof(*listen), 0);
 	if (!listen) {
 		__sync_fetch_and_add(&lost, 1);
 		return;
@@ -81,6 +100,7 @@ static __always_inline void tell(__u64 cookie, __u32 family, __u8 protocol, __u3
 		.protocol = protocol,
 		.early = is_early,
 	};
+	*wanted = USHER_PORT_TOLD;
 	bpf_ringbuf_submit(listen, 0);
 }
 
@@ -189,19 +209,25 @@ static __always_inline bool insert(struct bpf_sock_ops *ctx)
 	return inserted;
 }
 
-static __always_inline bool is_wanted(struct bpf_sock_ops *ctx)
+/* The port's byte, or NULL */
+static __always_inline __u8 *find_wanted(struct bpf_sock_ops *ctx)
 {
+	__u8 *wanted;
+
 	/* most calls are about something else: seven or so for every connection of the machine */
-	return ctx->op == BPF_SOCK_OPS_TCP_LISTEN_CB &&
-	       wanted_tcp[ctx->local_port & (USHER_WANTED_PORTS - 1)] &&
-	       bpf_get_netns_cookie(ctx) == netns_cookie;
+	if (ctx->op != BPF_SOCK_OPS_TCP_LISTEN_CB)
+		return 0;
+	wanted = &wanted_tcp[ctx->local_port & (USHER_WANTED_PORTS - 1)];
+	return *wanted && bpf_get_netns_cookie(ctx) == netns_cookie ? wanted : 0;
 }
 
 SEC("sockops")
 int listen_tcp(struct bpf_sock_ops *ctx)
 {
-	if (is_wanted(ctx))
-		tell(bpf_get_socket_cookie(ctx), ctx->family, IPPROTO_TCP, ctx->local_port, false);
+	__u8 *wanted = find_wanted(ctx);
+
+	if (wanted)
+		tell(wanted, bpf_get_socket_cookie(ctx), ctx->family, IPPROTO_TCP, ctx->local_port, false);
 	return 1;
 }
 
@@ -209,19 +235,22 @@ int listen_tcp(struct bpf_sock_ops *ctx)
 SEC("sockops")
 int listen_tcp_early(struct bpf_sock_ops *ctx)
 {
-	if (is_wanted(ctx)) {
+	__u8 *wanted = find_wanted(ctx);
+
+	if (wanted) {
 		bool inserted = insert(ctx);
 
-		tell(bpf_get_socket_cookie(ctx), ctx->family, IPPROTO_TCP, ctx->local_port, inserted);
+		tell(wanted, bpf_get_socket_cookie(ctx), ctx->family, IPPROTO_TCP, ctx->local_port, inserted);
 	}
 	return 1;
 }
 
 static __always_inline int bound(struct bpf_sock *sk)
 {
-	if (sk->protocol == IPPROTO_UDP && wanted_udp[sk->src_port & (USHER_WANTED_PORTS - 1)] &&
-		bpf_get_netns_cookie(sk) == netns_cookie)
-		tell(bpf_get_socket_cookie(sk), sk->family, IPPROTO_UDP, sk->src_port, false);
+	__u8 *wanted = &wanted_udp[sk->src_port & (USHER_WANTED_PORTS - 1)];
+
+	if (sk->protocol == IPPROTO_UDP && *wanted && bpf_get_netns_cookie(sk) == netns_cookie)
+		tell(wanted, bpf_get_socket_cookie(sk), sk->family, IPPROTO_UDP, sk->src_port, false);
 	return 1;
 }
 

@@ -12,7 +12,15 @@
 #define USHER_WANTED_PORTS 65536U
 #define USHER_LISTENS_BYTES (64U * 1024U)
 
-/* Sockets that start to listen on this port make an event. In the program's global data it is a byte of one of two tables. */
+/*
+ * Sockets that start to listen on this port make an event. In the program's global data it is a byte of one of two tables,
+ * with one of the values below.
+ *
+ * Who listens and closes in a loop makes one event: the next one is not told until user space has said that it is about to
+ * look. Listeners that went into `early` are told in any case.
+ */
+#define USHER_PORT_WANTED 1U
+#define USHER_PORT_TOLD 2U
 struct usher_wanted {
 	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 pad;

@@ -10,6 +10,7 @@
 #include "../observe/observe.h"
 #include "../util/prefix.h"
 #include "broker.h"
+#include "names.h"
 
 /* Of a text that may be of any length; as in the journal. */
 #define WORD_MAX 640
@@ -18,8 +19,9 @@ struct subscriber {
 	struct monitor *monitor;
 	struct session *session;
 	struct subscriber *next;
-	uint64_t at;   /* number of the next row */
-	uint64_t lost; /* rows that were there before it */
+	uint64_t wanted; /* kinds, a bit each */
+	uint64_t at;	 /* number of the next row, which is of a wanted kind, or there is none */
+	uint64_t lost;	 /* wanted rows that were there before it */
 	bool greeted;
 };
 
@@ -27,8 +29,11 @@ struct monitor {
 	struct subscriber *first;
 	unsigned n_subscribers;
 	char *rows[MONITOR_EVENTS]; /* number N is at N % MONITOR_EVENTS */
-	uint64_t n_rows;	    /* so far */
+	enum observe_kind kinds[MONITOR_EVENTS];
+	uint64_t n_rows; /* so far */
 };
+
+_Static_assert(OBSERVE_KINDS <= 64, "a kind is a bit of struct subscriber, wanted");
 
 /* ---- rows */
 
@@ -79,15 +84,30 @@ static void format_row(
 		writer_put(row, "ERROR", "%d", about->error);
 }
 
-static bool add_row(struct monitor *monitor, const struct writer *row)
+static bool add_row(struct monitor *monitor, enum observe_kind kind, const struct writer *row)
 {
 	char *text = strdup(row->text);
 
 	if (!text)
 		return false;
+	monitor->kinds[monitor->n_rows % MONITOR_EVENTS] = kind;
 	free(monitor->rows[monitor->n_rows % MONITOR_EVENTS]);
 	monitor->rows[monitor->n_rows++ % MONITOR_EVENTS] = text;
 	return true;
+}
+
+static bool wants(const struct subscriber *subscriber, enum observe_kind kind)
+{
+	return subscriber->wanted >> kind & 1;
+}
+
+static void skip_unwanted(struct subscriber *subscriber)
+{
+	const struct monitor *monitor = subscriber->monitor;
+
+	while (subscriber->at < monitor->n_rows &&
+		!wants(subscriber, monitor->kinds[subscriber->at % MONITOR_EVENTS]))
+		subscriber->at++;
 }
 
 static void on_observed(
@@ -98,17 +118,19 @@ static void on_observed(
 	bool added;
 
 	format_row(&row, kind, about, text);
-	added = add_row(monitor, &row);
+	added = add_row(monitor, kind, &row);
 	for (struct subscriber *subscriber = monitor->first; subscriber; subscriber = subscriber->next) {
 		if (!added) {
-			subscriber->lost++;
+			subscriber->lost += wants(subscriber, kind);
 			continue;
 		}
 		if (monitor->n_rows - subscriber->at > MONITOR_EVENTS) {
 			subscriber->at++;
 			subscriber->lost++;
 		}
-		session_wake(subscriber->session);
+		skip_unwanted(subscriber);
+		if (wants(subscriber, kind))
+			session_wake(subscriber->session);
 	}
 }
 
@@ -137,6 +159,7 @@ static bool subscriber_next(void *state, struct writer *packet, int *fds, size_t
 		return true;
 	}
 	row = subscriber->monitor->rows[subscriber->at++ % MONITOR_EVENTS];
+	skip_unwanted(subscriber);
 	packet->size = strlen(row);
 	memcpy(packet->text, row, packet->size + 1);
 	if (subscriber->lost)
@@ -166,11 +189,45 @@ static void subscriber_release(void *state)
 	clear(monitor);
 }
 
-int monitor_subscribe(struct monitor *monitor, struct session *session, struct session_source *answer,
-	struct refusal *refusal)
+static bool find_kind(const char *word, enum observe_kind *ret)
+{
+	for (unsigned kind = 0; kind < OBSERVE_KINDS; kind++)
+		if (!strcmp(observe_word(kind), word)) {
+			*ret = kind;
+			return true;
+		}
+	return false;
+}
+
+static int read_wanted(const char *words, uint64_t *ret, struct refusal *refusal)
+{
+	uint64_t wanted = 0;
+	char word[32];
+
+	for (size_t i = 0; words && names_nth(words, i, word, sizeof(word)); i++) {
+		enum observe_kind kind;
+
+		if (!find_kind(word, &kind))
+			return refuse(refusal, EINVAL,
+				"there is no event '%s' (EINVAL); EVENTS= takes words such as 'gone', with a "
+				"colon between two",
+				word);
+		wanted |= UINT64_C(1) << kind;
+	}
+	*ret = words ? wanted : UINT64_MAX;
+	return 0;
+}
+
+int monitor_subscribe(struct monitor *monitor, struct session *session, const char *events,
+	struct session_source *answer, struct refusal *refusal)
 {
 	struct subscriber *subscriber;
+	uint64_t wanted = 0;
+	int r;
 
+	r = read_wanted(events, &wanted, refusal);
+	if (r)
+		return r;
 	if (monitor->n_subscribers == MONITOR_SUBSCRIBERS_MAX)
 		return refuse(refusal, EUSERS,
 			"%u connections are told of events, the most there may be (EUSERS); close some",
@@ -178,8 +235,11 @@ int monitor_subscribe(struct monitor *monitor, struct session *session, struct s
 	subscriber = calloc(1, sizeof(*subscriber));
 	if (!subscriber)
 		return -ENOMEM;
-	*subscriber = (struct subscriber){
-		.monitor = monitor, .session = session, .next = monitor->first, .at = monitor->n_rows};
+	*subscriber = (struct subscriber){.monitor = monitor,
+		.session = session,
+		.next = monitor->first,
+		.wanted = wanted,
+		.at = monitor->n_rows};
 	monitor->first = subscriber;
 	monitor->n_subscribers++;
 	observe_listen(on_observed, monitor);

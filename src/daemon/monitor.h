@@ -23,9 +23,10 @@ struct monitor *monitor_free(struct monitor *monitor);
 
 /*
  * monitor_subscribe() - have a session told of everything from now on
+ * @events: words of observe_word() with colons, and what they stand for is told alone; NULL: everything
  * @answer: the answer to its request, without end
  *
- * Refused: there are MONITOR_SUBSCRIBERS_MAX already (EUSERS). Return: 0, REFUSED, or a negative errno.
+ * Refused: there are MONITOR_SUBSCRIBERS_MAX already (EUSERS), an unknown word (EINVAL). Return: 0, REFUSED, or a negative errno.
  */
-int monitor_subscribe(struct monitor *monitor, struct session *session, struct session_source *answer,
-	struct refusal *refusal);
+int monitor_subscribe(struct monitor *monitor, struct session *session, const char *events,
+	struct session_source *answer, struct refusal *refusal);

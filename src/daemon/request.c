@@ -231,7 +231,8 @@ static int perform(
 	case DETACH:
 		return detach(broker, answer);
 	case MONITOR:
-		return monitor_subscribe(broker->monitor, answer->session, &answer->source, &answer->refusal);
+		return monitor_subscribe(broker->monitor, answer->session,
+			message_get(request->message, "EVENTS"), &answer->source, &answer->refusal);
 	case STATUS:
 		return request_status(broker, &answer->packet);
 	case LIST:

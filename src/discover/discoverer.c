@@ -2,6 +2,7 @@
 #include "discoverer.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -9,19 +10,27 @@
 
 #include "../observe/observe.h"
 #include "../util/netns.h"
-#include "complaints.h"
 #include "deliver.h"
 #include "due.h"
+#include "look.h"
+#include "rest.h"
 #include "subscription.h"
 #include "watch.h"
 
 #define BROKER_TIMEOUT_MS 5000
+/* Not those that strangers can cause as they like: misses of remote hosts, refusals of local users. */
+#define BROKER_EVENTS "reloaded:gone:taken-over"
 #define FIRST_PAUSE_MS 100U
+#define AGAIN_US 20000U
 #define RETRY_PAUSE_MAX_MS 5000U
 
 /* Somebody who listens and closes without end makes this many scans, and no more. */
 #define SCANS_BURST 10U
 #define SCANS_WINDOW_US 100000U
+
+static const char status_waiting[] = "Waiting for sockets to listen",
+		  status_scanning[] = "Scanning for sockets that listen",
+		  status_no_broker[] = "Waiting for the broker";
 
 struct discoverer {
 	sd_event *event;
@@ -30,21 +39,56 @@ struct discoverer {
 	struct access_table *access;
 	struct watch watch;
 	struct subscription *subscription;
-	sd_event_source *due_source, *timer_source;
-	struct due due;
+	sd_event_source *due_source, *timer_source, *again_source;
+	sd_event_source *rest_source; /* on while no scan is made, because the last ones took long */
+	struct due due, again;	      /* again: when its timer fires */
+	bool is_due;
+	struct rest rest;
 	unsigned pause_ms;
-	pid_t broker; /* what it holds for others is not its own; 0: not known */
+	pid_t broker;	    /* what it holds for others is not its own; 0: not known */
+	const char *status; /* told to the service manager; not again with each scan */
 	bool is_ready;
 	bool is_retry;	  /* the last scan could not be finished */
 	bool told_broker; /* the administrator knows that there is none */
-	struct complaints complaints;
+	struct looker looker;
 };
 
 /* ---- when */
 
 static void scan_soon(struct discoverer *discoverer)
 {
-	(void)sd_event_source_set_enabled(discoverer->due_source, SD_EVENT_ONESHOT);
+	discoverer->is_due = true;
+	if (sd_event_source_get_enabled(discoverer->rest_source, NULL) == 0)
+		(void)sd_event_source_set_enabled(discoverer->due_source, SD_EVENT_ONESHOT);
+}
+
+static int on_rested(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct discoverer *discoverer = userdata;
+
+	(void)source;
+	(void)usec;
+	if (discoverer->is_due)
+		scan_soon(discoverer);
+	return 0;
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
+}
+
+static void rest_after_scan(struct discoverer *discoverer, uint64_t begin)
+{
+	uint64_t pause = rest_after(&discoverer->rest, begin, now_us());
+
+	if (!pause)
+		return;
+	(void)sd_event_source_set_time_relative(discoverer->rest_source, pause);
+	(void)sd_event_source_set_enabled(discoverer->rest_source, SD_EVENT_ONESHOT);
 }
 
 static void scan_all_soon(struct discoverer *discoverer)
@@ -95,109 +139,99 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct discoverer *discoverer = userdata;
+
+	(void)source;
+	(void)usec;
+	for (size_t i = 0; i < discoverer->again.n_ports; i++)
+		due_add_again(&discoverer->due, discoverer->again.ports[i].protocol,
+			discoverer->again.ports[i].port);
+	discoverer->due.all |= discoverer->again.all;
+	discoverer->again = (struct due){.n_ports = 0};
+	scan_soon(discoverer);
+	return 0;
+}
+
+/*
+ * post_bind of the kernel runs a moment before a UDP socket has its port: a look may come too early for it, and of
+ * several sockets of a port only the first is told of. So a port of UDP is looked at once more.
+ */
+static void look_again(struct discoverer *discoverer, uint8_t protocol, uint16_t port)
+{
+	due_add_again(&discoverer->again, protocol, port);
+	if (sd_event_source_get_enabled(discoverer->again_source, NULL))
+		return; /* not later for it, or who binds without end would put it off for ever */
+	(void)sd_event_source_set_time_relative(discoverer->again_source, AGAIN_US);
+	(void)sd_event_source_set_enabled(discoverer->again_source, SD_EVENT_ONESHOT);
+}
+
 static void tell_ready(struct discoverer *discoverer, const char *status)
 {
+	if (status == discoverer->status)
+		return;
+	discoverer->status = status;
 	(void)sd_notifyf(0, "%sSTATUS=%s", discoverer->is_ready ? "" : "READY=1\n", status);
 	discoverer->is_ready = true;
 }
 
 /* ---- looking */
 
-static int hand_in(struct discoverer *discoverer, struct candidates *candidates, struct refusal *refusal)
+/* Return: whether it is of use to go on. @scan is complete but for what is the same for all. */
+static bool look_for(struct discoverer *discoverer, struct scan *scan)
 {
-	_cleanup_(client_close) struct client client = CLIENT_NULL;
-	bool is_early = false, is_accepted = false;
-	int r;
-
-	for (size_t i = 0; i < candidates->n; i++) {
-		is_accepted |= candidates->items[i].accepted;
-		is_early |= due_is_early(&discoverer->due, candidates->items[i].socket.cookie);
-	}
-	if (!is_accepted && !is_early)
-		return 0;
-	r = client_open(&client, discoverer->manner.socket, BROKER_TIMEOUT_MS, refusal);
-	if (!r)
-		r = deliver(&client, candidates, refusal);
-	for (size_t i = 0; i < candidates->n && !r; i++) {
-		struct candidate *candidate = &candidates->items[i];
-
-		if (!candidate->accepted && due_is_early(&discoverer->due, candidate->socket.cookie))
-			r = deliver_evict(&client, candidate->rule->name, candidate->socket.cookie,
-				candidate->refusal.text, refusal);
-		if (r == REFUSED)
-			r = 0; /* it was closed, or the broker was faster */
-	}
-	return r ? DELIVER_ABSENT : 0;
-}
-
-/* A process that ended on the way here has taken its socket with it: nothing is wrong. */
-static bool has_ended(const struct candidate *candidate)
-{
-	return candidate->owner.pidfd >= 0 && !process_is_alive(&candidate->owner);
-}
-
-/* @scan is complete but for what is the same for all. Return: 0, or not when the rest need not be tried. */
-static int look(struct discoverer *discoverer, struct scan *scan)
-{
-	_cleanup_(candidates_deinit) struct candidates candidates = {.n = 0};
-	struct refusal refusal;
-	int r;
+	struct look_outcome outcome;
 
 	scan->rules = discoverer->rules;
 	scan->access = discoverer->access;
 	scan->broker = discoverer->broker;
 	scan->netns_cookie = discoverer->watch.netns_cookie;
-	r = scan_run(scan, &candidates, &refusal);
-	if (r < 0)
-		r = refuse(&refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
-	if (r) {
-		observe(OBSERVE_FAILED, NULL, "cannot look for sockets: %s", refusal.text);
-		discoverer->is_retry = true;
-		return r;
-	}
-	r = hand_in(discoverer, &candidates, &refusal);
-	discoverer->is_retry |= r != 0;
-	for (size_t i = 0; i < candidates.n; i++) {
-		const struct candidate *candidate = &candidates.items[i];
-
-		if (!candidate->accepted && !has_ended(candidate))
-			complaints_tell(&discoverer->complaints, candidate);
-		else if (candidate->accepted && candidate->handed_in && !candidate->kept)
-			discoverer->pause_ms = FIRST_PAUSE_MS;
-	}
-	return r;
+	look(&discoverer->looker, scan, &outcome);
+	discoverer->is_retry |= outcome.is_unfinished;
+	if (outcome.is_new)
+		discoverer->pause_ms = FIRST_PAUSE_MS;
+	return !outcome.is_unfinished;
 }
 
 static void look_at_due(struct discoverer *discoverer)
 {
 	const struct due *due = &discoverer->due;
-	int r = 0;
+	bool go_on = true;
 
+	for (size_t i = 0; i < due->n_ports; i++) {
+		watch_again(&discoverer->watch, due->ports[i].protocol, due->ports[i].port);
+		if (due->ports[i].protocol == IPPROTO_UDP && !due->ports[i].is_again)
+			look_again(discoverer, due->ports[i].protocol, due->ports[i].port);
+	}
 	if (due->all) {
-		(void)look(discoverer, &(struct scan){0});
+		watch_again(&discoverer->watch, 0, 0);
+		(void)look_for(discoverer, &(struct scan){0});
 		return;
 	}
 	if (due->name[0])
-		r = look(discoverer, &(struct scan){.name = due->name});
-	for (size_t i = 0; i < due->n_ports && !r; i++)
-		r = look(discoverer, &(struct scan){
-					     .protocol = due->ports[i].protocol,
-					     .port = due->ports[i].port,
-					     .pid = due->ports[i].pid,
-				     });
+		go_on = look_for(discoverer, &(struct scan){.name = due->name});
+	for (size_t i = 0; i < due->n_ports && go_on; i++)
+		go_on = look_for(discoverer, &(struct scan){
+						     .protocol = due->ports[i].protocol,
+						     .port = due->ports[i].port,
+						     .pid = due->ports[i].pid,
+					     });
 }
 
 static int on_due(sd_event_source *source, void *userdata)
 {
 	struct discoverer *discoverer = userdata;
+	uint64_t begin = now_us();
 
 	(void)source;
 	discoverer->is_retry = false;
+	discoverer->is_due = false;
 	look_at_due(discoverer);
 	discoverer->due = (struct due){.n_ports = 0};
+	rest_after_scan(discoverer, begin);
 	pause_after_scan(discoverer);
-	tell_ready(discoverer, discoverer->watch.hooks ? "Waiting for sockets to listen"
-						       : "Scanning for sockets that listen");
+	tell_ready(discoverer, discoverer->watch.hooks ? status_waiting : status_scanning);
 	return 0;
 }
 
@@ -298,7 +332,7 @@ static void on_broker_down(const struct refusal *why, void *userdata)
 	if (!discoverer->told_broker && discoverer->is_ready)
 		observe(OBSERVE_NO_BROKER, NULL, "no broker to hand sockets in to: %s", why->text);
 	discoverer->told_broker = discoverer->is_ready;
-	tell_ready(discoverer, "Waiting for the broker");
+	tell_ready(discoverer, status_no_broker);
 }
 
 /* ---- */
@@ -323,17 +357,25 @@ static int set_up(struct discoverer *discoverer, struct problems *problems, stru
 	if (r >= 0)
 		r = sd_event_source_set_enabled(discoverer->timer_source, SD_EVENT_OFF);
 	if (r >= 0)
+		r = sd_event_add_time(discoverer->event, &discoverer->again_source, CLOCK_MONOTONIC, 0, 0,
+			on_again, discoverer);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(discoverer->again_source, SD_EVENT_OFF);
+	if (r >= 0)
 		r = sd_event_add_defer(discoverer->event, &discoverer->due_source, on_due, discoverer);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(discoverer->due_source, SD_EVENT_OFF);
-	/* after everything that adds to what is due */
 	if (r >= 0)
-		r = sd_event_source_set_priority(discoverer->due_source, SD_EVENT_PRIORITY_NORMAL + 1);
+		r = sd_event_add_time(discoverer->event, &discoverer->rest_source, CLOCK_MONOTONIC, 0, 1,
+			on_rested, discoverer);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(discoverer->rest_source, SD_EVENT_OFF);
+	/* Of the same priority as what adds to it: events without end would keep it from its turn otherwise. */
 	if (r >= 0)
 		r = sd_event_source_set_ratelimit(discoverer->due_source, SCANS_WINDOW_US, SCANS_BURST);
 	if (r >= 0)
-		r = subscription_new(
-			discoverer->event, discoverer->manner.socket, &handlers, &discoverer->subscription);
+		r = subscription_new(discoverer->event, discoverer->manner.socket, BROKER_EVENTS, &handlers,
+			&discoverer->subscription);
 	return r < 0 ? r : 0;
 }
 
@@ -348,6 +390,8 @@ int discoverer_new(sd_event *event, const struct discoverer_manner *manner, stru
 	discoverer->event = sd_event_ref(event);
 	discoverer->manner = *manner;
 	discoverer->pause_ms = FIRST_PAUSE_MS;
+	discoverer->looker.socket = manner->socket;
+	discoverer->looker.due = &discoverer->due;
 	discoverer->watch = (struct watch){
 		.event = event,
 		.cgroup = manner->cgroup,
@@ -369,6 +413,8 @@ struct discoverer *discoverer_free(struct discoverer *discoverer)
 	subscription_free(discoverer->subscription);
 	sd_event_source_disable_unref(discoverer->due_source);
 	sd_event_source_disable_unref(discoverer->timer_source);
+	sd_event_source_disable_unref(discoverer->again_source);
+	sd_event_source_disable_unref(discoverer->rest_source);
 	watch_deinit(&discoverer->watch);
 	access_table_free(discoverer->access);
 	rule_set_free(discoverer->rules);

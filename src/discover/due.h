@@ -20,7 +20,8 @@ struct due {
 	struct {
 		uint8_t protocol;
 		uint16_t port;
-		pid_t pid; /* who listens there now; 0: not known, or several */
+		pid_t pid;     /* who listens there now; 0: not known, or several */
+		bool is_again; /* it was looked at a moment ago */
 	} ports[DUE_PORTS_MAX];
 	size_t n_ports;
 	uint64_t
@@ -29,6 +30,9 @@ struct due {
 };
 
 void due_add_name(struct due *due, const char *name);
+
+/* due_add_again() - a port that is to be looked at once more */
+void due_add_again(struct due *due, uint8_t protocol, uint16_t port);
 void due_add_listen(struct due *due, const struct usher_listen *listen);
 
 /* due_is_early() - whether a cookie is among them */

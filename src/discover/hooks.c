@@ -246,10 +246,30 @@ int hooks_want(struct hooks *hooks, const struct usher_wanted *wanted, size_t n)
 	if (!tcp)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		(wanted[i].protocol == IPPROTO_UDP ? udp : tcp)[wanted[i].port] = 1;
+		(wanted[i].protocol == IPPROTO_UDP ? udp : tcp)[wanted[i].port] = USHER_PORT_WANTED;
 	replace(hooks->programs->bss->wanted_tcp, tcp);
 	replace(hooks->programs->bss->wanted_udp, udp);
 	return 0;
+}
+
+static void want_again(uint8_t *port)
+{
+	if (*port == USHER_PORT_TOLD)
+		__atomic_store_n(port, USHER_PORT_WANTED, __ATOMIC_SEQ_CST);
+}
+
+void hooks_want_again(struct hooks *hooks, uint8_t protocol, uint16_t port)
+{
+	struct listen__bss *data = hooks->programs->bss;
+
+	if (port) {
+		want_again(&(protocol == IPPROTO_UDP ? data->wanted_udp : data->wanted_tcp)[port]);
+		return;
+	}
+	for (size_t i = 0; i < USHER_WANTED_PORTS; i++) {
+		want_again(&data->wanted_tcp[i]);
+		want_again(&data->wanted_udp[i]);
+	}
 }
 
 int hooks_fd(const struct hooks *hooks)

@@ -37,6 +37,12 @@ struct hooks *hooks_free(struct hooks *hooks);
 /* hooks_want() - replace the set of wanted ports; there is no moment without those that stay. 0 or a negative errno. */
 int hooks_want(struct hooks *hooks, const struct usher_wanted *wanted, size_t n);
 
+/*
+ * hooks_want_again() - to be called before what was told of is looked at: no second event of the same port comes before
+ * @port: 0 for all of both protocols
+ */
+void hooks_want_again(struct hooks *hooks, uint8_t protocol, uint16_t port);
+
 /* hooks_fd() - becomes readable when there are events; hooks_read() calls the function for what is there, without waiting */
 int hooks_fd(const struct hooks *hooks);
 void hooks_read(struct hooks *hooks);

@@ -16,7 +16,7 @@
 struct subscription {
 	struct client client;
 	struct subscription_handlers handlers;
-	const char *path;
+	const char *path, *events;
 	bool is_up;
 	unsigned pause_ms;
 	sd_event_source *io_source, *timer_source;
@@ -79,6 +79,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	r = client_open(client, subscription->path, ANSWER_MS, &why);
 	client_begin(&request, "monitor");
+	writer_put(&request, "EVENTS", "%s", subscription->events);
 	if (!r)
 		r = client_request(client, &request, NULL, 0, &why);
 	if (!r) {
@@ -92,8 +93,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int subscription_new(sd_event *event, const char *path, const struct subscription_handlers *handlers,
-	struct subscription **ret)
+int subscription_new(sd_event *event, const char *path, const char *events,
+	const struct subscription_handlers *handlers, struct subscription **ret)
 {
 	_cleanup_(subscription_freep) struct subscription *subscription = calloc(1, sizeof(*subscription));
 	int r;
@@ -103,6 +104,7 @@ int subscription_new(sd_event *event, const char *path, const struct subscriptio
 	subscription->client = CLIENT_NULL;
 	subscription->handlers = *handlers;
 	subscription->path = path;
+	subscription->events = events;
 	subscription->pause_ms = FIRST_PAUSE_MS;
 	r = sd_event_add_time_relative(
 		event, &subscription->timer_source, CLOCK_MONOTONIC, 0, 1, on_time, subscription);

@@ -28,11 +28,12 @@ struct subscription_handlers {
 /*
  * subscription_new() - subscribe; the first attempt is made when the event loop runs
  * @path: of the broker's socket, or NULL as for client_open(); borrowed
+ * @events: EVENTS= of the request: what is to be told; borrowed
  *
  * Return: 0 or a negative errno.
  */
-int subscription_new(sd_event *event, const char *path, const struct subscription_handlers *handlers,
-	struct subscription **ret);
+int subscription_new(sd_event *event, const char *path, const char *events,
+	const struct subscription_handlers *handlers, struct subscription **ret);
 
 /* subscription_free() - accepts NULL, returns NULL */
 struct subscription *subscription_free(struct subscription *subscription);

@@ -106,6 +106,12 @@ void watch_replace(struct watch *watch, const struct rule_set *rules)
 	hooks_free(old);
 }
 
+void watch_again(struct watch *watch, uint8_t protocol, uint16_t port)
+{
+	if (watch->hooks)
+		hooks_want_again(watch->hooks, protocol, port);
+}
+
 void watch_deinit(struct watch *watch)
 {
 	sd_event_source_disable_unref(watch->source);

@@ -34,4 +34,7 @@ struct watch {
  * To be called too when the broker has started: with Listen=kernel the hooks write to its maps.
  */
 void watch_replace(struct watch *watch, const struct rule_set *rules);
+
+/* watch_again() - hooks_want_again(), if there are hooks */
+void watch_again(struct watch *watch, uint8_t protocol, uint16_t port);
 void watch_deinit(struct watch *watch);

@@ -108,6 +108,10 @@ static int run(void (*function)(int listener), int listener, struct hooks *hooks
 
 	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
 	for (int i = 1; i <= REPEAT; i++) {
+		if (hooks) { /* each is told, not only the first one */
+			hooks_want_again(hooks, IPPROTO_TCP, PORT);
+			hooks_want_again(hooks, IPPROTO_UDP, PORT);
+		}
 		function(listener);
 		if (hooks && i % READ_EVERY == 0)
 			hooks_read(hooks);

@@ -139,7 +139,11 @@ static int do_all(const struct sandbox_spec *spec, struct sandbox_process *ret)
 	if (spec->other_netns && unshare(CLONE_NEWNET) < 0)
 		return -1;
 	for (unsigned i = 0; i < spec->n_times; i++) {
-		_cleanup_close_ int fd = make_socket(spec);
+		struct sandbox_spec next = *spec;
+		_cleanup_close_ int fd = -1;
+
+		next.port += spec->other_ports ? i + 1 : 0;
+		fd = make_socket(&next);
 
 		if (fd < 0 || setresuid(0, 0, 0) < 0)
 			return -1;

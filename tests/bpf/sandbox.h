@@ -37,6 +37,7 @@ struct sandbox_spec {
 	unsigned n_duplicates;
 	unsigned n_children; /* that inherit the socket; at most SANDBOX_CHILDREN_MAX */
 	unsigned n_times;    /* the whole once more that often, the socket closed each time */
+	bool other_ports;    /* on the next port each time; at last on the first one */
 };
 
 struct sandbox_process {

@@ -81,8 +81,10 @@ static int tear_down(void **state)
 /* What came of a process that did this; the process is gone afterwards. */
 static struct sandbox_process run(const struct sandbox_spec *spec)
 {
-	struct sandbox_process process = sandbox_start(spec);
+	struct sandbox_process process;
 
+	hooks_want_again(heard.hooks, 0, 0);
+	process = sandbox_start(spec);
 	heard.n = 0;
 	assert_int_equal(process.error, 0);
 	hooks_read(heard.hooks);
@@ -276,15 +278,57 @@ static void test_pid_namespace_above(void **state)
 	(void)close(pair[0]);
 }
 
-static void test_overflow(void **state)
+/* Who listens and closes without end is heard of once, until somebody looks again. */
+static void test_loop(void **state)
 {
 	struct sandbox_spec spec = {
 		.cgroup = WATCHED, .family = AF_INET, .protocol = IPPROTO_UDP, .port = 53, .n_times = 1999};
+	struct usher_wanted wanted[] = {
+		{.protocol = IPPROTO_UDP, .port = 53}, {.protocol = IPPROTO_TCP, .port = 53}};
+	struct sandbox_process process;
+
+	(void)state;
+	assert_int_equal(hooks_want(heard.hooks, wanted, 2), 0);
+	(void)run(&spec);
+	assert_int_equal(heard.n, 1);
+	assert_int_equal(hooks_lost(heard.hooks), 0);
+	process = sandbox_start(&spec);
+	hooks_read(heard.hooks);
+	assert_int_equal(heard.n, 1);
+	sandbox_end(&process);
+	spec.protocol = IPPROTO_TCP; /* another port, so to say */
+	process = sandbox_start(&spec);
+	hooks_read(heard.hooks);
+	assert_int_equal(heard.n, 2);
+	sandbox_end(&process);
+	spec.n_times = 0;
+	hooks_want_again(heard.hooks, IPPROTO_TCP, 53);
+	process = sandbox_start(&spec);
+	hooks_read(heard.hooks);
+	assert_int_equal(heard.n, 3);
+	assert_int_equal(heard.events[2].cookie, process.cookie);
+	sandbox_end(&process);
+	spec.protocol = IPPROTO_UDP;
+	process = run(&spec);
+	assert_heard(&process, AF_INET, IPPROTO_UDP, 53);
+}
+
+static void test_overflow(void **state)
+{
+	struct sandbox_spec spec = {.cgroup = WATCHED,
+		.family = AF_INET,
+		.protocol = IPPROTO_UDP,
+		.port = 53,
+		.n_times = 1999,
+		.other_ports = true};
+	struct usher_wanted wanted[2000];
 	struct pollfd poller = {.fd = hooks_fd(heard.hooks), .events = POLLIN};
 	struct sandbox_process process;
 
 	(void)state;
-	want(IPPROTO_UDP, 53);
+	for (uint16_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		wanted[i] = (struct usher_wanted){.protocol = IPPROTO_UDP, .port = 53 + i};
+	assert_int_equal(hooks_want(heard.hooks, wanted, ARRAY_SIZE(wanted)), 0);
 	assert_int_equal(poll(&poller, 1, 0), 0);
 	process = sandbox_start(&spec);
 	assert_int_equal(process.error, 0);
@@ -417,6 +461,7 @@ static int all_tests(void)
 		cmocka_unit_test_setup_teardown(test_want, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pid_namespace_below, set_up, tear_down),
 		cmocka_unit_test(test_pid_namespace_above),
+		cmocka_unit_test_setup_teardown(test_loop, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_overflow, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two, set_up, tear_down),
 		cmocka_unit_test(test_refusals),

@@ -26,9 +26,9 @@ SUBSCRIBERS_MAX, EVENTS_MAX = 64, 256
 class Monitor(Connection):
     """A subscriber that has heard that it is one."""
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments, events=None, **options):
         super().__init__(*arguments, **options)
-        self.send(b"REQUEST=monitor\n")
+        self.send(b"REQUEST=monitor\n" + (f"EVENTS={events}\n".encode() if events else b""))
         self.first = self.hear()
         assert self.first["EVENT"] == "subscribed"
 
@@ -244,6 +244,49 @@ def stir(service, n):
         for _ in range(n):
             connection.request("hand-in", [service], NAME="web")
             connection.request("withdraw", NAME="web")
+
+
+class TestSome:
+    """EVENTS=: only some kinds."""
+
+    def test_only_these(self, broker):
+        running = broker(web="Stream=80")
+        with Monitor(events="withdrawn:gone:reloaded") as some, Monitor() as everything, Service("web") as service:
+            stir(service, 2)
+            assert who(V4, 80) == REFUSED
+            running.reload()
+            some.expect("withdrawn", "withdrawn", "reloaded")
+            everything.expect("handed-in", "withdrawn", "handed-in", "withdrawn", "missing", "switched", "reloaded")
+            assert some.is_quiet()
+
+    def test_others_are_not_lost(self, broker):
+        """However many others there are, and however slow the subscriber is: of this kind there were few."""
+        running = broker(web="Stream=80")
+        with Monitor(events="reloaded") as some, Service("web") as service:
+            for _ in range(3):
+                running.reload()
+                stir(service, EVENTS_MAX // 4)
+            running.reload()
+            rows = some.expect(*["reloaded"] * 4)
+            assert not any("LOST" in row for row in rows)
+
+    def test_lost(self, broker):
+        """As with everything: the oldest, and how many; others do not count."""
+        broker(web="Stream=80")
+        with Monitor(events="withdrawn") as slow, Service("web") as service:
+            stir(service, 1500)
+            told = lost = 0
+            while told + lost < 1500:
+                row = slow.hear()
+                told, lost = told + 1, lost + int(row.get("LOST", 0))
+            assert told + lost == 1500 and lost and slow.is_quiet()
+
+    def test_unknown(self, broker):
+        broker(web="Stream=80")
+        with Connection() as connection:
+            with pytest.raises(Refused) as refused:
+                connection.request("monitor", EVENTS="gone:sunset")
+        assert refused.value.number == errno.EINVAL and "there is no event 'sunset'" in refused.value.reason
 
 
 class TestSlow:

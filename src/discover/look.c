@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "look.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../observe/observe.h"
+#include "deliver.h"
+
+#define BROKER_TIMEOUT_MS 5000
+
+static int hand_in(const struct looker *looker, struct candidates *candidates, struct refusal *refusal)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	bool is_early = false, is_accepted = false;
+	int r;
+
+	for (size_t i = 0; i < candidates->n; i++) {
+		is_accepted |= candidates->items[i].accepted;
+		is_early |= due_is_early(looker->due, candidates->items[i].socket.cookie);
+	}
+	if (!is_accepted && !is_early)
+		return 0;
+	r = client_open(&client, looker->socket, BROKER_TIMEOUT_MS, refusal);
+	if (!r)
+		r = deliver(&client, candidates, refusal);
+	for (size_t i = 0; i < candidates->n && !r; i++) {
+		struct candidate *candidate = &candidates->items[i];
+
+		if (!candidate->accepted && due_is_early(looker->due, candidate->socket.cookie))
+			r = deliver_evict(&client, candidate->rule->name, candidate->socket.cookie,
+				candidate->refusal.text, refusal);
+		if (r == REFUSED)
+			r = 0; /* it was closed, or the broker was faster */
+	}
+	return r ? DELIVER_ABSENT : 0;
+}
+
+/* A process that ended on the way here has taken its socket with it: nothing is wrong. */
+static bool has_ended(const struct candidate *candidate)
+{
+	return candidate->owner.pidfd >= 0 && !process_is_alive(&candidate->owner);
+}
+
+void look(struct looker *looker, const struct scan *scan, struct look_outcome *ret)
+{
+	_cleanup_(candidates_deinit) struct candidates candidates = {.n = 0};
+	struct refusal refusal;
+	int r;
+
+	*ret = (struct look_outcome){.is_unfinished = true};
+	r = scan_run(scan, &candidates, &refusal);
+	if (r < 0)
+		(void)refuse(&refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
+	if (r) {
+		observe(OBSERVE_FAILED, NULL, "cannot look for sockets: %s", refusal.text);
+		return;
+	}
+	ret->is_unfinished = hand_in(looker, &candidates, &refusal) != 0;
+	for (size_t i = 0; i < candidates.n; i++) {
+		const struct candidate *candidate = &candidates.items[i];
+
+		if (!candidate->accepted && !has_ended(candidate))
+			complaints_tell(&looker->complaints, candidate);
+		ret->is_new |= candidate->handed_in && !candidate->kept;
+	}
+}

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""usher-discover and the broker with neighbours who mean harm: an ordinary user with a shell. Part 3: 4, 25."""
+
+import pwd
+
+import pytest
+
+from harness import wire
+from harness.process import Child, wait_until
+from harness.service import ServiceProcess, make_socket
+from harness.traffic import REFUSED, who
+
+NOBODY = pwd.getpwnam("nobody").pw_uid
+
+RULE = """[Rule]
+Stream=80
+Datagram=80
+[Discover]
+Socket=127.0.0.2:8080
+"""
+
+
+def listen_without_end(tell, protocol):
+    tell("begins")
+    while True:
+        make_socket(protocol, "127.0.0.3", 8080, backlog=1).close()
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_flood_of_listeners(broker, discover, protocol):
+    """Strangers who listen and close without end do not keep a daemon from being found."""
+    running = broker(web=RULE)
+    discover.start()
+    strangers = [Child(listen_without_end, protocol, uid=NOBODY, gid=NOBODY) for _ in range(3)]
+    for stranger in strangers:
+        assert stranger.hear() == "begins"
+    for i in range(5):
+        daemon = ServiceProcess("web")
+        wait_until(lambda: running.sockets("web"), 5, f"listener {i} is handed in")
+        daemon.kill()
+        wait_until(lambda: not running.sockets("web"))
+
+
+def test_what_others_ask_and_miss(broker, discover):
+    """What the broker refuses strangers, and what it has nothing for, does not wake usher-discover."""
+    running = broker(web=RULE)
+    discover.start()
+    discover.settle()
+    before = discover.switches()
+
+    def ask(tell):
+        for _ in range(1000):
+            with pytest.raises(wire.Refused):
+                wire.request("withdraw", NAME="nothing")
+
+    Child(ask, uid=NOBODY, gid=NOBODY).result()
+    assert who("192.0.2.1", 80) == REFUSED
+    wait_until(lambda: "a connection from" in running.log)
+    assert discover.switches() == before
+    daemon = ServiceProcess("web")
+    wait_until(lambda: running.sockets("web"))
+    daemon.kill()
