@@ -19,12 +19,11 @@ from harness.process import Child, wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, Load, serves, serves_nobody, who
 
-pytestmark = pytest.mark.vm
-
 V4, V6 = "192.0.2.1", "2001:db8::1"
 WEB = rule("Stream=80", "Datagram=80", discover=["Socket=127.0.0.2:8080 [::1]:8080"])
 
 
+@pytest.mark.vm
 class TestMoment:
     @pytest.mark.parametrize("private, public", [("127.0.0.2", V4), ("::1", V6)])
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
@@ -112,6 +111,7 @@ class TestSocket:
 
 
 class TestRestart:
+    @pytest.mark.vm
     @pytest.mark.parametrize("listen", ["event", "kernel"])
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_again_and_again(self, both, protocol, listen):

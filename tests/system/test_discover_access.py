@@ -21,8 +21,6 @@ from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, Load, serves, serves_nobody, who
 from harness.wire import Monitor
 
-pytestmark = pytest.mark.vm
-
 V4, V6 = "192.0.2.1", "2001:db8::1"
 OWNER, ATTACKER = 15000, 16000
 PORT_ONLY = ["Socket=8080", f"User={OWNER}"]
@@ -70,6 +68,7 @@ def guarded(both, discover):
 
 
 class TestAttacker:
+    @pytest.mark.vm
     @WAYS
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_other_address(self, guarded, protocol, listen):
@@ -192,6 +191,7 @@ class TestOwner:
         with ServiceProcess("web"):
             serves("web")
 
+    @pytest.mark.vm
     @WAYS
     def test_unit(self, guarded, slice, listen):
         """Root in another unit is not let in either."""
@@ -232,6 +232,7 @@ def slice(discover):
             wait_until(lambda: folder.rmdir() is None, what=f"{folder} is empty")
 
 
+@pytest.mark.vm
 class TestPermission:
     """What the kernel lets usher-discover see and copy."""
 
@@ -327,6 +328,7 @@ class TestKinds:
             assert "Socket=" in line, "what to narrow"
             assert running.sockets() == [] and who(V4, 80) == REFUSED
 
+    @pytest.mark.vm
     @WAYS
     def test_mptcp(self, guarded, listen):
         """The kernel cannot select the listener of an MPTCP socket; what to do about it is said."""

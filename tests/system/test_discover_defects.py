@@ -17,8 +17,6 @@ from harness.process import Child, wait_until
 from harness.service import ServiceProcess, make_socket
 from harness.traffic import REFUSED, Load, serves, serves_nobody, who
 
-pytestmark = pytest.mark.vm
-
 V4, V6 = "192.0.2.1", "2001:db8::1"
 OWNER, ATTACKER = 15000, 16000
 WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080"])

@@ -10,8 +10,6 @@ from harness.host import WORK, rule
 from harness.service import ServiceProcess
 from harness.traffic import REFUSED, serves, who
 
-pytestmark = pytest.mark.vm
-
 V4 = "192.0.2.1"
 WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080"])
 
