@@ -13,6 +13,7 @@
 #include "deliver.h"
 #include "due.h"
 #include "look.h"
+#include "pace.h"
 #include "rest.h"
 #include "subscription.h"
 #include "watch.h"
@@ -20,9 +21,7 @@
 #define BROKER_TIMEOUT_MS 5000
 /* Not those that strangers can cause as they like: misses of remote hosts, refusals of local users. */
 #define BROKER_EVENTS "reloaded:gone:taken-over"
-#define FIRST_PAUSE_MS 100U
 #define AGAIN_US 20000U
-#define RETRY_PAUSE_MAX_MS 5000U
 
 /* Somebody who listens and closes without end makes this many scans, and no more. */
 #define SCANS_BURST 10U
@@ -44,12 +43,12 @@ struct discoverer {
 	struct due due, again;	      /* again: when its timer fires */
 	bool is_due;
 	struct rest rest;
-	unsigned pause_ms;
 	pid_t broker;	    /* what it holds for others is not its own; 0: not known */
 	const char *status; /* told to the service manager; not again with each scan */
 	bool is_ready;
-	bool is_retry;	  /* the last scan could not be finished */
-	bool told_broker; /* the administrator knows that there is none */
+	struct pace pace;
+	struct pace_scan scan; /* what came of the scans of this turn */
+	bool told_broker;      /* the administrator knows that there is none */
 	struct looker looker;
 };
 
@@ -114,21 +113,12 @@ static unsigned longest_pause(const struct discoverer *discoverer)
 /* After a scan: when the next one is due without anything that causes it */
 static void pause_after_scan(struct discoverer *discoverer)
 {
-	unsigned longest = discoverer->watch.hooks ? 0 : longest_pause(discoverer);
+	unsigned interval = discoverer->watch.hooks ? 0 : longest_pause(discoverer),
+		 pause = pace_next(&discoverer->pace, interval, &discoverer->scan);
 
-	if (discoverer->is_retry && (!longest || longest > RETRY_PAUSE_MAX_MS))
-		longest = RETRY_PAUSE_MAX_MS;
-	if (!longest) {
-		discoverer->pause_ms = FIRST_PAUSE_MS;
-		(void)sd_event_source_set_enabled(discoverer->timer_source, SD_EVENT_OFF);
-		return;
-	}
-	if (discoverer->pause_ms > longest)
-		discoverer->pause_ms = longest;
-	(void)sd_event_source_set_time_relative(
-		discoverer->timer_source, discoverer->pause_ms * UINT64_C(1000));
-	(void)sd_event_source_set_enabled(discoverer->timer_source, SD_EVENT_ONESHOT);
-	discoverer->pause_ms *= 2;
+	if (pause)
+		(void)sd_event_source_set_time_relative(discoverer->timer_source, pause * UINT64_C(1000));
+	(void)sd_event_source_set_enabled(discoverer->timer_source, pause ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
@@ -188,9 +178,10 @@ static bool look_for(struct discoverer *discoverer, struct scan *scan)
 	scan->broker = discoverer->broker;
 	scan->netns_cookie = discoverer->watch.netns_cookie;
 	look(&discoverer->looker, scan, &outcome);
-	discoverer->is_retry |= outcome.is_unfinished;
+	discoverer->scan.is_unfinished |= outcome.is_unfinished;
+	discoverer->scan.is_moving |= outcome.is_moving;
 	if (outcome.is_new)
-		discoverer->pause_ms = FIRST_PAUSE_MS;
+		pace_reset(&discoverer->pace);
 	return !outcome.is_unfinished;
 }
 
@@ -225,8 +216,8 @@ static int on_due(sd_event_source *source, void *userdata)
 	uint64_t begin = now_us();
 
 	(void)source;
-	discoverer->is_retry = false;
 	discoverer->is_due = false;
+	discoverer->scan = (struct pace_scan){0};
 	look_at_due(discoverer);
 	discoverer->due = (struct due){.n_ports = 0};
 	rest_after_scan(discoverer, begin);
@@ -241,6 +232,7 @@ static void on_listen(const struct usher_listen *listen, void *userdata)
 {
 	struct discoverer *discoverer = userdata;
 
+	discoverer->pace.n_moves = 0;
 	due_add_listen(&discoverer->due, listen);
 	scan_soon(discoverer);
 }
@@ -280,6 +272,7 @@ void discoverer_reload(struct discoverer *discoverer)
 		observe(OBSERVE_RELOAD_FAILED, NULL, "the rules stay as they were: %s",
 			r < 0 ? strerrordesc_np(-r) : problem_format(&problems.items[0], text, sizeof(text)));
 	watch_replace(&discoverer->watch, discoverer->rules);
+	pace_reset(&discoverer->pace);
 	scan_all_soon(discoverer);
 }
 
@@ -320,6 +313,7 @@ static void on_broker_event(const struct message *event, void *userdata)
 		rule = rule_set_find(discoverer->rules, name);
 		if (!rule || !rule->discover.present)
 			return;
+		discoverer->pace.n_moves = 0;
 		due_add_name(&discoverer->due, name);
 		scan_soon(discoverer);
 	}
@@ -389,7 +383,7 @@ int discoverer_new(sd_event *event, const struct discoverer_manner *manner, stru
 		return -ENOMEM;
 	discoverer->event = sd_event_ref(event);
 	discoverer->manner = *manner;
-	discoverer->pause_ms = FIRST_PAUSE_MS;
+	pace_reset(&discoverer->pace);
 	discoverer->looker.socket = manner->socket;
 	discoverer->looker.due = &discoverer->due;
 	discoverer->watch = (struct watch){

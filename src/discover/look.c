@@ -42,6 +42,13 @@ static bool has_ended(const struct candidate *candidate)
 	return candidate->owner.pidfd >= 0 && !process_is_alive(&candidate->owner);
 }
 
+/* Nobody has it open, or it changed hands at each try: a moment later somebody may have it, and no event will say so. */
+static bool is_moving(const struct candidate *candidate)
+{
+	return candidate->refusal.error == EAGAIN || candidate->refusal.error == ESRCH ||
+	       has_ended(candidate);
+}
+
 void look(struct looker *looker, const struct scan *scan, struct look_outcome *ret)
 {
 	_cleanup_(candidates_deinit) struct candidates candidates = {.n = 0};
@@ -62,6 +69,7 @@ void look(struct looker *looker, const struct scan *scan, struct look_outcome *r
 
 		if (!candidate->accepted && !has_ended(candidate))
 			complaints_tell(&looker->complaints, candidate);
+		ret->is_moving |= !candidate->accepted && is_moving(candidate);
 		ret->is_new |= candidate->handed_in && !candidate->kept;
 	}
 }

@@ -15,6 +15,7 @@ struct looker {
 
 struct look_outcome {
 	bool is_new;	    /* one was handed in that had not been before */
+	bool is_moving;	    /* a socket was on its way from one process to another, or its process ended */
 	bool is_unfinished; /* it could not be done, or the broker went away: to be repeated */
 };
 
