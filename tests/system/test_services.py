@@ -3,7 +3,7 @@
 IPv4 and IPv6, and a UDP echo service.
 
 nginx takes inherited sockets from $NGINX, Python is given them by us; redis takes none, so its listener is copied out of
-the running process as examples/adopt does.
+the running process with pidfd_getfd(2).
 """
 
 import ctypes
