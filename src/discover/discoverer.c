@@ -15,6 +15,7 @@
 #include "look.h"
 #include "pace.h"
 #include "rest.h"
+#include "ruleset.h"
 #include "subscription.h"
 #include "watch.h"
 
@@ -34,8 +35,7 @@ static const char status_waiting[] = "Waiting for sockets to listen",
 struct discoverer {
 	sd_event *event;
 	struct discoverer_manner manner;
-	struct rule_set *rules;
-	struct access_table *access;
+	struct ruleset set;
 	struct watch watch;
 	struct subscription *subscription;
 	sd_event_source *due_source, *timer_source, *again_source;
@@ -96,24 +96,10 @@ static void scan_all_soon(struct discoverer *discoverer)
 	scan_soon(discoverer);
 }
 
-/* The smallest ScanInterval= of the rules */
-static unsigned longest_pause(const struct discoverer *discoverer)
-{
-	unsigned pause = 0;
-
-	for (size_t i = 0; i < discoverer->rules->n_rules; i++) {
-		const struct rule_discover *discover = &discoverer->rules->rules[i].discover;
-
-		if (discover->present && (!pause || discover->scan_interval_ms < pause))
-			pause = discover->scan_interval_ms;
-	}
-	return pause;
-}
-
 /* After a scan: when the next one is due without anything that causes it */
 static void pause_after_scan(struct discoverer *discoverer)
 {
-	unsigned interval = discoverer->watch.hooks ? 0 : longest_pause(discoverer),
+	unsigned interval = discoverer->watch.hooks ? 0 : ruleset_interval(&discoverer->set),
 		 pause = pace_next(&discoverer->pace, interval, &discoverer->scan);
 
 	if (pause)
@@ -173,8 +159,8 @@ static bool look_for(struct discoverer *discoverer, struct scan *scan)
 {
 	struct look_outcome outcome;
 
-	scan->rules = discoverer->rules;
-	scan->access = discoverer->access;
+	scan->rules = discoverer->set.rules;
+	scan->access = discoverer->set.access;
 	scan->broker = discoverer->broker;
 	scan->netns_cookie = discoverer->watch.netns_cookie;
 	look(&discoverer->looker, scan, &outcome);
@@ -244,34 +230,16 @@ static void on_lost(void *userdata)
 
 /* ---- rules */
 
-static int load(struct discoverer *discoverer, struct problems *problems)
-{
-	_cleanup_(access_table_freep) struct access_table *access = NULL;
-	_cleanup_(rule_set_freep) struct rule_set *rules = NULL;
-	int r;
-
-	r = rule_set_load(discoverer->manner.instance->rule_dirs, &rules, problems);
-	if (!r)
-		r = access_table_new(rules, &access, problems);
-	if (r)
-		return r < 0 ? r : DISCOVERER_BAD_RULES;
-	access_table_free(discoverer->access);
-	rule_set_free(discoverer->rules);
-	discoverer->access = TAKE_PTR(access);
-	discoverer->rules = TAKE_PTR(rules);
-	return 0;
-}
-
 void discoverer_reload(struct discoverer *discoverer)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	char text[512];
-	int r = load(discoverer, &problems);
+	int r = ruleset_load(&discoverer->set, discoverer->manner.instance->rule_dirs, &problems);
 
 	if (r)
 		observe(OBSERVE_RELOAD_FAILED, NULL, "the rules stay as they were: %s",
 			r < 0 ? strerrordesc_np(-r) : problem_format(&problems.items[0], text, sizeof(text)));
-	watch_replace(&discoverer->watch, discoverer->rules);
+	watch_replace(&discoverer->watch, discoverer->set.rules);
 	pace_reset(&discoverer->pace);
 	scan_all_soon(discoverer);
 }
@@ -310,7 +278,7 @@ static void on_broker_event(const struct message *event, void *userdata)
 	} else if (word && !strcmp(word, "reloaded")) {
 		discoverer_reload(discoverer);
 	} else if (word && name && (!strcmp(word, "gone") || !strcmp(word, "taken-over"))) {
-		rule = rule_set_find(discoverer->rules, name);
+		rule = rule_set_find(discoverer->set.rules, name);
 		if (!rule || !rule->discover.present)
 			return;
 		discoverer->pace.n_moves = 0;
@@ -343,7 +311,7 @@ static int set_up(struct discoverer *discoverer, struct problems *problems, stru
 
 	r = netns_read_cookie(&discoverer->watch.netns_cookie, refusal);
 	if (!r)
-		r = load(discoverer, problems);
+		r = ruleset_load(&discoverer->set, discoverer->manner.instance->rule_dirs, problems);
 	if (r)
 		return r;
 	r = sd_event_add_time(
@@ -395,7 +363,7 @@ int discoverer_new(sd_event *event, const struct discoverer_manner *manner, stru
 	r = set_up(discoverer, problems, refusal);
 	if (r)
 		return r;
-	watch_replace(&discoverer->watch, discoverer->rules);
+	watch_replace(&discoverer->watch, discoverer->set.rules);
 	*ret = TAKE_PTR(discoverer);
 	return 0;
 }
@@ -410,8 +378,7 @@ struct discoverer *discoverer_free(struct discoverer *discoverer)
 	sd_event_source_disable_unref(discoverer->again_source);
 	sd_event_source_disable_unref(discoverer->rest_source);
 	watch_deinit(&discoverer->watch);
-	access_table_free(discoverer->access);
-	rule_set_free(discoverer->rules);
+	ruleset_deinit(&discoverer->set);
 	sd_event_unref(discoverer->event);
 	free(discoverer);
 	return NULL;

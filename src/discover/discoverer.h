@@ -17,6 +17,7 @@
 #include "../rule/problem.h"
 #include "../util/error.h"
 #include "../util/instance.h"
+#include "ruleset.h"
 
 struct discoverer;
 
@@ -28,7 +29,7 @@ struct discoverer_manner {
 
 /* Outcomes of discoverer_new() besides 0 and REFUSED */
 enum {
-	DISCOVERER_BAD_RULES = 2, /* the problems say why */
+	DISCOVERER_BAD_RULES = RULESET_BAD, /* the problems say why */
 };
 
 /*

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The rules that usher-discover goes by: all of the files, or those before when one is bad */
+
+#include "../access/access.h"
+#include "../rule/rule.h"
+
+struct ruleset {
+	struct rule_set *rules; /* NULL before the first ruleset_load() that went well */
+	struct access_table *access;
+};
+
+/* Outcome of ruleset_load() besides 0 */
+enum {
+	RULESET_BAD = 2, /* the problems say why */
+};
+
+/* ruleset_load() - Return: 0, RULESET_BAD, or a negative errno; then nothing has changed */
+int ruleset_load(struct ruleset *set, const char *const *directories, struct problems *problems);
+void ruleset_deinit(struct ruleset *set);
+
+/* ruleset_interval() - the smallest ScanInterval= of the rules with a section [Discover], in ms; 0: there are none */
+unsigned ruleset_interval(const struct ruleset *set);
