@@ -255,7 +255,7 @@ class TestPermission:
         """kernel.yama.ptrace_scope keeps even root's processes from root without CAP_SYS_PTRACE."""
         scope = pathlib.Path("/proc/sys/kernel/yama/ptrace_scope")
         if not scope.exists():
-            pytest.skip("this kernel has no Yama")
+            pytest.skip("machine: this kernel has no Yama")
         before = scope.read_text()
         start = discover.start
         monkeypatch.setattr(discover, "start", lambda: start(
@@ -344,7 +344,7 @@ class TestKinds:
         try:
             Child(listen).hear()
         except OSError as error:
-            pytest.skip(f"no MPTCP: {error}")
+            pytest.skip(f"machine: no MPTCP: {error}")
         assert "MPTCP" in guard.refusal("127.0.0.2:8080")
         assert guard.broker.sockets("web") == []
         wait_until(lambda: who(V4, 80) == REFUSED)

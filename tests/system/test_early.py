@@ -326,7 +326,8 @@ class TestEnd:
         begin = time.monotonic()
         let_in(running, service)
         while time.monotonic() < begin + SECONDS - 2:
-            rules(**{f"n{time.monotonic_ns() % 10}": f"Stream={1024 + time.monotonic_ns() % 10000}"})
+            name, port = time.monotonic_ns() % 10, time.monotonic_ns() % 1000
+            rules(**{f"n{name}": f"Stream={1024 + 1000 * name + port}"})  # no two names with one port
             running.reload()
             assert who(V4, 80) == "early"
         wait_until(lambda: early(running) == [], 5)

@@ -74,7 +74,7 @@ def test_mptcp(broker):
     try:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP)
     except OSError:
-        pytest.skip("no MPTCP in this kernel")
+        pytest.skip("machine: no MPTCP in this kernel")
     broker(web="Stream=80")
     with sock:
         sock.bind(("127.0.0.2", 8080))
@@ -340,7 +340,7 @@ def test_foreign_program(broker, rules):
         attach("redirect", foreign.socket)
         running = broker(web="Stream=80")
         if "PROGRAMS" not in running.status():
-            pytest.skip("this kernel does not tell how many programs there are")
+            pytest.skip("machine: this kernel does not tell how many programs there are")
         wire.hand_in("web", service)
         found = explain("192.0.2.1:80")
         assert found.because("programs", "1 more sk_lookup program", "bpftool link show")["severity"] == "note"

@@ -291,7 +291,7 @@ class TestPidfd:
             pidfd = os.pidfd_open(child.hear(), PIDFD_THREAD)
         except OSError as error:
             assert error.errno == errno.EINVAL
-            pytest.skip("this kernel has no pidfds of threads")
+            pytest.skip("machine: this kernel has no pidfds of threads")
         with Service("web") as service:
             assert "thread" in denied(hand_in_for, "web", service, pidfd, number=errno.EINVAL)
         assert running.sockets() == []

@@ -416,7 +416,7 @@ def test_mptcp(without):
     try:
         mptcp()[0].close()
     except OSError as error:
-        pytest.skip(str(error))
+        pytest.skip(f"machine: {error}")
     Owner(mptcp)
     before = [] if without == "nothing" else ["setpriv", f"--bounding-set=-{without}"]
     refused(scans(before)[-1].rows, errno.EOPNOTSUPP, "MPTCP", "multipathtcp=0")
