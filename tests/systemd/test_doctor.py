@@ -124,8 +124,8 @@ def test_nobody_discovers(healthy):
     rule(healthy, "ssh", "Stream=192.0.2.0/24:22", "[Discover]", "Socket=127.0.0.2:2222")
     healthy.systemctl("reload", "usherd.service")
     found = doctor(healthy)
-    assert results(found) == {"discover-unit": ["warn", "warn"], "missing": ["warn"]}
+    assert results(found) == {"discover-unit": ["warn", "warn"], "discover": ["warn"], "missing": ["warn"]}
     assert found["discover-unit"][0][1] == "usher-discover.service is inactive"
     assert "systemctl enable usher-discover.service" in found["discover-unit"][1][2]
     enable(healthy, "usher-discover.service")
-    assert results(doctor(healthy)) == {"missing": ["warn"]}
+    assert results(doctor(healthy)) == {"discover": ["warn"], "missing": ["warn"]}, "nobody listens there still"

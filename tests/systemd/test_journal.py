@@ -16,7 +16,7 @@ PUBLIC = "192.0.2.1"
 def kinds():
     """{name: MESSAGE_ID} of what the broker can say."""
     text = (SOURCE / "src/observe/observe.c").read_text()
-    return dict(re.findall(r'\[OBSERVE_(\w+)\] = \{"([0-9a-f]{32})"', text))
+    return dict(re.findall(r'\[OBSERVE_(\w+)\] = \{"[a-z-]+", "([0-9a-f]{32})"', text))
 
 
 def entries(machine, kind, *words):
