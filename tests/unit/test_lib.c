@@ -221,13 +221,15 @@ static void test_broker_fails(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		for (int claim = 0; claim < 2; claim++) {
 			struct fake_broker broker = {.answers = cases[i].answers, .ending = cases[i].ending};
+			/* a busy machine may take long for an answer; only what never comes is waited for in vain */
+			int timeout = cases[i].expected == -ETIMEDOUT ? 60 : 60000;
 			int ret_fds[1] = {-1}, r;
 			uint64_t start, took;
 
 			fake_broker_start(&broker);
 			start = now_ms();
-			r = claim ? usher_claim("web", ret_fds, 1, 0, 60)
-				  : usher_hand_in("web", (int[]){0}, 1, 0, 60);
+			r = claim ? usher_claim("web", ret_fds, 1, 0, timeout)
+				  : usher_hand_in("web", (int[]){0}, 1, 0, timeout);
 			took = now_ms() - start;
 			if (r != cases[i].expected)
 				fail_msg("%s: %d (%s)", cases[i].label, r, usher_reason());
@@ -235,7 +237,7 @@ static void test_broker_fails(void **state)
 			assert_reason(fake_broker_address()->sun_path);
 			assert_int_equal(ret_fds[0], -1);
 			assert_true(r != -ETIMEDOUT || took >= 60);
-			assert_true(took < 2000); /* a slow machine */
+			assert_true(took < 30000);
 			fake_broker_stop(&broker);
 		}
 	}
