@@ -4,7 +4,6 @@
 import ctypes
 import errno
 import os
-import pathlib
 import signal
 import socket
 import threading
@@ -12,8 +11,8 @@ import threading
 import pytest
 
 from harness import wire
+from harness.discover import mount_cgroup2
 from harness.host import rule
-from harness.isolate import mount
 from harness.process import Child, libc, wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, who
@@ -95,10 +94,7 @@ def test_several_sockets(broker):
 @pytest.fixture
 def unit():
     """A cgroup that looks like a unit's, and is removed when those in it have ended."""
-    root = pathlib.Path("/sys/fs/cgroup")
-    if not (root / "cgroup.procs").exists():
-        mount("cgroup2", str(root), "cgroup2")
-    folder = root / f"usher-test-{os.stat('/proc/self/ns/net').st_ino}.service"
+    folder = mount_cgroup2() / f"usher-test-{os.stat('/proc/self/ns/net').st_ino}.service"
     folder.mkdir()
     yield folder
     Child.kill_all()

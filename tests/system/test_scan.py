@@ -15,8 +15,8 @@ import subprocess
 import pytest
 
 from harness import process
+from harness.discover import mount_cgroup2
 from harness.host import Netns
-from harness.isolate import mount
 from harness.process import Child, wait_until
 from harness.scan import Owner, discover_rule, fork_holder, scan, scans
 from harness.service import make_socket
@@ -260,8 +260,7 @@ def test_unit():
     discover_rule("web", "127.0.0.2:8080", Unit="usher-scan-*.service")
     owner = Owner(("tcp", "127.0.0.2", 8080))
     refused(scan(), errno.EACCES, "Unit=")
-    mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
-    unit = pathlib.Path("/sys/fs/cgroup/usher.slice/usher-scan-test.service")
+    unit = mount_cgroup2() / "usher.slice/usher-scan-test.service"
     unit.mkdir(parents=True)
     try:
         (unit / "cgroup.procs").write_text(str(owner.pid))

@@ -12,6 +12,13 @@ from .process import wait_until
 CGROUP = pathlib.Path("/sys/fs/cgroup")
 
 
+def mount_cgroup2():
+    """The root of cgroup v2; where the host has it elsewhere, it is mounted here for this test alone."""
+    if not (CGROUP / "cgroup.procs").exists():
+        mount("cgroup2", str(CGROUP), "cgroup2")
+    return CGROUP
+
+
 class Discover(Daemon):
     """usher-discover; its hooks sit at the root of cgroup v2, which is mounted here for this test alone."""
 
@@ -19,8 +26,7 @@ class Discover(Daemon):
 
     def __init__(self, instance=None):
         super().__init__(instance)
-        if not (CGROUP / "cgroup.procs").exists():
-            mount("cgroup2", str(CGROUP), "cgroup2")
+        mount_cgroup2()
 
     def switches(self):
         """How often its threads have been given the processor so far."""
