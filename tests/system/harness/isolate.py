@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run each test in a child that is process 1 of new namespaces: network, mount, pid, IPC, host name.
+"""Run a test, or a benchmark, in a child that is process 1 of new namespaces: network, mount, pid, IPC, host name.
 
 pytest itself stays where it was started. Whatever a test forgets ends with its process 1: processes, sockets, mounts,
 pins and programs.
 """
 
+import contextlib
 import faulthandler
 import json
 import os
 import signal
+import sys
 import tempfile
 import traceback
-
-from _pytest.reports import TestReport
-from _pytest.runner import runtestprotocol
 
 from . import process
 
@@ -50,8 +49,63 @@ def overlay(folder):
     mount("overlay", folder, "overlay", 0, f"lowerdir={folder},upperdir={upper}/up,workdir={upper}/work")
 
 
+def _fork_process_1(function, dump):
+    """Call a function, which must not return, as process 1 of new namespaces. The pid of a process that waits for it and
+    has its status; what happens to that one happens to process 1."""
+    outer = os.fork()
+    if outer:
+        return outer
+    try:
+        process.libc("prctl", process.PR_SET_PDEATHSIG, signal.SIGKILL)
+        process.libc("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET)
+        inner = os.fork()
+        if inner == 0:
+            process.libc("prctl", process.PR_SET_PDEATHSIG, signal.SIGKILL)
+            function()
+        _, status = os.waitpid(inner, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    except KeyboardInterrupt:
+        pass
+    except BaseException:
+        dump.write(traceback.format_exc())
+        dump.flush()
+    finally:
+        os._exit(98)
+
+
+def run_program(main):
+    """Call main() as process 1 of new namespaces; its exit status, which is what main() returned, or 1 with the
+    exception on stderr."""
+    def process_1():
+        status = 1
+        try:
+            _enter()
+            status = main()
+        except KeyboardInterrupt:
+            status = 130
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    sys.stdout.flush()
+    pid = _fork_process_1(process_1, sys.stderr)
+    try:
+        _, status = os.waitpid(pid, 0)
+    except KeyboardInterrupt:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it may have ended of that, too
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        return 130
+    return os.waitstatus_to_exitcode(status) & 0xFF
+
+
 def _run_test(item, pipe, seconds, dump):
     """Process 1: the test and its fixtures. Never returns."""
+    from _pytest.runner import runtestprotocol
+
     try:
         faulthandler.dump_traceback_later(seconds, exit=True, file=dump)
         _enter()
@@ -70,26 +124,15 @@ def _run_test(item, pipe, seconds, dump):
 
 def run(item, seconds):
     """Run one pytest item in new namespaces and return its reports."""
+    from _pytest.reports import TestReport
+
+    def process_1():
+        os.close(read)
+        _run_test(item, write, seconds, dump)
+
     read, write = os.pipe2(os.O_CLOEXEC)
     with tempfile.TemporaryFile("w+") as dump:
-        outer = os.fork()
-        if outer == 0:
-            try:
-                process.libc("prctl", process.PR_SET_PDEATHSIG, signal.SIGKILL)
-                os.close(read)
-                process.libc("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET)
-                inner = os.fork()
-                if inner == 0:
-                    process.libc("prctl", process.PR_SET_PDEATHSIG, signal.SIGKILL)
-                    _run_test(item, write, seconds, dump)
-                os.close(write)
-                _, status = os.waitpid(inner, 0)
-                os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-            except BaseException:
-                dump.write(traceback.format_exc())
-                dump.flush()
-            finally:
-                os._exit(98)
+        outer = _fork_process_1(process_1, dump)
         os.close(write)
         with os.fdopen(read) as stream:
             text = stream.read()
