@@ -3,8 +3,9 @@
 /*
  * Nanoseconds for one lookup, beside those of an empty program
  *
- * Each row is ROUNDS pairs of BPF_PROG_TEST_RUN, the empty program and the dispatcher in turn, REPEAT runs each; medians
- * of both and the median of the differences, so that a machine that changes its clock changes both alike.
+ * Each round of a row is a pair of the empty program and the dispatcher, run by BPF_PROG_TEST_RUN: RUNS times, with
+ * ADDRESSES different addresses in turn, so that no lucky shape of the tables decides. Both are loaded as the broker does
+ * it, without CAP_PERFMON, for which the verifier adds instructions against Spectre and array maps mask their index.
  */
 
 #include <arpa/inet.h>
@@ -16,84 +17,181 @@
 #include <sys/socket.h>
 
 #include "bpf/world.h"
+#include "crowd.h"
 #include "empty.skel.h"
+#include "samples.h"
 
-#define ROUNDS 11
-#define REPEAT 1000000
+#define ROUNDS 21
+#define RUNS (1 << 20)
+#define ADDRESSES 16
+
+enum outcome { SELECTS, PASSES, REFUSES };
 
 static struct world world;
 static int empty_program;
+static bool quick;
+static const char *note = "programs loaded with CAP_BPF and CAP_NET_ADMIN alone, as usherd loads them";
 
-static int compare(const void *a, const void *b)
+/* One round: the mean over the addresses. */
+static double run(int program, struct world_packet *packet, uint8_t (*addresses)[16], enum outcome expected,
+	const char *row)
 {
-	return *(const int *)a - *(const int *)b;
-}
+	double sum = 0;
 
-static int median(int *values)
-{
-	qsort(values, ROUNDS, sizeof(*values), compare);
-	return values[ROUNDS / 2];
-}
+	for (size_t i = 0; i < ADDRESSES; i++) {
+		struct world_verdict verdict;
 
-static void measure(const char *what, int family, const char *address, uint16_t port, bool selects)
-{
-	struct world_packet packet = {.family = family, .protocol = IPPROTO_TCP, .port = port};
-	int empty[ROUNDS], dispatch[ROUNDS], difference[ROUNDS];
-	int m_empty, m_dispatch, m_difference;
-
-	if (inet_pton(family, address, packet.address) != 1)
-		exit(2);
-	for (int i = 0; i < ROUNDS; i++) {
-		struct world_verdict none = world_run(empty_program, &packet, REPEAT);
-		struct world_verdict some = world_run(world.generation->program, &packet, REPEAT);
-
-		if (none.error || some.error || !some.cookie == selects) {
-			fprintf(stderr, "%s: not the expected verdict\n", what);
+		memcpy(packet->address, addresses[i], 16);
+		verdict = world_run(program, packet, quick ? 16 : RUNS / ADDRESSES);
+		if (verdict.error || !verdict.cookie != (expected != SELECTS) ||
+			verdict.pass != (expected != REFUSES)) {
+			fprintf(stderr, "%s: not the expected verdict\n", row);
 			exit(1);
 		}
-		empty[i] = (int)none.nanoseconds;
-		dispatch[i] = (int)some.nanoseconds;
-		difference[i] = dispatch[i] - empty[i];
+		sum += verdict.nanoseconds;
 	}
-	m_empty = median(empty);
-	m_dispatch = median(dispatch);
-	m_difference = median(difference);
-	printf("%-34s %6d %6d %+6d   (%+d to %+d)\n", what, m_empty, m_dispatch, m_difference,
-		difference[ROUNDS / 10], difference[ROUNDS - 1 - ROUNDS / 10]);
+	return sum / ADDRESSES;
 }
 
-static void seat(const char *name, int family)
+static void measure(
+	const char *what, int family, uint8_t (*addresses)[16], uint16_t port, enum outcome expected)
 {
-	(void)world_seat_socket(
-		&world, world_seat(&world, name, IPPROTO_TCP, family), world_listen(IPPROTO_TCP, family));
+	struct world_packet packet = {.family = family, .protocol = IPPROTO_TCP, .port = port};
+	unsigned rounds = quick ? 2 : ROUNDS;
+	struct samples samples[2];
+	char row[80];
+
+	(void)snprintf(row, sizeof(row), "%s, %s", family == AF_INET ? "IPv4" : "IPv6", what);
+	samples[0] =
+		(struct samples){.table = "lookup", .row = row, .column = "empty", .unit = "ns", .n = rounds};
+	samples[1] = samples[0];
+	samples[1].column = "usher";
+	samples[1].baseline = "empty";
+	for (unsigned round = 0; round < rounds; round++)
+		for (unsigned i = 0; i < 2; i++) {
+			bool dispatches = i ^ (round & 1);
+
+			samples[dispatches].values[round] =
+				run(dispatches ? world.generation->program : empty_program, &packet,
+					addresses, dispatches ? expected : PASSES, row);
+		}
+	samples[0].note = TAKE_PTR(note); /* once is enough */
+	samples_print(&samples[0]);
+	samples_print(&samples[1]);
 }
 
-int main(void)
+/* For rows that ask for one address. */
+static void measure_one(const char *what, int family, const char *address4, const char *address6,
+	uint16_t port, enum outcome expected)
+{
+	uint8_t addresses[ADDRESSES][16] = {};
+
+	for (size_t i = 0; i < ADDRESSES; i++)
+		if (inet_pton(family, family == AF_INET ? address4 : address6, addresses[i]) != 1)
+			exit(2);
+	measure(what, family, addresses, port, expected);
+}
+
+/* One listener more in every seat that the name has. */
+static int seat(const char *name, int family)
+{
+	int fd = world_listen(IPPROTO_TCP, family);
+
+	(void)world_seat_socket(&world, world_seat(&world, name, IPPROTO_TCP, family), fd);
+	return fd;
+}
+
+static void measure_rules(int family)
+{
+	int fds[USHER_PLACES_MAX];
+
+	world_load(&world, world_parse("exact", "[Rule]\nStream=192.0.2.1:81 [2001:db8::1]:81\n", "gone",
+				   "[Rule]\nStream=83\n", "passes", "[Rule]\nStream=84\nMissing=pass\n",
+				   "port", "[Rule]\nStream=80\n", "prefix",
+				   "[Rule]\nStream=192.0.2.0/24:82 [2001:db8::/48]:82\n", NULL));
+	fds[0] = seat("port", family);
+	(void)seat("exact", family);
+	(void)seat("prefix", family);
+	measure_one("unrelated port", family, "192.0.2.1", "2001:db8::1", 443, PASSES);
+	measure_one("port rule, front hit", family, "192.0.2.1", "2001:db8::1", 80, SELECTS);
+	for (unsigned i = 1; i < USHER_PLACES_MAX; i++)
+		fds[i] = seat("port", family);
+	(void)close(fds[USHER_PLACES_MAX - 1]);
+	measure_one("port rule, place hit", family, "192.0.2.1", "2001:db8::1", 80, SELECTS);
+	for (unsigned i = 1; i < USHER_PLACES_MAX - 1; i++)
+		(void)close(fds[i]);
+	measure_one("port rule, the last of 8 places", family, "192.0.2.1", "2001:db8::1", 80, SELECTS);
+	measure_one("missing, refused", family, "192.0.2.1", "2001:db8::1", 83, REFUSES);
+	measure_one("missing, Missing=pass", family, "192.0.2.1", "2001:db8::1", 84, PASSES);
+	measure_one("related port, other address", family, "198.51.100.1", "2001:db9::1", 82, PASSES);
+	measure_one("exact address", family, "192.0.2.1", "2001:db8::1", 81, SELECTS);
+	measure_one("prefix", family, "192.0.2.1", "2001:db8::1", 82, SELECTS);
+}
+
+static void measure_crowd(int family, size_t n, bool hosts, const char *row, const char *row_outside)
+{
+	uint8_t addresses[ADDRESSES][16];
+	struct crowd crowd;
+	int fd;
+
+	crowd_make(&crowd, family, n, hosts);
+	world_load(&world, crowd_rules(&crowd, 80));
+	fd = world_listen(IPPROTO_TCP, family);
+	for (size_t i = 0; i < world.generation->rules->n_rules; i++)
+		(void)world_seat_socket(&world,
+			world_seat(&world, world.generation->rules->rules[i].name, IPPROTO_TCP, family), fd);
+	crowd_pick(&crowd, addresses, ADDRESSES);
+	measure(row, family, addresses, 80, SELECTS);
+	if (row_outside) {
+		crowd_pick_outside(&crowd, addresses, ADDRESSES);
+		measure(row_outside, family, addresses, 80, PASSES);
+	}
+	(void)close(fd);
+	crowd_free(&crowd);
+}
+
+static void measure_ports(int family)
+{
+	world_load(&world, world_parse("any", "[Rule]\nStream=*\n", NULL));
+	(void)seat("any", family);
+	measure_one("any-port rule, any address", family, "192.0.2.1", "2001:db8::1", 443, SELECTS);
+	world_load(&world, world_parse("any", "[Rule]\nStream=192.0.2.1:* [2001:db8::1]:*\n", NULL));
+	(void)seat("any", family);
+	measure_one("any-port rule, one address", family, "192.0.2.1", "2001:db8::1", 443, SELECTS);
+	world_load(&world,
+		world_parse("range", "[Rule]\nStream=192.0.2.0/24:1-65535 [2001:db8::/48]:1-65535\n", NULL));
+	(void)seat("range", family);
+	measure_one("range of 65,535 ports, prefix", family, "192.0.2.1", "2001:db8::1", 443, SELECTS);
+	measure_one(
+		"range of 65,535 ports, other address", family, "198.51.100.1", "2001:db9::1", 443, PASSES);
+}
+
+int main(int argc, char **argv)
 {
 	struct empty *empty;
 
-	world_enter(&world);
+	quick = samples_quick(argc, argv);
+	world_enter_as_broker(&world);
 	empty = empty__open_and_load();
 	if (!empty) {
 		fprintf(stderr, "cannot load the empty program: %s\n", strerror(errno));
 		return 1;
 	}
 	empty_program = bpf_program__fd(empty->progs.empty);
-	world_load(&world, world_parse("gone", "[Rule]\nStream=82\n", "port", "[Rule]\nStream=80\n", "prefix",
-				   "[Rule]\nStream=192.0.2.0/24:81 [2001:db8::/48]:81\n", NULL));
-	seat("port", AF_INET);
-	seat("port", AF_INET6);
-	seat("prefix", AF_INET);
-	seat("prefix", AF_INET6);
-	printf("%-34s %6s %6s %6s   (10th to 90th percentile)\n", "ns per lookup", "empty", "usher", "more");
-	measure("IPv4, unrelated port", AF_INET, "192.0.2.1", 443, false);
-	measure("IPv6, unrelated port", AF_INET6, "2001:db8::1", 443, false);
-	measure("IPv4, port rule", AF_INET, "192.0.2.1", 80, true);
-	measure("IPv6, port rule", AF_INET6, "2001:db8::1", 80, true);
-	measure("IPv4, prefix rule", AF_INET, "192.0.2.1", 81, true);
-	measure("IPv6, prefix rule", AF_INET6, "2001:db8::1", 81, true);
-	measure("IPv4, related port, other address", AF_INET, "198.51.100.1", 81, false);
-	measure("IPv4, no socket: refused", AF_INET, "192.0.2.1", 82, false);
+	for (int i = 0; i < 2; i++) {
+		int family = i ? AF_INET6 : AF_INET;
+
+		world_load(&world, world_parse(NULL, NULL, NULL));
+		measure_one("no rules", family, "192.0.2.1", "2001:db8::1", 443, PASSES);
+		measure_rules(family);
+		measure_crowd(family, 100000, true, "exact address among 100k", NULL);
+		measure_crowd(family, 10, false, "prefix among 10", NULL);
+		measure_crowd(family, 1000, false, "prefix among 1k", NULL);
+		measure_crowd(
+			family, 100000, false, "prefix among 100k", "other address beside 100k prefixes");
+		measure_crowd(family, 1000000, false, "prefix among 1M", NULL);
+		measure_ports(family);
+	}
 	empty__destroy(empty);
 	world_leave(&world);
 	return 0;

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include "sandbox.h"
 #include "util/netns.h"
 
 static _Noreturn void fail(const char *what, const char *why)
@@ -40,21 +42,38 @@ static void loopback_up(void)
 		fail("lo", strerror(errno));
 }
 
-void world_enter(struct world *world)
+static void enter_namespaces(void)
 {
-	struct refusal refusal;
-	uint64_t cookie;
-
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 ||
 		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL) < 0)
 		fail("namespaces", strerror(errno));
 	loopback_up();
 	libbpf_set_print(NULL);
+}
+
+static void open_registry(struct world *world)
+{
+	struct refusal refusal;
+	uint64_t cookie;
+
 	*world = (struct world){.pins = PINS_NULL, .registry = REGISTRY_NULL};
 	check("cookie", netns_read_cookie(&cookie, &refusal), &refusal);
 	check("pins", pins_open("/sys/fs/bpf/usher", &world->pins, &refusal), &refusal);
 	check("registry", registry_open(&world->pins, cookie, &world->registry, &refusal), &refusal);
+}
+
+void world_enter(struct world *world)
+{
+	enter_namespaces();
+	open_registry(world);
+}
+
+void world_enter_as_broker(struct world *world)
+{
+	enter_namespaces();
+	sandbox_keep(1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN);
+	open_registry(world);
 }
 
 void world_leave(struct world *world)
