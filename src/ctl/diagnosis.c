@@ -155,7 +155,7 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 {
 	const struct explanation *explanation = evidence->explanation;
 	const struct listener *taker = around_taker(evidence->around);
-	char text[LISTENER_TEXT_MAX], start[512];
+	char text[LISTENER_TEXT_MAX], start[320];
 
 	if (!explanation->attached)
 		(void)snprintf(start, sizeof(start), "no rule is asked for %s", packet);

@@ -9,9 +9,10 @@ int link_read_info(int link, struct link_info *ret)
 {
 	struct bpf_link_info info = {0};
 	uint32_t size = sizeof(info);
+	int r = bpf_obj_get_info_by_fd(link, &info, &size);
 
-	if (bpf_obj_get_info_by_fd(link, &info, &size) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	*ret = (struct link_info){.id = info.id, .program_id = info.prog_id, .netns = info.netns.netns_ino};
 	return 0;
 }

@@ -35,10 +35,11 @@ static void expect_who(int client, uid_t peer, uid_t uid, gid_t gid, pid_t pid, 
 {
 	struct packet packet = PACKET_NULL;
 	char expected[PACKET_TEXT_MAX];
+	int size = snprintf(expected, sizeof(expected), "OK=1\nPEER=%u\nUID=%u\nGID=%u\nPID=%d\n%s", peer,
+		uid, gid, pid, rest);
 
+	assert_in_range(size, 1, sizeof(expected) - 1);
 	assert_int_equal(client_receive(client, &packet), 0);
-	(void)snprintf(expected, sizeof(expected), "OK=1\nPEER=%u\nUID=%u\nGID=%u\nPID=%d\n%s", peer, uid,
-		gid, pid, rest);
 	assert_string_equal(packet.text, expected);
 	packet_deinit(&packet);
 }
