@@ -3,8 +3,8 @@
 /*
  * What the programs of usher-discover cost others: nanoseconds for a connection, for listen(2), for a UDP bind(2)
  *
- * Each row is ROUNDS pairs, without the programs and with them in turn; medians of both and of the differences. What is
- * measured is the CPU time of all of it on the loopback: both ends of a connection, from socket(2) to close(2).
+ * Each round of a row is a pair, without the programs and with them, of REPEAT times each. What is measured is the CPU
+ * time of all of it on the loopback: both ends of a connection, from socket(2) to close(2).
  */
 
 #include <arpa/inet.h>
@@ -17,6 +17,7 @@
 
 #include "bpf/sandbox.h"
 #include "discover/hooks.h"
+#include "samples.h"
 #include "util/macro.h"
 #include "util/netns.h"
 
@@ -26,6 +27,7 @@
 #define PORT 8080
 
 static char cgroup[256];
+static bool quick;
 
 static void die(const char *what)
 {
@@ -102,12 +104,13 @@ static void do_connect(int listener)
 	(void)close(peer);
 }
 
-static int run(void (*function)(int listener), int listener, struct hooks *hooks)
+static double run(void (*function)(int listener), int listener, struct hooks *hooks)
 {
+	int repeat = quick ? 20 : REPEAT;
 	struct timespec begin, end;
 
 	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
-	for (int i = 1; i <= REPEAT; i++) {
+	for (int i = 1; i <= repeat; i++) {
 		if (hooks) { /* each is told, not only the first one */
 			hooks_want_again(hooks, IPPROTO_TCP, PORT);
 			hooks_want_again(hooks, IPPROTO_UDP, PORT);
@@ -119,39 +122,32 @@ static int run(void (*function)(int listener), int listener, struct hooks *hooks
 	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
 	if (hooks && hooks_lost(hooks))
 		die("events were lost");
-	return (int)(((double)(end.tv_sec - begin.tv_sec) * 1e9 + (double)(end.tv_nsec - begin.tv_nsec)) /
-		     REPEAT);
-}
-
-static int compare(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-static int median(int *values)
-{
-	qsort(values, ROUNDS, sizeof(*values), compare);
-	return values[ROUNDS / 2];
+	return ((double)(end.tv_sec - begin.tv_sec) * 1e9 + (double)(end.tv_nsec - begin.tv_nsec)) / repeat;
 }
 
 static void measure(const char *what, void (*function)(int listener), int listener, bool wanted)
 {
-	int without[ROUNDS], with[ROUNDS], difference[ROUNDS], m_without, m_with, m_difference;
+	struct samples samples[] = {
+		{.table = "hooks", .row = what, .column = "without", .unit = "ns", .n = quick ? 2 : ROUNDS},
+		{.table = "hooks",
+			.row = what,
+			.column = "with",
+			.unit = "ns",
+			.baseline = "without",
+			.n = quick ? 2 : ROUNDS},
+	};
 
-	for (int i = 0; i < ROUNDS; i++) {
-		struct hooks *hooks;
+	for (unsigned round = 0; round < samples[0].n; round++)
+		for (unsigned i = 0; i < 2; i++) {
+			bool with = i ^ (round & 1);
+			struct hooks *hooks = with ? attach(wanted) : NULL;
 
-		without[i] = run(function, listener, NULL);
-		hooks = attach(wanted);
-		with[i] = run(function, listener, hooks);
-		(void)hooks_free(hooks);
-		difference[i] = with[i] - without[i];
-	}
-	m_without = median(without);
-	m_with = median(with);
-	m_difference = median(difference);
-	printf("%-34s %7d %7d %+6d   (%+d to %+d)\n", what, m_without, m_with, m_difference,
-		difference[ROUNDS / 10], difference[ROUNDS - 1 - ROUNDS / 10]);
+			samples[with].values[round] = run(function, listener, hooks);
+			if (hooks)
+				(void)hooks_free(hooks);
+		}
+	samples_print(&samples[0]);
+	samples_print(&samples[1]);
 }
 
 static int all(void)
@@ -167,7 +163,6 @@ static int all(void)
 	listener = bind_socket(SOCK_STREAM); /* a socket stays in the cgroup in which it was made */
 	if (listen(listener, 1) < 0)
 		die("listen");
-	printf("%-34s %7s %7s %6s   (10th to 90th percentile)\n", "ns", "without", "with", "more");
 	measure("TCP connection, both ends", do_connect, listener, false);
 	(void)close(listener);
 	measure("TCP listen, port not wanted", do_listen, -1, false);
@@ -177,7 +172,8 @@ static int all(void)
 	return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	quick = samples_quick(argc, argv);
 	return sandbox_main(all);
 }
