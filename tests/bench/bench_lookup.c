@@ -3,90 +3,42 @@
 /*
  * Nanoseconds for one lookup, beside those of an empty program
  *
- * Each round of a row is a pair of the empty program and the dispatcher, run by BPF_PROG_TEST_RUN: RUNS times, with
- * ADDRESSES different addresses in turn, so that no lucky shape of the tables decides. Both are loaded as the broker does
- * it, without CAP_PERFMON, for which the verifier adds instructions against Spectre and array maps mask their index.
+ * Both are loaded as the broker does it, without CAP_PERFMON: for that the verifier adds instructions against Spectre,
+ * and array maps mask their index.
  */
 
 #include <arpa/inet.h>
-#include <bpf/libbpf.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "bpf/world.h"
+#include "contest.h"
 #include "crowd.h"
-#include "empty.skel.h"
 #include "samples.h"
 
-#define ROUNDS 21
-#define RUNS (1 << 20)
-#define ADDRESSES 16
-
-enum outcome { SELECTS, PASSES, REFUSES };
-
 static struct world world;
-static int empty_program;
-static bool quick;
-static const char *note = "programs loaded with CAP_BPF and CAP_NET_ADMIN alone, as usherd loads them";
+static struct contest contest = {
+	.table = "lookup",
+	.note = "programs loaded with CAP_BPF and CAP_NET_ADMIN alone, as usherd loads them",
+	.programs = {{.column = "empty", .outcome = PASSES}, {.column = "usher"}},
+	.n_programs = 2,
+};
 
-/* One round: the mean over the addresses. */
-static double run(int program, struct world_packet *packet, uint8_t (*addresses)[16], enum outcome expected,
-	const char *row)
+static void measure(const char *what, int family, uint8_t addresses[CONTEST_ADDRESSES][16], uint16_t port,
+	enum contest_outcome outcome)
 {
-	double sum = 0;
-
-	for (size_t i = 0; i < ADDRESSES; i++) {
-		struct world_verdict verdict;
-
-		memcpy(packet->address, addresses[i], 16);
-		verdict = world_run(program, packet, quick ? 16 : RUNS / ADDRESSES);
-		if (verdict.error || !verdict.cookie != (expected != SELECTS) ||
-			verdict.pass != (expected != REFUSES)) {
-			fprintf(stderr, "%s: not the expected verdict\n", row);
-			exit(1);
-		}
-		sum += verdict.nanoseconds;
-	}
-	return sum / ADDRESSES;
-}
-
-static void measure(
-	const char *what, int family, uint8_t (*addresses)[16], uint16_t port, enum outcome expected)
-{
-	struct world_packet packet = {.family = family, .protocol = IPPROTO_TCP, .port = port};
-	unsigned rounds = quick ? 2 : ROUNDS;
-	struct samples samples[2];
-	char row[80];
-
-	(void)snprintf(row, sizeof(row), "%s, %s", family == AF_INET ? "IPv4" : "IPv6", what);
-	samples[0] =
-		(struct samples){.table = "lookup", .row = row, .column = "empty", .unit = "ns", .n = rounds};
-	samples[1] = samples[0];
-	samples[1].column = "usher";
-	samples[1].baseline = "empty";
-	for (unsigned round = 0; round < rounds; round++)
-		for (unsigned i = 0; i < 2; i++) {
-			bool dispatches = i ^ (round & 1);
-
-			samples[dispatches].values[round] =
-				run(dispatches ? world.generation->program : empty_program, &packet,
-					addresses, dispatches ? expected : PASSES, row);
-		}
-	samples[0].note = TAKE_PTR(note); /* once is enough */
-	samples_print(&samples[0]);
-	samples_print(&samples[1]);
+	contest.programs[1].program = world.generation->program;
+	contest.programs[1].outcome = outcome;
+	contest_run(&contest, what, family, addresses, port);
 }
 
 /* For rows that ask for one address. */
 static void measure_one(const char *what, int family, const char *address4, const char *address6,
-	uint16_t port, enum outcome expected)
+	uint16_t port, enum contest_outcome expected)
 {
-	uint8_t addresses[ADDRESSES][16] = {};
+	uint8_t addresses[CONTEST_ADDRESSES][16] = {};
 
-	for (size_t i = 0; i < ADDRESSES; i++)
+	for (size_t i = 0; i < CONTEST_ADDRESSES; i++)
 		if (inet_pton(family, family == AF_INET ? address4 : address6, addresses[i]) != 1)
 			exit(2);
 	measure(what, family, addresses, port, expected);
@@ -130,7 +82,7 @@ static void measure_rules(int family)
 
 static void measure_crowd(int family, size_t n, bool hosts, const char *row, const char *row_outside)
 {
-	uint8_t addresses[ADDRESSES][16];
+	uint8_t addresses[CONTEST_ADDRESSES][16];
 	struct crowd crowd;
 	int fd;
 
@@ -140,10 +92,10 @@ static void measure_crowd(int family, size_t n, bool hosts, const char *row, con
 	for (size_t i = 0; i < world.generation->rules->n_rules; i++)
 		(void)world_seat_socket(&world,
 			world_seat(&world, world.generation->rules->rules[i].name, IPPROTO_TCP, family), fd);
-	crowd_pick(&crowd, addresses, ADDRESSES);
+	crowd_pick(&crowd, addresses, CONTEST_ADDRESSES);
 	measure(row, family, addresses, 80, SELECTS);
 	if (row_outside) {
-		crowd_pick_outside(&crowd, addresses, ADDRESSES);
+		crowd_pick_outside(&crowd, addresses, CONTEST_ADDRESSES);
 		measure(row_outside, family, addresses, 80, PASSES);
 	}
 	(void)close(fd);
@@ -168,16 +120,9 @@ static void measure_ports(int family)
 
 int main(int argc, char **argv)
 {
-	struct empty *empty;
-
-	quick = samples_quick(argc, argv);
+	contest.quick = samples_quick(argc, argv);
 	world_enter_as_broker(&world);
-	empty = empty__open_and_load();
-	if (!empty) {
-		fprintf(stderr, "cannot load the empty program: %s\n", strerror(errno));
-		return 1;
-	}
-	empty_program = bpf_program__fd(empty->progs.empty);
+	contest.programs[0].program = contest_load_empty();
 	for (int i = 0; i < 2; i++) {
 		int family = i ? AF_INET6 : AF_INET;
 
@@ -192,7 +137,6 @@ int main(int argc, char **argv)
 		measure_crowd(family, 1000000, false, "prefix among 1M", NULL);
 		measure_ports(family);
 	}
-	empty__destroy(empty);
 	world_leave(&world);
 	return 0;
 }
