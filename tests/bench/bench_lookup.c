@@ -19,7 +19,6 @@
 static struct world world;
 static struct contest contest = {
 	.table = "lookup",
-	.note = "programs loaded with CAP_BPF and CAP_NET_ADMIN alone, as usherd loads them",
 	.programs = {{.column = "empty", .outcome = PASSES}, {.column = "usher"}},
 	.n_programs = 2,
 };
@@ -86,7 +85,7 @@ static void measure_crowd(int family, size_t n, bool hosts, const char *row, con
 	struct crowd crowd;
 	int fd;
 
-	crowd_make(&crowd, family, n, hosts);
+	crowd_make(&crowd, family, contest_size(&contest, n), hosts);
 	world_load(&world, crowd_rules(&crowd, 80));
 	fd = world_listen(IPPROTO_TCP, family);
 	for (size_t i = 0; i < world.generation->rules->n_rules; i++)
@@ -121,6 +120,7 @@ static void measure_ports(int family)
 int main(int argc, char **argv)
 {
 	contest.quick = samples_quick(argc, argv);
+	samples_note("lookup", "Programs loaded with CAP_BPF and CAP_NET_ADMIN alone, as usherd loads them");
 	world_enter_as_broker(&world);
 	contest.programs[0].program = contest_load_empty();
 	for (int i = 0; i < 2; i++) {

@@ -87,12 +87,12 @@ static void measure(int family, size_t n, bool hosts, const char *row)
 
 	if (!structures)
 		check("open", -1);
-	crowd_make(&crowd, family, n, hosts);
+	crowd_make(&crowd, family, contest_size(&contest, n), hosts);
 	crowd_pick(&crowd, addresses, CONTEST_ADDRESSES);
 	trie = family == AF_INET ? structures->maps.trie4 : structures->maps.trie6;
 	hash = family == AF_INET ? structures->maps.hash4 : structures->maps.hash6;
-	check("trie", bpf_map__set_max_entries(trie, (uint32_t)n));
-	check("hash", bpf_map__set_max_entries(hash, (uint32_t)n));
+	check("trie", bpf_map__set_max_entries(trie, (uint32_t)crowd.n));
+	check("hash", bpf_map__set_max_entries(hash, (uint32_t)crowd.n));
 	set_lengths(structures, &crowd);
 	check("load", structures__load(structures));
 	fill(bpf_map__fd(trie), bpf_map__fd(hash), &crowd);

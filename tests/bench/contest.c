@@ -59,9 +59,13 @@ void contest_run(struct contest *contest, const char *what, int family,
 
 			samples[next].values[round] = run(contest, next, &packet, addresses, row);
 		}
-	samples[0].note = TAKE_PTR(contest->note); /* once is enough */
 	for (size_t i = 0; i < contest->n_programs; i++)
 		samples_print(&samples[i]);
+}
+
+size_t contest_size(const struct contest *contest, size_t n)
+{
+	return contest->quick && n > 10000 ? n / 10 : n;
 }
 
 int contest_load_empty(void)

@@ -20,7 +20,7 @@
 enum contest_outcome { SELECTS, PASSES, REFUSES };
 
 struct contest {
-	const char *table, *note; /* the note may be NULL */
+	const char *table;
 	bool quick;
 	struct {
 		const char *column;
@@ -33,6 +33,9 @@ struct contest {
 /* contest_run() - print a row; @what: its name without the family; @port: in host order, of TCP */
 void contest_run(struct contest *contest, const char *what, int family,
 	uint8_t addresses[CONTEST_ADDRESSES][16], uint16_t port);
+
+/* contest_size() - how many prefixes a row is to have: a large crowd is smaller when nothing is to be known of its cost */
+size_t contest_size(const struct contest *contest, size_t n);
 
 /* contest_load_empty() - the program that does nothing; Return: its descriptor */
 int contest_load_empty(void);

@@ -11,12 +11,16 @@ void samples_print(const struct samples *samples)
 		samples->row, samples->column, samples->unit);
 	if (samples->baseline)
 		printf(", \"baseline\": \"%s\"", samples->baseline);
-	if (samples->note)
-		printf(", \"note\": \"%s\"", samples->note);
 	printf(", \"values\": [");
 	for (unsigned i = 0; i < samples->n; i++)
 		printf("%s%.2f", i ? ", " : "", samples->values[i]);
 	printf("]}\n");
+	(void)fflush(stdout);
+}
+
+void samples_note(const char *table, const char *note)
+{
+	printf("{\"table\": \"%s\", \"note\": \"%s\"}\n", table, note);
 	(void)fflush(stdout);
 }
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From the samples of benchmarks to tables, plots and the document: what tests/bench/run is made of."""
