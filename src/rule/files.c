@@ -80,7 +80,7 @@ static int read_all(
 		size += (size_t)n;
 		if (size > RULE_FILE_MAX)
 			return complain(problems, path,
-				"the file is larger than 16 MiB; split it into several rules");
+				"the file is larger than 64 MiB; split it into several rules");
 		if (!n)
 			break;
 		if (size == capacity) { /* it has grown since fstat(2) */
@@ -120,7 +120,7 @@ static int read_file(const char *path, char **ret, size_t *ret_size, struct prob
 		return FILE_MASKED;
 	if (status.st_size > (off_t)RULE_FILE_MAX)
 		return complain(
-			problems, path, "the file is larger than 16 MiB; split it into several rules");
+			problems, path, "the file is larger than 64 MiB; split it into several rules");
 	return read_all(fd, (size_t)status.st_size, path, ret, ret_size, problems);
 }
 

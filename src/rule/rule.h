@@ -114,7 +114,7 @@ int rule_foreach_file(const char *const *dirs,
 /* rule_set_load_files() - as rule_set_load(), from a list of files, without precedence and masking (usherctl check PATH) */
 int rule_set_load_files(const char *const *paths, struct rule_set **ret, struct problems *problems);
 
-#define RULE_FILE_MAX (16U * 1024U * 1024U)
+#define RULE_FILE_MAX (64U * 1024U * 1024U) /* RULE_MATCHES_MAX of the longest matches, a line each */
 #define RULE_LINE_MAX (64U * 1024U)
 #define RULE_MATCHES_MAX 1000000U /* of one rule */
 #define RULE_WORDS_MAX 4096U	  /* of one key of [Access] or [Discover] */

@@ -368,17 +368,17 @@ static void write_large(const char *path, size_t size)
 	assert_int_equal(fclose(file), 0);
 }
 
-static void a_file_may_have_16_mib(void **state)
+static void a_file_may_have_64_mib(void **state)
 {
 	(void)state;
 	write_large("etc/web.rule", RULE_FILE_MAX);
 	assert_string_equal(load(), "web:80 ");
 	write_large("etc/web.rule", RULE_FILE_MAX + 1);
 	assert_string_equal(
-		load(), "etc/web.rule: the file is larger than 16 MiB; split it into several rules\n");
+		load(), "etc/web.rule: the file is larger than 64 MiB; split it into several rules\n");
 	assert_return_code(truncate("etc/web.rule", 100 << 20), errno);
 	assert_string_equal(
-		load(), "etc/web.rule: the file is larger than 16 MiB; split it into several rules\n");
+		load(), "etc/web.rule: the file is larger than 64 MiB; split it into several rules\n");
 }
 
 /* A line of one match, blanks and nothing else, of a given length. */
@@ -457,7 +457,7 @@ int main(void)
 		TEST(an_unreadable_directory_is_a_problem),
 		TEST(a_directory_that_is_none_is_a_problem),
 		TEST(an_unreadable_file_is_a_problem),
-		TEST(a_file_may_have_16_mib),
+		TEST(a_file_may_have_64_mib),
 		TEST(a_line_may_have_64_kib),
 		TEST(named_files_are_not_masked),
 		TEST(named_files_have_distinct_names),
