@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Rule sets of any size, for benchmarks: the matches of a case spread over its names, a line each.
+
+Every name has its own share of the prefixes, and neighbours belong to different names, so that nothing can be put
+together. Where the prefixes are of one /8, they are 16 addresses apart and of lengths 29 to 32: none touches the next.
+Where they are mixed, there are as many of IPv4 as of IPv6, of every length from /9 and /33 on, within one another, for a
+port, a range or every port, TCP and UDP.
+"""
+
+import collections
+import ipaddress
+import pathlib
+import random
+
+Case = collections.namedtuple("Case", "row matches names mixed")
+
+CASES = [
+    Case("1 match", 1, 1, False),
+    Case("1,000 matches, 1 name", 1000, 1, False),
+    Case("1,000 matches, 1,000 names", 1000, 1000, False),
+    Case("10,000 matches, 1 name", 10000, 1, False),
+    Case("10,000 matches, 1,000 names", 10000, 1000, False),
+    Case("100,000 matches, 1 name", 100000, 1, False),
+    Case("100,000 matches, 1,000 names", 100000, 1000, False),
+    Case("100,000 matches, 1,000 names, mixed", 100000, 1000, True),
+    Case("1,000,000 prefixes, 1 name", 1000000, 1, False),
+]
+
+
+def quick(case):
+    """As much of a case as takes no time."""
+    names = min(10, case.names)
+    return case._replace(matches=max(names, case.matches // 1000), names=names)
+
+
+def _in_one_network(number):
+    """Prefix so-and-so of 10.0.0.0/8."""
+    address = number * 16
+    return f"10.{address >> 16}.{address >> 8 & 255}.{address & 255}/{29 + number % 4}"
+
+
+def _mixed(n):
+    """n prefixes of both families, no two the same."""
+    chance, found = random.Random(6), {}
+    while len(found) < n:
+        if len(found) % 2:
+            length = chance.choice([*range(33, 65), 48, 48, 56, 64, 128])
+            bits, prefix = 128, f"[%s/{length}]"
+            address = 0x20010db8 << 96 | chance.getrandbits(96)
+        else:
+            length = chance.choice([*range(9, 33), 16, 24, 24, 24, 32])
+            bits, prefix = 32, f"%s/{length}"
+            address = chance.getrandbits(32) % (223 << 24) + (1 << 24)
+        address = address >> bits - length << bits - length
+        kind = ipaddress.IPv6Address if bits == 128 else ipaddress.IPv4Address
+        found[prefix % kind(address)] = None
+    return list(found)
+
+
+def _lines(case, port):
+    if not case.mixed:
+        return [f"Stream={_in_one_network(number)}:{port}" for number in range(case.matches)]
+    ports = [port] * 12 + [f"{port + 1000}-{port + 1099}"] * 3 + ["*"]
+    return [f"{'Datagram' if number % 8 == 7 else 'Stream'}={prefix}:{ports[number % len(ports)]}"
+            for number, prefix in enumerate(_mixed(case.matches))]
+
+
+def texts(case, port=443):
+    """{name: text of its rule file}; with another port nothing is as before, and everything is as large."""
+    lines = _lines(case, port)
+    return {f"n{number:04}": "\n".join(["[Rule]", *lines[number::case.names], ""]) for number in range(case.names)}
+
+
+def changed(case, files):
+    """(name, text) of the file in whose middle a match is another one."""
+    name = f"n{case.names // 2:04}"
+    lines = files[name].splitlines()
+    lines[(len(lines) + 1) // 2] = "Stream=10.255.255.240/29:443"
+    return name, "\n".join([*lines, ""])
+
+
+def write(folder, files):
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / f"{name}.rule").write_text(text)
+    return folder

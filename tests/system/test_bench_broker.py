@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The benchmark of the control plane still goes through every row. It says nothing of how long anything takes."""
+
+import json
+import pathlib
+
+import pytest
+
+from harness.daemon import BUILD
+from harness.host import run
+from harness.process import SLOW
+
+PROGRAM = pathlib.Path(__file__).resolve().parent.parent / "bench/broker.py"
+
+RATES = ["sockets per second", "p50", "p99"]
+FILL = [*RATES, "all", "RSS", "kernel memory"]
+IDLE = ["RSS", "wake-ups per minute", "processor", "kernel memory"]
+CASES = ["1 match", "1,000 matches, 1 name", "1,000 matches, 1,000 names", "10,000 matches, 1 name",
+         "10,000 matches, 1,000 names", "100,000 matches, 1 name", "100,000 matches, 1,000 names",
+         "100,000 matches, 1,000 names, mixed", "1,000,000 prefixes, 1 name"]
+
+ROWS = {
+    "hand-in": {
+        "usher_hand_in(), one after another": RATES,
+        "protocol, one connection for all": RATES,
+        "protocol, 64 sockets a packet": RATES,
+        "usher_hand_in(), 8 processes at once": RATES,
+        "usher_hand_in() and the first connection": ["p50", "p99"],
+        "10,000 sockets of 1,000 names, a call each": FILL,
+        "10,000 sockets of 1,000 names, 1,000 processes at once": FILL,
+    },
+    "rules": dict.fromkeys(CASES, ["start", "reload, everything", "processor, everything", "reload, one line",
+                                   "processor, one line", "peak RSS", "RSS", "kernel memory"]),
+    "compile": dict.fromkeys(CASES, ["parse", "access", "compile", "compare", "load", "switch", "release"]),
+    "broker": {
+        "1,000 names, no socket": IDLE,
+        "1,000 names, 10,000 sockets of 1,000 processes": IDLE,
+        "clients connect": IDLE,
+        "hand-ins at a steady rate": IDLE,
+    },
+}
+# An idle broker may do nothing at all, and a step of one match may take no time.
+MAY_BE_NOTHING = {"wake-ups per minute", "processor"} | set(ROWS["compile"]["1 match"])
+
+
+@pytest.mark.seconds(120)
+@pytest.mark.parametrize("table", ROWS)
+def test_every_row(table):
+    found = {}
+    for line in run("/usr/bin/python3", PROGRAM, "--quick", "--table", table, BUILD, timeout=110 * SLOW).stdout.splitlines():
+        sample = json.loads(line)
+        assert sample["table"] == table and sample["unit"]
+        values = sample["values"]
+        assert values and all(value >= 0 for value in values), line
+        assert sample["column"] in MAY_BE_NOTHING or all(values), line
+        found.setdefault(sample["row"], []).append(sample["column"])
+    assert found == ROWS[table]
+    assert list(found) == list(ROWS[table]), "the rows come in the order in which they are shown"
