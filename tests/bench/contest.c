@@ -3,6 +3,7 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,10 +72,12 @@ size_t contest_size(const struct contest *contest, size_t n)
 int contest_load_empty(void)
 {
 	struct empty *empty = empty__open_and_load();
+	int fd = empty ? fcntl(bpf_program__fd(empty->progs.empty), F_DUPFD_CLOEXEC, 3) : -1;
 
-	if (!empty) {
+	if (fd < 0) {
 		fprintf(stderr, "cannot load the empty program: %s\n", strerror(errno));
 		exit(1);
 	}
-	return bpf_program__fd(empty->progs.empty);
+	empty__destroy(empty);
+	return fd;
 }
