@@ -16,6 +16,8 @@
 #include "crowd.h"
 #include "samples.h"
 
+#define PORT 80 /* of the crowds */
+
 static struct world world;
 static struct contest contest = {
 	.table = "lookup",
@@ -86,16 +88,12 @@ static void measure_crowd(int family, size_t n, bool hosts, const char *row, con
 	int fd;
 
 	crowd_make(&crowd, family, contest_size(&contest, n), hosts);
-	world_load(&world, crowd_rules(&crowd, 80));
-	fd = world_listen(IPPROTO_TCP, family);
-	for (size_t i = 0; i < world.generation->rules->n_rules; i++)
-		(void)world_seat_socket(&world,
-			world_seat(&world, world.generation->rules->rules[i].name, IPPROTO_TCP, family), fd);
+	fd = crowd_serve(&crowd, &world, PORT);
 	crowd_pick(&crowd, addresses, CONTEST_ADDRESSES);
-	measure(row, family, addresses, 80, SELECTS);
+	measure(row, family, addresses, PORT, SELECTS);
 	if (row_outside) {
 		crowd_pick_outside(&crowd, addresses, CONTEST_ADDRESSES);
-		measure(row_outside, family, addresses, 80, PASSES);
+		measure(row_outside, family, addresses, PORT, PASSES);
 	}
 	(void)close(fd);
 	crowd_free(&crowd);

@@ -4,7 +4,7 @@
  * Nanoseconds for the longest prefix of an address, by what the kernel has for it
  *
  * The same prefixes and addresses as those of bench_lookup, in programs that do nothing else: an LPM trie, and a hash
- * that is asked for every length that occurs, the longest first.
+ * that is asked for every length that occurs, the longest first. Beside them usher, which does all that it has to.
  */
 
 #include <bpf/bpf.h>
@@ -28,8 +28,9 @@ static struct world world;
 static struct contest contest = {
 	.table = "structures",
 	.programs = {{.column = "empty", .outcome = PASSES}, {.column = "LPM trie", .outcome = PASSES},
-		{.column = "hash, length by length", .outcome = PASSES}},
-	.n_programs = 3,
+		{.column = "hash, length by length", .outcome = PASSES},
+		{.column = "usher, all of it", .outcome = SELECTS}},
+	.n_programs = 4,
 };
 
 static void check(const char *what, int r)
@@ -84,6 +85,7 @@ static void measure(int family, size_t n, bool hosts, const char *row)
 	uint8_t addresses[CONTEST_ADDRESSES][16];
 	struct bpf_map *trie, *hash;
 	struct crowd crowd;
+	int fd;
 
 	if (!structures)
 		check("open", -1);
@@ -100,7 +102,10 @@ static void measure(int family, size_t n, bool hosts, const char *row)
 		family == AF_INET ? structures->progs.find_trie4 : structures->progs.find_trie6);
 	contest.programs[2].program = bpf_program__fd(
 		family == AF_INET ? structures->progs.find_hash4 : structures->progs.find_hash6);
+	fd = crowd_serve(&crowd, &world, PORT);
+	contest.programs[3].program = world.generation->program;
 	contest_run(&contest, row, family, addresses, PORT);
+	(void)close(fd);
 	crowd_free(&crowd);
 	structures__destroy(structures);
 }

@@ -131,7 +131,7 @@ void crowd_free(struct crowd *crowd)
 	*crowd = (struct crowd){};
 }
 
-struct rule_set *crowd_rules(const struct crowd *crowd, uint16_t port)
+static struct rule_set *make_rules(const struct crowd *crowd, uint16_t port)
 {
 	struct rule_set *set = allocate(1, sizeof(*set));
 	uint8_t *owners = allocate(crowd->n, sizeof(*owners));
@@ -165,6 +165,18 @@ struct rule_set *crowd_rules(const struct crowd *crowd, uint16_t port)
 	}
 	free(owners);
 	return set;
+}
+
+int crowd_serve(const struct crowd *crowd, struct world *world, uint16_t port)
+{
+	struct rule_set *set = make_rules(crowd, port);
+	int fd = world_listen(IPPROTO_TCP, crowd->family);
+
+	world_load(world, set);
+	for (size_t i = 0; i < set->n_rules; i++)
+		(void)world_seat_socket(
+			world, world_seat(world, set->rules[i].name, IPPROTO_TCP, crowd->family), fd);
+	return fd;
 }
 
 void crowd_pick(const struct crowd *crowd, uint8_t (*addresses)[16], size_t n)

@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-#include "rule/rule.h"
+#include "bpf/world.h"
 
 struct crowd {
 	int family;
@@ -22,8 +22,12 @@ struct crowd {
 void crowd_make(struct crowd *crowd, int family, size_t n, bool hosts);
 void crowd_free(struct crowd *crowd);
 
-/* crowd_rules() - a rule set that shares the prefixes out at random among CROWD_NAMES names, all for one TCP port */
-struct rule_set *crowd_rules(const struct crowd *crowd, uint16_t port);
+/*
+ * crowd_serve() - load rules for a TCP port that share the prefixes out at random among CROWD_NAMES names, all of one socket
+ *
+ * Return: its descriptor.
+ */
+int crowd_serve(const struct crowd *crowd, struct world *world, uint16_t port);
 #define CROWD_NAMES 64U
 
 /* crowd_pick() - addresses in prefixes that are spread evenly over the crowd; anywhere within them */

@@ -22,7 +22,7 @@ STRUCTURES = ["1 prefix", "1k prefixes", "100k prefixes", "1M prefixes", "100k e
 @pytest.mark.seconds(120)
 @pytest.mark.parametrize("name, rows, columns", [
     ("lookup", LOOKUP, ["empty", "usher"]),
-    ("structures", STRUCTURES, ["empty", "LPM trie", "hash, length by length"]),
+    ("structures", STRUCTURES, ["empty", "LPM trie", "hash, length by length", "usher, all of it"]),
 ])
 def test_every_row_is_measured(name, rows, columns):
     done = run(BUILD / f"tests/bench/bench_{name}", "--quick", timeout=110 * SLOW)

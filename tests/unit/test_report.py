@@ -109,8 +109,8 @@ class ResultsTest(unittest.TestCase):
 
 class TablesTest(unittest.TestCase):
     def test_numbers(self):
-        self.assertEqual([tables.number(value) for value in (0, 0.123, 1.26, 46.28, 230.7, 14802.3)],
-                         ["0", "0.12", "1.3", "46.3", "231", "14,802"])
+        self.assertEqual([tables.number(value) for value in (0, 0.0312, 0.123, 1.26, 46.28, 230.7, 14802.3)],
+                         ["0", "0.031", "0.12", "1.3", "46.3", "231", "14,802"])
         self.assertEqual([tables.number(value, True) for value in (2.04, -26.2)], ["+2.0", "-26.2"])
 
     def test_differences(self):
@@ -123,13 +123,17 @@ class TablesTest(unittest.TestCase):
                      samples("tcp", "proxy", "connections/s", 500, 550, unit="1/s", baseline_row="direct"),
                      samples("tcp", "direct", "p50", 10, unit="µs"),
                      samples("tcp", "direct", "failed", 0, unit=""),
-                     {"table": "tcp", "row": "other", "note": "not installed"}).tables["tcp"]
+                     {"table": "tcp", "row": "other", "note": "not installed"},
+                     {"table": "tcp", "row": "another", "note": "not installed"},
+                     {"table": "tcp", "note": "on two processors"}).tables["tcp"]
         self.assertEqual(tables.lines(table), [["way", "connections/s", "p50, µs"],
                                                ["direct", "1,050 (1,010 to 1,090)", "10.0"],
                                                ["proxy", "525 ×0.50 (505 to 545)", ""],
-                                               ["other", "", ""]])
+                                               ["other", "", ""],
+                                               ["another", "", ""]])
         self.assertEqual(tables.notes(table), ["Medians, ratio (×) to 'direct', 10th to 90th percentile.",
-                                               "Zero in every row: 'failed'.", "Other: not installed."])
+                                               "Zero in every row: 'failed'.", "Other; another: not installed.",
+                                               "On two processors."])
 
     def test_failures_are_shown(self):
         table = made(samples("tcp", "a", "failed", 0, 0, unit=""), samples("tcp", "b", "failed", 3, 3, unit="")).tables["tcp"]
@@ -150,9 +154,9 @@ class TargetsTest(unittest.TestCase):
     def test_most(self):
         fine = lookup("IPv4, unrelated port", [30], [31])
         self.assertEqual(self.judge("unrelated port", *fine, *lookup("IPv6, unrelated port", [30], [32])),
-                         ("at most 2 ns", "IPv4 1.0 ns, IPv6 2.0 ns", "met"))
+                         ("at most 2 ns", "IPv4: 1.0 ns; IPv6: 2.0 ns", "met"))
         self.assertEqual(self.judge("unrelated port", *fine, *lookup("IPv6, unrelated port", [30], [35])),
-                         ("at most 2 ns", "IPv4 1.0 ns, IPv6 5.0 ns", "**missed by 3.0 ns**"))
+                         ("at most 2 ns", "IPv4: 1.0 ns; IPv6: 5.0 ns", "**missed by 3.0 ns**"))
         self.assertEqual(self.judge("unrelated port", *fine), ("at most 2 ns", "", "not measured"))
 
     def test_least(self):

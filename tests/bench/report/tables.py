@@ -23,6 +23,10 @@ FORMS = {
     "tcp": Form("way"),
     "udp": Form("way"),
     "throughput": Form("way"),
+    "hand-in": Form("clients"),
+    "rules": Form("rules"),
+    "compile": Form("rules"),
+    "broker": Form("broker"),
 }
 
 
@@ -33,7 +37,7 @@ def form_of(table):
 def number(value, signed=False):
     """A number as it is read best: as many digits as count, thousands apart."""
     size = abs(value)
-    digits = 0 if size >= 100 or not value else 1 if size >= 1 else 2
+    digits = 0 if size >= 100 or size < 0.0005 else 1 if size >= 1 else 2 if size >= 0.1 else 3
     return f"{value:{'+' if signed else ''},.{digits}f}"
 
 
@@ -139,8 +143,9 @@ def notes(table):
     found = [f"Zero in every row: {zero}."] if zero else []
     if text := legend(table):
         found.insert(0, text)
-    for row, text in table.notes:
-        text = f"{row}: {text}" if row is not None else text
+    for text in dict.fromkeys(text for _, text in table.notes):
+        rows = [row for row, other in table.notes if other == text and row is not None]
+        text = f"{'; '.join(rows)}: {text}" if rows else text
         found.append(text[0].upper() + text[1:] + ("" if text.endswith(".") else "."))
     return found
 

@@ -98,7 +98,7 @@ def judge(target, found):
     except NotMeasured:
         return asked, "", "not measured"
     worst = (min if target.at_least else max)(value for value, _ in measured)
-    text = ", ".join((f"{what} " if len(measured) > 1 else "") + _quantity(value, target.unit) for value, what in measured)
+    text = "; ".join((f"{what}: " if len(measured) > 1 else "") + _quantity(value, target.unit) for value, what in measured)
     by = target.limit - worst if target.at_least else worst - target.limit
     return asked, text, "met" if by <= 0 else f"**missed by {_quantity(by, target.unit)}**"
 
