@@ -4,9 +4,10 @@
 
 usage: peers.py [--quick] [--rounds=N] [--seconds=S] [--two-processors] [WAY...]
 
-As root; $USHER_BUILD is the build directory. Everything is in namespaces of its own: ways.py makes for each way a server
-and a client, and all of them stand ready while the rounds go from one to the next, each measure in turn, the order
-reversed in every other round. Packages: tests/bench/packages; a way whose package is missing is missing, with a note.
+As root; $USHER_BUILD is the build directory. Everything is in namespaces of its own: ways.py makes a server and
+a client for each way, and all of them stand ready while the rounds go from one to the next, each measure in turn,
+the order reversed in every other round. tests/bench/packages has what they need; a way that the machine cannot
+have is missing, with a note.
 
 One line of JSON a row and column, the values of all rounds in it:
   tcp         connections a second: connect, a byte there, a byte back, reset; 64 at a time, and one at a time
@@ -14,9 +15,9 @@ One line of JSON a row and column, the values of all rounds in it:
   throughput  of one TCP connection, from the server to the client
 WAY limits it to these.
 
-All of it runs on one processor, which is never idle: a figure is then the work that a connection or a datagram is for
-everybody who has to do with it. With a processor for the client and one for the server, a cost is not seen on the one that
-waits for the other, and how long it takes to wake one up is most of what is.
+All of it runs on one processor, which is never idle: a figure is then the work that a connection or a datagram is
+for everybody who has to do with it. With a processor each for client and server, a cost is not seen on the one that
+waits for the other, and how long it takes to wake that up is most of what is.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from harness.daemon import BUILD, Daemon  # noqa: E402
 
 import ways  # noqa: E402
 
-ROUNDS, SECONDS = 30, 0.25
+ROUNDS, SECONDS = 60, 0.12
 QUICK = 1, 0.05
 BASELINE = {"tcp": "direct", "udp": "empty program", "throughput": "direct"}
 
@@ -86,11 +87,15 @@ def note_what_was_seen(found, client, server):
     where = "client and server share one processor" if client == server else "client and server have a processor each"
     versions = [f"{package} {version}" for package, version in map(ways.version, ways.PACKAGES) if version]
     say(table="tcp", note=f"{where}; {', '.join(versions)}")
+    for way in found:
+        for table, note in way.notes.items():
+            say(table=table, note=note)
     saw = {True: [], False: []}
     for way in found:
         for protocol in way.protocols:
             way.is_right(protocol)
-        saw[way.ask("tcp").peer == ways.CLIENT].append(way.name)
+        if "tcp" in way.protocols:
+            saw[way.ask("tcp").peer == ways.CLIENT].append(way.name)
     say(table="tcp", note=f"the service sees the client's address with {', '.join(saw[True]) or 'none'}; "
                           f"the proxy's with {', '.join(saw[False]) or 'none'}")
 
@@ -145,8 +150,8 @@ def main(options):
         for way in found:
             for name, unit, _ in columns:
                 if protocol in way.protocols:
-                    say(table=table, row=way.name, column=name, unit=unit, values=values[index, name, way],
-                        baseline_row=BASELINE[table])
+                    compared = {"baseline_row": BASELINE[table]} if unit else {}  # not what was lost: none, one hopes
+                    say(table=table, row=way.name, column=name, unit=unit, values=values[index, name, way], **compared)
     complaints = Daemon.end_all()
     assert not complaints, complaints
     return 0

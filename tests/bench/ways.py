@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ways by which a public address and port reach one service: the things that peers.py compares.
 
-Each way is a server and a client, network namespaces on the two ends of a cable, with the same addresses everywhere. On
-the server runs the service, tests/bench/backend.c, always the same program; only where its sockets are bound differs, and
-what leads to them.
+Each way is a server and a client, network namespaces on the two ends of a cable, with the same addresses
+everywhere. On the server runs the service, tests/bench/backend.c, always the same program; only where its sockets
+are bound differs, and what leads to them.
 """
 
 import collections
@@ -62,6 +62,7 @@ class Way:
     seen = PUBLIC     # which address the service sees as its own
     keeps = True      # whether it sees the client's
     counts = None     # what count() counts: "packets" or "flows"
+    notes = {}        # {table: what there is to know about this way}
 
     def __init__(self):
         self.check_machine()
@@ -91,7 +92,8 @@ class Way:
         with self.server.entered():
             ip("link add public0 type veth peer name client0",
                f"link set client0 netns /proc/{os.getpid()}/fd/{self.client.fd}", "link set public0 up",
-               f"addr add {PUBLIC}/24 dev public0", f"route add {SOURCES} via {CLIENT}", f"addr add {PRIVATE}/32 dev lo")
+               f"addr add {PUBLIC}/24 dev public0", f"route add {SOURCES} via {CLIENT}",
+               f"addr add {PRIVATE}/32 dev lo")
         with self.client.entered():
             ip("link set client0 up", f"addr add {CLIENT}/24 dev client0", f"route add local {SOURCES} dev lo")
 
@@ -160,6 +162,21 @@ class Empty(Way):
         return super().is_right(protocol)
 
 
+class Least(Way):
+    """The least that dispatches: a program that looks at the port and chooses the socket of a SOCKMAP. What this costs
+    more than the empty program, the kernel takes of everybody who uses sk_lookup: a UDP socket that is in such a map
+    is slower to read."""
+
+    name = "least dispatcher"
+    protocols = ("udp",)
+    notes = {"udp": "the least dispatcher chooses its one socket for the port: no rules, no counters"}
+
+    def set_up(self):
+        number = self.sockets["udp"].fileno()
+        run(BUILD / "tests/system/attach", BUILD / "tests/system/foreign.bpf.o", "redirect", "/sys/fs/bpf/least",
+            number, pass_fds=[number])
+
+
 class Usher(Way):
     """The service is bound to a private address and has handed its sockets in."""
 
@@ -197,12 +214,13 @@ class Nftables(Way):
 
 
 class Dnat(Nftables):
-    """NAT to a private address, and not to one of 127.0.0.0/8: that would need route_localnet, which opens all that listens
-    there to the network."""
+    """NAT to a private address, and not to one of 127.0.0.0/8: that would need route_localnet, which opens all that
+    listens there to the network."""
 
     name = "nftables DNAT"
     bound = seen = PRIVATE
     counts = "flows"
+    notes = {"tcp": f"behind nftables DNAT the service is at {PRIVATE}: one of 127.0.0.0/8 would need route_localnet"}
 
     def set_up(self):
         self.load(f"""
@@ -223,10 +241,12 @@ class Tproxy(Nftables):
 
     name = "nftables TPROXY"
     counts = "packets"
+    notes = {"tcp": "behind nftables TPROXY the service's sockets are IP_TRANSPARENT, which takes CAP_NET_ADMIN"}
 
     def set_up(self):
         for sock in self.sockets.values():
             sock.setsockopt(socket.SOL_IP, socket.IP_TRANSPARENT, 1)
+        to = f"tproxy to {LOOPBACK}:{PORT} meta mark set 1 accept"
         self.load(f"""
             table ip public {{
                 counter new_tcp {{ }}
@@ -234,8 +254,8 @@ class Tproxy(Nftables):
                 chain prerouting {{
                     type filter hook prerouting priority mangle; policy accept;
                     meta l4proto tcp socket transparent 1 meta mark set 1 accept
-                    ip daddr {PUBLIC} tcp dport {PORT} counter name new_tcp tproxy to {LOOPBACK}:{PORT} meta mark set 1 accept
-                    ip daddr {PUBLIC} udp dport {PORT} counter name new_udp tproxy to {LOOPBACK}:{PORT} meta mark set 1 accept
+                    ip daddr {PUBLIC} tcp dport {PORT} counter name new_tcp {to}
+                    ip daddr {PUBLIC} udp dport {PORT} counter name new_udp {to}
                 }}
             }}
             """)
@@ -243,8 +263,8 @@ class Tproxy(Nftables):
 
 
 class Proxy(Way):
-    """A process that listens at the public address and connects to the private one: it is the only one on this server that
-    knows both, so whatever the service is asked came through it."""
+    """A process that listens at the public address and connects to the private one. It is the only one on this server
+    that knows both, so whatever the service is asked came through it."""
 
     seen = LOOPBACK
     keeps = False
@@ -255,6 +275,7 @@ class SocketProxyd(Proxy):
 
     name = "systemd-socket-proxyd"
     protocols = ("tcp",)
+    notes = {"udp": "systemd-socket-proxyd does no UDP"}
 
     def check_machine(self):
         need("systemd-socket-activate", "systemd")
@@ -271,6 +292,7 @@ class Haproxy(Proxy):
 
     name = "HAProxy"
     protocols = ("tcp",)
+    notes = {"udp": "the HAProxy of Debian does no UDP"}
 
     def check_machine(self):
         need("haproxy", "haproxy")
@@ -295,6 +317,7 @@ class Nginx(Proxy):
     """stream; one answer to each datagram ends a session, as for DNS, or each would live for minutes."""
 
     name = "nginx stream"
+    notes = {"udp": "a session of nginx ends with its answer (proxy_responses 1)"}
 
     def check_machine(self):
         need("nginx", "nginx")
@@ -326,4 +349,4 @@ stream {{
 """))
 
 
-WAYS = [Direct, Empty, Usher, Dnat, Tproxy, SocketProxyd, Haproxy, Nginx]
+WAYS = [Direct, Empty, Least, Usher, Dnat, Tproxy, SocketProxyd, Haproxy, Nginx]

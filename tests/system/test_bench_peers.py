@@ -12,10 +12,10 @@ from harness.host import run
 PEERS = pathlib.Path(__file__).resolve().parent.parent / "bench/peers.py"
 TCP = ["direct", "empty program", "usher", "nftables DNAT", "nftables TPROXY", "systemd-socket-proxyd", "HAProxy",
        "nginx stream"]
-UDP = ["direct", "empty program", "usher", "nftables DNAT", "nftables TPROXY", "nginx stream"]
+UDP = ["direct", "empty program", "least dispatcher", "usher", "nftables DNAT", "nftables TPROXY", "nginx stream"]
 COLUMNS = {"tcp": ["connections/s", "p50", "p99", "p50, one at a time", "p99, one at a time"],
            "udp": ["one flow", "a flow each"], "throughput": ["throughput"]}
-ALWAYS = ["direct", "empty program", "usher"]
+ALWAYS = ["direct", "empty program", "least dispatcher", "usher"]
 
 
 def test_quick():
