@@ -2,7 +2,7 @@
 /*
  * The dispatcher: one sk_lookup program for each network namespace
  *
- * port -> (class -> prefix ->) seat -> socket. usher-bpf.h has the meaning of every map and word.
+ * port -> (range of addresses ->) seat -> socket. usher-bpf.h has the meaning of every map and word.
  *
  * The verdicts, and why each is what it is:
  *   SK_PASS, nothing assigned   no rule matched, or the rule says Missing=pass, or another program chose before us
@@ -31,20 +31,12 @@
 __u32 ports[USHER_TABLES][USHER_PORTS];
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* written as a whole */
 	__uint(max_entries, 1);
-	__type(key, struct usher_prefix4);
-	__type(value, __u32);
-} prefixes4 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__type(key, struct usher_prefix6);
-	__type(value, __u32);
-} prefixes6 SEC(".maps");
+	__type(key, __u32);
+	__type(value, struct usher_node);
+} nodes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -139,26 +131,63 @@ static __always_inline __u64 word_of(__u32 first, __u32 second)
 #endif
 }
 
-static __always_inline __u32 match_prefix(struct bpf_sk_lookup *ctx, __u32 class_id)
+/* 1 if this start is below @limit, without a jump: which range it is differs from address to address. */
+static __always_inline __u64 is_below(__u32 start, __u64 limit)
 {
-	__u32 *word;
+	__u64 difference = start - limit;
+
+	asm volatile("" : "+r"(difference)); /* clang makes a jump of it otherwise */
+	return difference >> 63;
+}
+
+/*
+ * Lets the verifier forget that a value is equal to another one. Otherwise it takes the rounds of a loop that moves values
+ * from variable to variable for as many different ones as there are ways to come there: 250,000 instructions, 100 ms.
+ */
+#define forget(value) asm volatile("%0 &= -1" : "+r"(value))
+
+static __always_inline __u32 match_address(struct bpf_sk_lookup *ctx, __u32 word)
+{
+	__u64 value, second, third, fourth;
 
 	if (ctx->family == AF_INET) {
-		__u64 key[2]; /* struct usher_prefix4 */
-
-		key[0] = word_of(32 + 32, class_id);
-		key[1] = word_of(ctx->local_ip4, 0);
-		word = bpf_map_lookup_elem(&prefixes4, key);
+		value = second = third = fourth = bpf_ntohl(ctx->local_ip4);
+		forget(value);
+		forget(second);
+		forget(third);
+		forget(fourth);
 	} else {
-		__u64 key[3]; /* struct usher_prefix6 */
-
 		keep_apart();
-		key[0] = word_of(32 + 128, class_id);
-		key[1] = word_of(ctx->local_ip6[0], ctx->local_ip6[1]);
-		key[2] = word_of(ctx->local_ip6[2], ctx->local_ip6[3]);
-		word = bpf_map_lookup_elem(&prefixes6, key);
+		value = bpf_ntohl(ctx->local_ip6[0]);
+		second = bpf_ntohl(ctx->local_ip6[1]);
+		third = bpf_ntohl(ctx->local_ip6[2]);
+		fourth = bpf_ntohl(ctx->local_ip6[3]);
 	}
-	return word ? *word : 0;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < USHER_NODES_DEEP; i++) {
+		__u64 key = word_of(word & USHER_WORD_NODE_ID, 0), limit, range;
+		const struct usher_node *node = bpf_map_lookup_elem(&nodes, &key);
+
+		if (!node)
+			return 0; /* cannot be: user space writes numbers of nodes only */
+		if (word & USHER_WORD_NEXT) {
+			value = second;
+			second = third;
+			third = fourth;
+			forget(value);
+			forget(second);
+			forget(third);
+		}
+		limit = value + 1;
+		range = is_below(node->starts[1], limit) + is_below(node->starts[2], limit) +
+			is_below(node->starts[3], limit) + is_below(node->starts[4], limit) +
+			is_below(node->starts[5], limit) + is_below(node->starts[6], limit) +
+			is_below(node->starts[7], limit);
+		word = node->words[range];
+		if (!(word & USHER_WORD_NODE))
+			return word;
+	}
+	return 0; /* cannot be: no tree is that deep */
 }
 
 static __noinline int report(struct bpf_sk_lookup *ctx, __u32 word, long error)
@@ -314,8 +343,8 @@ static __always_inline int dispatch(struct bpf_sk_lookup *ctx, struct usher_answ
 
 	if (!word)
 		return SK_PASS; /* no rule for this port */
-	if (word & USHER_WORD_CLASS) {
-		word = match_prefix(ctx, word & USHER_WORD_CLASS_ID);
+	if (word & USHER_WORD_NODE) {
+		word = match_address(ctx, word);
 		if (!word)
 			return SK_PASS; /* rules for this port, none for this address */
 	}

@@ -15,10 +15,11 @@
  *
  * Two kinds of maps. *Registry* maps outlive every generation and are pinned: sockets, front, early, early_rules,
  * seats, places, counters, events, state. *Generation* maps belong to one loaded program and are written before it is
- * made current, never after: the port table (in the program's global data) and the prefix tries.
+ * made current, never after: the port table (in the program's global data) and the nodes.
  *
- * Any change to this file that alters a map's layout or the meaning of a value must raise USHER_SCHEMA. Another map does
- * not: a broker makes what the pins lack, and an older one, whose program does not look there, leaves it alone.
+ * Any change to this file that alters the layout of a registry map or the meaning of a value there must raise
+ * USHER_SCHEMA. Another map does not: a broker makes what the pins lack, and an older one, whose program does not look
+ * there, leaves it alone. Nor do generation maps: a broker makes its own when it starts.
  */
 
 #include <linux/types.h>
@@ -34,20 +35,22 @@
 #define USHER_EVENTS_BYTES (256U * 1024U)
 
 /*
- * The word in the port table and in the prefix tries
+ * The word in the port table and in the nodes
  *
  *   0                                    no rule: the kernel's normal lookup goes on
- *   USHER_WORD_CLASS | class             (port table only) look the address up among the prefixes of this class; no
- *                                        prefix that matches means no rule
+ *   USHER_WORD_NODE [| USHER_WORD_NEXT] | node
+ *                                        look the address up in this node; with USHER_WORD_NEXT (in nodes only), its next
+ *                                        32 bits
  *   [USHER_WORD_PASS |] seat             this seat; with USHER_WORD_PASS, when no socket of the seat can take the
  *                                        packet, the kernel's normal lookup goes on instead of a refusal
  *
  * Bits 28 and 29 are reserved for the position in the kernel's lookup (Order=) and are zero.
  */
-#define USHER_WORD_CLASS 0x80000000U
+#define USHER_WORD_NODE 0x80000000U
+#define USHER_WORD_NEXT 0x40000000U
+#define USHER_WORD_NODE_ID 0x0fffffffU
 #define USHER_WORD_PASS 0x40000000U
 #define USHER_WORD_SEAT 0x00ffffffU
-#define USHER_WORD_CLASS_ID 0x0fffffffU
 
 /* The first index of the port table: family and protocol. */
 #define USHER_TABLE_TCP4 0U
@@ -57,18 +60,25 @@
 #define USHER_TABLES 4U
 #define USHER_PORTS 65536U
 
-/* Key of `prefixes4` and `prefixes6`: `length` counts the 32 bits of the class as well (BPF_MAP_TYPE_LPM_TRIE). */
-struct usher_prefix4 {
-	__u32 length;
-	__u32 class_id;
-	__u8 address[4]; /* network order */
+/*
+ * Value of `nodes` (ARRAY): a piece of the address space, cut into ranges
+ *
+ * Range i has the values from starts[i] to below starts[i + 1], the last one all from its start on, and words[i] is what
+ * to do with them. Values are 32 bits of an address, in host order, the first ones of it at the node that a port leads
+ * to. starts[0] is not looked at: who comes here has a value not below it. Where there are fewer ranges than a node
+ * holds, the rest starts at the highest value and has the word of the last one.
+ */
+#define USHER_NODE_RANGES 8U
+struct usher_node {
+	__u32 starts[USHER_NODE_RANGES];
+	__u32 words[USHER_NODE_RANGES];
 };
 
-struct usher_prefix6 {
-	__u32 length;
-	__u32 class_id;
-	__u8 address[16]; /* network order */
-};
+/*
+ * No path from a port to a seat has more nodes. Of two million prefixes, the most there can be, a tree has four million
+ * ranges and so 8 levels; an IPv6 address goes through four trees, which have all the prefixes between them.
+ */
+#define USHER_NODES_DEEP 32U
 
 /* Key of `sockets` (SOCKHASH) and `places` (HASH). */
 struct usher_place_key {
@@ -217,8 +227,7 @@ struct usher_state {
 	__u64 applied;	    /* CLOCK_REALTIME, microseconds, when it was */
 };
 
-_Static_assert(sizeof(struct usher_prefix4) == 12, "layout is ABI between program and user space");
-_Static_assert(sizeof(struct usher_prefix6) == 24, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_node) == 64, "a node is a line of the processor's cache");
 _Static_assert(sizeof(struct usher_place_key) == 8, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_seat) == 16 + USHER_NAME_MAX, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_place) == 56 + USHER_UNIT_MAX, "layout is ABI between program and user space");

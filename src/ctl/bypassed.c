@@ -238,8 +238,6 @@ int bypassed_find(const struct rule_set *set, struct image *image, const struct 
 	*ret = (struct bypassed_list){.n_more = calloc(set->n_rules + 1, sizeof(*ret->n_more))};
 	if (!ret->n_more || search_init(&search) < 0)
 		return -ENOMEM;
-	if (n_sockets)
-		image_index(image);
 	for (size_t i = 0; i < n_sockets; i++) {
 		struct tally *tally = &search.tally;
 

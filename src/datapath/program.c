@@ -5,8 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 
 #include "dispatch.skel.h"
 #include "probe.h"
@@ -18,56 +17,41 @@ static void dispatch_destroyp(struct dispatch **program)
 
 static uint32_t relocate(uint32_t word, const uint32_t *numbers)
 {
-	if (!word || word & USHER_WORD_CLASS)
+	if (!word || word & USHER_WORD_NODE)
 		return word;
 	return (word & ~USHER_WORD_SEAT) | numbers[word & USHER_WORD_SEAT];
 }
 
-static int size_tables(struct dispatch *program, const struct image *image)
+static void fill_ports(struct dispatch *program, const struct image *image, const uint32_t *numbers)
 {
-	uint32_t n4 = 0, n6 = 0;
-	int r;
-
-	for (size_t i = 0; i < image->n_prefixes; i++)
-		if (image->prefixes[i].prefix.family == AF_INET6)
-			n6++;
-		else
-			n4++;
-	r = bpf_map__set_max_entries(program->maps.prefixes4, n4 ? n4 : 1);
-	return r < 0 ? r : bpf_map__set_max_entries(program->maps.prefixes6, n6 ? n6 : 1);
-}
-
-static int fill_prefix(
-	const struct dispatch *program, const struct image_prefix *entry, const uint32_t *numbers)
-{
-	uint32_t word = relocate(entry->word, numbers);
-	struct usher_prefix4 key4 = {.length = 32U + entry->prefix.length, .class_id = entry->class_id};
-	struct usher_prefix6 key6 = {.length = 32U + entry->prefix.length, .class_id = entry->class_id};
-	int r;
-
-	if (entry->prefix.family == AF_INET6) {
-		memcpy(key6.address, entry->prefix.address, sizeof(key6.address));
-		r = bpf_map_update_elem(bpf_map__fd(program->maps.prefixes6), &key6, &word, BPF_NOEXIST);
-	} else {
-		memcpy(key4.address, entry->prefix.address, sizeof(key4.address));
-		r = bpf_map_update_elem(bpf_map__fd(program->maps.prefixes4), &key4, &word, BPF_NOEXIST);
-	}
-	return r < 0 ? -errno : 0;
-}
-
-static int fill_tables(struct dispatch *program, const struct image *image, const uint32_t *numbers)
-{
-	int r = 0;
-
 	/* the global data is mapped by the skeleton; it is all zero, and untouched pages stay shared zeros */
 	for (size_t table = 0; table < USHER_TABLES; table++)
 		for (size_t port = 0; port < USHER_PORTS; port++)
 			if (image->ports[table][port])
 				program->bss->ports[table][port] =
 					relocate(image->ports[table][port], numbers);
-	for (size_t i = 0; i < image->n_prefixes && !r; i++)
-		r = fill_prefix(program, &image->prefixes[i], numbers);
-	return r;
+}
+
+/* Mapped, not updated: a system call for each would take half a second for a million prefixes. */
+static int fill_nodes(struct dispatch *program, const struct tree_nodes *tree, const uint32_t *numbers)
+{
+	size_t size = tree->n * sizeof(struct usher_node);
+	struct usher_node *nodes;
+
+	if (!tree->n)
+		return 0;
+	nodes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(program->maps.nodes), 0);
+	if (nodes == MAP_FAILED)
+		return -errno;
+	for (size_t i = 0; i < tree->n; i++) {
+		struct usher_node node = tree->nodes[i];
+
+		for (size_t k = 0; k < USHER_NODE_RANGES; k++)
+			node.words[k] = relocate(node.words[k], numbers);
+		nodes[i] = node;
+	}
+	(void)munmap(nodes, size);
+	return 0;
 }
 
 int program_load(const struct registry *registry, const struct image *image, const uint32_t *numbers,
@@ -79,7 +63,7 @@ int program_load(const struct registry *registry, const struct image *image, con
 
 	if (!program)
 		return -errno;
-	r = size_tables(program, image);
+	r = bpf_map__set_max_entries(program->maps.nodes, image->nodes.n ? (uint32_t)image->nodes.n : 1);
 	if (r < 0)
 		return r;
 	r = registry_share(registry, program);
@@ -88,7 +72,8 @@ int program_load(const struct registry *registry, const struct image *image, con
 	r = dispatch__load(program);
 	if (r < 0)
 		return probe_explain(r, refusal);
-	r = fill_tables(program, image, numbers);
+	fill_ports(program, image, numbers);
+	r = fill_nodes(program, &image->nodes, numbers);
 	if (r < 0)
 		return r;
 	own.program = fcntl(bpf_program__fd(program->progs.usher_question), F_DUPFD_CLOEXEC, 3);

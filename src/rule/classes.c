@@ -27,7 +27,7 @@ struct digest {
 
 struct known_class {
 	struct digest digest;
-	uint32_t class_id; /* 0: free */
+	uint32_t word; /* 0: free */
 };
 
 struct sweep {
@@ -135,20 +135,60 @@ static void apply(struct sweep *sweep, const struct change *change)
 	}
 }
 
-static int add_class(struct image *image, const struct sweep *sweep, uint32_t class_id)
+static int add_prefix(struct image *image, const struct sweep *sweep, uint32_t prefix)
 {
+	if (ARRAY_RESERVE(image->prefixes, image->n_prefixes) < 0)
+		return -ENOMEM;
+	image->prefixes[image->n_prefixes++] =
+		(struct tree_prefix){.prefix = sweep->table->prefixes[prefix], .word = sweep->words[prefix]};
+	return 0;
+}
+
+static int compare_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The active prefixes in the order of the table: all are looked at when most of them are active. */
+static int add_prefixes(struct image *image, const struct sweep *sweep)
+{
+	_cleanup_free_ uint32_t *sorted = NULL;
+	size_t n = sweep->table->n_prefixes;
+	int r = 0;
+
+	if (sweep->n_active > n / 16) {
+		for (size_t i = 0; i < n && !r; i++)
+			if (sweep->words[i])
+				r = add_prefix(image, sweep, (uint32_t)i);
+		return r;
+	}
+	sorted = calloc(sweep->n_active, sizeof(*sorted));
+	if (!sorted)
+		return -ENOMEM;
+	memcpy(sorted, sweep->active, sweep->n_active * sizeof(*sorted));
+	qsort(sorted, sweep->n_active, sizeof(*sorted), compare_number);
+	for (size_t i = 0; i < sweep->n_active && !r; i++)
+		r = add_prefix(image, sweep, sorted[i]);
+	return r;
+}
+
+static int add_class(struct image *image, const struct sweep *sweep)
+{
+	struct image_class class = {.first = (uint32_t)image->n_prefixes, .n = (uint32_t)sweep->n_active};
+	int r;
+
 	if (sweep->n_active > IMAGE_PREFIXES_MAX - image->n_prefixes)
 		return IMAGE_TOO_LARGE;
-	for (size_t i = 0; i < sweep->n_active; i++) {
-		uint32_t prefix = sweep->active[i];
-
-		if (ARRAY_RESERVE(image->prefixes, image->n_prefixes) < 0)
-			return -ENOMEM;
-		image->prefixes[image->n_prefixes++] = (struct image_prefix){.class_id = class_id,
-			.prefix = sweep->table->prefixes[prefix],
-			.word = sweep->words[prefix]};
-	}
-	return 0;
+	r = add_prefixes(image, sweep);
+	if (!r)
+		r = tree_add(&image->nodes, image->prefixes + class.first, class.n, &class.word);
+	if (!r)
+		r = ARRAY_RESERVE(image->classes, image->n_classes);
+	if (!r)
+		image->classes[image->n_classes++] = class;
+	return r;
 }
 
 /* The word of the ports from here to the next change. */
@@ -163,19 +203,18 @@ static int current_word(struct image *image, struct sweep *sweep, uint32_t *ret)
 	}
 	for (size_t i = sweep->digest.low;; i++) {
 		known = &sweep->known[i & sweep->known_mask];
-		if (!known->class_id)
+		if (!known->word)
 			break;
 		if (known->digest.low == sweep->digest.low && known->digest.high == sweep->digest.high) {
-			*ret = USHER_WORD_CLASS | known->class_id;
+			*ret = known->word;
 			return 0;
 		}
 	}
-	r = add_class(image, sweep, image->n_classes + 1);
+	r = add_class(image, sweep);
 	if (r)
 		return r;
-	known->class_id = ++image->n_classes;
 	known->digest = sweep->digest;
-	*ret = USHER_WORD_CLASS | known->class_id;
+	*ret = known->word = image->classes[image->n_classes - 1].word;
 	return 0;
 }
 

@@ -4,7 +4,8 @@
 /*
  * The steps of image_compile(), for one table (family and protocol) at a time
  *
- * matches --(spans.c: narrowest range wins within a prefix)--> spans --(classes.c: sweep over the ports)--> image
+ * matches --(spans.c: narrowest range wins within a prefix)--> spans --(classes.c: sweep over the ports)--> classes
+ * --(tree.c)--> nodes
  */
 
 #include "image.h"
@@ -19,7 +20,8 @@ struct span {
 struct table {
 	unsigned index; /* USHER_TABLE_* */
 	uint8_t family, protocol;
-	struct prefix *prefixes; /* distinct, sorted by length; what is of length 0 stands for any address */
+	struct prefix *
+		prefixes; /* distinct, sorted as for tree_add(); what is of length 0 stands for any address */
 	size_t n_prefixes;
 	struct span *spans;
 	size_t n_spans;
@@ -38,7 +40,7 @@ int table_fill_spans(
 	const struct rule_set *set, const uint32_t *words, struct table *table, struct problems *problems);
 
 /*
- * image_add_table() - write the ports of a table, and the classes and prefixes they need
+ * image_add_table() - write the ports of a table, and the classes, prefixes and nodes they need
  *
  * Return: 0, IMAGE_TOO_LARGE without a problem (more than IMAGE_PREFIXES_MAX prefixes), or -ENOMEM.
  */

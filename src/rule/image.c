@@ -14,6 +14,8 @@ struct image *image_free(struct image *image)
 		return NULL;
 	free(image->seats);
 	free(image->prefixes);
+	free(image->classes);
+	free(image->nodes.nodes);
 	free(image);
 	return NULL;
 }
@@ -139,20 +141,21 @@ int image_compile(const struct rule_set *set, struct image **ret, struct problem
 	return r;
 }
 
-/* The first prefix of a class; those of one class are together, in the order of the classes. */
-static size_t find_class(const struct image *image, uint32_t class_id)
+const struct image_class *image_find_class(const struct image *image, uint32_t word)
 {
-	size_t low = 0, high = image->n_prefixes;
+	size_t low = 0, high = image->n_classes;
 
-	while (low < high) {
+	if (!(word & USHER_WORD_NODE))
+		return NULL;
+	while (low + 1 < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (image->prefixes[middle].class_id < class_id)
-			low = middle + 1;
+		if (image->classes[middle].word <= word)
+			low = middle;
 		else
 			high = middle;
 	}
-	return low;
+	return &image->classes[low];
 }
 
 uint32_t image_port_word(const struct image *image, int family, int protocol, uint16_t port)
@@ -162,101 +165,24 @@ uint32_t image_port_word(const struct image *image, int family, int protocol, ui
 	return image->ports[protocol == IPPROTO_UDP ? USHER_TABLE_UDP4 : USHER_TABLE_TCP4][port];
 }
 
-static int compare_prefix(const struct image_prefix *entry, uint8_t length, const uint8_t *address)
-{
-	if (entry->prefix.length != length)
-		return entry->prefix.length < length ? -1 : 1;
-	return memcmp(entry->prefix.address, address, sizeof(entry->prefix.address));
-}
-
-static int compare_entry(const void *a, const void *b)
-{
-	const struct image_prefix *x = a, *y = b;
-
-	if (x->class_id != y->class_id)
-		return x->class_id < y->class_id ? -1 : 1;
-	return compare_prefix(x, y->prefix.length, y->prefix.address);
-}
-
-void image_index(struct image *image)
-{
-	if (!image->is_indexed && image->n_prefixes)
-		qsort(image->prefixes, image->n_prefixes, sizeof(*image->prefixes), compare_entry);
-	image->is_indexed = true;
-}
-
-/* The first of the entries from @low to @high that is not before this prefix */
-static size_t find_prefix(
-	const struct image *image, size_t low, size_t high, uint8_t length, const uint8_t *address)
-{
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (compare_prefix(&image->prefixes[middle], length, address) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* One search for each length, the longest first */
-static uint32_t search_class(const struct image *image, uint32_t class_id, int family, const uint8_t *address)
-{
-	static const uint8_t lowest[16];
-	size_t first = find_class(image, class_id), end = find_class(image, class_id + 1);
-
-	while (end > first) {
-		uint8_t length = image->prefixes[end - 1].prefix.length, masked[16] = {};
-		size_t i;
-
-		memcpy(masked, address, family == AF_INET ? 4 : 16);
-		for (size_t bit = length; bit < 8 * sizeof(masked); bit++)
-			masked[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
-		i = find_prefix(image, first, end, length, masked);
-		if (i < end && compare_prefix(&image->prefixes[i], length, masked) == 0)
-			return image->prefixes[i].word;
-		end = find_prefix(image, first, end, length, lowest);
-	}
-	return 0;
-}
-
 uint32_t image_lookup(
 	const struct image *image, int family, int protocol, const uint8_t *address, uint16_t port)
 {
-	uint32_t word = image_port_word(image, family, protocol, port), class_id = word & USHER_WORD_CLASS_ID;
-	int longest = -1;
-
-	if (!(word & USHER_WORD_CLASS))
-		return word;
-	if (image->is_indexed)
-		return search_class(image, class_id, family, address);
-	word = 0;
-	for (size_t i = find_class(image, class_id); i < image->n_prefixes; i++) {
-		const struct image_prefix *entry = &image->prefixes[i];
-
-		if (entry->class_id != class_id)
-			break;
-		if (entry->prefix.length <= longest || !prefix_contains(&entry->prefix, family, address))
-			continue;
-		longest = entry->prefix.length;
-		word = entry->word;
-	}
-	return word;
+	return tree_lookup(&image->nodes, image_port_word(image, family, protocol, port), address);
 }
 
 void image_foreach_prefix(const struct image *image, int family, int protocol, uint16_t port,
 	void (*function)(const struct prefix *prefix, uint32_t word, void *userdata), void *userdata)
 {
-	uint32_t word = image_port_word(image, family, protocol, port), class_id = word & USHER_WORD_CLASS_ID;
+	uint32_t word = image_port_word(image, family, protocol, port);
+	const struct image_class *class = image_find_class(image, word);
 	const struct prefix any = {.family = (uint8_t)family};
 
-	if (!(word & USHER_WORD_CLASS)) {
-		if (word)
-			function(&any, word, userdata);
-		return;
+	if (!class && word)
+		function(&any, word, userdata);
+	for (size_t i = 0; class && i < class->n; i++) {
+		const struct tree_prefix *entry = &image->prefixes[class->first + i];
+
+		function(&entry->prefix, entry->word, userdata);
 	}
-	for (size_t i = find_class(image, class_id);
-		i < image->n_prefixes && image->prefixes[i].class_id == class_id; i++)
-		function(&image->prefixes[i].prefix, image->prefixes[i].word, userdata);
 }

@@ -16,6 +16,7 @@
 
 #include "../../bpf/usher-bpf.h"
 #include "rule.h"
+#include "tree.h"
 
 struct image_seat {
 	const char *name; /* of the rule set that was compiled, which must live as long */
@@ -23,20 +24,21 @@ struct image_seat {
 	uint8_t family;	  /* AF_INET or AF_INET6 */
 };
 
-struct image_prefix {
-	uint32_t class_id;
-	struct prefix prefix;
-	uint32_t word;
+/* Ports to which the same prefixes apply, with the same words, share a class; a class belongs to one table. */
+struct image_class {
+	uint32_t word;	   /* of these ports: where the tree of the prefixes begins */
+	uint32_t first, n; /* its prefixes */
 };
 
 struct image {
 	uint32_t ports[USHER_TABLES][USHER_PORTS];
 	struct image_seat *seats; /* [0] is nobody's */
 	size_t n_seats;
-	struct image_prefix *prefixes; /* IPv4 and IPv6, any order */
+	struct tree_prefix *prefixes; /* class by class */
 	size_t n_prefixes;
-	bool is_indexed;
-	uint32_t n_classes; /* identifiers are 1 to n_classes, each of one table (family and protocol) */
+	struct image_class *classes; /* sorted by word */
+	size_t n_classes;
+	struct tree_nodes nodes;
 };
 
 struct image *image_free(struct image *image);
@@ -48,7 +50,7 @@ enum {
 	IMAGE_TOO_LARGE, /* more than USHER_SEATS_MAX - 1 seats or IMAGE_PREFIXES_MAX prefixes; a problem says so */
 };
 
-/* Two million prefixes are about 200 MB of kernel memory. */
+/* Two million IPv4 prefixes are about 40 MB of nodes; of IPv6 addresses that have nothing in common, 400 MB. */
 #define IMAGE_PREFIXES_MAX 2000000U
 
 /* image_compile() - Return: 0, IMAGE_CONFLICT, IMAGE_TOO_LARGE, or -ENOMEM. */
@@ -59,17 +61,13 @@ int image_compile(const struct rule_set *set, struct image **ret, struct problem
  * @address: local address, network order, 4 or 16 bytes
  * @port:    local port, host order
  *
- * Return: a word without USHER_WORD_CLASS: 0, or a local seat number with or without USHER_WORD_PASS.
+ * Return: a word without USHER_WORD_NODE: 0, or a local seat number with or without USHER_WORD_PASS.
  */
 uint32_t image_lookup(
 	const struct image *image, int family, int protocol, const uint8_t *address, uint16_t port);
 
-/*
- * image_index() - sort the prefixes, for whoever looks many packets up
- *
- * A lookup takes as many steps as a class has prefixes before, and a search for each of their lengths afterwards.
- */
-void image_index(struct image *image);
+/* image_find_class() - that of a port's word; NULL when the port needs none */
+const struct image_class *image_find_class(const struct image *image, uint32_t word);
 
 /* image_port_word() - what the program reads first; with equal words, two ports of a family and protocol are alike */
 uint32_t image_port_word(const struct image *image, int family, int protocol, uint16_t port);

@@ -42,9 +42,9 @@ static unsigned width(const struct entry *entry)
 
 static int compare_prefix(const struct prefix *a, const struct prefix *b)
 {
-	if (a->length != b->length)
-		return a->length < b->length ? -1 : 1;
-	return memcmp(a->address, b->address, sizeof(a->address));
+	int order = memcmp(a->address, b->address, sizeof(a->address));
+
+	return order ? order : (int)a->length - (int)b->length;
 }
 
 /* By prefix, the narrowest first; those of equal width by port, so that those that overlap are neighbours. */
@@ -198,8 +198,7 @@ static void paint(struct cells *cells, const struct rule_match *match, uint32_t 
 /* The spans of one prefix; entries are sorted, the narrowest first. */
 static int add_spans(struct table *table, const struct entry *entries, size_t n, const uint32_t *words)
 {
-	_cleanup_free_
-	uint32_t *memory = NULL;
+	_cleanup_free_ uint32_t *memory = NULL;
 	struct cells cells;
 	int r = 0;
 
@@ -223,8 +222,7 @@ static int add_spans(struct table *table, const struct entry *entries, size_t n,
 int table_fill_spans(
 	const struct rule_set *set, const uint32_t *words, struct table *table, struct problems *problems)
 {
-	_cleanup_free_
-	struct entry *items = NULL;
+	_cleanup_free_ struct entry *items = NULL;
 	struct entries entries = {0};
 	size_t n_conflicts = 0, n;
 	int r = collect(set, table, &entries);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tree.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "array.h"
+
+#define STEP_BITS 32U
+#define STEP_LAST UINT32_MAX
+#define LENGTHS_MAX (STEP_BITS + 1) /* prefixes that lie one within the other in a step of 32 bits */
+
+/* From this value on, to where the next one starts */
+struct range {
+	uint32_t start;
+	uint32_t word;
+};
+
+/* A stack of lists: below the ranges of one tree are the unfinished ones of the trees that lead to it. */
+struct builder {
+	struct tree_nodes *nodes;
+	const struct tree_prefix *prefixes;
+	struct range *ranges;
+	size_t n_ranges;
+};
+
+/* A prefix whose end has not been reached */
+struct open_prefix {
+	uint32_t last;
+	uint32_t word;
+};
+
+static uint32_t step_value(const struct prefix *prefix, unsigned step)
+{
+	uint32_t value;
+
+	memcpy(&value, prefix->address + step * sizeof(value), sizeof(value));
+	return ntohl(value);
+}
+
+static void add_range(struct builder *builder, size_t base, uint32_t start, uint32_t word)
+{
+	struct range *end = builder->ranges + builder->n_ranges, *list = builder->ranges + base;
+
+	if (end > list && end[-1].start == start)
+		end--; /* a longer prefix starts where the shorter one does, or one where another ends */
+	if (end == list || end[-1].word != word)
+		*end++ = (struct range){.start = start, .word = word};
+	builder->n_ranges = (size_t)(end - builder->ranges);
+}
+
+static int add_node(struct builder *builder, const struct range *ranges, size_t n, uint32_t *ret)
+{
+	struct tree_nodes *nodes = builder->nodes;
+	struct usher_node *node;
+
+	if (ARRAY_RESERVE(nodes->nodes, nodes->n) < 0)
+		return -ENOMEM;
+	node = &nodes->nodes[nodes->n];
+	for (size_t i = 0; i < USHER_NODE_RANGES; i++) {
+		node->starts[i] = i < n ? ranges[i].start : STEP_LAST;
+		node->words[i] = ranges[i < n ? i : n - 1].word;
+	}
+	*ret = USHER_WORD_NODE | (uint32_t)nodes->n++;
+	return 0;
+}
+
+/* Replace the ranges from @base on by nodes, these by nodes above them, until there is one. */
+static int add_nodes(struct builder *builder, size_t base, uint32_t *ret)
+{
+	struct range *ranges = builder->ranges + base;
+	size_t n = builder->n_ranges - base, n_above;
+
+	do {
+		n_above = 0;
+		for (size_t i = 0; i < n; i += USHER_NODE_RANGES) {
+			size_t left = n - i;
+			struct range above = {.start = ranges[i].start};
+
+			if (add_node(builder, &ranges[i], left < USHER_NODE_RANGES ? left : USHER_NODE_RANGES,
+				    &above.word) < 0)
+				return -ENOMEM;
+			ranges[n_above++] = above;
+		}
+		n = n_above;
+	} while (n > 1);
+	*ret = ranges[0].word;
+	builder->n_ranges = base;
+	return 0;
+}
+
+/*
+ * One step of 32 bits, for the prefixes from @first to @end, which are the same before these bits. What is beside them has
+ * the word @outside.
+ */
+static int add_step(
+	struct builder *builder, size_t first, size_t end, unsigned step, uint32_t outside, uint32_t *ret)
+{
+	struct open_prefix open[LENGTHS_MAX + 1] = {{.last = STEP_LAST, .word = outside}};
+	size_t base = builder->n_ranges, n_open = 1;
+	unsigned bits = (step + 1) * STEP_BITS;
+
+	add_range(builder, base, 0, outside);
+	for (size_t i = first; i < end;) {
+		const struct tree_prefix *entry = &builder->prefixes[i];
+		uint32_t start = step_value(&entry->prefix, step), word;
+
+		for (; open[n_open - 1].last < start; n_open--)
+			add_range(builder, base, open[n_open - 1].last + 1, open[n_open - 2].word);
+		if (entry->prefix.length <= bits) {
+			uint64_t rest = UINT64_C(1) << (bits - entry->prefix.length);
+
+			open[n_open++] = (struct open_prefix){
+				.last = (uint32_t)(start + rest - 1), .word = entry->word};
+			add_range(builder, base, start, entry->word);
+			i++;
+		} else {
+			/* those that go on behind this value follow one another */
+			size_t same = i + 1;
+
+			while (same < end && step_value(&builder->prefixes[same].prefix, step) == start)
+				same++;
+			if (add_step(builder, i, same, step + 1, open[n_open - 1].word, &word) < 0)
+				return -ENOMEM;
+			add_range(builder, base, start, word | USHER_WORD_NEXT);
+			if (start != STEP_LAST)
+				add_range(builder, base, start + 1, open[n_open - 1].word);
+			i = same;
+		}
+	}
+	for (; n_open > 1 && open[n_open - 1].last != STEP_LAST; n_open--)
+		add_range(builder, base, open[n_open - 1].last + 1, open[n_open - 2].word);
+	return add_nodes(builder, base, ret);
+}
+
+int tree_add(struct tree_nodes *nodes, const struct tree_prefix *prefixes, size_t n, uint32_t *ret)
+{
+	/* each prefix starts a range and ends one; each step begins with one more */
+	_cleanup_free_ struct range *ranges = calloc(2 * n + 8, sizeof(*ranges));
+	struct builder builder = {.nodes = nodes, .prefixes = prefixes, .ranges = ranges};
+
+	return ranges ? add_step(&builder, 0, n, 0, 0, ret) : -ENOMEM;
+}
+
+uint32_t tree_lookup(const struct tree_nodes *nodes, uint32_t word, const uint8_t *address)
+{
+	uint32_t value;
+
+	memcpy(&value, address, sizeof(value));
+	while (word & USHER_WORD_NODE) {
+		const struct usher_node *node = &nodes->nodes[word & USHER_WORD_NODE_ID];
+		size_t i = USHER_NODE_RANGES - 1;
+
+		if (word & USHER_WORD_NEXT) {
+			address += sizeof(value);
+			memcpy(&value, address, sizeof(value));
+		}
+		while (i > 0 && node->starts[i] > ntohl(value))
+			i--;
+		word = node->words[i];
+	}
+	return word;
+}
