@@ -10,6 +10,8 @@
  *   SK_DROP                     a rule matched, nobody can take the packet: the kernel answers RST or port
  *                               unreachable, and the packet does not fall to a socket that happens to be bound there
  */
+#include <stdbool.h>
+
 #include <linux/bpf.h>
 
 #include <bpf/bpf_endian.h>
@@ -28,7 +30,13 @@
 
 /* Generation: written once, before the program becomes current. */
 
-__u32 ports[USHER_TABLES][USHER_PORTS];
+__u32 ports[1 + USHER_TABLES * USHER_PORTS]; /* [0] is not used: port_word() says why */
+
+/* By seat: 1 for Missing=pass. When no socket can take a packet, the kernel's normal lookup goes on; else it is refused. */
+__u8 passes[USHER_SEATS_MAX];
+
+const volatile __u32 first_node = 1;
+const volatile __u32 no_seat = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -141,58 +149,51 @@ static __always_inline __u64 is_below(__u32 start, __u64 limit)
 }
 
 /*
- * Lets the verifier forget that a value is equal to another one. Otherwise it takes the rounds of a loop that moves values
- * from variable to variable for as many different ones as there are ways to come there: 250,000 instructions, 100 ms.
+ * Look 32 bits of an address up in the tree that @word names. Unrolled, since the verifier assumes that the processor may
+ * take any turn speculatively, that to another round of a loop without end as well (for a loader without CAP_PERFMON).
+ *
+ * Value: where the word is that was found: a seat, 0, or a node for the next 32 bits. 0, which cannot be, when there is no
+ * such node or the tree is too high.
  */
-#define forget(value) asm volatile("%0 &= -1" : "+r"(value))
-
-static __always_inline __u32 match_address(struct bpf_sk_lookup *ctx, __u32 word)
+static __noinline const volatile __u32 *search(const volatile __u32 *word, __u64 value)
 {
-	__u64 value, second, third, fourth;
+	const __u64 limit = value + 1;
 
-	if (ctx->family == AF_INET) {
-		value = second = third = fourth = bpf_ntohl(ctx->local_ip4);
-		forget(value);
-		forget(second);
-		forget(third);
-		forget(fourth);
-	} else {
-		keep_apart();
-		value = bpf_ntohl(ctx->local_ip6[0]);
-		second = bpf_ntohl(ctx->local_ip6[1]);
-		third = bpf_ntohl(ctx->local_ip6[2]);
-		fourth = bpf_ntohl(ctx->local_ip6[3]);
-	}
-#pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < USHER_NODES_DEEP; i++) {
-		__u64 key = word_of(word & USHER_WORD_NODE_ID, 0), limit, range;
-		const struct usher_node *node = bpf_map_lookup_elem(&nodes, &key);
+#pragma clang loop unroll(full)
+	for (__u32 level = 0; level < USHER_LEVELS_MAX; level++) {
+		const struct usher_node *node = bpf_map_lookup_elem(&nodes, (const void *)word);
+		__u64 range;
 
 		if (!node)
-			return 0; /* cannot be: user space writes numbers of nodes only */
-		if (word & USHER_WORD_NEXT) {
-			value = second;
-			second = third;
-			third = fourth;
-			forget(value);
-			forget(second);
-			forget(third);
-		}
-		limit = value + 1;
-		range = is_below(node->starts[1], limit) + is_below(node->starts[2], limit) +
-			is_below(node->starts[3], limit) + is_below(node->starts[4], limit) +
-			is_below(node->starts[5], limit) + is_below(node->starts[6], limit) +
-			is_below(node->starts[7], limit);
-		word = node->words[range];
-		if (!(word & USHER_WORD_NODE))
+			break;
+		range = is_below(node->starts[0], limit) + is_below(node->starts[1], limit) +
+			is_below(node->starts[2], limit) + is_below(node->starts[3], limit) +
+			is_below(node->starts[4], limit) + is_below(node->starts[5], limit) +
+			is_below(node->starts[6], limit);
+		word = &node->words[range];
+		if (*word < first_node || node->next >> range & 1)
 			return word;
 	}
-	return 0; /* cannot be: no tree is that deep */
+	return &no_seat;
 }
 
-static __noinline int report(struct bpf_sk_lookup *ctx, __u32 word, long error)
+static __always_inline const volatile __u32 *search_address(
+	struct bpf_sk_lookup *ctx, const volatile __u32 *word)
 {
-	__u32 seat = word & USHER_WORD_SEAT;
+	if (ctx->family == AF_INET)
+		return search(word, bpf_ntohl(ctx->local_ip4));
+	keep_apart();
+#pragma clang loop unroll(full)
+	for (__u32 step = 0; step < USHER_STEPS_MAX; step++) {
+		word = search(word, bpf_ntohl(ctx->local_ip6[step]));
+		if (*word < first_node)
+			return word;
+	}
+	return &no_seat; /* cannot be: there is nothing behind an address */
+}
+
+static __noinline int report(struct bpf_sk_lookup *ctx, __u32 seat, bool passed, long error)
+{
 	struct usher_counters *count = bpf_map_lookup_elem(&counters, &seat);
 	struct usher_event *event;
 	__u64 now = bpf_ktime_get_ns();
@@ -216,7 +217,7 @@ static __noinline int report(struct bpf_sk_lookup *ctx, __u32 word, long error)
 	event->protocol = (__u8)ctx->protocol;
 	event->local_port = (__u16)ctx->local_port;
 	event->remote_port = bpf_ntohs(ctx->remote_port);
-	event->passed = !!(word & USHER_WORD_PASS);
+	event->passed = passed;
 	local = (__u32 *)event->local_address;
 	remote = (__u32 *)event->remote_address;
 	if (ctx->family == AF_INET) {
@@ -313,61 +314,48 @@ static __always_inline void count_failure(struct usher_counters *count, long err
 }
 
 /*
- * 0 to 3: tcp4, udp4, tcp6, udp6. Bits that tell the values apart instead of comparisons: a pointer to which one path
- * adds another constant than the next is refused by the verifier without CAP_PERFMON.
+ * Of the port table. Bits that tell the values apart instead of comparisons: a pointer to which one path adds another
+ * constant than the next is refused by the verifier without CAP_PERFMON.
  */
-static __always_inline __u32 table_of(__u32 family, __u32 protocol)
+static __always_inline __u32 index_of(__u32 family, __u32 protocol, __u32 port)
 {
+	__u32 index = (family >> 2 & 2) | (protocol >> 4 & 1);
+
 	_Static_assert((AF_INET & 8) == 0 && (AF_INET6 & 8) != 0, "bit 3 tells the families apart");
 	_Static_assert((IPPROTO_TCP & 16) == 0 && (IPPROTO_UDP & 16) != 0, "bit 4 tells the protocols apart");
-	family = (family >> 2 & 2) | (protocol >> 4 & 1);
-	asm volatile("" : "+r"(family)); /* clang knows that the mask changes nothing; Linux 6.1 does not */
-	return family & 3;
+	index = index << 16 | port;
+	asm volatile("" : "+r"(index)); /* clang knows that the mask changes nothing; Linux 6.1 does not */
+	return index & (USHER_TABLES * USHER_PORTS - 1);
 }
 
 /*
- * What to do with a packet; @answer is NULL for a real one. For a question, nothing is counted and no event written, the
- * answer says what was found, and of a reuseport group the member that was handed in is selected: BPF_PROG_TEST_RUN does
- * not let a group choose.
+ * The verifier of Linux 6.18 loses the bounds of a pointer to which a variable was added, where it follows what the
+ * processor may do speculatively; it would have the processor wait before each lookup that has the pointer as its key.
+ * Adding a constant makes it compute the bounds again.
  */
-static __always_inline int dispatch(struct bpf_sk_lookup *ctx, struct usher_answer *answer)
+static __always_inline const volatile __u32 *port_word(struct bpf_sk_lookup *ctx)
 {
-	const __u64 flags = answer ? BPF_SK_LOOKUP_F_NO_REUSEPORT : 0;
-	__u32 table = table_of(ctx->family, ctx->protocol);
-	__u32 word = ports[table][ctx->local_port & (USHER_PORTS - 1)];
+	const volatile __u32 *word = &ports[index_of(ctx->family, ctx->protocol, ctx->local_port)];
+
+	asm volatile("%0 += 4" : "+r"(word));
+	return word;
+}
+
+/*
+ * No socket in front, or none that can take the packet: the places, what listens early, and if there is nobody, the
+ * refusal. @error is that of the socket in front, 0 when there was none.
+ */
+static __always_inline int fall_back(
+	struct bpf_sk_lookup *ctx, __u32 number, long error, bool is_question, struct usher_answer *answer)
+{
+	const __u64 flags = is_question ? BPF_SK_LOOKUP_F_NO_REUSEPORT : 0;
+	struct usher_seat *seat = bpf_map_lookup_elem(&seats, &number);
 	struct usher_counters *count;
-	struct usher_seat *seat;
 	struct bpf_sock *sk;
-	__u32 number;
-	long error = 0;
+	bool pass = number < USHER_SEATS_MAX && passes[number];
 
-	if (!word)
-		return SK_PASS; /* no rule for this port */
-	if (word & USHER_WORD_NODE) {
-		word = match_address(ctx, word);
-		if (!word)
-			return SK_PASS; /* rules for this port, none for this address */
-	}
-
-	if (answer)
-		answer->word = word;
-	number = word & USHER_WORD_SEAT;
-	count = bpf_map_lookup_elem(&counters, &number);
-	if (!count)
-		return SK_DROP; /* cannot be: user space writes seat numbers below USHER_SEATS_MAX only */
-	if (!answer)
-		count->lookups++;
-
-	sk = bpf_map_lookup_elem(&front, &number);
-	if (sk) {
-		error = assign(ctx, sk, flags);
-		if (!error)
-			return SK_PASS; /* dispatched */
-	}
-
-	seat = bpf_map_lookup_elem(&seats, &number);
 	if (!seat)
-		return SK_DROP; /* cannot be, as above */
+		return SK_DROP; /* cannot be: user space writes seat numbers below USHER_SEATS_MAX only */
 	if (error != -EEXIST) {
 		struct search search = {
 			.ctx = ctx, .order = seat->order, .seat = number, .flags = flags, .error = error};
@@ -386,21 +374,77 @@ static __always_inline int dispatch(struct bpf_sk_lookup *ctx, struct usher_answ
 		}
 	}
 
-	if (answer) {
+	if (is_question) {
 		answer->error = (__s32)error;
 	} else {
-		count_failure(count, error);
-		report(ctx, word, error);
+		count = bpf_map_lookup_elem(&counters, &number);
+		if (count)
+			count_failure(count, error);
+		report(ctx, number, pass, error);
 	}
 	if (error == -EEXIST)
 		return SK_PASS; /* an earlier sk_lookup program chose; a selection beats a drop anyway */
-	return word & USHER_WORD_PASS ? SK_PASS : SK_DROP; /* Missing=pass, or refuse */
+	return pass ? SK_PASS : SK_DROP;
+}
+
+/* Functions of their own, so that what they put on the stack is not made room for when `front` serves. */
+
+static __noinline int fall_back_packet(struct bpf_sk_lookup *ctx, __u32 number, long error)
+{
+	return fall_back(ctx, number, error, false, 0);
+}
+
+static __noinline int fall_back_question(
+	struct bpf_sk_lookup *ctx, __u32 number, long error, struct usher_answer *answer)
+{
+	return fall_back(ctx, number, error, true, answer);
+}
+
+/*
+ * What to do with a packet; @answer is NULL for a real one. For a question, nothing is counted and no event written, the
+ * answer says what was found, and of a reuseport group the member that was handed in is selected: BPF_PROG_TEST_RUN does
+ * not let a group choose.
+ *
+ * Nothing here is put on the stack: usher-bpf.h, "The word in the port table", says why.
+ */
+static __always_inline int dispatch(struct bpf_sk_lookup *ctx, bool is_question, struct usher_answer *answer)
+{
+	const __u64 flags = is_question ? BPF_SK_LOOKUP_F_NO_REUSEPORT : 0;
+	const volatile __u32 *word = port_word(ctx);
+	struct usher_counters *count;
+	struct bpf_sock *sk;
+	long error = 0;
+
+	if (!*word)
+		return SK_PASS; /* no rule for this port */
+	if (*word >= first_node) {
+		word = search_address(ctx, word);
+		if (!*word)
+			return SK_PASS; /* rules for this port, none for this address */
+	}
+
+	if (is_question) {
+		answer->seat = *word;
+	} else {
+		count = bpf_map_lookup_elem(&counters, (const void *)word);
+		if (!count)
+			return SK_DROP; /* cannot be, as in fall_back() */
+		count->lookups++;
+	}
+	sk = bpf_map_lookup_elem(&front, (const void *)word);
+	if (sk) {
+		error = assign(ctx, sk, flags);
+		if (!error)
+			return SK_PASS; /* dispatched */
+	}
+	return is_question ? fall_back_question(ctx, *word, error, answer)
+			   : fall_back_packet(ctx, *word, error);
 }
 
 SEC("sk_lookup")
 int usher_dispatch(struct bpf_sk_lookup *ctx)
 {
-	return dispatch(ctx, 0);
+	return dispatch(ctx, false, 0);
 }
 
 /* Never attached: `usherctl explain` asks it, on the maps and tables of the generation that it was loaded with. */
@@ -412,9 +456,9 @@ int usher_question(struct bpf_sk_lookup *ctx)
 
 	if (!answer)
 		return SK_DROP; /* cannot be: the array has one element */
-	answer->word = 0;
+	answer->seat = 0;
 	answer->error = 0;
-	return dispatch(ctx, answer);
+	return dispatch(ctx, true, answer);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

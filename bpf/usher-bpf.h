@@ -37,22 +37,16 @@
 /*
  * The word in the port table and in the nodes
  *
- *   0                                    no rule: the kernel's normal lookup goes on
- *   USHER_WORD_NODE [| USHER_WORD_NEXT] | node
- *                                        look the address up in this node; with USHER_WORD_NEXT (in nodes only), its next
- *                                        32 bits
- *   [USHER_WORD_PASS |] seat             this seat; with USHER_WORD_PASS, when no socket of the seat can take the
- *                                        packet, the kernel's normal lookup goes on instead of a refusal
+ *   0                         no rule: the kernel's normal lookup goes on
+ *   below `first_node`        this seat
+ *   `first_node` and above    look the address up in this node
  *
- * Bits 28 and 29 are reserved for the position in the kernel's lookup (Order=) and are zero.
+ * `first_node` is a constant of the generation, above all of its seats. There are no flags in a word, so that the program
+ * can use it as the key of a map where it lies: a key on the stack costs an instruction against speculation there, which
+ * takes longer than the lookup (the verifier adds it for a loader without CAP_PERFMON).
  */
-#define USHER_WORD_NODE 0x80000000U
-#define USHER_WORD_NEXT 0x40000000U
-#define USHER_WORD_NODE_ID 0x0fffffffU
-#define USHER_WORD_PASS 0x40000000U
-#define USHER_WORD_SEAT 0x00ffffffU
 
-/* The first index of the port table: family and protocol. */
+/* The port table has, behind one word that is not used, USHER_PORTS words for each of these in turn. */
 #define USHER_TABLE_TCP4 0U
 #define USHER_TABLE_UDP4 1U
 #define USHER_TABLE_TCP6 2U
@@ -63,22 +57,24 @@
 /*
  * Value of `nodes` (ARRAY): a piece of the address space, cut into ranges
  *
- * Range i has the values from starts[i] to below starts[i + 1], the last one all from its start on, and words[i] is what
- * to do with them. Values are 32 bits of an address, in host order, the first ones of it at the node that a port leads
- * to. starts[0] is not looked at: who comes here has a value not below it. Where there are fewer ranges than a node
- * holds, the rest starts at the highest value and has the word of the last one.
+ * The first range has the values below starts[0], range i those from starts[i - 1] to below starts[i], the last one the
+ * rest, and words[i] is what to do with them. Values are 32 bits of an address, in host order, the first ones of it at the
+ * node that a port leads to; bit i of `next` says that words[i] is a node for the 32 bits that follow. Where there are
+ * fewer ranges than a node holds, the rest starts at the highest value and is like the last one.
  */
 #define USHER_NODE_RANGES 8U
 struct usher_node {
-	__u32 starts[USHER_NODE_RANGES];
+	__u32 next;
+	__u32 starts[USHER_NODE_RANGES - 1];
 	__u32 words[USHER_NODE_RANGES];
 };
 
 /*
- * No path from a port to a seat has more nodes. Of two million prefixes, the most there can be, a tree has four million
- * ranges and so 8 levels; an IPv6 address goes through four trees, which have all the prefixes between them.
+ * No tree of nodes for 32 bits is higher: of two million prefixes, the most there can be, it has four million ranges. An
+ * IPv6 address goes through USHER_STEPS_MAX trees at most.
  */
-#define USHER_NODES_DEEP 32U
+#define USHER_LEVELS_MAX 8U
+#define USHER_STEPS_MAX 4U
 
 /* Key of `sockets` (SOCKHASH) and `places` (HASH). */
 struct usher_place_key {
@@ -214,7 +210,7 @@ struct usher_early_rule {
 
 /* Value of `answers` (ARRAY of one, of a generation): what usher_question found, beside verdict and socket. */
 struct usher_answer {
-	__u32 word;  /* of the rule that matched, never of a class; 0: none did */
+	__u32 seat;  /* of the rule that matched; 0: none did */
 	__s32 error; /* when no socket was selected: the errno of the last bpf_sk_assign(); 0: there was no socket */
 };
 

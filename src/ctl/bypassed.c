@@ -113,7 +113,7 @@ static void take(const struct prefix *prefix, uint32_t word, void *userdata)
 {
 	struct search *search = userdata;
 
-	tally_add(search->taking, search->rules[word & USHER_WORD_SEAT], prefix, false);
+	tally_add(search->taking, search->rules[word], prefix, false);
 }
 
 static void look_at_wildcard(struct search *search, const struct diag_socket *socket, int family)
@@ -160,7 +160,7 @@ static void look_at_family(
 	if (!word)
 		return;
 	memcpy(exact.address, address, size);
-	tally_add(&search->tally, search->rules[word & USHER_WORD_SEAT], &exact, false);
+	tally_add(&search->tally, search->rules[word], &exact, false);
 }
 
 static void look_at_socket(struct search *search, const struct diag_socket *socket)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "../util/macro.h"
 #include "dispatch.skel.h"
 #include "probe.h"
 
@@ -15,27 +16,38 @@ static void dispatch_destroyp(struct dispatch **program)
 	dispatch__destroy(*program);
 }
 
-static uint32_t relocate(uint32_t word, const uint32_t *numbers)
+/* The highest of all seats; the words above are nodes. */
+static uint32_t last_seat(const struct image *image, const uint32_t *numbers)
 {
-	if (!word || word & USHER_WORD_NODE)
-		return word;
-	return (word & ~USHER_WORD_SEAT) | numbers[word & USHER_WORD_SEAT];
+	uint32_t last = 0;
+
+	for (size_t i = 1; i < image->n_seats; i++)
+		if (numbers[i] > last)
+			last = numbers[i];
+	return last;
 }
 
-static void fill_ports(struct dispatch *program, const struct image *image, const uint32_t *numbers)
+static uint32_t relocate(uint32_t word, const uint32_t *numbers, uint32_t first_node)
+{
+	return word & TREE_WORD_NODE ? first_node + (word & ~TREE_WORD_NODE) : numbers[word];
+}
+
+static void fill_data(struct dispatch *program, const struct image *image, const uint32_t *numbers)
 {
 	/* the global data is mapped by the skeleton; it is all zero, and untouched pages stay shared zeros */
-	for (size_t table = 0; table < USHER_TABLES; table++)
-		for (size_t port = 0; port < USHER_PORTS; port++)
-			if (image->ports[table][port])
-				program->bss->ports[table][port] =
-					relocate(image->ports[table][port], numbers);
+	for (size_t i = 0; i < USHER_TABLES * USHER_PORTS; i++)
+		if (image->ports[i / USHER_PORTS][i % USHER_PORTS])
+			program->bss->ports[1 + i] = relocate(image->ports[i / USHER_PORTS][i % USHER_PORTS],
+				numbers, program->rodata->first_node);
+	for (size_t i = 1; i < image->n_seats; i++)
+		program->bss->passes[numbers[i]] = image->seats[i].pass;
 }
 
 /* Mapped, not updated: a system call for each would take half a second for a million prefixes. */
 static int fill_nodes(struct dispatch *program, const struct tree_nodes *tree, const uint32_t *numbers)
 {
-	size_t size = tree->n * sizeof(struct usher_node);
+	uint32_t first_node = program->rodata->first_node;
+	size_t size = (first_node + tree->n) * sizeof(struct usher_node);
 	struct usher_node *nodes;
 
 	if (!tree->n)
@@ -47,8 +59,8 @@ static int fill_nodes(struct dispatch *program, const struct tree_nodes *tree, c
 		struct usher_node node = tree->nodes[i];
 
 		for (size_t k = 0; k < USHER_NODE_RANGES; k++)
-			node.words[k] = relocate(node.words[k], numbers);
-		nodes[i] = node;
+			node.words[k] = relocate(node.words[k], numbers, first_node);
+		nodes[first_node + i] = node;
 	}
 	(void)munmap(nodes, size);
 	return 0;
@@ -63,7 +75,9 @@ int program_load(const struct registry *registry, const struct image *image, con
 
 	if (!program)
 		return -errno;
-	r = bpf_map__set_max_entries(program->maps.nodes, image->nodes.n ? (uint32_t)image->nodes.n : 1);
+	program->rodata->first_node = last_seat(image, numbers) + 1;
+	r = bpf_map__set_max_entries(
+		program->maps.nodes, program->rodata->first_node + (uint32_t)image->nodes.n);
 	if (r < 0)
 		return r;
 	r = registry_share(registry, program);
@@ -72,7 +86,7 @@ int program_load(const struct registry *registry, const struct image *image, con
 	r = dispatch__load(program);
 	if (r < 0)
 		return probe_explain(r, refusal);
-	fill_ports(program, image, numbers);
+	fill_data(program, image, numbers);
 	r = fill_nodes(program, &image->nodes, numbers);
 	if (r < 0)
 		return r;

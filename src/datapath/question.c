@@ -43,11 +43,11 @@ int question_ask(
 	if (bpf_map_lookup_elem(question->answers, &zero, &answer) < 0)
 		return -errno;
 	*ret = (struct question_answer){
-		.seat = answer.word & USHER_WORD_SEAT,
+		.seat = answer.seat,
 		.cookie = context.cookie,
 		.error = -answer.error,
 	};
-	if (!answer.word)
+	if (!answer.seat)
 		ret->verdict = QUESTION_NO_RULE;
 	else if (context.cookie)
 		ret->verdict = QUESTION_DISPATCHED;

@@ -58,9 +58,9 @@ static int add_seats(struct image *image, const struct rule_set *set, const stru
 			}
 			if (ARRAY_RESERVE(image->seats, image->n_seats) < 0)
 				return -ENOMEM;
-			words[t * set->n_rules + i] =
-				(uint32_t)image->n_seats | (rule->missing_pass ? USHER_WORD_PASS : 0);
+			words[t * set->n_rules + i] = (uint32_t)image->n_seats;
 			image->seats[image->n_seats++] = (struct image_seat){.name = rule->name,
+				.pass = rule->missing_pass,
 				.protocol = tables[t].protocol,
 				.family = tables[t].family};
 		}
@@ -78,7 +78,7 @@ static int complain_too_large(
 	if (!counts)
 		return -ENOMEM;
 	for (size_t i = 0; i < image->n_prefixes; i++)
-		counts[image->prefixes[i].word & USHER_WORD_SEAT]++;
+		counts[image->prefixes[i].word]++;
 	for (size_t i = 1; i < image->n_seats; i++)
 		if (counts[i] > counts[most])
 			most = i;
@@ -145,7 +145,7 @@ const struct image_class *image_find_class(const struct image *image, uint32_t w
 {
 	size_t low = 0, high = image->n_classes;
 
-	if (!(word & USHER_WORD_NODE))
+	if (!(word & TREE_WORD_NODE))
 		return NULL;
 	while (low + 1 < high) {
 		size_t middle = low + (high - low) / 2;

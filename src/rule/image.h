@@ -5,7 +5,7 @@
  * The image: a rule set compiled to the tables the program reads
  *
  * image_compile() is a pure function. Seats have local numbers here, 1 to n_seats - 1, in the order of the rules; the
- * data plane gives them their lasting numbers when it loads the image. Words are as in bpf/usher-bpf.h otherwise.
+ * data plane gives them their lasting numbers when it loads the image. Words are those of tree.h.
  *
  * Precedence: the longest address prefix wins; among equal prefixes the narrowest port range. The same prefix with
  * ranges of equal width that overlap, from two names, is a conflict. A match for any address counts as a prefix of
@@ -22,6 +22,7 @@ struct image_seat {
 	const char *name; /* of the rule set that was compiled, which must live as long */
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	uint8_t family;	  /* AF_INET or AF_INET6 */
+	bool pass;	  /* Missing=pass */
 };
 
 /* Ports to which the same prefixes apply, with the same words, share a class; a class belongs to one table. */
@@ -61,7 +62,7 @@ int image_compile(const struct rule_set *set, struct image **ret, struct problem
  * @address: local address, network order, 4 or 16 bytes
  * @port:    local port, host order
  *
- * Return: a word without USHER_WORD_NODE: 0, or a local seat number with or without USHER_WORD_PASS.
+ * Return: a local seat number, or 0.
  */
 uint32_t image_lookup(
 	const struct image *image, int family, int protocol, const uint8_t *address, uint16_t port);

@@ -14,6 +14,7 @@
 struct range {
 	uint32_t start;
 	uint32_t word;
+	bool next; /* the word is a node for the next 32 bits */
 };
 
 /* A stack of lists: below the ranges of one tree are the unfinished ones of the trees that lead to it. */
@@ -38,14 +39,14 @@ static uint32_t step_value(const struct prefix *prefix, unsigned step)
 	return ntohl(value);
 }
 
-static void add_range(struct builder *builder, size_t base, uint32_t start, uint32_t word)
+static void add_range(struct builder *builder, size_t base, struct range range)
 {
 	struct range *end = builder->ranges + builder->n_ranges, *list = builder->ranges + base;
 
-	if (end > list && end[-1].start == start)
+	if (end > list && end[-1].start == range.start)
 		end--; /* a longer prefix starts where the shorter one does, or one where another ends */
-	if (end == list || end[-1].word != word)
-		*end++ = (struct range){.start = start, .word = word};
+	if (end == list || end[-1].word != range.word)
+		*end++ = range;
 	builder->n_ranges = (size_t)(end - builder->ranges);
 }
 
@@ -57,11 +58,16 @@ static int add_node(struct builder *builder, const struct range *ranges, size_t 
 	if (ARRAY_RESERVE(nodes->nodes, nodes->n) < 0)
 		return -ENOMEM;
 	node = &nodes->nodes[nodes->n];
+	*node = (struct usher_node){0};
 	for (size_t i = 0; i < USHER_NODE_RANGES; i++) {
-		node->starts[i] = i < n ? ranges[i].start : STEP_LAST;
-		node->words[i] = ranges[i < n ? i : n - 1].word;
+		const struct range *range = &ranges[i < n ? i : n - 1];
+
+		if (i)
+			node->starts[i - 1] = i < n ? range->start : STEP_LAST;
+		node->words[i] = range->word;
+		node->next |= (uint32_t)range->next << i;
 	}
-	*ret = USHER_WORD_NODE | (uint32_t)nodes->n++;
+	*ret = TREE_WORD_NODE | (uint32_t)nodes->n++;
 	return 0;
 }
 
@@ -89,6 +95,12 @@ static int add_nodes(struct builder *builder, size_t base, uint32_t *ret)
 	return 0;
 }
 
+/* What is behind the end of an open prefix: the one before it on the stack, in which it lies */
+static struct range after(const struct open_prefix *open)
+{
+	return (struct range){.start = open->last + 1, .word = open[-1].word};
+}
+
 /*
  * One step of 32 bits, for the prefixes from @first to @end, which are the same before these bits. What is beside them has
  * the word @outside.
@@ -100,36 +112,38 @@ static int add_step(
 	size_t base = builder->n_ranges, n_open = 1;
 	unsigned bits = (step + 1) * STEP_BITS;
 
-	add_range(builder, base, 0, outside);
+	add_range(builder, base, (struct range){.word = outside});
 	for (size_t i = first; i < end;) {
 		const struct tree_prefix *entry = &builder->prefixes[i];
-		uint32_t start = step_value(&entry->prefix, step), word;
+		struct range range = {.start = step_value(&entry->prefix, step), .word = entry->word};
 
-		for (; open[n_open - 1].last < start; n_open--)
-			add_range(builder, base, open[n_open - 1].last + 1, open[n_open - 2].word);
+		for (; open[n_open - 1].last < range.start; n_open--)
+			add_range(builder, base, after(&open[n_open - 1]));
 		if (entry->prefix.length <= bits) {
-			uint64_t rest = UINT64_C(1) << (bits - entry->prefix.length);
+			uint64_t size = UINT64_C(1) << (bits - entry->prefix.length);
 
 			open[n_open++] = (struct open_prefix){
-				.last = (uint32_t)(start + rest - 1), .word = entry->word};
-			add_range(builder, base, start, entry->word);
+				.last = (uint32_t)(range.start + size - 1), .word = entry->word};
+			add_range(builder, base, range);
 			i++;
 		} else {
 			/* those that go on behind this value follow one another */
+			struct range rest = {.start = range.start + 1, .word = open[n_open - 1].word};
 			size_t same = i + 1;
 
-			while (same < end && step_value(&builder->prefixes[same].prefix, step) == start)
+			while (same < end && step_value(&builder->prefixes[same].prefix, step) == range.start)
 				same++;
-			if (add_step(builder, i, same, step + 1, open[n_open - 1].word, &word) < 0)
+			if (add_step(builder, i, same, step + 1, rest.word, &range.word) < 0)
 				return -ENOMEM;
-			add_range(builder, base, start, word | USHER_WORD_NEXT);
-			if (start != STEP_LAST)
-				add_range(builder, base, start + 1, open[n_open - 1].word);
+			range.next = true;
+			add_range(builder, base, range);
+			if (range.start != STEP_LAST)
+				add_range(builder, base, rest);
 			i = same;
 		}
 	}
 	for (; n_open > 1 && open[n_open - 1].last != STEP_LAST; n_open--)
-		add_range(builder, base, open[n_open - 1].last + 1, open[n_open - 2].word);
+		add_range(builder, base, after(&open[n_open - 1]));
 	return add_nodes(builder, base, ret);
 }
 
@@ -147,17 +161,17 @@ uint32_t tree_lookup(const struct tree_nodes *nodes, uint32_t word, const uint8_
 	uint32_t value;
 
 	memcpy(&value, address, sizeof(value));
-	while (word & USHER_WORD_NODE) {
-		const struct usher_node *node = &nodes->nodes[word & USHER_WORD_NODE_ID];
-		size_t i = USHER_NODE_RANGES - 1;
+	while (word & TREE_WORD_NODE) {
+		const struct usher_node *node = &nodes->nodes[word & ~TREE_WORD_NODE];
+		size_t i = 0;
 
-		if (word & USHER_WORD_NEXT) {
+		while (i < USHER_NODE_RANGES - 1 && node->starts[i] <= ntohl(value))
+			i++;
+		word = node->words[i];
+		if (node->next >> i & 1) {
 			address += sizeof(value);
 			memcpy(&value, address, sizeof(value));
 		}
-		while (i > 0 && node->starts[i] > ntohl(value))
-			i--;
-		word = node->words[i];
 	}
 	return word;
 }

@@ -19,9 +19,15 @@
 #include "../../bpf/usher-bpf.h"
 #include "../util/prefix.h"
 
+/*
+ * The words of an image, before the data plane gives seats and nodes their lasting numbers: 0; TREE_WORD_NODE and the
+ * number of a node; or a seat.
+ */
+#define TREE_WORD_NODE 0x80000000U
+
 struct tree_prefix {
 	struct prefix prefix;
-	uint32_t word; /* of a seat */
+	uint32_t word; /* a seat */
 };
 
 /* The nodes of all trees of an image. Empty is all zero; the owner frees `nodes`. */
@@ -33,7 +39,7 @@ struct tree_nodes {
 /*
  * tree_add() - make the tree of some prefixes
  * @prefixes: of one family, each once, sorted by address, of one address by length; at least one
- * @ret:      USHER_WORD_NODE and the number of the first node
+ * @ret:      TREE_WORD_NODE and the number of the first node
  *
  * Return: 0 or -ENOMEM; then nodes may have been added that nothing leads to.
  */

@@ -77,8 +77,8 @@ static void check_packet(struct reference *reference, const struct image *image)
 	if (expected)
 		cookie = world_cookie(*socket_of(reference, expected->name, packet.protocol, packet.family));
 	same = !word == !expected &&
-	       (!expected || (!strcmp(image->seats[word & USHER_WORD_SEAT].name, expected->name) &&
-				     !(word & USHER_WORD_PASS) == !expected->pass));
+	       (!expected || (!strcmp(image->seats[word].name, expected->name) &&
+				     image->seats[word].pass == expected->pass));
 	if (same && !verdict.error && verdict.pass && verdict.cookie == cookie)
 		return;
 	reference_print(reference, stderr);

@@ -91,8 +91,8 @@ static void check_answers(struct reference *reference, const struct image *image
 		word = image_lookup(image, packet.family, packet.protocol, packet.address, packet.port);
 		assert(!!word == !!wanted);
 		if (wanted)
-			assert(!strcmp(image->seats[word & USHER_WORD_SEAT].name, wanted->name) &&
-				!!(word & USHER_WORD_PASS) == wanted->pass);
+			assert(!strcmp(image->seats[word].name, wanted->name) &&
+				image->seats[word].pass == wanted->pass);
 	}
 }
 

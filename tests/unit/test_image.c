@@ -69,8 +69,8 @@ static const char *ask(const struct compiled *compiled, const char *question)
 		address, (uint16_t)port);
 	if (!word)
 		return "none";
-	(void)snprintf(answer, sizeof(answer), "%s%s", compiled->image->seats[word & USHER_WORD_SEAT].name,
-		word & USHER_WORD_PASS ? " (pass)" : "");
+	(void)snprintf(answer, sizeof(answer), "%s%s", compiled->image->seats[word].name,
+		compiled->image->seats[word].pass ? " (pass)" : "");
 	return answer;
 }
 
@@ -241,7 +241,7 @@ static void list_prefix(const struct prefix *prefix, uint32_t word, void *userda
 
 	assert_true(listed->n < 4);
 	(void)snprintf(listed->lines[listed->n++], 128, "%s %s", prefix_format(prefix, text),
-		listed->compiled->image->seats[word & USHER_WORD_SEAT].name);
+		listed->compiled->image->seats[word].name);
 }
 
 static int compare_line(const void *a, const void *b)

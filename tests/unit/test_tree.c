@@ -140,7 +140,7 @@ static void answers_as_a_walk(void **unused)
 		state = seed + round;
 		n = draw_prefixes(prefixes, draw(2) ? AF_INET : AF_INET6);
 		assert_int_equal(tree_add(&nodes, prefixes, n, &word), 0);
-		assert_true(word & USHER_WORD_NODE);
+		assert_true(word & TREE_WORD_NODE);
 		for (size_t i = 0; i < n; i++)
 			ask_around(&nodes, word, prefixes, n, &prefixes[i].prefix);
 	}
@@ -152,17 +152,16 @@ static unsigned depth(const struct tree_nodes *nodes, uint32_t word, const uint8
 {
 	unsigned n = 0;
 
-	for (; word & USHER_WORD_NODE; n++) {
-		const struct usher_node *node = &nodes->nodes[word & USHER_WORD_NODE_ID];
-		uint32_t value;
-		size_t i = USHER_NODE_RANGES - 1;
+	for (; word & TREE_WORD_NODE; n++) {
+		const struct usher_node *node = &nodes->nodes[word & ~TREE_WORD_NODE];
+		uint32_t value = (uint32_t)address[0] << 24 | (uint32_t)address[1] << 16 |
+				 (uint32_t)address[2] << 8 | address[3];
+		size_t i = 0;
 
-		address += word & USHER_WORD_NEXT ? 4 : 0;
-		value = (uint32_t)address[0] << 24 | (uint32_t)address[1] << 16 | (uint32_t)address[2] << 8 |
-			address[3];
-		while (i > 0 && node->starts[i] > value)
-			i--;
+		while (i < USHER_NODE_RANGES - 1 && node->starts[i] <= value)
+			i++;
 		word = node->words[i];
+		address += node->next >> i & 1 ? 4 : 0;
 	}
 	return n;
 }
@@ -188,7 +187,7 @@ static void length_costs_nothing(void **unused)
 	free(nodes.nodes);
 }
 
-/* As many as there can be: no deeper than USHER_NODES_DEEP, and as small as image.h says. */
+/* As many as there can be: no higher than USHER_LEVELS_MAX, and as small as image.h says. */
 static void two_million(void **unused)
 {
 	const size_t n = 2000000;
@@ -208,7 +207,7 @@ static void two_million(void **unused)
 	assert_int_equal(tree_add(&nodes, prefixes, n, &word), 0);
 	assert_int_equal(tree_lookup(&nodes, word, prefixes[n / 2].prefix.address), 7);
 	assert_int_equal(tree_lookup(&nodes, word, (const uint8_t[4]){0, 0, 0, 1}), 0);
-	assert_int_equal(depth(&nodes, word, prefixes[n / 2].prefix.address), 8);
+	assert_int_equal(depth(&nodes, word, prefixes[n / 2].prefix.address), USHER_LEVELS_MAX);
 	assert_in_range(nodes.n * sizeof(*nodes.nodes), 32U << 20, 40U << 20);
 	free(nodes.nodes);
 	free(prefixes);
