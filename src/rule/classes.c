@@ -68,16 +68,33 @@ static struct digest hash(uint32_t prefix, uint32_t word)
 	return (struct digest){.low = low, .high = mix(mix(value ^ 0xd1b54a32d192ed03ULL) + low)};
 }
 
-/* By port; for the same prefix what ends comes before what starts. */
-static int compare_change(const void *a, const void *b)
+/*
+ * Sorts the starts and ends of all spans by port. Those of a port stay in the order of the spans, so that of a prefix what
+ * ends comes before what starts.
+ */
+static int sort_changes(struct sweep *sweep)
 {
-	const struct change *x = a, *y = b;
+	const struct table *table = sweep->table;
+	_cleanup_free_ size_t *next = calloc(USHER_PORTS + 2, sizeof(*next));
 
-	if (x->port != y->port)
-		return x->port < y->port ? -1 : 1;
-	if (x->prefix != y->prefix)
-		return x->prefix < y->prefix ? -1 : 1;
-	return !!x->word - !!y->word;
+	if (!next)
+		return -ENOMEM;
+	for (size_t i = 0; i < table->n_spans; i++) {
+		next[table->spans[i].first + 1U]++;
+		next[table->spans[i].last + 2U]++;
+	}
+	for (size_t port = 1; port < USHER_PORTS + 2; port++)
+		next[port] += next[port - 1];
+	for (size_t i = 0; i < table->n_spans; i++) {
+		const struct span *span = &table->spans[i];
+
+		sweep->changes[next[span->first]++] =
+			(struct change){.port = span->first, .prefix = span->prefix, .word = span->word};
+		sweep->changes[next[span->last + 1U]++] =
+			(struct change){.port = span->last + 1U, .prefix = span->prefix};
+	}
+	sweep->n_changes = 2 * table->n_spans;
+	return 0;
 }
 
 static int sweep_init(struct sweep *sweep, const struct table *table)
@@ -91,13 +108,8 @@ static int sweep_init(struct sweep *sweep, const struct table *table)
 	sweep->active = calloc(table->n_prefixes, sizeof(*sweep->active));
 	if (!sweep->changes || !sweep->words || !sweep->positions || !sweep->active)
 		return -ENOMEM;
-	for (size_t i = 0; i < table->n_spans; i++) {
-		const struct span *span = &table->spans[i];
-
-		sweep->changes[sweep->n_changes++] = (struct change){span->first, span->prefix, span->word};
-		sweep->changes[sweep->n_changes++] = (struct change){span->last + 1U, span->prefix, 0};
-	}
-	qsort(sweep->changes, sweep->n_changes, sizeof(*sweep->changes), compare_change);
+	if (sort_changes(sweep) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < sweep->n_changes; i++)
 		n_stops += !i || sweep->changes[i - 1].port != sweep->changes[i].port;
 	while (n_known < 2 * n_stops)

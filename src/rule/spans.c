@@ -5,17 +5,7 @@
 #include <sys/socket.h>
 
 #include "array.h"
-#include "compile.h"
-
-struct entry {
-	const struct rule_match *match;
-	uint32_t rule;
-};
-
-struct entries {
-	struct entry *items;
-	size_t n;
-};
+#include "entries.h"
 
 /*
  * The ports of one prefix, cut wherever a range starts or ends: cell i is ports points[i] to points[i + 1] - 1. `next`
@@ -45,42 +35,6 @@ static int compare_prefix(const struct prefix *a, const struct prefix *b)
 	int order = memcmp(a->address, b->address, sizeof(a->address));
 
 	return order ? order : (int)a->length - (int)b->length;
-}
-
-/* By prefix, the narrowest first; those of equal width by port, so that those that overlap are neighbours. */
-static int compare_entry(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-	int order = compare_prefix(&x->match->prefix, &y->match->prefix);
-
-	if (order)
-		return order;
-	if (width(x) != width(y))
-		return width(x) < width(y) ? -1 : 1;
-	if (x->match->first != y->match->first)
-		return x->match->first < y->match->first ? -1 : 1;
-	if (x->rule != y->rule)
-		return x->rule < y->rule ? -1 : 1;
-	return (x->match > y->match) - (x->match < y->match);
-}
-
-static int collect(const struct rule_set *set, const struct table *table, struct entries *entries)
-{
-	for (size_t i = 0; i < set->n_rules; i++)
-		for (size_t k = 0; k < set->rules[i].n_matches; k++) {
-			const struct rule_match *match = &set->rules[i].matches[k];
-
-			if (match->protocol != table->protocol)
-				continue;
-			if (match->prefix.family != AF_UNSPEC && match->prefix.family != table->family)
-				continue;
-			if (ARRAY_RESERVE(entries->items, entries->n) < 0)
-				return -ENOMEM;
-			entries->items[entries->n++] = (struct entry){.match = match, .rule = (uint32_t)i};
-		}
-	if (entries->n)
-		qsort(entries->items, entries->n, sizeof(*entries->items), compare_entry);
-	return 0;
 }
 
 static int report(
@@ -225,7 +179,7 @@ int table_fill_spans(
 	_cleanup_free_ struct entry *items = NULL;
 	struct entries entries = {0};
 	size_t n_conflicts = 0, n;
-	int r = collect(set, table, &entries);
+	int r = entries_collect(set, table, &entries);
 
 	items = entries.items; /* released here */
 	for (size_t i = 0; i < entries.n && !r; i += n) {

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The matches of a rule set that concern one table, sorted. */
+
+#include "compile.h"
+
+struct entry {
+	const struct rule_match *match;
+	uint32_t rule;
+	uint32_t key; /* of the step of the sort */
+};
+
+struct entries {
+	struct entry *items;
+	size_t n;
+};
+
+/*
+ * entries_collect() - the matches for a family and protocol
+ * @entries: empty; the caller frees `items`, on failure too
+ *
+ * Sorted by prefix, as tree_add() wants them; those of one prefix the narrowest first, and those of equal width by port, so
+ * that those that overlap are neighbours; then by rule and line. A match for any address is one of length 0.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int entries_collect(const struct rule_set *set, const struct table *table, struct entries *entries);
