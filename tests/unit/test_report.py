@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The renderer of the benchmarks, tests/bench/run.
+"""The renderer of the benchmarks, and that docs/performance.md has the figures of docs/performance.jsonl.
 
 usage: test_report.py SOURCE-FOLDER
 """
@@ -136,8 +136,10 @@ class TablesTest(unittest.TestCase):
                                                "On two processors."])
 
     def test_failures_are_shown(self):
-        table = made(samples("tcp", "a", "failed", 0, 0, unit=""), samples("tcp", "b", "failed", 3, 3, unit="")).tables["tcp"]
-        self.assertEqual(tables.lines(table), [["way", "failed"], ["a", "0"], ["b", "3.0"]])
+        """All of them: a median hides what happened once."""
+        table = made(samples("tcp", "a", "failed", 0, 0, 0, unit=""),
+                     samples("tcp", "b", "failed", 300, 0, 0, unit="", baseline_row="a")).tables["tcp"]
+        self.assertEqual(tables.lines(table), [["way", "failed, in all"], ["a", "0"], ["b", "300"]])
 
     def test_markdown(self):
         self.assertEqual(tables.markdown([["a", "b"], ["1|2", ""]]), "| a | b |\n| --- | --- |\n| 1\\|2 |  |")
@@ -212,6 +214,31 @@ class PlotsTest(unittest.TestCase):
             self.assertTrue(text)
         self.assertIn("direct &lt;&amp;&gt;", drawn["tcp"][1])
         self.assertIn("×0.94", drawn["tcp"][2])
+
+
+class RepositoryTest(unittest.TestCase):
+    """Whoever changes the one without the other is told: tests/bench/run --from docs/performance.jsonl --write"""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.found = results.load(root / "docs/performance.jsonl")
+
+    def test_document_has_the_figures_of_the_data(self):
+        text = (root / "docs/performance.md").read_text()
+        self.assertEqual(document.replace(text, document.blocks(self.found)), text)
+
+    def test_plots_have_the_figures_of_the_data(self):
+        drawn = {f"performance-{name}.svg": picture for name, (_, picture, _) in plots.draw(self.found).items()}
+        kept = {path.name: path.read_text() for path in (root / "docs").glob("performance-*.svg")}
+        self.assertEqual(kept, drawn)
+
+    def test_figures_are_of_a_full_run(self):
+        self.assertFalse(self.found.run["quick"])
+
+    def test_targets_are_measured(self):
+        """What a target is about has the names that the benchmarks give it."""
+        unknown = [target.text for target in targets.TARGETS if targets.judge(target, self.found)[2] == "not measured"]
+        self.assertEqual(unknown, [])
 
 
 class CommandTest(unittest.TestCase):

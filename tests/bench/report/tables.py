@@ -55,9 +55,14 @@ def unit_of(table, column):
     return next(samples.unit for (_, other), samples in table.cells.items() if other == column)
 
 
+def is_count(table, column):
+    """Whether it says how often something happened, of which the median says nothing."""
+    return unit_of(table, column) == ""
+
+
 def heading(table, column):
     unit = unit_of(table, column)
-    return column if not unit or unit.startswith("1/") else f"{column}, {unit}"
+    return f"{column}, in all" if is_count(table, column) else column if unit.startswith("1/") else f"{column}, {unit}"
 
 
 def is_compared(table, column):
@@ -67,9 +72,8 @@ def is_compared(table, column):
 
 def idle(table):
     """Counts that are zero everywhere: what did not happen."""
-    return [column for column in table.columns if all(
-        not any(samples.values) and samples.unit == ""
-        for (_, other), samples in table.cells.items() if other == column)]
+    return [column for column in table.columns if is_count(table, column) and not any(
+        any(samples.values) for (_, other), samples in table.cells.items() if other == column)]
 
 
 def _difference_lines(table):
@@ -99,6 +103,8 @@ def _ratio_cell(table, row, column):
     samples = table.cells.get((row, column))
     if not samples:
         return ""
+    if is_count(table, column):
+        return f"{sum(samples.values):,.0f}"
     base = table.base(row, column)
     beside = f" {times(results.ratios(samples, base).median)}" if base else ""
     return number(samples.median) + beside + spread(samples)

@@ -86,7 +86,7 @@ def _with_unit(text, unit):
 
 
 def _quantity(value, unit):
-    return f"×{value:.3g}" if unit == "×" else _with_unit(tables.number(value), unit)
+    return f"×{round(value, 3):g}" if unit == "×" else _with_unit(tables.number(value), unit)
 
 
 def judge(target, found):
