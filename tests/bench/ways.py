@@ -164,8 +164,8 @@ class Empty(Way):
 
 class Least(Way):
     """The least that dispatches: a program that looks at the port and chooses the socket of a SOCKMAP. What this costs
-    more than the empty program, the kernel takes of everybody who uses sk_lookup: a UDP socket that is in such a map
-    is slower to read."""
+    more than the empty program, the kernel takes of everybody who uses sk_lookup: each recvmsg(2) of a UDP socket that
+    is in such a map goes through udp_bpf_recvmsg(), 80 to 100 ns on Linux 6.18 with retpolines."""
 
     name = "least dispatcher"
     protocols = ("udp",)
@@ -241,7 +241,7 @@ class Tproxy(Nftables):
 
     name = "nftables TPROXY"
     counts = "packets"
-    notes = {"tcp": "behind nftables TPROXY the service's sockets are IP_TRANSPARENT, which takes CAP_NET_ADMIN"}
+    notes = {"tcp": "behind nftables TPROXY the service's sockets are IP_TRANSPARENT, which takes CAP_NET_RAW"}
 
     def set_up(self):
         for sock in self.sockets.values():
