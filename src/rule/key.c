@@ -13,13 +13,16 @@
 
 char *next_word(char **value)
 {
-	char *word = *value + strspn(*value, BLANKS);
-	size_t length = strcspn(word, BLANKS);
+	char *word = *value, *end;
 
-	if (!length)
+	while (is_blank(*word))
+		word++;
+	for (end = word; *end && !is_blank(*end);)
+		end++;
+	if (end == word)
 		return NULL;
-	*value = word + length;
-	if (**value)
+	*value = end;
+	if (*end)
 		*(*value)++ = '\0';
 	return word;
 }

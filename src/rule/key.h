@@ -5,7 +5,10 @@
 
 #include "parse.h"
 
-#define BLANKS " \t"
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
 
 struct key {
 	const char *name;

@@ -45,18 +45,16 @@ void parser_complain(struct parser *parser, const char *format, ...)
 /* Cut a comment and the blanks at both ends off. A comment starts with '#' or ';', first or behind a blank. */
 static char *strip(char *line)
 {
-	size_t length;
+	char *end;
 
-	line += strspn(line, BLANKS);
-	for (char *s = strpbrk(line, "#;"); s; s = strpbrk(s + 1, "#;"))
-		if (s == line || strchr(BLANKS, s[-1])) {
-			*s = '\0';
+	while (is_blank(*line))
+		line++;
+	for (end = line; *end; end++)
+		if ((*end == '#' || *end == ';') && (end == line || is_blank(end[-1])))
 			break;
-		}
-	length = strlen(line);
-	while (length && strchr(BLANKS, line[length - 1]))
-		length--;
-	line[length] = '\0';
+	while (end > line && is_blank(end[-1]))
+		end--;
+	*end = '\0';
 	return line;
 }
 
@@ -108,10 +106,12 @@ static void parse_assignment(struct parser *parser, char *text)
 		return;
 	}
 	length = (size_t)(value - text);
-	while (length && strchr(BLANKS, text[length - 1]))
+	while (length && is_blank(text[length - 1]))
 		length--;
 	*value++ = '\0';
 	text[length] = '\0';
+	while (is_blank(*value))
+		value++;
 	if (parser->skip)
 		return;
 	if (!length)
@@ -120,7 +120,7 @@ static void parse_assignment(struct parser *parser, char *text)
 		parser_complain(
 			parser, "%s stands before any section; write [Rule] above it", quote(text, quoted));
 	else
-		parser_assign(parser, text, value + strspn(value, BLANKS));
+		parser_assign(parser, text, value);
 }
 
 /* `line` is size + 1 bytes. */

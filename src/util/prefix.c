@@ -14,14 +14,15 @@ static unsigned address_bits(int family)
 	return family == AF_INET6 ? 128 : 32;
 }
 
+/* @length: 0 to 128 */
 static void mask(uint8_t *address, unsigned length)
 {
-	for (unsigned i = 0; i < 16; i++) {
-		unsigned kept = length <= i * 8 ? 0 : length - i * 8;
+	unsigned whole = length / 8;
 
-		if (kept < 8)
-			address[i] &= (uint8_t)(0xff00U >> kept);
-	}
+	if (whole == 16)
+		return;
+	address[whole] &= (uint8_t)(0xff00U >> length % 8);
+	memset(address + whole + 1, 0, 15 - whole);
 }
 
 int prefix_parse(const char *text, struct prefix *ret, struct refusal *refusal)

@@ -2,7 +2,6 @@
 #include "text.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The length of the valid UTF-8 sequence that starts here (RFC 3629, no surrogates, no overlong forms); 0 if none. */
@@ -64,7 +63,7 @@ bool text_is_clean(const char *text, size_t size)
 	const unsigned char *s = (const unsigned char *)text;
 
 	while (size) {
-		size_t length = utf8_length(s, size);
+		size_t length = *s < 0x80 ? 1 : utf8_length(s, size);
 
 		if (!length || is_control(*s))
 			return false;
@@ -76,13 +75,21 @@ bool text_is_clean(const char *text, size_t size)
 
 int text_to_uint(const char *text, unsigned long max, unsigned long *ret)
 {
-	unsigned long value;
+	unsigned long value = 0;
+	bool fits = true;
 
-	if (!*text || strspn(text, "0123456789") != strlen(text) || (text[0] == '0' && text[1]))
+	if (!*text || (text[0] == '0' && text[1]))
 		return -EINVAL;
-	errno = 0;
-	value = strtoul(text, NULL, 10);
-	if (errno == ERANGE || value > max)
+	for (; *text; text++) {
+		unsigned digit = (unsigned)(unsigned char)*text - '0';
+
+		if (digit > 9)
+			return -EINVAL;
+		if (fits)
+			fits = !__builtin_mul_overflow(value, 10, &value) &&
+			       !__builtin_add_overflow(value, digit, &value);
+	}
+	if (!fits || value > max)
 		return -ERANGE;
 	*ret = value;
 	return 0;
