@@ -205,7 +205,7 @@ static void tell_service_manager(const struct broker *broker)
 		generation->number, generation->rules->n_rules, generation->n_matches);
 }
 
-static void report_reload(struct broker *broker, int r, const struct generation_changes *changes,
+static void report_reload(struct broker *broker, int r, const struct rule_changes *changes,
 	const struct problems *problems, const struct refusal *refusal)
 {
 	struct observed about = {.reason = "out of memory"};
@@ -236,11 +236,11 @@ static void report_reload(struct broker *broker, int r, const struct generation_
 	broker->reload_failure = strdup(about.reason);
 }
 
-int broker_reload(struct broker *broker, struct generation_changes *ret_changes, struct problems *problems,
+int broker_reload(struct broker *broker, struct rule_changes *ret_changes, struct problems *problems,
 	struct refusal *refusal)
 {
 	_cleanup_(generation_unrefp) struct generation *generation = NULL;
-	struct generation_changes changes = {0};
+	struct rule_changes changes = {0};
 	struct timespec now;
 	int r;
 
@@ -251,7 +251,7 @@ int broker_reload(struct broker *broker, struct generation_changes *ret_changes,
 	if (r == GENERATION_BAD)
 		r = BROKER_BAD_RULES;
 	if (r == 0)
-		r = generation_compare(broker->generation, generation, &changes);
+		r = rule_set_compare(broker->generation->rules, generation->rules, &changes);
 	if (r == 0)
 		r = apply(broker, &generation, refusal);
 	report_reload(broker, r, &changes, problems, refusal);

@@ -19,6 +19,7 @@
 #include "../intake/door.h"
 #include "../intake/notify_door.h"
 #include "../intake/passed.h"
+#include "../rule/changes.h"
 #include "../rule/problem.h"
 #include "../util/instance.h"
 #include "generation.h"
@@ -89,7 +90,7 @@ void broker_close(struct broker *broker);
  *
  * Return: 0, BROKER_REFUSED, BROKER_BAD_RULES, or a negative errno.
  */
-int broker_reload(struct broker *broker, struct generation_changes *changes, struct problems *problems,
+int broker_reload(struct broker *broker, struct rule_changes *changes, struct problems *problems,
 	struct refusal *refusal);
 
 /* broker_detach() - remove everything from the kernel; the broker is of no use afterwards, and ends its event loop */

@@ -60,11 +60,3 @@ void generation_unload(struct generation *generation, struct registry *registry)
  */
 uint32_t generation_seat(
 	const struct generation *generation, const struct rule *rule, int protocol, int family);
-
-struct generation_changes {
-	size_t added, removed, kept; /* matches */
-};
-
-/* generation_compare() - @old may be NULL; Return: 0 or -ENOMEM */
-int generation_compare(
-	const struct generation *old, const struct generation *new, struct generation_changes *ret);

@@ -122,7 +122,7 @@ static int exit_status(int error)
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
-	struct generation_changes changes;
+	struct rule_changes changes;
 	struct refusal refusal;
 
 	(void)source;

@@ -79,7 +79,7 @@ static int complain(struct problems *problems, struct session_source *source)
 static int reload(struct broker *broker, struct answer *answer)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
-	struct generation_changes changes;
+	struct rule_changes changes;
 	int r;
 
 	r = broker_reload(broker, &changes, &problems, &answer->refusal);

@@ -19,6 +19,7 @@
 
 #include "bpf/world.h"
 #include "datapath/link.h"
+#include "rule/changes.h"
 
 enum step { PARSE, ACCESS, COMPILE, COMPARE, LOAD, SWITCH, RELEASE, STEPS };
 
@@ -74,7 +75,7 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	const char *const folders[] = {folder, NULL};
 	struct generation *next = calloc(1, sizeof(*next));
-	struct generation_changes changes;
+	struct rule_changes changes;
 	struct refusal refusal;
 	char pin[32];
 	double t;
@@ -91,7 +92,9 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 	times[COMPILE] = lap(&t);
 	for (size_t i = 0; i < next->rules->n_rules; i++)
 		next->n_matches += next->rules->rules[i].n_matches;
-	check("compare", generation_compare(bench->current, next, &changes), &problems, &refusal);
+	check("compare",
+		rule_set_compare(bench->current ? bench->current->rules : NULL, next->rules, &changes),
+		&problems, &refusal);
 	times[COMPARE] = lap(&t);
 	check("load", generation_load(next, &bench->world.registry, &refusal), &problems, &refusal);
 	times[LOAD] = lap(&t);
