@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,12 @@ static int apply(struct broker *broker, struct generation **generation, struct r
 	return r;
 }
 
+/* Text of rule files, rules as they were before, an image: many times what an idle broker needs. */
+static void give_memory_back(void)
+{
+	(void)malloc_trim(0);
+}
+
 static void tell_service_manager(const struct broker *broker)
 {
 	const struct generation *generation = broker->generation;
@@ -254,8 +261,10 @@ int broker_reload(struct broker *broker, struct rule_changes *ret_changes, struc
 		r = rule_set_compare(broker->generation->rules, generation->rules, &changes);
 	if (r == 0)
 		r = apply(broker, &generation, refusal);
+	generation = generation_unref(generation); /* unless it is the broker's now */
 	report_reload(broker, r, &changes, problems, refusal);
 	*ret_changes = changes;
+	give_memory_back();
 	tell_service_manager(broker);
 	return r;
 }
@@ -334,6 +343,7 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 		return r;
 	tidy_watch_registrants(broker);
 	restore_passed(broker, passed);
+	give_memory_back();
 	tell_service_manager(broker);
 	return 0;
 }
