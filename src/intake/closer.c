@@ -195,8 +195,12 @@ bool closer_skip(int socket)
 	return true;
 }
 
-/* Receives up to a packet with descriptors, which are put into a job, the socket behind them. */
-static struct job *empty_queue(int socket)
+/*
+ * Receives up to a packet with descriptors, which are put into a job, the socket behind them.
+ *
+ * Return: whether the queue is empty, which is the rule.
+ */
+static bool empty_queue(int socket, struct job **ret)
 {
 	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
 	struct refusal refusal;
@@ -209,12 +213,13 @@ static struct job *empty_queue(int socket)
 	} while ((r == 0 || r == PACKET_REFUSED) && !packet.n_fds);
 	job = packet.n_fds ? calloc(1, sizeof(*job)) : NULL;
 	if (!job)
-		return NULL;
+		return r == PACKET_END;
 	memcpy(job->fds, packet.fds, packet.n_fds * sizeof(*packet.fds));
 	job->n_fds = packet.n_fds;
 	packet.n_fds = 0;
 	job->fds[job->n_fds++] = socket;
-	return job;
+	*ret = job;
+	return false;
 }
 
 void closer_hang_up_consume(int socket, uid_t uid)
@@ -223,8 +228,10 @@ void closer_hang_up_consume(int socket, uid_t uid)
 
 	/* nothing comes behind what is in the queue now, and close(2) would empty that as well */
 	(void)shutdown(socket, SHUT_RDWR);
-	if (!closer_is_stuck(uid))
-		job = empty_queue(socket);
+	if (!closer_is_stuck(uid) && empty_queue(socket, &job)) {
+		(void)close(socket);
+		return;
+	}
 	if (job) {
 		job->uid = uid;
 		if (start(job) == 0)
