@@ -124,8 +124,11 @@ static void drop_orphans(struct offer *offer, const struct candidate *candidate,
 {
 	struct broker *broker = offer->broker;
 	struct registry_place places[USHER_PLACES_MAX];
-	unsigned n = registry_read_places(&broker->registry, seat, places);
+	unsigned n;
 
+	if (!holder_count(broker->holder))
+		return;
+	n = registry_read_places(&broker->registry, seat, places);
 	for (unsigned i = 0; i < n; i++) {
 		const struct holder_entry *entry =
 			holder_find(broker->holder, candidate->rule->name, places[i].data.cookie);
