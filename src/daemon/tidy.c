@@ -153,6 +153,9 @@ int tidy_start(struct broker *broker)
 		return r;
 	r = sd_event_add_io(
 		broker->event, &broker->events_source, events_fd(broker->events), EPOLLIN, on_events, broker);
+	/* what happened before somebody asked for something is told before what comes of that */
+	if (r >= 0)
+		r = sd_event_source_set_priority(broker->events_source, SD_EVENT_PRIORITY_IMPORTANT);
 	return r < 0 ? r : 0;
 }
 

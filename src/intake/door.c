@@ -107,7 +107,7 @@ static int let_in(struct door *door, int *fd, uid_t *ret_uid)
 	r = session_new_consume_fd(door->event, TAKE_FD(*fd), &handlers, &sessions[door->n_sessions]);
 	if (r < 0)
 		return r;
-	door->n_sessions++;
+	session_begin(sessions[door->n_sessions++]);
 	return 0;
 }
 

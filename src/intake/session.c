@@ -318,6 +318,12 @@ static bool receive(struct session *session)
 	return flush(session);
 }
 
+void session_begin(struct session *session)
+{
+	if (!receive(session))
+		end(session);
+}
+
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct session *session = userdata;

@@ -60,6 +60,13 @@ struct session_source {
 int session_new_consume_fd(
 	sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret);
 
+/*
+ * session_begin() - answer the first request if it has been sent already, which spares a turn of the loop
+ *
+ * The session may have ended when this returns.
+ */
+void session_begin(struct session *session);
+
 /* session_free() - without calling end(); accepts NULL, returns NULL */
 struct session *session_free(struct session *session);
 
