@@ -16,10 +16,17 @@
 static bool find_place(const struct offer *offer, const struct candidate *candidate, const struct aim *aim,
 	struct registry_place *ret)
 {
+	const struct registry *registry = &offer->broker->registry;
 	struct registry_place places[USHER_PLACES_MAX];
-	unsigned n = registry_read_places(&offer->broker->registry, aim->seat, places);
+	uint64_t cookies[USHER_PLACES_MAX];
+	unsigned n = registry_read_cookies(registry, aim->seat, cookies), i = 0;
 
-	for (unsigned i = 0; i < n; i++)
+	while (i < n && cookies[i] != candidate->facts.cookie)
+		i++;
+	if (i == n)
+		return false;
+	n = registry_read_places(registry, aim->seat, places);
+	for (i = 0; i < n; i++)
 		if (places[i].data.cookie == candidate->facts.cookie) {
 			*ret = places[i];
 			return true;

@@ -271,19 +271,42 @@ static int refuse_stage(struct refusal *refusal, int error)
 	}
 }
 
+static bool is_taken(uint64_t order, uint32_t slot)
+{
+	return order_without(order, slot) != order;
+}
+
+/* What is staged and not committed is not in the order. Return: whether a slot was free, or a negative errno. */
+static int take_slot(
+	const struct registry *registry, struct usher_place_key *key, const struct usher_place *place)
+{
+	uint64_t order = read_order(registry, key->seat);
+
+	for (key->slot = 0; key->slot < USHER_PLACES_MAX; key->slot++) {
+		if (is_taken(order, key->slot))
+			continue;
+		if (bpf_map_update_elem(registry->maps[REGISTRY_PLACES], key, place, BPF_NOEXIST) == 0)
+			return true;
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return false;
+}
+
 int registry_stage(struct registry *registry, uint32_t seat, int fd, const struct usher_place *place,
 	uint32_t *ret_slot, struct refusal *refusal)
 {
 	struct usher_place_key key = {.seat = seat};
 	uint64_t value = (uint64_t)fd;
+	int r = take_slot(registry, &key, place);
 
-	(void)registry_tidy(registry, seat, NULL);
-	for (; key.slot < USHER_PLACES_MAX; key.slot++)
-		if (bpf_map_update_elem(registry->maps[REGISTRY_PLACES], &key, place, BPF_NOEXIST) == 0)
-			break;
-		else if (errno != EEXIST)
-			return -errno;
-	if (key.slot == USHER_PLACES_MAX)
+	if (r == 0) {
+		(void)registry_tidy(registry, seat, NULL);
+		r = take_slot(registry, &key, place);
+	}
+	if (r < 0)
+		return r;
+	if (r == 0)
 		return refuse(refusal, ENOSPC,
 			"does not fit: '%s' has %u live %s sockets for %s already, the most there can be "
 			"(ENOSPC); "
@@ -350,51 +373,4 @@ int registry_write_state(const struct registry *registry, const struct usher_sta
 	uint32_t zero = 0;
 
 	return bpf_map_update_elem(registry->maps[REGISTRY_STATE], &zero, state, BPF_ANY) < 0 ? -errno : 0;
-}
-
-/* ---- Listen=kernel */
-
-uint64_t registry_read_early(const struct registry *registry, uint32_t seat)
-{
-	uint64_t cookie;
-
-	return bpf_map_lookup_elem(registry->maps[REGISTRY_EARLY], &seat, &cookie) < 0 ? 0 : cookie;
-}
-
-void registry_clear_early(struct registry *registry, uint32_t seat)
-{
-	(void)bpf_map_delete_elem(registry->maps[REGISTRY_EARLY], &seat);
-}
-
-int registry_compare_early_rules(const void *a, const void *b)
-{
-	const struct registry_early_rule *x = a, *y = b;
-
-	return memcmp(&x->key, &y->key, sizeof(x->key));
-}
-
-int registry_write_early_rules(struct registry *registry, const struct registry_early_rule *rules, size_t n)
-{
-	_cleanup_free_ struct usher_early_key *there = calloc(USHER_EARLY_MAX, sizeof(*there));
-	const int map = registry->maps[REGISTRY_EARLY_RULES];
-	size_t n_there = 0;
-	int r = 0;
-
-	if (!there)
-		return -ENOMEM;
-	/* all keys before the first change: a walk starts anew at a key that has gone */
-	while (n_there < USHER_EARLY_MAX &&
-		bpf_map_get_next_key(map, n_there ? &there[n_there - 1] : NULL, &there[n_there]) == 0)
-		n_there++;
-	for (size_t i = 0; i < n_there; i++) {
-		const struct registry_early_rule sought = {.key = there[i]};
-
-		if (!n || !bsearch(&sought, rules, n, sizeof(*rules), registry_compare_early_rules))
-			(void)bpf_map_delete_elem(map, &there[i]);
-	}
-	for (size_t i = 0; i < n; i++)
-		if (bpf_map_update_elem(
-			    registry->maps[REGISTRY_EARLY_RULES], &rules[i].key, &rules[i].rule, BPF_ANY) < 0)
-			r = -errno;
-	return r;
 }
