@@ -101,8 +101,9 @@ def kernel_memory(broker):
             maps.add(int(fields["map_id"]))
         if "prog_id" in fields:
             programs.add(int(fields["prog_id"]))
-    maps.update(*[program.get("map_ids", []) for program in bpf.bpftool("prog", "show") if program["id"] in programs])
-    return sum(entry["bytes_memlock"] for entry in bpf.bpftool("map", "show") if entry["id"] in maps)
+    for number in programs:
+        maps.update(bpf.bpftool("prog", "show", "id", number).get("map_ids", []))
+    return sum(bpf.bpftool("map", "show", "id", number)["bytes_memlock"] for number in maps)
 
 
 def start(broker):
