@@ -2,6 +2,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 /* The length of the valid UTF-8 sequence that starts here (RFC 3629, no surrogates, no overlong forms); 0 if none. */
@@ -58,12 +59,24 @@ void text_make_printable(char *text)
 	}
 }
 
+/* Whether eight bytes are of printable ASCII, as good as always in a rule file */
+static bool are_plain(const unsigned char *s)
+{
+	const uint64_t each = 0x0101010101010101;
+	uint64_t word, below_blank, delete;
+
+	memcpy(&word, s, sizeof(word));
+	below_blank = word - 0x20 * each;
+	delete = (word ^ 0x7f * each) - each;
+	return !((word | below_blank | delete) & 0x80 * each);
+}
+
 bool text_is_clean(const char *text, size_t size)
 {
 	const unsigned char *s = (const unsigned char *)text;
 
 	while (size) {
-		size_t length = *s < 0x80 ? 1 : utf8_length(s, size);
+		size_t length = size >= 8 && are_plain(s) ? 8 : *s < 0x80 ? 1 : utf8_length(s, size);
 
 		if (!length || is_control(*s))
 			return false;

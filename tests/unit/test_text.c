@@ -57,6 +57,33 @@ static void clean_is_about_size_bytes(void **state)
 	assert_true(text_is_clean("\xc3\xbc", 2));
 }
 
+/* Every byte at every place of a text, among others: eight are looked at together. */
+static void clean_is_about_each_byte(void **state)
+{
+	static const char *const texts[] = {"Stream=192.0.2.0/24:443 ",
+		"a\tb\tc\td\te\tf\tg\th\ti\tj\tk\tl\tm", "\xc3\xbc\xe2\x82\xac plain \xf0\x9f\x90\x98 text "};
+	char text[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		size_t size = strlen(texts[i]);
+
+		assert_true(text_is_clean(texts[i], size));
+		for (unsigned byte = 0; byte < 0x80; byte++)
+			for (size_t at = 0; at <= size; at++) {
+				bool clean = byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+
+				/* put in between, where a character starts */
+				if (at < size && ((unsigned char)texts[i][at] & 0xc0) == 0x80)
+					continue;
+				memcpy(text, texts[i], at);
+				text[at] = (char)byte;
+				memcpy(text + at + 1, texts[i] + at, size - at);
+				assert_int_equal(text_is_clean(text, size + 1), clean);
+			}
+	}
+}
+
 static void numbers(void **state)
 {
 	static const struct {
@@ -125,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(printable),
 		cmocka_unit_test(clean_is_about_size_bytes),
+		cmocka_unit_test(clean_is_about_each_byte),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(names),
 		cmocka_unit_test(refusals_are_printable_and_cut),
