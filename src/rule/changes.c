@@ -116,6 +116,8 @@ int rule_set_compare(const struct rule_set *old, const struct rule_set *new, str
 			changes.removed += old->rules[i].n_matches;
 		else if (order > 0)
 			changes.added += new->rules[k].n_matches;
+		else if (rule_is_same(&old->rules[i], &new->rules[k]))
+			changes.kept += new->rules[k].n_matches;
 		else
 			r = compare_rules(&old->rules[i], &new->rules[k], &changes);
 		i += order <= 0;

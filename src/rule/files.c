@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* From directories and files to a rule set: which files count, and how they are read. */
+/* From directories and files to a rule set: which files count, and which of them are read. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "../util/name.h"
 #include "array.h"
+#include "file.h"
 #include "rule.h"
 
 #define SUFFIX ".rule"
-
-/* Outcomes of read_file() and load_file() besides 0 and RULE_BAD */
-enum {
-	FILE_MASKED = 2, /* empty, or /dev/null */
-	FILE_GONE,	 /* removed since the directory was read */
-};
 
 /* A file name in one of the directories. */
 struct candidate {
@@ -38,21 +30,6 @@ static void candidates_deinit(struct candidates *candidates)
 	free(candidates->items);
 }
 
-/* RULE_BAD, or -ENOMEM */
-static int complain_errno(struct problems *problems, const char *path, const char *what, int error)
-{
-	int r = problems_add(problems, path, 0, "%s: %s (%s)", what, strerror(error), strerrorname_np(error));
-
-	return r < 0 ? r : RULE_BAD;
-}
-
-static int complain(struct problems *problems, const char *path, const char *text)
-{
-	int r = problems_add(problems, path, 0, "%s", text);
-
-	return r < 0 ? r : RULE_BAD;
-}
-
 static bool ends_with_suffix(const char *name)
 {
 	size_t length = strlen(name);
@@ -60,89 +37,64 @@ static bool ends_with_suffix(const char *name)
 	return length >= strlen(SUFFIX) && !strcmp(name + length - strlen(SUFFIX), SUFFIX);
 }
 
-static int read_all(
-	int fd, size_t expected, const char *path, char **ret, size_t *ret_size, struct problems *problems)
+/* The rule that was read from a file at this path earlier, if the file has not changed since; or NULL. */
+static const struct rule *find_unchanged(
+	const struct rule_set *before, const char *name, const char *path, const struct file *file)
 {
-	size_t capacity = expected + 1, size = 0; /* one more, to see the end */
-	_cleanup_free_
-	char *text = malloc(capacity);
+	const struct rule *rule = before ? rule_set_find(before, name) : NULL;
 
-	for (;;) {
-		ssize_t n;
-
-		if (!text)
-			return -ENOMEM;
-		n = read(fd, text + size, capacity - size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return complain_errno(problems, path, "cannot read the file", errno);
-		size += (size_t)n;
-		if (size > RULE_FILE_MAX)
-			return complain(problems, path,
-				"the file is larger than 64 MiB; split it into several rules");
-		if (!n)
-			break;
-		if (size == capacity) { /* it has grown since fstat(2) */
-			char *larger;
-
-			capacity = 2 * capacity < RULE_FILE_MAX ? 2 * capacity : RULE_FILE_MAX + 1;
-			larger = realloc(text, capacity);
-			if (!larger)
-				return -ENOMEM;
-			text = larger;
-		}
-	}
-	*ret = TAKE_PTR(text);
-	*ret_size = size;
-	return 0;
+	return rule && rule->origin && !strcmp(rule->path, path) && file_is_unchanged(file, rule->origin)
+		       ? rule
+		       : NULL;
 }
 
-/* O_NONBLOCK: opening a FIFO that nobody writes to would wait forever. */
-static int read_file(const char *path, char **ret, size_t *ret_size, struct problems *problems)
+static int parse_file(const char *name, const char *path, const struct file *file, struct rule *ret,
+	struct problems *problems)
 {
-	_cleanup_close_
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat status;
-	int error = errno;
-
-	if (fd < 0 && error == ENOENT && lstat(path, &status) < 0 && errno == ENOENT)
-		return FILE_GONE;
-	if (fd < 0)
-		return complain_errno(problems, path, "cannot open the file", error);
-	if (fstat(fd, &status) < 0)
-		return complain_errno(problems, path, "cannot read the file", errno);
-	if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3))
-		return FILE_MASKED;
-	if (!S_ISREG(status.st_mode))
-		return complain(problems, path, "it is not a regular file");
-	if (!status.st_size)
-		return FILE_MASKED;
-	if (status.st_size > (off_t)RULE_FILE_MAX)
-		return complain(
-			problems, path, "the file is larger than 64 MiB; split it into several rules");
-	return read_all(fd, (size_t)status.st_size, path, ret, ret_size, problems);
-}
-
-/* Read and parse one file; its name must end with the suffix. Return: 0, RULE_BAD, FILE_*, or -ENOMEM. */
-static int load_file(const char *path, struct rule *ret, struct problems *problems)
-{
-	const char *slash = strrchr(path, '/'), *file_name = slash ? slash + 1 : path;
-	_cleanup_free_
-	char *name = strndup(file_name, strlen(file_name) - strlen(SUFFIX)), *text = NULL;
+	_cleanup_free_ char *text = NULL;
 	size_t size;
 	int r;
 
-	if (!name)
-		return -ENOMEM;
-	r = read_file(path, &text, &size, problems);
+	r = file_read(file, path, &text, &size, problems);
 	if (r)
 		return r;
 	if (!name_is_valid(name)) {
 		r = problems_add(problems, path, 0, "'%s' cannot name a rule: %s", name, NAME_RULE);
 		return r < 0 ? r : RULE_BAD;
 	}
-	return rule_parse(name, path, text, size, ret, problems);
+	r = rule_parse(name, path, text, size, ret, problems);
+	if (r || !file_is_settled(file))
+		return r;
+	ret->origin = file_origin(file);
+	if (!ret->origin)
+		rule_deinit(ret);
+	return ret->origin ? 0 : -ENOMEM;
+}
+
+/*
+ * Read and parse one file, unless it is as it was before; its name must end with the suffix.
+ *
+ * Return: 0, RULE_BAD, FILE_*, or -ENOMEM.
+ */
+static int load_file(
+	const struct rule_set *before, const char *path, struct rule *ret, struct problems *problems)
+{
+	const char *slash = strrchr(path, '/'), *file_name = slash ? slash + 1 : path;
+	_cleanup_free_ char *name = strndup(file_name, strlen(file_name) - strlen(SUFFIX));
+	_cleanup_(file_close) struct file file = FILE_NULL;
+	const struct rule *unchanged;
+	int r;
+
+	if (!name)
+		return -ENOMEM;
+	r = file_open(path, &file, problems);
+	if (r)
+		return r;
+	unchanged = find_unchanged(before, name, path, &file);
+	if (!unchanged)
+		return parse_file(name, path, &file, ret, problems);
+	*ret = rule_share(unchanged);
+	return 0;
 }
 
 static int add_rule_consume(struct rule_set *set, struct rule *rule)
@@ -165,7 +117,7 @@ static int collect(const char *path, size_t dir, struct candidates *candidates, 
 	if (!stream && errno == ENOENT)
 		return 0;
 	if (!stream)
-		return complain_errno(problems, path, "cannot read the directory", errno);
+		return file_complain_errno(problems, path, "cannot read the directory", errno);
 	while (!r) {
 		struct dirent *entry;
 
@@ -173,7 +125,7 @@ static int collect(const char *path, size_t dir, struct candidates *candidates, 
 		entry = readdir(stream);
 		if (!entry) {
 			if (errno)
-				r = complain_errno(problems, path, "cannot read the directory", errno);
+				r = file_complain_errno(problems, path, "cannot read the directory", errno);
 			break;
 		}
 		if (entry->d_name[0] == '.' || !ends_with_suffix(entry->d_name))
@@ -223,8 +175,7 @@ static int visit_candidates(const char *const *dirs, const struct candidates *ca
 
 	for (size_t i = 0; i < candidates->n; i++) {
 		const struct candidate *candidate = &candidates->items[i];
-		_cleanup_free_
-		char *path = NULL;
+		_cleanup_free_ char *path = NULL;
 		int r;
 
 		if (settled && !strcmp(settled, candidate->name))
@@ -263,30 +214,41 @@ static int visit_files(const char *const *dirs, const struct visitor *visitor, s
 	return r ? r : bad ? RULE_BAD : 0;
 }
 
+struct load_visit {
+	const struct rule_set *before;
+	struct rule_set *set;
+};
+
 static int visit_load(const char *path, void *userdata, struct problems *problems)
 {
-	struct rule_set *set = userdata;
+	const struct load_visit *visit = userdata;
 	struct rule rule;
 	int r;
 
-	r = load_file(path, &rule, problems);
-	return r ? r : add_rule_consume(set, &rule);
+	r = load_file(visit->before, path, &rule, problems);
+	return r ? r : add_rule_consume(visit->set, &rule);
 }
 
-int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problems *problems)
+int rule_set_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
+	struct problems *problems)
 {
 	_cleanup_(rule_set_freep) struct rule_set *set = calloc(1, sizeof(*set));
 	int r;
 
 	if (!set)
 		return -ENOMEM;
-	r = visit_files(dirs, &(struct visitor){visit_load, set}, problems);
+	r = visit_files(dirs, &(struct visitor){visit_load, &(struct load_visit){before, set}}, problems);
 	if (r)
 		return r;
 	if (set->n_rules) /* "a.rule" stands behind "a-b.rule", but "a" before "a-b" */
 		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_rule);
 	*ret = TAKE_PTR(set);
 	return 0;
+}
+
+int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problems *problems)
+{
+	return rule_set_reload(NULL, dirs, ret, problems);
 }
 
 struct text_visit {
@@ -297,12 +259,14 @@ struct text_visit {
 static int visit_text(const char *path, void *userdata, struct problems *problems)
 {
 	const struct text_visit *visit = userdata;
-	_cleanup_free_
-	char *text = NULL;
+	_cleanup_(file_close) struct file file = FILE_NULL;
+	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
 	int r;
 
-	r = read_file(path, &text, &size, problems);
+	r = file_open(path, &file, problems);
+	if (!r)
+		r = file_read(&file, path, &text, &size, problems);
 	if (r == 0 || r == FILE_MASKED)
 		visit->function(path, text, size, visit->userdata);
 	return r;
@@ -323,12 +287,12 @@ static int load_named(const char *path, struct rule *ret, struct problems *probl
 	int r;
 
 	if (!ends_with_suffix(path))
-		return complain(problems, path, "the name of a rule file is NAME.rule");
-	r = load_file(path, ret, problems);
+		return file_complain(problems, path, "the name of a rule file is NAME.rule");
+	r = load_file(NULL, path, ret, problems);
 	if (r == FILE_GONE)
-		return complain_errno(problems, path, "cannot open the file", ENOENT);
+		return file_complain_errno(problems, path, "cannot open the file", ENOENT);
 	if (r == FILE_MASKED)
-		return complain(
+		return file_complain(
 			problems, path, "the file is empty; as a rule file it would mask others of its name");
 	return r;
 }

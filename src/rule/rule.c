@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "file.h"
+
 #define TIME_TEXT_MAX 16
 
 static void words_deinit(struct rule_words *words)
@@ -15,8 +17,9 @@ static void words_deinit(struct rule_words *words)
 	free(words->items);
 }
 
-void rule_deinit(struct rule *rule)
+static void release(struct rule *rule)
 {
+	free(rule->origin);
 	free(rule->name);
 	free(rule->path);
 	free(rule->matches);
@@ -28,7 +31,24 @@ void rule_deinit(struct rule *rule)
 	words_deinit(&rule->discover.users);
 	words_deinit(&rule->discover.units);
 	words_deinit(&rule->discover.executables);
+}
+
+void rule_deinit(struct rule *rule)
+{
+	if (!rule->origin || !--rule->origin->n_rules)
+		release(rule);
 	*rule = (struct rule){0};
+}
+
+struct rule rule_share(const struct rule *rule)
+{
+	rule->origin->n_rules++;
+	return *rule;
+}
+
+bool rule_is_same(const struct rule *a, const struct rule *b)
+{
+	return a->origin && a->origin == b->origin;
 }
 
 struct rule_set *rule_set_free(struct rule_set *set)

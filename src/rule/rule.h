@@ -55,6 +55,8 @@ struct rule_discover {
 #define RULE_SCAN_INTERVAL_MS 5000U
 #define RULE_KERNEL_USERS_MAX 8U
 
+struct rule_origin; /* file.h */
+
 struct rule {
 	char *name; /* file name without ".rule" */
 	char *path;
@@ -65,6 +67,7 @@ struct rule {
 	unsigned order_line;   /* 0: the default; Order= is always "first" */
 	struct rule_access access;
 	struct rule_discover discover;
+	struct rule_origin *origin; /* NULL: not from a file, or from one that has to be read again */
 };
 
 struct rule_set {
@@ -78,6 +81,9 @@ DEFINE_CLEANUP(struct rule_set, rule_set_free);
 
 /* rule_set_find() - the rule of a name, or NULL */
 const struct rule *rule_set_find(const struct rule_set *set, const char *name);
+
+/* rule_is_same() - whether both were made by one reading of a file, so that they differ in nothing */
+bool rule_is_same(const struct rule *a, const struct rule *b);
 
 /* rule_has_match() - whether the rule is about packets of a protocol and family; AF_UNSPEC: of either family */
 bool rule_has_match(const struct rule *rule, int protocol, int family);
@@ -100,6 +106,15 @@ enum {
  * Return: 0, RULE_BAD, or -ENOMEM.
  */
 int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problems *problems);
+
+/*
+ * rule_set_reload() - as rule_set_load(), but files that have not changed since an earlier load are not read again
+ * @before: may be NULL; rules that both sets have (rule_is_same()) outlive it
+ *
+ * A file is known again by its path, its inode and its times (file.h).
+ */
+int rule_set_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
+	struct problems *problems);
 
 /*
  * rule_foreach_file() - call a function with the text of every file that rule_set_load() would read, in their order
@@ -129,6 +144,9 @@ int rule_set_load_files(const char *const *paths, struct rule_set **ret, struct 
 int rule_parse(const char *name, const char *path, const char *text, size_t size, struct rule *ret,
 	struct problems *problems);
 void rule_deinit(struct rule *rule);
+
+/* rule_share() - the same rule for another set, with a rule_deinit() of its own; only of a rule with an origin */
+struct rule rule_share(const struct rule *rule);
 
 /*
  * One assignment of a rule in its canonical spelling: a match or a word each. What `usherctl rules` and `usherctl diff`

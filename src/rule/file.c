@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "rule.h"
+
+#ifndef STATX_MNT_ID_UNIQUE /* Linux 6.8 */
+#define STATX_MNT_ID_UNIQUE 0x4000U
+#endif
+
+int file_complain_errno(struct problems *problems, const char *path, const char *what, int error)
+{
+	int r = problems_add(problems, path, 0, "%s: %s (%s)", what, strerror(error), strerrorname_np(error));
+
+	return r < 0 ? r : RULE_BAD;
+}
+
+int file_complain(struct problems *problems, const char *path, const char *text)
+{
+	int r = problems_add(problems, path, 0, "%s", text);
+
+	return r < 0 ? r : RULE_BAD;
+}
+
+/*
+ * The clock is the one that file systems take their times from. AT_STATX_FORCE_SYNC: not what a server said earlier.
+ * O_NONBLOCK: opening a FIFO that nobody writes to would wait forever.
+ */
+int file_open(const char *path, struct file *file, struct problems *problems)
+{
+	const struct statx *status = &file->status;
+	struct stat link;
+	int error;
+
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &file->opened);
+	file->fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	error = errno;
+	if (file->fd < 0 && error == ENOENT && lstat(path, &link) < 0 && errno == ENOENT)
+		return FILE_GONE;
+	if (file->fd < 0)
+		return file_complain_errno(problems, path, "cannot open the file", error);
+	if (statx(file->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+		    STATX_BASIC_STATS | STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &file->status) < 0)
+		return file_complain_errno(problems, path, "cannot read the file", errno);
+	if (S_ISCHR(status->stx_mode) && status->stx_rdev_major == 1 && status->stx_rdev_minor == 3)
+		return FILE_MASKED;
+	if (!S_ISREG(status->stx_mode))
+		return file_complain(problems, path, "it is not a regular file");
+	if (!status->stx_size)
+		return FILE_MASKED;
+	if (status->stx_size > RULE_FILE_MAX)
+		return file_complain(
+			problems, path, "the file is larger than 64 MiB; split it into several rules");
+	return 0;
+}
+
+void file_close(struct file *file)
+{
+	closep(&file->fd);
+	file->fd = -1;
+}
+
+int file_read(
+	const struct file *file, const char *path, char **ret, size_t *ret_size, struct problems *problems)
+{
+	size_t capacity = (size_t)file->status.stx_size + 1, size = 0; /* one more, to see the end */
+	_cleanup_free_ char *text = malloc(capacity);
+
+	for (;;) {
+		ssize_t n;
+
+		if (!text)
+			return -ENOMEM;
+		n = read(file->fd, text + size, capacity - size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return file_complain_errno(problems, path, "cannot read the file", errno);
+		size += (size_t)n;
+		if (size > RULE_FILE_MAX)
+			return file_complain(problems, path,
+				"the file is larger than 64 MiB; split it into several rules");
+		if (!n)
+			break;
+		if (size == capacity) { /* it has grown since statx(2) */
+			char *larger;
+
+			capacity = 2 * capacity < RULE_FILE_MAX ? 2 * capacity : RULE_FILE_MAX + 1;
+			larger = realloc(text, capacity);
+			if (!larger)
+				return -ENOMEM;
+			text = larger;
+		}
+	}
+	*ret = TAKE_PTR(text);
+	*ret_size = size;
+	return 0;
+}
+
+bool file_is_settled(const struct file *file)
+{
+	const struct statx_timestamp *changed = &file->status.stx_ctime;
+	int64_t seconds = (int64_t)file->opened.tv_sec - FILE_SETTLED_SEC;
+
+	return changed->tv_sec < seconds ||
+	       (changed->tv_sec == seconds && (int64_t)changed->tv_nsec <= (int64_t)file->opened.tv_nsec);
+}
+
+static struct file_identity identify(const struct statx *status)
+{
+	return (struct file_identity){
+		.mount = status->stx_mnt_id,
+		.device = makedev(status->stx_dev_major, status->stx_dev_minor),
+		.inode = status->stx_ino,
+		.size = status->stx_size,
+		.modified = status->stx_mtime.tv_sec,
+		.modified_nsec = status->stx_mtime.tv_nsec,
+		.changed = status->stx_ctime.tv_sec,
+		.changed_nsec = status->stx_ctime.tv_nsec,
+	};
+}
+
+bool file_is_unchanged(const struct file *file, const struct rule_origin *origin)
+{
+	struct file_identity identity = identify(&file->status);
+
+	return !memcmp(&identity, &origin->identity, sizeof(identity));
+}
+
+struct rule_origin *file_origin(const struct file *file)
+{
+	struct rule_origin *origin = malloc(sizeof(*origin));
+
+	if (origin)
+		*origin = (struct rule_origin){.n_rules = 1, .identity = identify(&file->status)};
+	return origin;
+}
