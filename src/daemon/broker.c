@@ -254,7 +254,7 @@ int broker_reload(struct broker *broker, struct rule_changes *ret_changes, struc
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
 		(uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
-	r = generation_parse(broker->instance->rule_dirs, &generation, problems);
+	r = generation_parse(broker->generation, broker->instance->rule_dirs, &generation, problems);
 	if (r == GENERATION_BAD)
 		r = BROKER_BAD_RULES;
 	if (r == 0)
@@ -302,7 +302,7 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 	broker->instance = instance;
 	broker->instance_name = instance_name;
 	broker->started = broker_now();
-	r = generation_parse(instance->rule_dirs, &generation, problems);
+	r = generation_parse(NULL, instance->rule_dirs, &generation, problems);
 	if (r)
 		return r == GENERATION_BAD ? BROKER_BAD_RULES : r;
 	broker->holder = holder_new();

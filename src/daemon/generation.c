@@ -34,7 +34,8 @@ struct generation *generation_unref(struct generation *generation)
 	return NULL;
 }
 
-int generation_parse(const char *const *directories, struct generation **ret, struct problems *problems)
+int generation_parse(const struct generation *before, const char *const *directories, struct generation **ret,
+	struct problems *problems)
 {
 	_cleanup_(generation_unrefp) struct generation *generation = calloc(1, sizeof(*generation));
 	int r, bad;
@@ -44,7 +45,7 @@ int generation_parse(const char *const *directories, struct generation **ret, st
 	generation->n_references = 1;
 	generation->program = -1;
 	generation->question = QUESTION_NULL;
-	r = rule_set_load(directories, &generation->rules, problems);
+	r = rule_set_reload(before ? before->rules : NULL, directories, &generation->rules, problems);
 	if (r)
 		return r < 0 ? r : GENERATION_BAD;
 	bad = access_table_new(generation->rules, &generation->access, problems);

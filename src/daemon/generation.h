@@ -36,7 +36,12 @@ enum {
 	GENERATION_BAD = 1, /* the problems say why */
 };
 
-int generation_parse(const char *const *directories, struct generation **ret, struct problems *problems);
+/*
+ * generation_parse() - make one from the rule files
+ * @before: NULL, or one whose files need not be read again where they have not changed
+ */
+int generation_parse(const struct generation *before, const char *const *directories, struct generation **ret,
+	struct problems *problems);
 
 /*
  * generation_unref() - accepts NULL, returns NULL; what is loaded stays in the kernel while it is current

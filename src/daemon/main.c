@@ -87,7 +87,7 @@ static int check(const struct instance *instance)
 	_cleanup_(generation_unrefp) struct generation *generation = NULL;
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	char text[1024];
-	int r = generation_parse(instance->rule_dirs, &generation, &problems);
+	int r = generation_parse(NULL, instance->rule_dirs, &generation, &problems);
 
 	for (size_t i = 0; i < problems.n; i++)
 		fprintf(stderr, "usherd: %s\n", problem_format(&problems.items[i], text, sizeof(text)));
