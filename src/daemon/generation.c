@@ -51,18 +51,23 @@ int generation_parse(const struct generation *before, const char *const *directo
 	bad = access_table_new(generation->rules, &generation->access, problems);
 	if (bad < 0)
 		return bad;
-	r = image_compile(generation->rules, &generation->image, problems);
+	if (before)
+		r = image_recompile(
+			before->rules, before->image, generation->rules, &generation->image, problems);
+	else
+		r = image_compile(generation->rules, &generation->image, problems);
 	if (r < 0)
 		return r;
 	if (r || bad)
 		return GENERATION_BAD;
 	for (size_t i = 0; i < generation->rules->n_rules; i++)
 		generation->n_matches += generation->rules->rules[i].n_matches;
-	for (size_t i = 0; i < generation->image->n_prefixes; i++)
-		if (generation->image->prefixes[i].prefix.family == AF_INET6)
-			generation->n_prefixes6++;
+	for (size_t i = 0; i < generation->image->n_classes; i++)
+		if (generation->image->classes[i].table >= USHER_TABLE_TCP6)
+			generation->n_prefixes6 += generation->image->classes[i].n;
 		else
-			generation->n_prefixes4++;
+			generation->n_prefixes4 += generation->image->classes[i].n;
+	image_forget_prefixes(generation->image);
 	*ret = TAKE_PTR(generation);
 	return 0;
 }
@@ -126,7 +131,6 @@ int generation_load(struct generation *generation, struct registry *registry, st
 		generation_unload(generation, registry);
 		return r;
 	}
-	generation->image = image_free(generation->image);
 	return 0;
 }
 

@@ -21,7 +21,7 @@ struct generation {
 	uint64_t applied; /* CLOCK_REALTIME, microseconds; 0 until it is current */
 	struct rule_set *rules;
 	struct access_table *access;
-	struct image *image; /* until it is loaded */
+	struct image *image; /* for the next one; without its prefixes */
 	uint32_t *seats;     /* generation_seat() */
 	uint32_t *taken;     /* seats that did not exist before */
 	size_t n_taken, n_matches;
@@ -38,7 +38,7 @@ enum {
 
 /*
  * generation_parse() - make one from the rule files
- * @before: NULL, or one whose files need not be read again where they have not changed
+ * @before: NULL, or one of which is taken what has not changed: rules of files, classes of ports
  */
 int generation_parse(const struct generation *before, const char *const *directories, struct generation **ret,
 	struct problems *problems);

@@ -21,16 +21,54 @@ static int compare_matches(const struct rule_match *x, const struct rule_match *
 	return r ? r : (int)x->last - (int)y->last;
 }
 
-/* A list of matches, and the same sorted */
-struct list {
-	const struct rule_match *matches;
-	size_t n;
-	const struct rule_match **sorted;
-};
-
-static void list_deinit(struct list *list)
+/* Takes off what is alike at both ends, where nothing has to be sought. */
+static void trim(struct rule_change *change)
 {
-	free(list->sorted);
+	for (; change->n_old && change->n_new && !compare_matches(change->old, change->new);
+		change->n_same++) {
+		change->old++;
+		change->n_old--;
+		change->new++;
+		change->n_new--;
+	}
+	for (; change->n_old && change->n_new &&
+		!compare_matches(&change->old[change->n_old - 1], &change->new[change->n_new - 1]);
+		change->n_same++) {
+		change->n_old--;
+		change->n_new--;
+	}
+}
+
+int rule_set_foreach_change(const struct rule_set *old, const struct rule_set *new,
+	int (*function)(const struct rule_change *change, void *userdata), void *userdata)
+{
+	size_t n_old = old ? old->n_rules : 0, i = 0, k = 0;
+	int r = 0;
+
+	while (!r && (i < n_old || k < new->n_rules)) {
+		struct rule_change change = {0};
+		int order = i == n_old		? 1
+			    : k == new->n_rules ? -1
+						: strcmp(old->rules[i].name, new->rules[k].name);
+
+		if (!order && rule_is_same(&old->rules[i], &new->rules[k])) {
+			change.n_same = new->rules[k].n_matches;
+		} else {
+			if (order <= 0) {
+				change.old = old->rules[i].matches;
+				change.n_old = old->rules[i].n_matches;
+			}
+			if (order >= 0) {
+				change.new = new->rules[k].matches;
+				change.n_new = new->rules[k].n_matches;
+			}
+			trim(&change);
+		}
+		i += order <= 0;
+		k += order >= 0;
+		r = function(&change, userdata);
+	}
+	return r;
 }
 
 static int compare_pointers(const void *a, const void *b)
@@ -38,59 +76,35 @@ static int compare_pointers(const void *a, const void *b)
 	return compare_matches(*(const struct rule_match *const *)a, *(const struct rule_match *const *)b);
 }
 
-static int sort(struct list *list)
+/* Return: pointers to the matches in order; NULL when there is no memory. */
+static const struct rule_match **sort(const struct rule_match *matches, size_t n)
 {
+	const struct rule_match **sorted = calloc(n + 1, sizeof(*sorted));
 	bool is_sorted = true;
 
-	list->sorted = calloc(list->n + 1, sizeof(*list->sorted));
-	if (!list->sorted)
-		return -ENOMEM;
-	for (size_t i = 0; i < list->n; i++) {
-		list->sorted[i] = &list->matches[i];
-		is_sorted =
-			is_sorted && (!i || compare_matches(&list->matches[i - 1], &list->matches[i]) <= 0);
+	for (size_t i = 0; i < n && sorted; i++) {
+		sorted[i] = &matches[i];
+		is_sorted = is_sorted && (!i || compare_matches(&matches[i - 1], &matches[i]) <= 0);
 	}
-	if (!is_sorted)
-		qsort(list->sorted, list->n, sizeof(*list->sorted), compare_pointers);
-	return 0;
+	if (sorted && !is_sorted)
+		qsort(sorted, n, sizeof(*sorted), compare_pointers);
+	return sorted;
 }
 
-/* Takes what is alike at both ends off, where nothing has to be sought. Return: how many matches. */
-static size_t trim(struct list *old, struct list *new)
+static int count(const struct rule_change *change, void *userdata)
 {
-	size_t n = 0;
-
-	for (; old->n && new->n && !compare_matches(old->matches, new->matches); n++) {
-		old->matches++;
-		old->n--;
-		new->matches++;
-		new->n--;
-	}
-	for (; old->n && new->n && !compare_matches(&old->matches[old->n - 1], &new->matches[new->n - 1]);
-		n++) {
-		old->n--;
-		new->n--;
-	}
-	return n;
-}
-
-static int compare_rules(const struct rule *old, const struct rule *new, struct rule_changes *changes)
-{
-	_cleanup_(list_deinit) struct list before = {old->matches, old->n_matches, NULL};
-	_cleanup_(list_deinit) struct list after = {new->matches, new->n_matches, NULL};
+	_cleanup_free_ const struct rule_match **before = sort(change->old, change->n_old);
+	_cleanup_free_ const struct rule_match **after = sort(change->new, change->n_new);
+	struct rule_changes *changes = userdata;
 	size_t i = 0, k = 0;
-	int r;
 
-	changes->kept += trim(&before, &after);
-	r = sort(&before);
-	if (!r)
-		r = sort(&after);
-	if (r < 0)
-		return r;
-	while (i < before.n || k < after.n) {
-		int order = i == before.n  ? 1
-			    : k == after.n ? -1
-					   : compare_matches(before.sorted[i], after.sorted[k]);
+	if (!before || !after)
+		return -ENOMEM;
+	changes->kept += change->n_same;
+	while (i < change->n_old || k < change->n_new) {
+		int order = i == change->n_old	 ? 1
+			    : k == change->n_new ? -1
+						 : compare_matches(before[i], after[k]);
 
 		changes->removed += order < 0;
 		changes->added += order > 0;
@@ -103,26 +117,9 @@ static int compare_rules(const struct rule *old, const struct rule *new, struct 
 
 int rule_set_compare(const struct rule_set *old, const struct rule_set *new, struct rule_changes *ret)
 {
-	size_t n_old = old ? old->n_rules : 0, i = 0, k = 0;
 	struct rule_changes changes = {0};
-	int r = 0;
+	int r = rule_set_foreach_change(old, new, count, &changes);
 
-	while (!r && (i < n_old || k < new->n_rules)) {
-		int order = i == n_old		? 1
-			    : k == new->n_rules ? -1
-						: strcmp(old->rules[i].name, new->rules[k].name);
-
-		if (order < 0)
-			changes.removed += old->rules[i].n_matches;
-		else if (order > 0)
-			changes.added += new->rules[k].n_matches;
-		else if (rule_is_same(&old->rules[i], &new->rules[k]))
-			changes.kept += new->rules[k].n_matches;
-		else
-			r = compare_rules(&old->rules[i], &new->rules[k], &changes);
-		i += order <= 0;
-		k += order >= 0;
-	}
 	if (!r)
 		*ret = changes;
 	return r;

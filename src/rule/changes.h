@@ -5,6 +5,24 @@
 
 #include "rule.h"
 
+/* The matches of a name in two rule sets, without those that are alike at the beginning and at the end */
+struct rule_change {
+	const struct rule_match *old, *new;
+	size_t n_old, n_new;
+	size_t n_same; /* left out */
+};
+
+/*
+ * rule_set_foreach_change() - call a function for every name that is in either of two rule sets
+ * @old: may be NULL
+ *
+ * A match is the same when it takes the same packets, wherever it stands in its file.
+ *
+ * Return: 0, or what the function returned, if that was not 0: it is not called again then.
+ */
+int rule_set_foreach_change(const struct rule_set *old, const struct rule_set *new,
+	int (*function)(const struct rule_change *change, void *userdata), void *userdata);
+
 struct rule_changes {
 	size_t added, removed, kept; /* matches */
 };

@@ -6,7 +6,8 @@
  *
  * Whether a set of prefixes was there before is told by a digest that is kept up to date change by change; comparing
  * the sets themselves would take as many steps for each change as there are prefixes. The digest is a sum of 128-bit
- * hashes. Two different sets of a rule set have the same with a probability of 2^-128 for each pair.
+ * hashes, of prefix and name, so that classes of the image before can be told as well. Two different sets have the same
+ * with a probability of 2^-128 for each pair.
  */
 #include "compile.h"
 
@@ -21,12 +22,8 @@ struct change {
 	uint32_t word;
 };
 
-struct digest {
-	uint64_t low, high;
-};
-
 struct known_class {
-	struct digest digest;
+	struct image_digest digest;
 	uint32_t word; /* 0: free */
 };
 
@@ -39,8 +36,9 @@ struct sweep {
 	uint32_t *active;    /* prefixes with a word, in no order */
 	size_t n_active;
 	size_t n_long; /* active prefixes longer than 0 */
-	struct digest digest;
-	struct known_class *known; /* hash table, at most half full */
+	struct image_digest digest;
+	struct image_digest *names; /* of the rule, by seat */
+	struct known_class *known;  /* hash table, at most half full */
 	size_t known_mask;
 };
 
@@ -51,6 +49,7 @@ static void sweep_deinit(struct sweep *sweep)
 	free(sweep->positions);
 	free(sweep->active);
 	free(sweep->known);
+	free(sweep->names);
 }
 
 /* The finaliser of splitmix64: every bit of the result depends on every bit of the value. */
@@ -61,11 +60,26 @@ static uint64_t mix(uint64_t value)
 	return value ^ (value >> 31);
 }
 
-static struct digest hash(uint32_t prefix, uint32_t word)
+static struct image_digest hash_name(const char *name)
 {
-	uint64_t value = (uint64_t)prefix << 32 | word, low = mix(value + 0x9e3779b97f4a7c15ULL);
+	struct image_digest digest = {.low = 0x9e3779b97f4a7c15ULL, .high = 0xd1b54a32d192ed03ULL};
 
-	return (struct digest){.low = low, .high = mix(mix(value ^ 0xd1b54a32d192ed03ULL) + low)};
+	for (; *name; name++) {
+		digest.low = mix(digest.low + (uint8_t)*name);
+		digest.high = mix(digest.high + (uint8_t)*name);
+	}
+	return digest;
+}
+
+static struct image_digest hash(const struct prefix *prefix, const struct image_digest *name)
+{
+	struct image_digest digest = *name;
+	uint64_t address[2];
+
+	memcpy(address, prefix->address, sizeof(address));
+	digest.low = mix(mix(mix(digest.low ^ address[0]) ^ address[1]) ^ prefix->length);
+	digest.high = mix(mix(mix(digest.high ^ address[0]) ^ address[1]) ^ prefix->length);
+	return digest;
 }
 
 /*
@@ -97,7 +111,19 @@ static int sort_changes(struct sweep *sweep)
 	return 0;
 }
 
-static int sweep_init(struct sweep *sweep, const struct table *table)
+/* Where a class with this digest is, or could be entered */
+static struct known_class *find_known(const struct sweep *sweep, const struct image_digest *digest)
+{
+	size_t i = digest->low;
+
+	while (sweep->known[i & sweep->known_mask].word &&
+		(sweep->known[i & sweep->known_mask].digest.low != digest->low ||
+			sweep->known[i & sweep->known_mask].digest.high != digest->high))
+		i++;
+	return &sweep->known[i & sweep->known_mask];
+}
+
+static int sweep_init(struct sweep *sweep, const struct image *image, const struct table *table)
 {
 	size_t n_known = 2, n_stops = 0;
 
@@ -112,24 +138,37 @@ static int sweep_init(struct sweep *sweep, const struct table *table)
 		return -ENOMEM;
 	for (size_t i = 0; i < sweep->n_changes; i++)
 		n_stops += !i || sweep->changes[i - 1].port != sweep->changes[i].port;
-	while (n_known < 2 * n_stops)
+	while (n_known < 2 * (n_stops + image->n_classes))
 		n_known *= 2;
 	sweep->known = calloc(n_known, sizeof(*sweep->known));
 	sweep->known_mask = n_known - 1;
-	return sweep->known ? 0 : -ENOMEM;
+	sweep->names = calloc(image->n_seats, sizeof(*sweep->names));
+	if (!sweep->known || !sweep->names)
+		return -ENOMEM;
+	for (size_t i = 1; i < image->n_seats; i++)
+		sweep->names[i] = hash_name(image->seats[i].name);
+	for (size_t i = 0; i < image->n_classes; i++)
+		if (image->classes[i].table == table->index)
+			*find_known(sweep, &image->classes[i].digest) = (struct known_class){
+				.digest = image->classes[i].digest, .word = image->classes[i].word};
+	return 0;
 }
 
 static void apply(struct sweep *sweep, const struct change *change)
 {
 	uint32_t prefix = change->prefix, before = sweep->words[prefix], last, position;
-	bool is_long = sweep->table->prefixes[prefix].length;
-	struct digest old = hash(prefix, before), new = hash(prefix, change->word);
+	const struct prefix *range = &sweep->table->prefixes[prefix];
+	bool is_long = range->length;
 
 	if (before) {
+		struct image_digest old = hash(range, &sweep->names[before]);
+
 		sweep->digest.low -= old.low;
 		sweep->digest.high -= old.high;
 	}
 	if (change->word) {
+		struct image_digest new = hash(range, &sweep->names[change->word]);
+
 		sweep->digest.low += new.low;
 		sweep->digest.high += new.high;
 	}
@@ -149,9 +188,9 @@ static void apply(struct sweep *sweep, const struct change *change)
 
 static int add_prefix(struct image *image, const struct sweep *sweep, uint32_t prefix)
 {
-	if (ARRAY_RESERVE(image->prefixes, image->n_prefixes) < 0)
+	if (ARRAY_RESERVE(image->prefixes, image->n_listed) < 0)
 		return -ENOMEM;
-	image->prefixes[image->n_prefixes++] =
+	image->prefixes[image->n_listed++] =
 		(struct tree_prefix){.prefix = sweep->table->prefixes[prefix], .word = sweep->words[prefix]};
 	return 0;
 }
@@ -188,7 +227,10 @@ static int add_prefixes(struct image *image, const struct sweep *sweep)
 
 static int add_class(struct image *image, const struct sweep *sweep)
 {
-	struct image_class class = {.first = (uint32_t)image->n_prefixes, .n = (uint32_t)sweep->n_active};
+	struct image_class class = {.first = (uint32_t)image->n_listed,
+		.n = (uint32_t)sweep->n_active,
+		.table = sweep->table->index,
+		.digest = sweep->digest};
 	int r;
 
 	if (sweep->n_active > IMAGE_PREFIXES_MAX - image->n_prefixes)
@@ -198,9 +240,11 @@ static int add_class(struct image *image, const struct sweep *sweep)
 		r = tree_add(&image->nodes, image->prefixes + class.first, class.n, &class.word);
 	if (!r)
 		r = ARRAY_RESERVE(image->classes, image->n_classes);
-	if (!r)
-		image->classes[image->n_classes++] = class;
-	return r;
+	if (r)
+		return r;
+	image->classes[image->n_classes++] = class;
+	image->n_prefixes += class.n;
+	return 0;
 }
 
 /* The word of the ports from here to the next change. */
@@ -213,14 +257,10 @@ static int current_word(struct image *image, struct sweep *sweep, uint32_t *ret)
 		*ret = sweep->n_active ? sweep->words[sweep->active[0]] : 0;
 		return 0;
 	}
-	for (size_t i = sweep->digest.low;; i++) {
-		known = &sweep->known[i & sweep->known_mask];
-		if (!known->word)
-			break;
-		if (known->digest.low == sweep->digest.low && known->digest.high == sweep->digest.high) {
-			*ret = known->word;
-			return 0;
-		}
+	known = find_known(sweep, &sweep->digest);
+	if (known->word) {
+		*ret = known->word;
+		return 0;
 	}
 	r = add_class(image, sweep);
 	if (r)
@@ -234,7 +274,7 @@ int image_add_table(struct image *image, const struct table *table)
 {
 	_cleanup_(sweep_deinit) struct sweep sweep;
 	uint32_t *ports = image->ports[table->index], word;
-	int r = sweep_init(&sweep, table);
+	int r = sweep_init(&sweep, image, table);
 
 	for (size_t i = 0; i < sweep.n_changes && !r;) {
 		uint32_t port = sweep.changes[i].port, end;

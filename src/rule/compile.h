@@ -17,8 +17,17 @@ struct span {
 	uint16_t first, last;
 };
 
+/* From the first to the last; none when the last is below the first */
+struct ports {
+	uint16_t first, last;
+};
+
+#define PORTS_ALL ((struct ports){.first = 0, .last = USHER_PORTS - 1})
+#define PORTS_NONE ((struct ports){.first = USHER_PORTS - 1, .last = 0})
+
 struct table {
 	unsigned index; /* USHER_TABLE_* */
+	struct ports ports; /* to be compiled; spans do not go beyond */
 	uint8_t family, protocol;
 	struct prefix *
 		prefixes; /* distinct, sorted as for tree_add(); what is of length 0 stands for any address */
@@ -31,7 +40,7 @@ void table_deinit(struct table *table);
 
 /*
  * table_fill_spans() - the matches of a rule set for one table
- * @table: index, family and protocol are set, the rest is empty
+ * @table: index, family, protocol and ports are set, the rest is empty
  * @words: the word of each rule in this table
  *
  * Return: 0, IMAGE_CONFLICT, or -ENOMEM.
@@ -41,6 +50,8 @@ int table_fill_spans(
 
 /*
  * image_add_table() - write the ports of a table, and the classes, prefixes and nodes they need
+ *
+ * A class of the table that is in the image is used again.
  *
  * Return: 0, IMAGE_TOO_LARGE without a problem (more than IMAGE_PREFIXES_MAX prefixes), or -ENOMEM.
  */

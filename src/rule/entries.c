@@ -91,6 +91,8 @@ int entries_collect(const struct rule_set *set, const struct table *table, struc
 				continue;
 			if (match->prefix.family != AF_UNSPEC && match->prefix.family != table->family)
 				continue;
+			if (match->last < table->ports.first || match->first > table->ports.last)
+				continue;
 			if (ARRAY_RESERVE(entries->items, entries->n) < 0)
 				return -ENOMEM;
 			entries->items[entries->n++] = (struct entry){.match = match, .rule = (uint32_t)i};

@@ -17,7 +17,7 @@ struct entries {
 };
 
 /*
- * entries_collect() - the matches for a family and protocol
+ * entries_collect() - the matches for a family and protocol that have one of the ports of the table
  * @entries: empty; the caller frees `items`, on failure too
  *
  * Sorted by prefix, as tree_add() wants them; those of one prefix the narrowest first, and those of equal width by port, so

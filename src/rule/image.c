@@ -7,6 +7,7 @@
 
 #include "array.h"
 #include "compile.h"
+#include "reuse.h"
 
 struct image *image_free(struct image *image)
 {
@@ -77,7 +78,7 @@ static int complain_too_large(
 
 	if (!counts)
 		return -ENOMEM;
-	for (size_t i = 0; i < image->n_prefixes; i++)
+	for (size_t i = 0; i < image->n_listed; i++)
 		counts[image->prefixes[i].word]++;
 	for (size_t i = 1; i < image->n_seats; i++)
 		if (counts[i] > counts[most])
@@ -91,12 +92,32 @@ static int complain_too_large(
 	return r < 0 ? r : IMAGE_TOO_LARGE;
 }
 
-static int add_tables(struct image *image, const struct rule_set *set, const uint32_t *words,
-	struct table *tables, struct problems *problems)
+/* Seats of the image before, as words of this one; 0: the rule is gone, or covers the table no more */
+static uint32_t *find_seats(const struct image *before, const struct rule_set *set, const uint32_t *words)
 {
+	uint32_t *seats = calloc(before->n_seats, sizeof(*seats));
+
+	for (size_t i = 1; i < before->n_seats && seats; i++) {
+		const struct image_seat *seat = &before->seats[i];
+		const struct rule *rule = rule_set_find(set, seat->name);
+		size_t table = (seat->family == AF_INET6 ? USHER_TABLE_TCP6 : USHER_TABLE_TCP4) +
+			       (seat->protocol == IPPROTO_UDP);
+
+		if (rule)
+			seats[i] = words[table * set->n_rules + (size_t)(rule - set->rules)];
+	}
+	return seats;
+}
+
+static int add_tables(struct image *image, const struct image *before, const struct rule_set *set,
+	const uint32_t *words, struct table *tables, struct problems *problems)
+{
+	_cleanup_free_ uint32_t *seats = before ? find_seats(before, set, words) : NULL;
 	bool conflict = false;
 	int r;
 
+	if (before && !seats)
+		return -ENOMEM;
 	for (unsigned t = 0; t < USHER_TABLES; t++) {
 		r = table_fill_spans(set, words + t * set->n_rules, &tables[t], problems);
 		if (r < 0)
@@ -106,18 +127,17 @@ static int add_tables(struct image *image, const struct rule_set *set, const uin
 	if (conflict)
 		return IMAGE_CONFLICT;
 	for (unsigned t = 0; t < USHER_TABLES; t++) {
-		if (!tables[t].n_spans)
-			continue;
-		r = image_add_table(image, &tables[t]);
-		if (r == IMAGE_TOO_LARGE)
-			return complain_too_large(image, set, problems);
+		r = before ? reuse_copy(image, before, &tables[t], seats) : 0;
+		if (!r && tables[t].n_spans)
+			r = image_add_table(image, &tables[t]);
 		if (r)
 			return r;
 	}
 	return 0;
 }
 
-int image_compile(const struct rule_set *set, struct image **ret, struct problems *problems)
+static int compile(const struct rule_set *before_set, const struct image *before, const struct rule_set *set,
+	struct image **ret, struct problems *problems)
 {
 	struct table tables[USHER_TABLES] = {
 		{.index = USHER_TABLE_TCP4, .family = AF_INET, .protocol = IPPROTO_TCP},
@@ -125,20 +145,51 @@ int image_compile(const struct rule_set *set, struct image **ret, struct problem
 		{.index = USHER_TABLE_TCP6, .family = AF_INET6, .protocol = IPPROTO_TCP},
 		{.index = USHER_TABLE_UDP6, .family = AF_INET6, .protocol = IPPROTO_UDP},
 	};
+	struct ports ports[USHER_TABLES];
 	_cleanup_(image_freep) struct image *image = calloc(1, sizeof(*image));
 	_cleanup_free_ uint32_t *words = calloc(set->n_rules + 1, USHER_TABLES * sizeof(*words));
 	int r;
 
 	if (!image || !words)
 		return -ENOMEM;
+	reuse_find_ports(before_set, set, ports);
+	for (unsigned t = 0; t < USHER_TABLES; t++)
+		tables[t].ports = ports[t];
 	r = add_seats(image, set, tables, words, problems);
-	if (!r)
-		r = add_tables(image, set, words, tables, problems);
+	if (!r) {
+		r = add_tables(image, before, set, words, tables, problems);
+		if (r == IMAGE_TOO_LARGE && !before)
+			r = complain_too_large(image, set, problems);
+	}
 	for (unsigned t = 0; t < USHER_TABLES; t++)
 		table_deinit(&tables[t]);
 	if (!r)
 		*ret = TAKE_PTR(image);
 	return r;
+}
+
+int image_compile(const struct rule_set *set, struct image **ret, struct problems *problems)
+{
+	return compile(NULL, NULL, set, ret, problems);
+}
+
+int image_recompile(const struct rule_set *before_set, const struct image *before, const struct rule_set *set,
+	struct image **ret, struct problems *problems)
+{
+	size_t n_problems = problems->n;
+	int r = compile(before_set, before, set, ret, problems);
+
+	/* the whole tells which rule has most of the prefixes, if it is too large at all */
+	if (r == IMAGE_TOO_LARGE && problems->n == n_problems)
+		r = image_compile(set, ret, problems);
+	return r;
+}
+
+void image_forget_prefixes(struct image *image)
+{
+	free(image->prefixes);
+	image->prefixes = NULL;
+	image->n_listed = 0;
 }
 
 const struct image_class *image_find_class(const struct image *image, uint32_t word)
@@ -180,7 +231,7 @@ void image_foreach_prefix(const struct image *image, int family, int protocol, u
 
 	if (!class && word)
 		function(&any, word, userdata);
-	for (size_t i = 0; class && i < class->n; i++) {
+	for (size_t i = 0; class && image->prefixes && i < class->n; i++) {
 		const struct tree_prefix *entry = &image->prefixes[class->first + i];
 
 		function(&entry->prefix, entry->word, userdata);

@@ -29,6 +29,10 @@ struct image_seat {
 struct image_class {
 	uint32_t word;	   /* of these ports: where the tree of the prefixes begins */
 	uint32_t first, n; /* its prefixes */
+	unsigned table;
+	struct image_digest {
+		uint64_t low, high;
+	} digest; /* of the prefixes and the names they lead to */
 };
 
 struct image {
@@ -36,7 +40,8 @@ struct image {
 	struct image_seat *seats; /* [0] is nobody's */
 	size_t n_seats;
 	struct tree_prefix *prefixes; /* class by class */
-	size_t n_prefixes;
+	size_t n_listed;
+	size_t n_prefixes; /* of all classes; image_recompile() does not list those that it takes over */
 	struct image_class *classes; /* sorted by word */
 	size_t n_classes;
 	struct tree_nodes nodes;
@@ -56,6 +61,19 @@ enum {
 
 /* image_compile() - Return: 0, IMAGE_CONFLICT, IMAGE_TOO_LARGE, or -ENOMEM. */
 int image_compile(const struct rule_set *set, struct image **ret, struct problems *problems);
+
+/*
+ * image_recompile() - the same, when there is an image already
+ * @before_set: what @before was compiled of; neither is changed
+ *
+ * Ports that no match concerns which came or went keep their classes. The image answers as one that was compiled, but for
+ * image_foreach_prefix().
+ */
+int image_recompile(const struct rule_set *before_set, const struct image *before, const struct rule_set *set,
+	struct image **ret, struct problems *problems);
+
+/* image_forget_prefixes() - nothing but image_foreach_prefix() needs them */
+void image_forget_prefixes(struct image *image);
 
 /*
  * image_lookup() - what the program would do with a packet

@@ -84,6 +84,12 @@ static int add_span(struct table *table, uint32_t word, uint32_t first, uint32_t
 	struct span *before = table->n_spans ? &table->spans[table->n_spans - 1] : NULL;
 	uint32_t prefix = (uint32_t)table->n_prefixes - 1;
 
+	if (first < table->ports.first)
+		first = table->ports.first;
+	if (last > table->ports.last)
+		last = table->ports.last;
+	if (first > last)
+		return 0;
 	if (before && before->prefix == prefix && before->word == word && before->last + 1U == first) {
 		before->last = (uint16_t)last;
 		return 0;

@@ -88,7 +88,11 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 	times[PARSE] = lap(&t);
 	check("access", access_table_new(next->rules, &next->access, &problems), &problems, &refusal);
 	times[ACCESS] = lap(&t);
-	check("image", image_compile(next->rules, &next->image, &problems), &problems, &refusal);
+	check("image",
+		bench->current ? image_recompile(bench->current->rules, bench->current->image, next->rules,
+					 &next->image, &problems)
+			       : image_compile(next->rules, &next->image, &problems),
+		&problems, &refusal);
 	times[COMPILE] = lap(&t);
 	for (size_t i = 0; i < next->rules->n_rules; i++)
 		next->n_matches += next->rules->rules[i].n_matches;

@@ -7,6 +7,7 @@
  */
 
 #undef NDEBUG
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -63,7 +64,9 @@ static void check_packet(
 
 static bool same_class(const struct image *image, const struct image_class *a, const struct image_class *b)
 {
-	if (a->n != b->n)
+	if (a->digest.low == b->digest.low && a->digest.high == b->digest.high && a->table == b->table)
+		return true;
+	if (a->n != b->n || !image->prefixes)
 		return false;
 	for (uint32_t i = 0; i < a->n; i++) {
 		const struct tree_prefix *x = &image->prefixes[a->first + i],
@@ -94,7 +97,8 @@ static void check_classes(struct reference *reference, uint64_t seed, const stru
 		const struct image_class *class = &image->classes[a];
 		bool single = tables[a] && !(tables[a] & (tables[a] - 1));
 
-		if (!single || !class->n || !image->prefixes[class->first + class->n - 1].prefix.length)
+		if (!single || !class->n ||
+			(image->prefixes && !image->prefixes[class->first + class->n - 1].prefix.length))
 			fail_with(reference, seed, "a class without need, or of several tables");
 		for (size_t b = 0; b < a && image->n_classes < 40; b++)
 			if (same_class(image, class, &image->classes[b]))
@@ -118,30 +122,96 @@ static void check_conflict(struct reference *reference, uint64_t seed, const str
 	}
 }
 
-static void check_set(struct reference *reference, uint64_t seed, struct totals *totals)
+static void check_image(
+	struct reference *reference, uint64_t seed, const struct image *image, struct totals *totals)
 {
-	struct rule_set *set = reference_load(reference);
-	struct problems problems = PROBLEMS_NULL;
-	struct image *image = NULL;
-	int r = image_compile(set, &image, &problems);
-	bool conflict = reference_has_conflict(reference);
+	totals->classes += (unsigned)image->n_classes;
+	check_classes(reference, seed, image);
+	for (unsigned i = 0; i < PACKETS; i++)
+		check_packet(reference, seed, image, totals);
+}
 
+struct compiled {
+	struct rule_set *set;
+	struct image *image;
+};
+
+static void compiled_free(struct compiled *compiled)
+{
+	image_free(compiled->image);
+	rule_set_free(compiled->set);
+	*compiled = (struct compiled){0};
+}
+
+/* With nothing before, or when @before is what was compiled before; false for a conflict */
+static bool check_compile(struct reference *reference, uint64_t seed, const struct compiled *before,
+	struct compiled *ret, struct totals *totals)
+{
+	struct compiled compiled = {.set = reference_load(reference)};
+	struct problems problems = PROBLEMS_NULL;
+	bool conflict = reference_has_conflict(reference);
+	int r;
+
+	if (before->image)
+		r = image_recompile(before->set, before->image, compiled.set, &compiled.image, &problems);
+	else
+		r = image_compile(compiled.set, &compiled.image, &problems);
 	if (r != (conflict ? IMAGE_CONFLICT : 0))
 		fail_with(reference, seed, conflict ? "a conflict was not seen" : "a conflict that is none");
 	totals->sets++;
 	if (conflict) {
-		check_conflict(reference, seed, set, &problems);
+		check_conflict(reference, seed, compiled.set, &problems);
 		totals->conflicts++;
+		compiled_free(&compiled);
 	} else {
 		assert_int_equal(problems.n, 0);
-		totals->classes += (unsigned)image->n_classes;
-		check_classes(reference, seed, image);
-		for (unsigned i = 0; i < PACKETS; i++)
-			check_packet(reference, seed, image, totals);
+		if (before->image)
+			image_forget_prefixes(compiled.image);
+		check_image(reference, seed, compiled.image, totals);
+		*ret = compiled;
 	}
-	image_free(image);
-	rule_set_free(set);
 	problems_deinit(&problems);
+	return !conflict;
+}
+
+static void check_set(struct reference *reference, uint64_t seed, struct totals *totals)
+{
+	struct compiled compiled = {0};
+
+	if (check_compile(reference, seed, &compiled, &compiled, totals))
+		compiled_free(&compiled);
+}
+
+/* A few matches come, go and change, again and again; what is before that may be anything. */
+static void check_changes(struct reference *reference, uint64_t seed, struct totals *totals)
+{
+	static struct compiled before;
+	static struct reference changed;
+	uint64_t random = seed * 6364136223846793005ULL;
+	struct compiled after = {0};
+
+	changed = *reference;
+	for (unsigned i = 0; i < 6; i++) {
+		if (check_compile(&changed, seed, &before, &after, totals)) {
+			compiled_free(&before);
+			before = after;
+		}
+		changed = *reference;
+		for (unsigned k = 0; k <= i % 3; k++) {
+			struct reference_match *match;
+
+			random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+			match = &changed.matches[(random >> 33) % changed.n_matches];
+			if (random >> 62 == 0)
+				match->protocol = IPPROTO_TCP;
+			else if (match->first > 1)
+				match->first--;
+			else if (match->last < 65535)
+				match->last++;
+		}
+	}
+	if (seed % 64 == 0)
+		compiled_free(&before);
 }
 
 static void image_answers_as_the_reference(void **state)
@@ -161,6 +231,8 @@ static void image_answers_as_the_reference(void **state)
 			reference_remove_conflicts(&reference);
 			check_set(&reference, seed + i, &totals);
 		}
+		if (i % 10 == 0)
+			check_changes(&reference, seed + i, &totals);
 	}
 	printf("# %u rule sets, %u with conflicts; %u classes; %u packets, %u matched\n", totals.sets,
 		totals.conflicts, totals.classes, totals.packets, totals.matched);
