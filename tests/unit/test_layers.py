@@ -155,8 +155,9 @@ def one_file_calls_each():
 
 
 def each_map_has_one_writer():
-    """The registry's maps, the SOCKHASH among them, are written in registry.c; others too in one file."""
-    writers = {"registry->maps[REGISTRY_": "datapath/registry.c", "program->maps": "datapath/program.c",
+    """The registry's maps, the SOCKHASH among them, are written in registry.c; others too in one file each."""
+    writers = {"registry->maps[REGISTRY_EARLY": "datapath/registry_early.c",
+               "registry->maps[REGISTRY_": "datapath/registry.c", "program->maps": "datapath/program.c",
                "loaded->maps": "discover/iterator.c"}
     bad, sockets = [], 0
     for path in sources("src"):
