@@ -18,11 +18,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "usher-bpf.h"
+#include "words.h"
 
-#define AF_INET 2
-#define AF_INET6 10
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
 #define EEXIST 17
 #define EPROTOTYPE 91
 #define ESOCKTNOSUPPORT 94
@@ -30,21 +27,8 @@
 
 /* Generation: written once, before the program becomes current. */
 
-__u32 ports[1 + USHER_TABLES * USHER_PORTS]; /* [0] is not used: port_word() says why */
-
 /* By seat: 1 for Missing=pass. When no socket can take a packet, the kernel's normal lookup goes on; else it is refused. */
 __u8 passes[USHER_SEATS_MAX];
-
-const volatile __u32 first_node = 1;
-const volatile __u32 no_seat = 0;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE); /* written as a whole */
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct usher_node);
-} nodes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -123,9 +107,6 @@ struct {
 /* Nanoseconds between two events of one seat on one CPU. */
 const volatile __u64 event_interval = 1000000000ULL;
 
-/* Clang merges the IPv4 and IPv6 loads of the context into one at a computed offset, which the verifier refuses. */
-#define keep_apart() asm volatile("" ::: "memory")
-
 /*
  * Keys are put on the stack in whole words of 64 bits: without CAP_PERFMON, the verifier of Linux 6.1 takes the second
  * half of a word for an attempt to corrupt the first.
@@ -137,59 +118,6 @@ static __always_inline __u64 word_of(__u32 first, __u32 second)
 #else
 	return (__u64)first << 32 | second;
 #endif
-}
-
-/* 1 if this start is below @limit, without a jump: which range it is differs from address to address. */
-static __always_inline __u64 is_below(__u32 start, __u64 limit)
-{
-	__u64 difference = start - limit;
-
-	asm volatile("" : "+r"(difference)); /* clang makes a jump of it otherwise */
-	return difference >> 63;
-}
-
-/*
- * Look 32 bits of an address up in the tree that @word names. Unrolled, since the verifier assumes that the processor may
- * take any turn speculatively, that to another round of a loop without end as well (for a loader without CAP_PERFMON).
- *
- * Value: where the word is that was found: a seat, 0, or a node for the next 32 bits. 0, which cannot be, when there is no
- * such node or the tree is too high.
- */
-static __noinline const volatile __u32 *search(const volatile __u32 *word, __u64 value)
-{
-	const __u64 limit = value + 1;
-
-#pragma clang loop unroll(full)
-	for (__u32 level = 0; level < USHER_LEVELS_MAX; level++) {
-		const struct usher_node *node = bpf_map_lookup_elem(&nodes, (const void *)word);
-		__u64 range;
-
-		if (!node)
-			break;
-		range = is_below(node->starts[0], limit) + is_below(node->starts[1], limit) +
-			is_below(node->starts[2], limit) + is_below(node->starts[3], limit) +
-			is_below(node->starts[4], limit) + is_below(node->starts[5], limit) +
-			is_below(node->starts[6], limit);
-		word = &node->words[range];
-		if (*word < first_node || node->next >> range & 1)
-			return word;
-	}
-	return &no_seat;
-}
-
-static __always_inline const volatile __u32 *search_address(
-	struct bpf_sk_lookup *ctx, const volatile __u32 *word)
-{
-	if (ctx->family == AF_INET)
-		return search(word, bpf_ntohl(ctx->local_ip4));
-	keep_apart();
-#pragma clang loop unroll(full)
-	for (__u32 step = 0; step < USHER_STEPS_MAX; step++) {
-		word = search(word, bpf_ntohl(ctx->local_ip6[step]));
-		if (*word < first_node)
-			return word;
-	}
-	return &no_seat; /* cannot be: there is nothing behind an address */
 }
 
 static __noinline int report(struct bpf_sk_lookup *ctx, __u32 seat, bool passed, long error)
@@ -311,34 +239,6 @@ static __always_inline void count_failure(struct usher_counters *count, long err
 	default:
 		bump(count->refused_other);
 	}
-}
-
-/*
- * Of the port table. Bits that tell the values apart instead of comparisons: a pointer to which one path adds another
- * constant than the next is refused by the verifier without CAP_PERFMON.
- */
-static __always_inline __u32 index_of(__u32 family, __u32 protocol, __u32 port)
-{
-	__u32 index = (family >> 2 & 2) | (protocol >> 4 & 1);
-
-	_Static_assert((AF_INET & 8) == 0 && (AF_INET6 & 8) != 0, "bit 3 tells the families apart");
-	_Static_assert((IPPROTO_TCP & 16) == 0 && (IPPROTO_UDP & 16) != 0, "bit 4 tells the protocols apart");
-	index = index << 16 | port;
-	asm volatile("" : "+r"(index)); /* clang knows that the mask changes nothing; Linux 6.1 does not */
-	return index & (USHER_TABLES * USHER_PORTS - 1);
-}
-
-/*
- * The verifier of Linux 6.18 loses the bounds of a pointer to which a variable was added, where it follows what the
- * processor may do speculatively; it would have the processor wait before each lookup that has the pointer as its key.
- * Adding a constant makes it compute the bounds again.
- */
-static __always_inline const volatile __u32 *port_word(struct bpf_sk_lookup *ctx)
-{
-	const volatile __u32 *word = &ports[index_of(ctx->family, ctx->protocol, ctx->local_port)];
-
-	asm volatile("%0 += 4" : "+r"(word));
-	return word;
 }
 
 /*
