@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +173,16 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/*
+ * A reload needs large arrays for a moment. Each that is freed would raise the size from which on they are mapped, up to
+ * 32 MiB, and the next ones would leave holes in the heap.
+ */
+static void keep_heap_small(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+}
+
 static int start(struct broker *broker, sd_event *event, const struct instance *instance, const char *name)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
@@ -228,6 +239,7 @@ int main(int argc, char **argv)
 
 	(void)umask(022);
 	raise_descriptor_limit();
+	keep_heap_small();
 	libbpf_set_print(NULL);
 	r = sd_event_new(&event);
 	if (r < 0) {
