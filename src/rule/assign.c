@@ -32,8 +32,7 @@ static void remove_matches(struct rule *rule, uint8_t protocol)
 static void add_match(struct parser *parser, const struct key *key, const char *word)
 {
 	struct rule *rule = &parser->rule;
-	struct rule_match match = {
-		.protocol = !strcmp(key->name, "Datagram") ? IPPROTO_UDP : IPPROTO_TCP, .line = parser->line};
+	struct rule_match match = {.protocol = key->protocol, .line = parser->line};
 	struct refusal why;
 
 	if (rule_match_parse(word, &match, &why)) {
@@ -53,7 +52,7 @@ static void add_match(struct parser *parser, const struct key *key, const char *
 static void assign_matches(struct parser *parser, const struct key *key, char *value)
 {
 	if (!*value)
-		remove_matches(&parser->rule, !strcmp(key->name, "Datagram") ? IPPROTO_UDP : IPPROTO_TCP);
+		remove_matches(&parser->rule, key->protocol);
 	for (char *word = next_word(&value); word && !parser->error && !parser->stop;
 		word = next_word(&value))
 		add_match(parser, key, word);
@@ -161,8 +160,9 @@ static const struct section sections[] = {
 	{
 		.name = "Rule",
 		.known = "Stream, Datagram, Missing and Order",
-		.keys = {{"Stream", assign_matches, 0}, {"Datagram", assign_matches, 0},
-			{"Missing", assign_missing, 0}, {"Order", assign_order, 0}},
+		.keys = {{"Stream", assign_matches, .protocol = IPPROTO_TCP},
+			{"Datagram", assign_matches, .protocol = IPPROTO_UDP}, {"Missing", assign_missing, 0},
+			{"Order", assign_order, 0}},
 	},
 	{
 		.name = "Access",

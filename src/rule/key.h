@@ -14,7 +14,8 @@ struct key {
 	const char *name;
 	/* Sets the key to the words of a value. No word at all takes back what the key was given above. */
 	void (*assign)(struct parser *parser, const struct key *key, char *value);
-	size_t words; /* for a list of words: where it is in struct rule */
+	size_t words;	  /* for a list of words: where it is in struct rule */
+	uint8_t protocol; /* of the matches of Stream= and Datagram= */
 };
 
 /* next_word() - the next word of a list, or NULL; cuts the list in place */

@@ -52,15 +52,16 @@ static int parse_port(const char *word, const char *text, uint16_t *ret, struct 
 
 static int parse_ports(const char *word, const char *text, struct rule_match *match, struct refusal *refusal)
 {
-	const char *dash = strchr(text, '-');
+	const char *dash;
 	char first[WORD_MAX];
 	int r;
 
-	if (!strcmp(text, "*")) {
+	if (text[0] == '*' && !text[1]) {
 		match->first = 1;
 		match->last = 65535;
 		return 0;
 	}
+	dash = strchr(text, '-');
 	if (!dash) {
 		r = parse_port(word, text, &match->first, refusal);
 		match->last = match->first;

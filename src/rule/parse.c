@@ -42,19 +42,28 @@ void parser_complain(struct parser *parser, const char *format, ...)
 	parser->error = r;
 }
 
-/* Cut a comment and the blanks at both ends off. A comment starts with '#' or ';', first or behind a blank. */
-static char *strip(char *line)
+/* Where the comment of a line starts, or its end: at a '#' or ';', first or behind a blank */
+static char *find_comment(char *line, char *end)
 {
-	char *end;
+	/* few lines have one */
+	if (!memchr(line, '#', (size_t)(end - line)) && !memchr(line, ';', (size_t)(end - line)))
+		return end;
+	for (char *s = line; s < end; s++)
+		if ((*s == '#' || *s == ';') && (s == line || is_blank(s[-1])))
+			return s;
+	return end;
+}
 
-	while (is_blank(*line))
-		line++;
-	for (end = line; *end; end++)
-		if ((*end == '#' || *end == ';') && (end == line || is_blank(end[-1])))
-			break;
+/* Cut a comment and the blanks at both ends off. */
+static char *strip(char *line, size_t size)
+{
+	char *end = find_comment(line, line + size);
+
 	while (end > line && is_blank(end[-1]))
 		end--;
 	*end = '\0';
+	while (is_blank(*line))
+		line++;
 	return line;
 }
 
@@ -135,8 +144,7 @@ static void parse_line(struct parser *parser, char *line, size_t size)
 	}
 	if (!check_bytes(parser, line, size))
 		return;
-	line[size] = '\0';
-	line = strip(line);
+	line = strip(line, size);
 	if (*line == '[')
 		parse_section(parser, line);
 	else if (*line)
@@ -146,7 +154,7 @@ static void parse_line(struct parser *parser, char *line, size_t size)
 static int parse_text(struct parser *parser, const char *text, size_t size)
 {
 	static const char byte_order_mark[3] = {'\xef', '\xbb', '\xbf'};
-	_cleanup_free_ char *line = malloc(RULE_LINE_MAX + 1);
+	_cleanup_free_ char *line = malloc((size < RULE_LINE_MAX ? size : RULE_LINE_MAX) + 1);
 
 	if (!line)
 		return -ENOMEM;
