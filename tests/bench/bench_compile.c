@@ -6,8 +6,9 @@
  *	bench_compile ROUNDS BEFORE AFTER
  *
  * BEFORE and AFTER are folders of rule files. A round is a reload, from the one to the other and back in turn; the first
- * start, which compares with nothing, is not counted. On standard output a line for each step: its name and milliseconds
- * for every round. As root; in namespaces of its own.
+ * time of each, when there is nothing to compare with, is not counted. Files that both have, as hard links, are not read
+ * again, as they would not be in one folder. On standard output a line for each step: its name and milliseconds for every
+ * round. As root; in namespaces of its own.
  */
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bpf/world.h"
 #include "datapath/link.h"
@@ -73,7 +75,8 @@ static double lap(double *since)
 static void reload(struct bench *bench, const char *folder, double times[static STEPS])
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
-	const char *const folders[] = {folder, NULL};
+	const char *const here[] = {".", NULL};
+	const struct rule_set *before = bench->current ? bench->current->rules : NULL;
 	struct generation *next = calloc(1, sizeof(*next));
 	struct rule_changes changes;
 	struct refusal refusal;
@@ -83,8 +86,10 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 	if (!next)
 		check("generation", -ENOMEM, NULL, NULL);
 	*next = (struct generation){.n_references = 1, .program = -1, .question = QUESTION_NULL};
+	/* so that the paths are the same */
+	check(folder, chdir(folder) < 0 ? -errno : 0, NULL, NULL);
 	t = now();
-	check("rules", rule_set_load(folders, &next->rules, &problems), &problems, &refusal);
+	check("rules", rule_set_reload(before, here, &next->rules, &problems), &problems, &refusal);
 	times[PARSE] = lap(&t);
 	check("access", access_table_new(next->rules, &next->access, &problems), &problems, &refusal);
 	times[ACCESS] = lap(&t);
@@ -96,9 +101,7 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 	times[COMPILE] = lap(&t);
 	for (size_t i = 0; i < next->rules->n_rules; i++)
 		next->n_matches += next->rules->rules[i].n_matches;
-	check("compare",
-		rule_set_compare(bench->current ? bench->current->rules : NULL, next->rules, &changes),
-		&problems, &refusal);
+	check("compare", rule_set_compare(before, next->rules, &changes), &problems, &refusal);
 	times[COMPARE] = lap(&t);
 	check("load", generation_load(next, &bench->world.registry, &refusal), &problems, &refusal);
 	times[LOAD] = lap(&t);
@@ -121,16 +124,21 @@ int main(int argc, char **argv)
 {
 	struct bench bench = {.link = -1};
 	unsigned rounds = argc == 4 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
-	double(*times)[STEPS] = calloc(rounds + 1, sizeof(*times));
+	_cleanup_free_ double(*times)[STEPS] = calloc(rounds + 1, sizeof(*times));
+	_cleanup_free_ char *before = NULL, *after = NULL;
 
 	if (!rounds || !times) {
 		fprintf(stderr, "usage: bench_compile ROUNDS BEFORE AFTER\n");
 		return 2;
 	}
+	before = realpath(argv[2], NULL);
+	after = realpath(argv[3], NULL);
+	if (!before || !after)
+		check("folders", -errno, NULL, NULL);
 	world_enter(&bench.world);
 	bench.netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	for (unsigned i = 0; i <= rounds; i++)
-		reload(&bench, argv[2 + i % 2], times[i]);
+		reload(&bench, i % 2 ? after : before, times[i]);
 	for (enum step step = 0; step < STEPS; step++) {
 		printf("%s", names[step]);
 		for (unsigned i = 1; i <= rounds; i++)
@@ -141,6 +149,5 @@ int main(int argc, char **argv)
 	closep(&bench.netns);
 	generation_unref(bench.current);
 	world_leave(&bench.world);
-	free(times);
 	return 0;
 }

@@ -11,6 +11,7 @@ import collections
 import ipaddress
 import pathlib
 import random
+import time
 
 Case = collections.namedtuple("Case", "row matches names mixed")
 
@@ -85,3 +86,19 @@ def write(folder, files):
     for name, text in files.items():
         (folder / f"{name}.rule").write_text(text)
     return folder
+
+
+def link(folder, other):
+    """The files of another folder, in this one as well."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True)
+    for path in other.iterdir():
+        (folder / path.name).hardlink_to(path)
+    return folder
+
+
+def age(*folders):
+    """Wait until no file is so new that it has to be read again though nobody has changed it (src/rule/file.h)."""
+    newest = max(path.stat().st_ctime for folder in folders for path in folder.iterdir())
+    while time.time() < newest + 2.5:
+        time.sleep(0.1)
