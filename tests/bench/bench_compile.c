@@ -98,6 +98,7 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 					 &next->image, &problems)
 			       : image_compile(next->rules, &next->image, &problems),
 		&problems, &refusal);
+	image_forget_prefixes(next->image);
 	times[COMPILE] = lap(&t);
 	for (size_t i = 0; i < next->rules->n_rules; i++)
 		next->n_matches += next->rules->rules[i].n_matches;
