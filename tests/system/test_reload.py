@@ -9,10 +9,12 @@ import errno
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from harness import wire
+from harness.broker import ctl
 from harness.host import RULE_FOLDERS, rule, write_rule
 from harness.process import Child, wait_until
 from harness.service import Service
@@ -181,6 +183,48 @@ def test_bad_file_changes_nothing(broker, rules):
         assert before == (running.sockets(), running.rules(), running.status()["GENERATION"],
                           running.status()["PROGRAM"])
         assert who(V4, 80) == "web"
+
+
+class TestUnchangedFiles:
+    """A file that has not changed is not read again, and no change is missed for that."""
+
+    LARGE = [f"Stream=10.{i >> 16}.{i >> 8 & 255}.{i & 255}:80" for i in range(20000)]
+
+    @staticmethod
+    def settle():
+        """Until the files have been left alone for longer than FILE_SETTLED_SEC (src/rule/file.h)."""
+        wait_until(lambda: time.time() - max(path.stat().st_ctime for path in FOLDER.iterdir()) > 2.1)
+
+    @staticmethod
+    def bytes_read(running):
+        """By the broker in a reload."""
+        count = lambda: int(Path(f"/proc/{running.pid}/io").read_text().split()[1])
+        before = count()
+        ctl("reload")
+        return count() - before
+
+    def test_a_large_file(self, broker):
+        write_rule("large", rule(*self.LARGE), FOLDER)
+        running = broker(web="Stream=81")
+        size = (FOLDER / "large.rule").stat().st_size
+        self.settle()
+        ctl("reload")
+        assert self.bytes_read(running) < size / 10
+        write_rule("web", rule("Stream=82"), FOLDER)
+        assert self.bytes_read(running) < size / 10, "only the other file has changed"
+        (FOLDER / "large.rule").touch()
+        assert self.bytes_read(running) >= size
+        assert running.status()["MATCHES"] == "20001"
+
+    def test_a_change_right_after_a_reload(self, broker):
+        """In place and of the same size, so that nothing but the times tells."""
+        running = broker(web="Stream=8000")
+        self.settle()
+        ctl("reload")
+        for port in range(8001, 8051):
+            (FOLDER / "web.rule").write_text(rule(f"Stream={port}"))
+            ctl("reload")
+            assert [row["VALUE"] for row in running.rules("web") if row["KEY"] == "Stream"] == [str(port)]
 
 
 def test_descriptors_and_programs_do_not_grow(broker):

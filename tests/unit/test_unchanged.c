@@ -298,6 +298,33 @@ static void time_must_have_passed(void **state)
 	assert_false(file_is_settled(&file));
 }
 
+static void all_that_tells_a_file_is_compared(void **state)
+{
+	struct statx status = {.stx_mnt_id = 1, .stx_dev_minor = 1, .stx_ino = 1, .stx_size = 1};
+	struct file file = {.status = status};
+	struct rule_origin *origin = file_origin(&file);
+
+	(void)state;
+	assert_non_null(origin);
+	assert_true(file_is_unchanged(&file, origin));
+#define ASSERT_COMPARED(field)                                                                               \
+	do {                                                                                                 \
+		file.status.field++;                                                                         \
+		assert_false(file_is_unchanged(&file, origin));                                              \
+		file.status = status;                                                                        \
+	} while (0)
+	ASSERT_COMPARED(stx_mnt_id);
+	ASSERT_COMPARED(stx_dev_major);
+	ASSERT_COMPARED(stx_dev_minor);
+	ASSERT_COMPARED(stx_ino);
+	ASSERT_COMPARED(stx_size);
+	ASSERT_COMPARED(stx_mtime.tv_sec);
+	ASSERT_COMPARED(stx_mtime.tv_nsec);
+	ASSERT_COMPARED(stx_ctime.tv_sec);
+	ASSERT_COMPARED(stx_ctime.tv_nsec);
+	free(origin);
+}
+
 static void masks_come_and_go(void **state)
 {
 	struct fixture *fixture = *state;
@@ -328,6 +355,18 @@ static void a_file_that_moves_is_read_again(void **state)
 	assert_string_equal(reload(fixture), "b:10 ");
 	assert_return_code(link("lib/b.rule", "etc/a.rule"), errno);
 	assert_string_equal(reload(fixture), "a:10 b:10 ");
+}
+
+static void the_path_is_compared(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_rule("x", 10);
+	assert_return_code(symlink("../x", "lib/a.rule"), errno);
+	assert_string_equal(reload(fixture), "a:10 ");
+	assert_return_code(symlink("../x", "etc/a.rule"), errno);
+	assert_string_equal(reload(fixture), "a:10 ");
+	assert_string_equal(fixture->set->rules[0].path, "etc/a.rule");
 }
 
 static void a_symlink_is_what_it_leads_to(void **state)
@@ -405,8 +444,10 @@ int main(void)
 		TEST(a_time_to_come_is_not_trusted),
 		TEST(a_clock_set_back_after_the_load_takes_nothing_away),
 		TEST(time_must_have_passed),
+		TEST(all_that_tells_a_file_is_compared),
 		TEST(masks_come_and_go),
 		TEST(a_file_that_moves_is_read_again),
+		TEST(the_path_is_compared),
 		TEST(a_symlink_is_what_it_leads_to),
 		TEST(what_is_bad_stays_bad),
 		TEST(what_cannot_be_opened_is_not_taken_from_memory),
