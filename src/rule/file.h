@@ -66,11 +66,11 @@ int file_read(
 /* file_is_settled() - whether a later change is going to show in its identity */
 bool file_is_settled(const struct file *file);
 
-/* file_is_unchanged() - whether it holds what was read from it then */
-bool file_is_unchanged(const struct file *file, const struct rule_origin *origin);
-
 /* file_origin() - of one rule; NULL: no memory */
 struct rule_origin *file_origin(const struct file *file);
+
+/* file_is_unchanged() - whether this path still leads to the file, and it holds what was read from it then */
+bool file_is_unchanged(const char *path, const struct rule_origin *origin);
 
 /* file_complain(), file_complain_errno() - a problem of a file or directory. Return: RULE_BAD or -ENOMEM */
 int file_complain(struct problems *problems, const char *path, const char *text);

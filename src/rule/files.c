@@ -37,13 +37,12 @@ static bool ends_with_suffix(const char *name)
 	return length >= strlen(SUFFIX) && !strcmp(name + length - strlen(SUFFIX), SUFFIX);
 }
 
-/* The rule that was read from a file at this path earlier, if the file has not changed since; or NULL. */
-static const struct rule *find_unchanged(
-	const struct rule_set *before, const char *name, const char *path, const struct file *file)
+/* The rule that was read from this path earlier, if the file has not changed since; or NULL. */
+static const struct rule *find_unchanged(const struct rule_set *before, const char *name, const char *path)
 {
 	const struct rule *rule = before ? rule_set_find(before, name) : NULL;
 
-	return rule && rule->origin && !strcmp(rule->path, path) && file_is_unchanged(file, rule->origin)
+	return rule && rule->origin && !strcmp(rule->path, path) && file_is_unchanged(path, rule->origin)
 		       ? rule
 		       : NULL;
 }
@@ -87,14 +86,13 @@ static int load_file(
 
 	if (!name)
 		return -ENOMEM;
+	unchanged = find_unchanged(before, name, path);
+	if (unchanged) {
+		*ret = rule_share(unchanged);
+		return 0;
+	}
 	r = file_open(path, &file, problems);
-	if (r)
-		return r;
-	unchanged = find_unchanged(before, name, path, &file);
-	if (!unchanged)
-		return parse_file(name, path, &file, ret, problems);
-	*ret = rule_share(unchanged);
-	return 0;
+	return r ? r : parse_file(name, path, &file, ret, problems);
 }
 
 static int add_rule_consume(struct rule_set *set, struct rule *rule)
