@@ -132,8 +132,8 @@ class TablesTest(unittest.TestCase):
                                                ["other", "", ""],
                                                ["another", "", ""]])
         self.assertEqual(tables.notes(table), ["Medians, ratio (×) to 'direct', 10th to 90th percentile.",
-                                               "Zero in every row: 'failed'.", "Other; another: not installed.",
-                                               "On two processors."])
+                                               "Zero in every row: 'failed'.", "other; another: not installed.",
+                                               "on two processors."])
 
     def test_failures_are_shown(self):
         """All of them: a median hides what happened once."""

@@ -152,7 +152,7 @@ def notes(table):
     for text in dict.fromkeys(text for _, text in table.notes):
         rows = [row for row, other in table.notes if other == text and row is not None]
         text = f"{'; '.join(rows)}: {text}" if rows else text
-        found.append(text[0].upper() + text[1:] + ("" if text.endswith(".") else "."))
+        found.append(text if text.endswith(".") else f"{text}.")
     return found
 
 
