@@ -71,14 +71,24 @@ static __always_inline __u64 is_below(__u32 start, __u64 limit)
 	return difference >> 63;
 }
 
+/* How many of two; clang would add one after the other otherwise, each waiting for the one before. */
+static __always_inline __u64 are_below(__u32 first, __u32 second, __u64 limit)
+{
+	__u64 n = is_below(first, limit) + is_below(second, limit);
+
+	asm volatile("" : "+r"(n));
+	return n;
+}
+
 /*
  * Look 32 bits of an address up in the tree that @word names. Unrolled, since the verifier assumes that the processor may
  * take any turn speculatively, that to another round of a loop without end as well (for a loader without CAP_PERFMON).
+ * Inline, since a return from a function costs as much as a node where the processor must not guess where it leads.
  *
  * Value: where the word is that was found: a seat, 0, or a node for the next 32 bits. 0, which cannot be, when there is no
  * such node or the tree is too high.
  */
-static __noinline const volatile __u32 *search(const volatile __u32 *word, __u64 value)
+static __always_inline const volatile __u32 *search(const volatile __u32 *word, __u64 value)
 {
 	const __u64 limit = value + 1;
 
@@ -89,10 +99,10 @@ static __noinline const volatile __u32 *search(const volatile __u32 *word, __u64
 
 		if (!node)
 			break;
-		range = is_below(node->starts[0], limit) + is_below(node->starts[1], limit) +
-			is_below(node->starts[2], limit) + is_below(node->starts[3], limit) +
-			is_below(node->starts[4], limit) + is_below(node->starts[5], limit) +
-			is_below(node->starts[6], limit);
+		range = are_below(node->starts[0], node->starts[1], limit) +
+			are_below(node->starts[2], node->starts[3], limit) +
+			(are_below(node->starts[4], node->starts[5], limit) +
+				is_below(node->starts[6], limit));
 		word = &node->words[range];
 		if (*word < first_node || node->next >> range & 1)
 			return word;
