@@ -202,7 +202,7 @@ static int compare_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The active prefixes in the order of the table: all are looked at when most of them are active. */
+/* The active prefixes in the order of the table: unless they are few, that is found faster than sorted. */
 static int add_prefixes(struct image *image, const struct sweep *sweep)
 {
 	_cleanup_free_ uint32_t *sorted = NULL;
@@ -233,9 +233,9 @@ static int add_class(struct image *image, const struct sweep *sweep)
 		.digest = sweep->digest};
 	int r;
 
-	if (sweep->n_active > IMAGE_PREFIXES_MAX - image->n_prefixes)
-		return IMAGE_TOO_LARGE;
 	r = add_prefixes(image, sweep);
+	if (!r && image->n_prefixes + class.n > IMAGE_PREFIXES_MAX)
+		r = IMAGE_TOO_LARGE; /* these are listed all the same: the rule to blame is found in the list */
 	if (!r)
 		r = tree_add(&image->nodes, image->prefixes + class.first, class.n, &class.word);
 	if (!r)

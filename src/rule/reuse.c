@@ -73,6 +73,8 @@ static int copy_class(struct image *image, const struct image *before, const str
 
 	if (words[index])
 		return 0;
+	if (image->n_prefixes + class->n > IMAGE_PREFIXES_MAX)
+		return IMAGE_TOO_LARGE;
 	r = copy_nodes(image, before, index, seats);
 	if (!r)
 		r = ARRAY_RESERVE(image->classes, image->n_classes);

@@ -22,7 +22,7 @@ void reuse_find_ports(
  * reuse_copy() - write the other ports of a table, and the classes and nodes they need, as in the image before
  * @seats: for each seat of the image before, the word that it has in this one; 0: it is gone
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, IMAGE_TOO_LARGE without a problem, or -ENOMEM.
  */
 int reuse_copy(
 	struct image *image, const struct image *before, const struct table *table, const uint32_t *seats);

@@ -302,8 +302,8 @@ static void at_most_4095_seats(void **state)
 	compiled_free(&compiled);
 }
 
-/* "[Rule]\n" and Stream= lines of `n` IPv4 hosts, counted from `base` */
-static char *hosts(unsigned base, unsigned n, const char *ports)
+/* "[Rule]\n" and lines of `n` IPv4 hosts, counted from `base` */
+static char *hosts_of(const char *key, unsigned base, unsigned n, const char *ports)
 {
 	size_t size;
 	char *text;
@@ -312,9 +312,14 @@ static char *hosts(unsigned base, unsigned n, const char *ports)
 	assert_non_null(file);
 	fputs("[Rule]\n", file);
 	for (unsigned i = base; i < base + n; i++)
-		fprintf(file, "Stream=10.%u.%u.%u:%s\n", i >> 16, i >> 8 & 255, i & 255, ports);
+		fprintf(file, "%s=10.%u.%u.%u:%s\n", key, i >> 16, i >> 8 & 255, i & 255, ports);
 	assert_int_equal(fclose(file), 0);
 	return text;
+}
+
+static char *hosts(unsigned base, unsigned n, const char *ports)
+{
+	return hosts_of("Stream", base, n, ports);
 }
 
 /* The same with one port for each host, from `port` on in steps of `step`. */
@@ -458,6 +463,45 @@ static void at_most_two_million_prefixes(void **state)
 	free(b);
 }
 
+/* The set that does not fit counts as well: the one host before it is not to blame. */
+static void the_rule_with_most_prefixes_is_named(void **state)
+{
+	char *b = hosts(0, 600000, "80"), *c = hosts(600000, 900000, "80"), *d = hosts(1500000, 600000, "80");
+	struct compiled compiled = compile(LIST("a", "[Rule]\nStream=192.0.2.1:79", "b", b, "c", c, "d", d));
+
+	(void)state;
+	assert_int_equal(compiled.result, IMAGE_TOO_LARGE);
+	assert_int_equal(compiled.problems.n, 1);
+	assert_string_equal(compiled.problems.items[0].file, "c");
+	compiled_free(&compiled);
+	free(b);
+	free(c);
+	free(d);
+}
+
+/* What a reload takes over counts like what it compiles: else the rules would be refused at the next start. */
+static void at_most_two_million_prefixes_after_a_reload(void **state)
+{
+	char *tcp = hosts(0, 1000000, "80"), *more = hosts(1000000, 200000, "80"),
+	     *udp = hosts_of("Datagram", 0, 900000, "80");
+	struct compiled before = compile(LIST("udp", udp)),
+			after = compile(LIST("more", more, "tcp", tcp, "udp", udp));
+	struct image *image = NULL;
+
+	(void)state;
+	assert_int_equal(before.result, 0);
+	assert_int_equal(after.result, IMAGE_TOO_LARGE);
+	assert_int_equal(image_recompile(before.set, before.image, after.set, &image, &after.problems),
+		IMAGE_TOO_LARGE);
+	assert_null(image);
+	assert_int_equal(after.problems.n, 2); /* one for each attempt */
+	compiled_free(&before);
+	compiled_free(&after);
+	free(tcp);
+	free(more);
+	free(udp);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -476,6 +520,8 @@ int main(void)
 		cmocka_unit_test(ports_with_equal_prefixes_share_a_class),
 		cmocka_unit_test(thirty_thousand_ranges_of_a_prefix),
 		cmocka_unit_test(at_most_two_million_prefixes),
+		cmocka_unit_test(the_rule_with_most_prefixes_is_named),
+		cmocka_unit_test(at_most_two_million_prefixes_after_a_reload),
 	};
 
 	return cmocka_run_group_tests_name("image", tests, NULL, NULL);
