@@ -15,6 +15,12 @@
 
 #include "array.h"
 
+/* n prefixes have 2n + 1 ranges and n nodes at most, for each 32 bits. */
+_Static_assert(2 * IMAGE_PREFIXES_MAX + 1 <= 1ULL << 3 * USHER_LEVELS_MAX && USHER_NODE_RANGES == 1U << 3,
+	"no tree is higher than the program goes");
+_Static_assert(USHER_STEPS_MAX *IMAGE_PREFIXES_MAX < TREE_WORD_NODE - USHER_SEATS_MAX,
+	"words have room for all nodes");
+
 /* From this port on the prefix has this word; 0: none. */
 struct change {
 	uint32_t port;

@@ -56,7 +56,10 @@ enum {
 	IMAGE_TOO_LARGE, /* more than USHER_SEATS_MAX - 1 seats or IMAGE_PREFIXES_MAX prefixes; a problem says so */
 };
 
-/* Two million IPv4 prefixes are about 40 MB of nodes; of IPv6 addresses that have nothing in common, 400 MB. */
+/*
+ * Two million IPv4 prefixes are about 40 MB of nodes; of IPv6 addresses that have nothing in common, 400 MB. The kernel
+ * makes room for a power of two of nodes, since usherd has no CAP_PERFMON, and usherd keeps a copy.
+ */
 #define IMAGE_PREFIXES_MAX 2000000U
 
 /* image_compile() - Return: 0, IMAGE_CONFLICT, IMAGE_TOO_LARGE, or -ENOMEM. */

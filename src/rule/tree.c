@@ -149,8 +149,8 @@ static int add_step(
 
 int tree_add(struct tree_nodes *nodes, const struct tree_prefix *prefixes, size_t n, uint32_t *ret)
 {
-	/* each prefix starts a range and ends one; each step begins with one more */
-	_cleanup_free_ struct range *ranges = calloc(2 * n + 8, sizeof(*ranges));
+	/* each prefix starts a range and ends one, in one of the steps; each step begins with one more */
+	_cleanup_free_ struct range *ranges = calloc(2 * n + USHER_STEPS_MAX, sizeof(*ranges));
 	struct builder builder = {.nodes = nodes, .prefixes = prefixes, .ranges = ranges};
 
 	return ranges ? add_step(&builder, 0, n, 0, 0, ret) : -ENOMEM;
@@ -165,8 +165,8 @@ uint32_t tree_lookup(const struct tree_nodes *nodes, uint32_t word, const uint8_
 		const struct usher_node *node = &nodes->nodes[word & ~TREE_WORD_NODE];
 		size_t i = 0;
 
-		while (i < USHER_NODE_RANGES - 1 && node->starts[i] <= ntohl(value))
-			i++;
+		for (size_t k = 0; k < USHER_NODE_RANGES - 1; k++) /* all of them, as the program does */
+			i += node->starts[k] <= ntohl(value);
 		word = node->words[i];
 		if (node->next >> i & 1) {
 			address += sizeof(value);

@@ -56,6 +56,9 @@ static size_t draw_prefixes(struct tree_prefix *prefixes, int family)
 
 	for (size_t i = 0; i < sizeof(common); i++)
 		common[i] = (uint8_t)(draw(3) ? draw(256) : draw(2) * 0xff);
+	for (size_t i = 0; i < sizeof(common); i += 4) /* the ends of a step of 32 bits */
+		if (!draw(3))
+			memset(common + i, draw(2) * 0xff, 4);
 	for (size_t i = 0; i < wanted; i++) {
 		struct tree_prefix *entry = &prefixes[i];
 		unsigned length = draw(3) ? draw(bits + 1) : bits - draw(2), differ = draw(4);
@@ -187,6 +190,30 @@ static void length_costs_nothing(void **unused)
 	free(nodes.nodes);
 }
 
+/* Neighbours that lead to the same name are one range, whatever they are cut into: here 10.0.0.0/16, and what is beside it. */
+static void what_is_alike_is_one_range(void **unused)
+{
+	static struct tree_prefix prefixes[2 * 65536];
+	struct tree_nodes nodes = {0};
+	size_t n = 0;
+	uint32_t word;
+
+	(void)unused;
+	for (unsigned i = 0; i < 65536; i++)
+		for (unsigned length = i % 2 ? 32 : 31; length <= 32; length++)
+			prefixes[n++] = (struct tree_prefix){
+				.prefix = {.family = AF_INET,
+					.length = (uint8_t)length,
+					.address = {10, 0, (uint8_t)(i >> 8), (uint8_t)i}},
+				.word = 1};
+	assert_int_equal(tree_add(&nodes, prefixes, n, &word), 0);
+	assert_int_equal(nodes.n, 1);
+	assert_int_equal(tree_lookup(&nodes, word, (const uint8_t[4]){9, 255, 255, 255}), 0);
+	assert_int_equal(tree_lookup(&nodes, word, (const uint8_t[4]){10, 0, 255, 255}), 1);
+	assert_int_equal(tree_lookup(&nodes, word, (const uint8_t[4]){10, 1, 0, 0}), 0);
+	free(nodes.nodes);
+}
+
 /* As many as there can be: no higher than USHER_LEVELS_MAX, and as small as image.h says. */
 static void two_million(void **unused)
 {
@@ -218,6 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_as_a_walk),
 		cmocka_unit_test(length_costs_nothing),
+		cmocka_unit_test(what_is_alike_is_one_range),
 		cmocka_unit_test(two_million),
 	};
 
