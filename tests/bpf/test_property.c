@@ -24,8 +24,8 @@
 #include "bpf/world.h"
 #include "unit/reference.h"
 
-#define RULE_SETS 2000
-#define PACKETS 100
+#define RULE_SETS 1000
+#define PACKETS 200
 
 static struct world world;
 static int sockets[REFERENCE_RULES_MAX][USHER_TABLES]; /* shared by all rule sets */
@@ -118,7 +118,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_property)};
 	int r;
 
-	world_enter(&world);
+	world_enter_as_broker(&world);
 	r = cmocka_run_group_tests_name("property", tests, NULL, NULL);
 	world_leave(&world);
 	return r;
