@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 {
 	contest.quick = samples_quick(argc, argv);
 	samples_note("lookup", "Programs loaded with CAP_BPF and CAP_NET_ADMIN alone, as usherd loads them");
-	world_enter_as_broker(&world);
+	world_enter(&world);
 	contest.programs[0].program = contest_load_empty();
 	for (int i = 0; i < 2; i++) {
 		int family = i ? AF_INET6 : AF_INET;

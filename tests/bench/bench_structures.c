@@ -113,7 +113,7 @@ static void measure(int family, size_t n, bool hosts, const char *row)
 int main(int argc, char **argv)
 {
 	contest.quick = samples_quick(argc, argv);
-	world_enter_as_broker(&world);
+	world_enter(&world);
 	contest.programs[0].program = contest_load_empty();
 	for (int i = 0; i < 2; i++) {
 		int family = i ? AF_INET6 : AF_INET;

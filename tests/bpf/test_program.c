@@ -419,7 +419,7 @@ int main(void)
 	};
 	int r;
 
-	world_enter_as_broker(&world);
+	world_enter(&world);
 	r = cmocka_run_group_tests_name("program", tests, NULL, NULL);
 	world_leave(&world);
 	return r;

@@ -118,7 +118,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_property)};
 	int r;
 
-	world_enter_as_broker(&world);
+	world_enter(&world);
 	r = cmocka_run_group_tests_name("property", tests, NULL, NULL);
 	world_leave(&world);
 	return r;

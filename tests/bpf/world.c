@@ -66,12 +66,6 @@ static void open_registry(struct world *world)
 void world_enter(struct world *world)
 {
 	enter_namespaces();
-	open_registry(world);
-}
-
-void world_enter_as_broker(struct world *world)
-{
-	enter_namespaces();
 	sandbox_keep(1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN);
 	open_registry(world);
 }

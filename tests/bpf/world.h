@@ -19,11 +19,12 @@ struct world {
 	struct generation *generation; /* the one that was loaded last */
 };
 
-/* world_enter() - move this process into new namespaces, and make a registry there */
+/*
+ * world_enter() - move this process into new namespaces, and make a registry there
+ *
+ * No capability is left but those of usherd.service: the verifier asks more of such a loader, and adds instructions.
+ */
 void world_enter(struct world *world);
-
-/* world_enter_as_broker() - the same, with no capability left but those of usherd.service from then on */
-void world_enter_as_broker(struct world *world);
 void world_leave(struct world *world);
 
 /* world_load() - load a program for the rules, which it takes over, in place of the one before */
