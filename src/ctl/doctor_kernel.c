@@ -51,7 +51,6 @@ static void check_maps(struct doctor *doctor)
 			"use a kernel with CONFIG_BPF_SYSCALL, CONFIG_INET and CONFIG_NET_SOCK_MSG"},
 		{BPF_MAP_TYPE_SOCKMAP, "SOCKMAP",
 			"use a kernel with CONFIG_BPF_SYSCALL, CONFIG_INET and CONFIG_NET_SOCK_MSG"},
-		{BPF_MAP_TYPE_LPM_TRIE, "LPM_TRIE", "use a kernel with CONFIG_BPF_SYSCALL"},
 		{BPF_MAP_TYPE_RINGBUF, "RINGBUF", "use a kernel with CONFIG_BPF_SYSCALL"},
 	};
 	bool good = true;
@@ -71,7 +70,7 @@ static void check_maps(struct doctor *doctor)
 		remedy(doctor, "%s", maps[i].remedy);
 	}
 	if (good)
-		found(doctor, REPORT_OK, "BPF maps of the types SOCKHASH, SOCKMAP, LPM_TRIE, RINGBUF work");
+		found(doctor, REPORT_OK, "BPF maps of the types SOCKHASH, SOCKMAP, RINGBUF work");
 }
 
 static void check_program(struct doctor *doctor)

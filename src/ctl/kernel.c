@@ -24,10 +24,7 @@ int kernel_try_map(uint32_t type)
 {
 	union bpf_attr attributes = {.map_type = type, .key_size = 4, .value_size = 8, .max_entries = 1};
 
-	if (type == BPF_MAP_TYPE_LPM_TRIE) {
-		attributes.key_size = 8;
-		attributes.map_flags = BPF_F_NO_PREALLOC;
-	} else if (type == BPF_MAP_TYPE_RINGBUF) {
+	if (type == BPF_MAP_TYPE_RINGBUF) {
 		attributes.key_size = attributes.value_size = 0;
 		attributes.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
 	}

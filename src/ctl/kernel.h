@@ -7,7 +7,7 @@
 
 /*
  * kernel_try_map() - create a BPF map with one entry
- * @type: BPF_MAP_TYPE_SOCKHASH, SOCKMAP, LPM_TRIE or RINGBUF
+ * @type: BPF_MAP_TYPE_SOCKHASH, SOCKMAP or RINGBUF
  *
  * Return: 0 or a negative errno. -EPERM says of this process that it may not ask, and nothing of the kernel.
  */

@@ -15,7 +15,6 @@ int probe_explain(int error, struct refusal *refusal)
 	} maps[] = {
 		{BPF_MAP_TYPE_SOCKMAP, "SOCKMAP (CONFIG_NET_SOCK_MSG, CONFIG_INET)"},
 		{BPF_MAP_TYPE_SOCKHASH, "SOCKHASH (CONFIG_NET_SOCK_MSG, CONFIG_INET)"},
-		{BPF_MAP_TYPE_LPM_TRIE, "LPM_TRIE"},
 		{BPF_MAP_TYPE_RINGBUF, "RINGBUF"},
 	};
 

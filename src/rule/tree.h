@@ -9,8 +9,8 @@
  * 32 bits at a time: of IPv6 prefixes, what is longer than 32 bits is in a tree of its own below the range of its first
  * 32 bits, and so on.
  *
- * The steps of a lookup follow from the number of prefixes, the logarithm to base 8 of twice as many, and neither from
- * their lengths nor from how they lie.
+ * How many nodes 32 bits lead through follows from the number of prefixes, the logarithm to base 8 of twice as many, and
+ * neither from their lengths nor from how they lie.
  */
 
 #include <stddef.h>
