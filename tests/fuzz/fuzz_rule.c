@@ -5,7 +5,7 @@
  *
  * The input is up to REFERENCE_RULES_MAX files with a form feed between them, which no good file can contain. What
  * parses must mean the same when it is written down again in the canonical spelling, and what compiles must answer as
- * the reference of the unit tests does.
+ * the reference of the unit tests does, also when the last file comes with a reload.
  */
 
 #undef NDEBUG
@@ -96,12 +96,15 @@ static void check_answers(struct reference *reference, const struct image *image
 	}
 }
 
-static void check_set(const struct rule_set *set)
+/* @before: NULL, or what of this set was compiled before */
+static struct image *check_compile(
+	const struct rule_set *before_set, const struct image *before, const struct rule_set *set)
 {
 	static struct reference reference;
 	struct problems problems = PROBLEMS_NULL;
 	struct image *image = NULL;
-	int r = image_compile(set, &image, &problems);
+	int r = before ? image_recompile(before_set, before, set, &image, &problems)
+		       : image_compile(set, &image, &problems);
 
 	assert(r >= 0);
 	assert((r == 0) == (problems.n == 0));
@@ -111,8 +114,19 @@ static void check_set(const struct rule_set *set)
 		if (r == 0)
 			check_answers(&reference, image);
 	}
-	image_free(image);
 	problems_deinit(&problems);
+	return image;
+}
+
+static void check_set(const struct rule_set *set)
+{
+	struct rule_set fewer = {.rules = set->rules, .n_rules = set->n_rules ? set->n_rules - 1 : 0};
+	struct image *before = check_compile(NULL, NULL, &fewer);
+
+	image_free(check_compile(NULL, NULL, set));
+	if (before)
+		image_free(check_compile(&fewer, before, set));
+	image_free(before);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
