@@ -2,16 +2,10 @@
 #include "generation.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../datapath/program.h"
-
-static size_t table_of(int protocol, int family)
-{
-	return (family == AF_INET6 ? USHER_TABLE_TCP6 : USHER_TABLE_TCP4) + (protocol == IPPROTO_UDP ? 1 : 0);
-}
 
 struct generation *generation_ref(struct generation *generation)
 {
@@ -107,7 +101,7 @@ static int number_seats(
 			generation->taken[generation->n_taken++] = numbers[i];
 		}
 		generation->seats[(size_t)(rule - generation->rules->rules) * USHER_TABLES +
-				  table_of(seat->protocol, seat->family)] = numbers[i];
+				  image_table(seat->family, seat->protocol)] = numbers[i];
 	}
 	return 0;
 }
@@ -144,5 +138,5 @@ uint32_t generation_seat(
 	const struct generation *generation, const struct rule *rule, int protocol, int family)
 {
 	return generation->seats[(size_t)(rule - generation->rules->rules) * USHER_TABLES +
-				 table_of(protocol, family)];
+				 image_table(family, protocol)];
 }

@@ -100,11 +100,10 @@ static uint32_t *find_seats(const struct image *before, const struct rule_set *s
 	for (size_t i = 1; i < before->n_seats && seats; i++) {
 		const struct image_seat *seat = &before->seats[i];
 		const struct rule *rule = rule_set_find(set, seat->name);
-		size_t table = (seat->family == AF_INET6 ? USHER_TABLE_TCP6 : USHER_TABLE_TCP4) +
-			       (seat->protocol == IPPROTO_UDP);
 
 		if (rule)
-			seats[i] = words[table * set->n_rules + (size_t)(rule - set->rules)];
+			seats[i] = words[image_table(seat->family, seat->protocol) * set->n_rules +
+					 (size_t)(rule - set->rules)];
 	}
 	return seats;
 }
@@ -209,11 +208,14 @@ const struct image_class *image_find_class(const struct image *image, uint32_t w
 	return &image->classes[low];
 }
 
+unsigned image_table(int family, int protocol)
+{
+	return (family == AF_INET6 ? USHER_TABLE_TCP6 : USHER_TABLE_TCP4) + (protocol == IPPROTO_UDP);
+}
+
 uint32_t image_port_word(const struct image *image, int family, int protocol, uint16_t port)
 {
-	if (family == AF_INET6)
-		return image->ports[protocol == IPPROTO_UDP ? USHER_TABLE_UDP6 : USHER_TABLE_TCP6][port];
-	return image->ports[protocol == IPPROTO_UDP ? USHER_TABLE_UDP4 : USHER_TABLE_TCP4][port];
+	return image->ports[image_table(family, protocol)][port];
 }
 
 uint32_t image_lookup(

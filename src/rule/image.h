@@ -91,6 +91,9 @@ uint32_t image_lookup(
 /* image_find_class() - that of a port's word; NULL when the port needs none */
 const struct image_class *image_find_class(const struct image *image, uint32_t word);
 
+/* image_table() - USHER_TABLE_* of a family and protocol */
+unsigned image_table(int family, int protocol);
+
 /* image_port_word() - what the program reads first; with equal words, two ports of a family and protocol are alike */
 uint32_t image_port_word(const struct image *image, int family, int protocol, uint16_t port);
 
