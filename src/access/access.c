@@ -169,8 +169,7 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
 		return 0;
 	if (!lists_anybody(access))
 		return refuse(refusal, EACCES,
-			"only root may use the name '%s', not uid %u (EACCES); to allow it, add [Access] "
-			"User= to %s",
+			"only root may use the name '%s', not uid %u (EACCES); to allow it, add [Access] User= to %s",
 			rule->name, identity->uid, rule->path);
 	if (access->users.n && !ids_contain(ids->users, access->users.n, identity->uid))
 		return refuse(refusal, EACCES,
@@ -178,8 +177,7 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
 			identity->uid, rule->name, rule->path);
 	if (access->groups.n && !group_matches(ids->groups, access->groups.n, identity))
 		return refuse(refusal, EACCES,
-			"uid %u may not use the name '%s' (EACCES); it is in no group that Group= in %s "
-			"lists",
+			"uid %u may not use the name '%s' (EACCES); it is in no group that Group= in %s lists",
 			identity->uid, rule->name, rule->path);
 	if (access->units.n && !glob_matches(&access->units, identity->unit, 0))
 		return refuse(refusal, EACCES,
@@ -199,9 +197,7 @@ int access_check_bound(
 		if (prefix_contains(&rule->access.bound[i], family, address))
 			return 0;
 	return refuse(refusal, EACCES,
-		"is bound to %s, outside of Bound= of the rule '%s' (EACCES); bind it to a private address "
-		"such as "
-		"127.0.0.2, or widen Bound= in %s",
+		"is bound to %s, outside of Bound= of the rule '%s' (EACCES); bind it to a private address such as 127.0.0.2, or widen Bound= in %s",
 		endpoint_format(family, address, port, text), rule->name, rule->path);
 }
 
@@ -213,33 +209,28 @@ int access_check_owner(const struct access_table *table, const struct rule *rule
 
 	if (!discover->present)
 		return refuse(refusal, EACCES,
-			"sockets of the name '%s' are not discovered (EACCES); to allow it, add "
-			"[Discover] to %s",
+			"sockets of the name '%s' are not discovered (EACCES); to allow it, add [Discover] to %s",
 			rule->name, rule->path);
 	if (discover->units.n && !glob_matches(&discover->units, owner->unit, 0))
 		return refuse(refusal, EACCES,
-			"unit '%s' may not own a socket of the name '%s' (EACCES); Unit= under "
-			"[Discover] in %s does not match it",
+			"unit '%s' may not own a socket of the name '%s' (EACCES); Unit= under [Discover] in %s does not match it",
 			*owner->unit ? owner->unit : "(none)", rule->name, rule->path);
 	if (discover->executables.n && executable &&
 		!glob_matches(&discover->executables, executable, FNM_PATHNAME))
 		return refuse(refusal, EACCES,
-			"program '%.200s' may not own a socket of the name '%s' (EACCES); Executable= under "
-			"[Discover] in %s does not match it",
+			"program '%.200s' may not own a socket of the name '%s' (EACCES); Executable= under [Discover] in %s does not match it",
 			executable, rule->name, rule->path);
 	if (owner->uid == 0)
 		return 0;
 	if (discover->users.n && !ids_contain(ids->discover_users, discover->users.n, owner->uid))
 		return refuse(refusal, EACCES,
-			"uid %u may not own a socket of the name '%s' (EACCES); User= under "
-			"[Discover] in %s does not list it",
+			"uid %u may not own a socket of the name '%s' (EACCES); User= under [Discover] in %s does not list it",
 			owner->uid, rule->name, rule->path);
 	if (discover->users.n || discover->units.n)
 		return 0;
 	if (!lists_anybody(&rule->access))
 		return refuse(refusal, EACCES,
-			"only root may own a socket of the name '%s', not uid %u (EACCES); to allow it, add "
-			"User= under [Discover] in %s",
+			"only root may own a socket of the name '%s', not uid %u (EACCES); to allow it, add User= under [Discover] in %s",
 			rule->name, owner->uid, rule->path);
 	return access_check(table, rule, owner, refusal);
 }

@@ -221,8 +221,7 @@ static void find_route_fault(const struct evidence *evidence, struct diagnosis *
 	(void)address_format(asked->family, asked->local, address);
 	if (route == ROUTE_BROADCAST || route == ROUTE_MULTICAST) {
 		(void)diagnosis_add(diagnosis, FINDING_FAIL, "multicast",
-			"%s is %s: the kernel gives it to every socket that is bound for it, and asks no "
-			"rule",
+			"%s is %s: the kernel gives it to every socket that is bound for it, and asks no rule",
 			address, route == ROUTE_MULTICAST ? "a multicast address" : "a broadcast address");
 		return;
 	}
@@ -247,8 +246,7 @@ static void find_namespace_fault(const struct evidence *evidence, struct diagnos
 
 	if (explanation->foreign_namespace) {
 		finding = diagnosis_add(diagnosis, FINDING_WARN, "namespace",
-			"usherd serves another network namespace than the one of this command: its routes "
-			"and what listens there were not looked at");
+			"usherd serves another network namespace than the one of this command: its routes and what listens there were not looked at");
 		finding_remedy(finding, "ask there:");
 		finding_command(finding, "nsenter --net=/proc/%d/ns/net usherctl explain %s %s",
 			explanation->broker, protocol_word(evidence->asked->protocol), evidence->asked->text);

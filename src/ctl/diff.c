@@ -33,8 +33,8 @@ static int load_files(const struct ctl *ctl, struct settings *ret)
 	if (r == 0)
 		return EXIT_SUCCESS;
 	check_print_problems(&problems);
-	complain("cannot compare the rules: problems in the rule files: %zu (EBADMSG); a reload would change "
-		 "nothing",
+	complain(
+		"cannot compare the rules: problems in the rule files: %zu (EBADMSG); a reload would change nothing",
 		problems.n);
 	return EXIT_BAD_DATA;
 }

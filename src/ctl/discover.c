@@ -105,8 +105,8 @@ static int check_names(const struct discovery *discovery)
 		const struct rule *rule = rule_set_find(discovery->rules, name);
 
 		if (!rule)
-			complain("cannot discover '%s': there is no rule of that name (ENOENT); write "
-				 "%s/%s.rule",
+			complain(
+				"cannot discover '%s': there is no rule of that name (ENOENT); write %s/%s.rule",
 				name, discovery->ctl->instance.rule_dirs[0], name);
 		else if (!rule->discover.present)
 			complain("cannot discover '%s': it has no section [Discover] (ENOENT); add one to %s",
@@ -313,9 +313,8 @@ static int print_table(struct discovery *discovery)
 	if (grid_print(&discovery->grid, "sockets") < 0)
 		return complain_memory();
 	if (discovery->n_refused && geteuid() != 0)
-		complain("warning: the processes of other users cannot be looked at (EACCES); what root is "
-			 "told may "
-			 "differ");
+		complain(
+			"warning: the processes of other users cannot be looked at (EACCES); what root is told may differ");
 	if (discovery->candidates.n_left_out)
 		complain("%zu more sockets are refused and not shown", discovery->candidates.n_left_out);
 	if (!ctl->json && !ctl->no_legend)
@@ -334,9 +333,8 @@ int verb_discover(const struct ctl *ctl)
 	int r;
 
 	if (!ctl->dry_run && geteuid() != 0) {
-		complain("cannot discover: only root may hand in the sockets of others (EPERM); run it as "
-			 "root, or "
-			 "with --dry-run");
+		complain(
+			"cannot discover: only root may hand in the sockets of others (EPERM); run it as root, or with --dry-run");
 		return EXIT_NO_PERMISSION;
 	}
 	r = load_rules(&discovery);

@@ -73,9 +73,7 @@ static void check_namespace(struct doctor *doctor)
 		return;
 	}
 	found(doctor, REPORT_WARN,
-		"usherd serves network namespace %s, and usherctl runs in another one: its sockets and "
-		"routes "
-		"are not looked at",
+		"usherd serves network namespace %s, and usherctl runs in another one: its sockets and routes are not looked at",
 		ask_value(&doctor->client, "NETNS", "?"));
 	remedy(doctor, "nsenter --net=/proc/%s/ns/net %s doctor", ask_value(&doctor->client, "PID", "PID"),
 		doctor->command);
@@ -102,8 +100,7 @@ static void check_programs(struct doctor *doctor)
 		return;
 	}
 	found(doctor, REPORT_WARN,
-		"%lu more sk_lookup program%s in this network namespace, and may decide otherwise; so far "
-		"another one came first: %lu",
+		"%lu more sk_lookup program%s in this network namespace, and may decide otherwise; so far another one came first: %lu",
 		n - 1, n == 2 ? " runs" : "s run", (unsigned long)before);
 	remedy(doctor, SEE_BPFTOOL);
 }

@@ -80,8 +80,8 @@ static void check_cgroup2(struct doctor *doctor)
 	found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
 		"no cgroups of version 2 are mounted: usher-discover is not told of listeners, and scans");
 	if (doctor->discovers)
-		remedy(doctor, "mount -t cgroup2 cgroup2 /sys/fs/cgroup, or boot with "
-			       "systemd.unified_cgroup_hierarchy=1");
+		remedy(doctor,
+			"mount -t cgroup2 cgroup2 /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1");
 }
 
 /* Return: the effective capabilities of a process, or 0 when they cannot be read. */

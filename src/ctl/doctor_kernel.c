@@ -111,8 +111,7 @@ static void check_peer_pidfd(struct doctor *doctor)
 		found(doctor, REPORT_OK, "clients are known by pidfd (SO_PEERPIDFD)");
 	else
 		found(doctor, REPORT_INFO,
-			"no SO_PEERPIDFD before Linux 6.5 (%s): clients are known by a number that another "
-			"process may have later, VERIFIED=no",
+			"no SO_PEERPIDFD before Linux 6.5 (%s): clients are known by a number that another process may have later, VERIFIED=no",
 			ERRNO_NAME(-r));
 }
 
@@ -152,9 +151,7 @@ static void check_lockdown(struct doctor *doctor)
 			"the kernel is locked down (integrity), which is all the same to usher");
 	else {
 		found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
-			"the kernel is locked down (confidentiality): BPF programs may not read its memory, "
-			"and "
-			"those of usher-discover may be refused");
+			"the kernel is locked down (confidentiality): BPF programs may not read its memory, and those of usher-discover may be refused");
 		if (doctor->discovers)
 			remedy(doctor, "lower ScanInterval= in [Discover], or boot with lockdown=integrity");
 	}
@@ -169,8 +166,7 @@ static void check_unprivileged(struct doctor *doctor)
 			"not known: /proc/sys/kernel/unprivileged_bpf_disabled is not there");
 	else if (strcmp(text, "0") == 0)
 		found(doctor, REPORT_INFO,
-			"everybody may use bpf(2) (kernel.unprivileged_bpf_disabled=0), which usher does not "
-			"need");
+			"everybody may use bpf(2) (kernel.unprivileged_bpf_disabled=0), which usher does not need");
 	else
 		found(doctor, REPORT_OK, "bpf(2) is for the privileged (kernel.unprivileged_bpf_disabled=%s)",
 			text);

@@ -39,8 +39,7 @@ static void look_at_orphans(struct doctor *doctor)
 		break;
 	case PINS_ATTACHED:
 		found(doctor, REPORT_WARN,
-			"dispatch goes on without a broker, pinned in %s: what is lost or handed in now is "
-			"not noticed",
+			"dispatch goes on without a broker, pinned in %s: what is lost or handed in now is not noticed",
 			path);
 		remedy(doctor, "systemctl start %s, or '%s detach' to end it", doctor->service,
 			doctor->command);
@@ -64,12 +63,10 @@ static void check_pins(struct doctor *doctor)
 		break;
 	default:
 		found(doctor, REPORT_FAIL,
-			"somebody removed the link in %s: with the broker, dispatch ends and sockets are "
-			"lost",
+			"somebody removed the link in %s: with the broker, dispatch ends and sockets are lost",
 			path);
 		remedy(doctor,
-			"systemctl restart %s, and then the services, whose sockets have to be handed in "
-			"again",
+			"systemctl restart %s, and then the services, whose sockets have to be handed in again",
 			doctor->service);
 	}
 }

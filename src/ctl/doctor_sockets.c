@@ -162,14 +162,11 @@ static void check_queues(struct doctor *doctor)
 			if (!socket || !is_full(socket))
 				continue;
 			found(doctor, REPORT_WARN,
-				"socket %s of '%s' is full, the next connections are dropped: %u wait, and "
-				"its "
-				"backlog is %u",
+				"socket %s of '%s' is full, the next connections are dropped: %u wait, and its backlog is %u",
 				place->fields[PLACE_ADDRESS] ? place->fields[PLACE_ADDRESS] : "?",
 				doctor->seats.items[i].name, socket->queue, socket->queue_max);
 			remedy(doctor,
-				"see why the service (pid %s) does not accept; raise its backlog and "
-				"net.core.somaxconn",
+				"see why the service (pid %s) does not accept; raise its backlog and net.core.somaxconn",
 				place->fields[PLACE_PID] ? place->fields[PLACE_PID] : "?");
 		}
 	if (doctor->report.n == before)
@@ -222,13 +219,10 @@ static bool look_at_port(struct doctor *doctor, const struct rule *rule, const s
 	if (match->first == socket->port && match->last == socket->port)
 		return false;
 	found(doctor, REPORT_WARN,
-		"'%s' gets what is sent to udp %s on a socket of port %u: its replies leave from port %u, "
-		"and "
-		"clients drop them",
+		"'%s' gets what is sent to udp %s on a socket of port %u: its replies leave from port %u, and clients drop them",
 		rule->name, format_match(match, text), socket->port, socket->port);
-	remedy(doctor, "bind the service to the port of the rule, on a private address; or let it reply from "
-		       "a second "
-		       "socket");
+	remedy(doctor,
+		"bind the service to the port of the rule, on a private address; or let it reply from a second socket");
 	return true;
 }
 
@@ -260,15 +254,12 @@ static bool look_at_address(struct doctor *doctor, const struct rule *rule, cons
 		!memcmp(match->prefix.address, address, size))
 		return false;
 	found(doctor, REPORT_WARN,
-		"'%s' gets what is sent to udp %s on a socket bound to %s: its replies leave from there, "
-		"unless "
-		"it says otherwise for each",
+		"'%s' gets what is sent to udp %s on a socket bound to %s: its replies leave from there, unless it says otherwise for each",
 		rule->name, format_match(match, text),
 		endpoint_format(socket->family, socket->address, socket->port, where));
 	if (once)
 		remedy(doctor,
-			"nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; else switch that on in "
-			"it");
+			"nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; else switch that on in it");
 	return true;
 }
 
@@ -325,8 +316,8 @@ static void report_mptcp(struct doctor *doctor, const struct diag_socket *socket
 		"%s listens on %s with MPTCP, and the kernel lets no such socket be handed in (EOPNOTSUPP)",
 		whose_format(socket, &owner, who),
 		endpoint_format(socket->family, socket->address, socket->port, where));
-	remedy(doctor, "switch MPTCP off in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of "
-		       "net.ListenConfig");
+	remedy(doctor,
+		"switch MPTCP off in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig");
 	if (owner.pid)
 		process_close(&owner);
 }

@@ -179,8 +179,7 @@ static void look_at_store(struct doctor *doctor, const struct unit *unit)
 	if (held <= most)
 		return;
 	found(doctor, REPORT_WARN,
-		"FileDescriptorStoreMax=%lu, and sockets are held: %lu; those beyond are lost when the "
-		"broker ends",
+		"FileDescriptorStoreMax=%lu, and sockets are held: %lu; those beyond are lost when the broker ends",
 		most, held);
 	advise(doctor, "raise FileDescriptorStoreMax=");
 }

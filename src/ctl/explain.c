@@ -27,14 +27,14 @@ static int read_endpoint(const char *what, const char *text, struct rule_match *
 	if (rule_match_parse(text, ret, &refusal) || ret->first != ret->last ||
 		ret->prefix.family == AF_UNSPEC ||
 		ret->prefix.length != (ret->prefix.family == AF_INET ? 32 : 128)) {
-		complain("bad %s '%s': not an IP address and a port (EINVAL); write 192.0.2.1:443 or "
-			 "[2001:db8::1]:443, names are not looked up",
+		complain(
+			"bad %s '%s': not an IP address and a port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443, names are not looked up",
 			what, text);
 		return WRONG;
 	}
 	if (memcmp(ret->prefix.address, unspecified, sizeof(unspecified)) == 0) {
-		complain("bad %s '%s': nothing is sent to or from this address (EINVAL); write the one that "
-			 "clients use",
+		complain(
+			"bad %s '%s': nothing is sent to or from this address (EINVAL); write the one that clients use",
 			what, text);
 		return WRONG;
 	}
@@ -48,8 +48,8 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 
 	*ret = (struct asked){};
 	if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0) {
-		complain("bad protocol '%s': neither tcp nor udp (EINVAL); write usherctl explain tcp "
-			 "192.0.2.1:443",
+		complain(
+			"bad protocol '%s': neither tcp nor udp (EINVAL); write usherctl explain tcp 192.0.2.1:443",
 			protocol);
 		return WRONG;
 	}
@@ -65,9 +65,8 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 	if (read_endpoint("option --from", ctl->from, &remote))
 		return WRONG;
 	if (remote.prefix.family != ret->family) {
-		complain("bad option --from '%s': %s is of the other family (EINVAL); give two addresses of "
-			 "IPv4 "
-			 "or two of IPv6",
+		complain(
+			"bad option --from '%s': %s is of the other family (EINVAL); give two addresses of IPv4 or two of IPv6",
 			ctl->from, ret->text);
 		return WRONG;
 	}

@@ -31,8 +31,8 @@ static int check_count(size_t n)
 {
 	if (n <= PROTOCOL_HAND_IN_MAX)
 		return EXIT_SUCCESS;
-	complain("cannot hand in %zu sockets: one request takes %u (E2BIG); hand them in in portions, with "
-		 "--fd",
+	complain(
+		"cannot hand in %zu sockets: one request takes %u (E2BIG); hand them in in portions, with --fd",
 		n, PROTOCOL_HAND_IN_MAX);
 	return EXIT_FAILURE;
 }
@@ -63,8 +63,8 @@ static int offer_given(const struct ctl *ctl, struct offer *offer)
 	*offer = (struct offer){.names = ctl->names[0], .fds = ctl->fds, .n = ctl->n_fds};
 	for (size_t i = 0; i < offer->n; i++)
 		if (fcntl(offer->fds[i], F_GETFD) < 0) {
-			complain("cannot hand in '%s': descriptor %d is not open (EBADF); see what starts "
-				 "usherctl",
+			complain(
+				"cannot hand in '%s': descriptor %d is not open (EBADF); see what starts usherctl",
 				offer->names, offer->fds[i]);
 			return EXIT_FAILURE;
 		}
@@ -95,8 +95,8 @@ static int offer_passed(const struct ctl *ctl, struct offer *offer)
 	if (offer->names)
 		return EXIT_SUCCESS;
 	if (!listening.names) {
-		complain("cannot hand in: the sockets have no names, $LISTEN_FDNAMES is not set (EINVAL); "
-			 "give a NAME");
+		complain(
+			"cannot hand in: the sockets have no names, $LISTEN_FDNAMES is not set (EINVAL); give a NAME");
 		return EXIT_BAD_CONFIG;
 	}
 	offer->names = listening.names;

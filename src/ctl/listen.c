@@ -33,10 +33,7 @@ static int check_pid(const char *text, struct refusal *refusal)
 	if (pid == (unsigned long)getpid())
 		return 0;
 	(void)refuse(refusal, ESRCH,
-		"the sockets in $LISTEN_FDS are meant for process %lu and this one is %d (ESRCH); let the "
-		"service "
-		"manager or "
-		"'exec' start usherctl, or use --fd",
+		"the sockets in $LISTEN_FDS are meant for process %lu and this one is %d (ESRCH); let the service manager or 'exec' start usherctl, or use --fd",
 		pid, getpid());
 	return LISTEN_NONE;
 }
@@ -49,8 +46,7 @@ int listen_read(struct listening *ret, struct refusal *refusal)
 
 	if (!fds) {
 		(void)refuse(refusal, ENOENT,
-			"no socket was passed: $LISTEN_FDS is not set (ENOENT); use Sockets= in the unit, or "
-			"--fd");
+			"no socket was passed: $LISTEN_FDS is not set (ENOENT); use Sockets= in the unit, or --fd");
 		return LISTEN_NONE;
 	}
 	r = check_pid(getenv("LISTEN_PID"), refusal);

@@ -159,8 +159,7 @@ void listeners_print(const struct listeners *listeners, const struct rule_set *s
 			continue;
 		if (n_lines++ < BYPASSED_MAX)
 			(void)fprintf(stderr,
-				"%s: warning: '%s' takes packets before %zu more sockets that listen "
-				"already\n",
+				"%s: warning: '%s' takes packets before %zu more sockets that listen already\n",
 				set->rules[i].path, set->rules[i].name, list->n_more[i]);
 		else
 			n_rules++;

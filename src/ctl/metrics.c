@@ -111,8 +111,7 @@ static void write_states(struct openmetrics *metrics, const struct seats *seats)
 			counts[held && strcmp(held, "yes") == 0 ? HELD : SERVED]++;
 	}
 	openmetrics_family(metrics, "usher_seats", "gauge", NULL,
-		"Seats by what is first in them: a socket, one that the broker holds, none, or one without a "
-		"rule");
+		"Seats by what is first in them: a socket, one that the broker holds, none, or one without a rule");
 	for (size_t i = 0; i < N; i++)
 		openmetrics_count(metrics, counts[i], "state", states[i], NULL);
 }

@@ -23,9 +23,7 @@ static void find_udp(const struct evidence *evidence, struct diagnosis *diagnosi
 	(void)address_format(place->family, place->address, own);
 	if (place->port != asked->port) {
 		finding = diagnosis_add(diagnosis, FINDING_WARN, "udp-port",
-			"replies leave from the wrong port: %u, where the socket is bound, not %u; clients "
-			"that "
-			"look at the source drop them",
+			"replies leave from the wrong port: %u, where the socket is bound, not %u; clients that look at the source drop them",
 			place->port, asked->port);
 		finding_remedy(finding, "bind the service to port %u, at an address of its own", asked->port);
 	}
@@ -34,18 +32,14 @@ static void find_udp(const struct evidence *evidence, struct diagnosis *diagnosi
 		return;
 	if (!memcmp(place->address, wildcard, sizeof(wildcard)))
 		finding = diagnosis_add(diagnosis, FINDING_NOTE, "udp-address",
-			"replies leave from an address that the route chooses, which may not be %s, unless "
-			"the "
-			"service sets their source (IP_PKTINFO)",
+			"replies leave from an address that the route chooses, which may not be %s, unless the service sets their source (IP_PKTINFO)",
 			wanted);
 	else
 		finding = diagnosis_add(diagnosis, FINDING_NOTE, "udp-address",
-			"replies leave from the wrong address, %s and not %s, unless the service sets their "
-			"source (IP_PKTINFO)",
+			"replies leave from the wrong address, %s and not %s, unless the service sets their source (IP_PKTINFO)",
 			own, wanted);
 	finding_remedy(finding,
-		"if clients get no answer: have the service set the source with IP_PKTINFO, as "
-		"examples/udp_echo.py does");
+		"if clients get no answer: have the service set the source with IP_PKTINFO, as examples/udp_echo.py does");
 }
 
 /* ---- others */
@@ -60,8 +54,7 @@ static void find_programs(const struct evidence *evidence, struct diagnosis *dia
 		return;
 	finding = diagnosis_add(diagnosis, explanation->n_chosen_before ? FINDING_WARN : FINDING_NOTE,
 		"programs",
-		"%lu more sk_lookup program%s in this namespace, which may choose another socket first or "
-		"instead; this is what usher's program does by itself",
+		"%lu more sk_lookup program%s in this namespace, which may choose another socket first or instead; this is what usher's program does by itself",
 		n, n == 1 ? " is" : "s are");
 	if (explanation->n_chosen_before && finding)
 		(void)snprintf(finding->text + strlen(finding->text),

@@ -303,9 +303,8 @@ static int set_paths(struct ctl *ctl, const char *socket)
 	const char *variable = getenv(PROTOCOL_SOCKET_VARIABLE);
 
 	if (instance_init(&ctl->instance, ctl->instance_name) < 0)
-		return usage("bad option --instance '%s': a name of at most 31 characters of A-Z a-z 0-9 . _ "
-			     "@ -, not "
-			     "starting with . or - (EINVAL)",
+		return usage(
+			"bad option --instance '%s': a name of at most 31 characters of A-Z a-z 0-9 . _ @ -, not starting with . or - (EINVAL)",
 			ctl->instance_name);
 	ctl->socket = socket ? socket : variable && *variable ? variable : ctl->instance.socket;
 	if (!*ctl->socket || strlen(ctl->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))

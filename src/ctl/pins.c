@@ -63,9 +63,7 @@ static int open_folder(const char *path, int *ret, struct refusal *refusal)
 		if (errno != EWOULDBLOCK)
 			return refuse_errno(refusal, "lock", path, "");
 		return refuse(refusal, EBUSY,
-			"a broker that does not listen on the socket that was tried holds %s (EBUSY); stop "
-			"it, or "
-			"name its socket with --socket",
+			"a broker that does not listen on the socket that was tried holds %s (EBUSY); stop it, or name its socket with --socket",
 			path);
 	}
 	*ret = TAKE_FD(fd);

@@ -61,8 +61,8 @@ int verb_reload(const struct ctl *ctl)
 	client_begin(&request, "reload");
 	r = ask(&client, &request, NULL, 0, show_problem, &n_problems, &refusal);
 	if (r == REFUSED && n_problems > 0) {
-		complain("cannot reload the rules: problems in the rule files: %u (%s); the rules in force "
-			 "have not changed",
+		complain(
+			"cannot reload the rules: problems in the rule files: %u (%s); the rules in force have not changed",
 			n_problems, ERRNO_NAME(refusal.error));
 		return EXIT_BAD_DATA;
 	}

@@ -42,8 +42,7 @@ static void find_access(const struct evidence *evidence, struct diagnosis *diagn
 	list_settings(explanation, false, who, sizeof(who));
 	list_settings(explanation, true, bound, sizeof(bound));
 	(void)diagnosis_add(diagnosis, FINDING_NOTE, "access",
-		"sockets of '%s' are taken from root%s%s if they are bound within %s; the journal has what "
-		"was refused",
+		"sockets of '%s' are taken from root%s%s if they are bound within %s; the journal has what was refused",
 		explanation->name, *who ? " and " : " alone", who, *bound ? bound : "any");
 }
 
@@ -62,13 +61,10 @@ static void find_other_seats(const struct evidence *evidence, struct diagnosis *
 		finding_remedy(finding, "have the service listen on IPv6 and hand that socket in as well");
 	} else if (explanation->n_seated[udp][!ipv6]) {
 		finding = diagnosis_add(diagnosis, FINDING_FAIL, "family",
-			"'%s' has %s sockets of IPv6 alone, and they are v6only, as all are that are bound "
-			"to one "
-			"address: they cannot take IPv4",
+			"'%s' has %s sockets of IPv6 alone, and they are v6only, as all are that are bound to one address: they cannot take IPv4",
 			explanation->name, protocol_text(asked->protocol));
 		finding_remedy(finding,
-			"hand an IPv4 socket in as well, or one that is bound to [::] without IPV6_V6ONLY "
-			"(BindIPv6Only=both in a socket unit; Bound=any in the rule)");
+			"hand an IPv4 socket in as well, or one that is bound to [::] without IPV6_V6ONLY (BindIPv6Only=both in a socket unit; Bound=any in the rule)");
 	}
 	if (explanation->n_seated[!udp][0] + explanation->n_seated[!udp][1]) {
 		finding = diagnosis_add(diagnosis, FINDING_FAIL, "protocol",
@@ -202,8 +198,7 @@ static void find_missing(const struct evidence *evidence, struct diagnosis *diag
 		protocol_text(evidence->asked->protocol), family_text(evidence->asked->family));
 
 	finding_remedy(finding,
-		"start the service; the journal tells which sockets the name had, and who was "
-		"refused:");
+		"start the service; the journal tells which sockets the name had, and who was refused:");
 	finding_command(finding, "journalctl USHER_NAME=%s", explanation->name);
 	find_refused(evidence, diagnosis);
 	find_other_seats(evidence, diagnosis);
@@ -286,9 +281,7 @@ static void find_queue_fault(const struct evidence *evidence, struct diagnosis *
 		seen->socket->queue, seen->socket->queue_max, full ? "; further ones get no answer" : "");
 	if (full && !dead)
 		finding_remedy(finding,
-			"see why %s does not accept; if it is only slow, give listen(2) a larger backlog, "
-			"and "
-			"net.core.somaxconn with it",
+			"see why %s does not accept; if it is only slow, give listen(2) a larger backlog, and net.core.somaxconn with it",
 			place_format(place, seen, who));
 }
 

@@ -41,8 +41,7 @@ int served_check_namespace(struct client *client, struct refusal *refusal)
 	if (st.st_ino == inode)
 		return 0;
 	return refuse(refusal, EXDEV,
-		"the broker serves network namespace %lu and usherctl runs in %lu (EXDEV); run it there: "
-		"nsenter --net=/proc/%s/ns/net usherctl",
+		"the broker serves network namespace %lu and usherctl runs in %lu (EXDEV); run it there: nsenter --net=/proc/%s/ns/net usherctl",
 		inode, (unsigned long)st.st_ino, ask_value(client, "PID", "PID"));
 }
 

@@ -36,8 +36,8 @@ int verb_withdraw(const struct ctl *ctl)
 
 	for (size_t i = 0; i < ctl->n_fds; i++)
 		if (fcntl(ctl->fds[i], F_GETFD) < 0) {
-			complain("cannot withdraw '%s': descriptor %d is not open (EBADF); see what starts "
-				 "usherctl",
+			complain(
+				"cannot withdraw '%s': descriptor %d is not open (EBADF); see what starts usherctl",
 				ctl->names[0], ctl->fds[i]);
 			return EXIT_FAILURE;
 		}

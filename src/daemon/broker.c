@@ -117,11 +117,11 @@ static int current_program(const struct broker *broker)
 
 static int refuse_pin(const struct broker *broker, int error, struct refusal *refusal)
 {
-	const char *remedy = error == ENOENT
-				     ? "; the folder was removed while usherd ran: start usherd again, and "
-				       "have the sockets handed in again"
-			     : error == EROFS ? "; let the unit write there (ReadWritePaths=)"
-					      : "";
+	const char *remedy =
+		error == ENOENT
+			? "; the folder was removed while usherd ran: start usherd again, and have the sockets handed in again"
+		: error == EROFS ? "; let the unit write there (ReadWritePaths=)"
+				 : "";
 
 	return refuse(refusal, error, "cannot pin the new program in %s (%s)%s", broker->pins.path,
 		strerrorname_np(error), remedy);
@@ -136,9 +136,7 @@ static void report_switch(const struct broker *broker)
 		generation->number, generation->rules->n_rules, generation->n_matches);
 	if (programs > 1)
 		observe(OBSERVE_CONFLICT, NULL,
-			"%d sk_lookup programs run in this network namespace, usher's among them; what an "
-			"earlier one selects, "
-			"stays; 'bpftool link' shows them",
+			"%d sk_lookup programs run in this network namespace, usher's among them; what an earlier one selects, stays; 'bpftool link' shows them",
 			programs);
 }
 
@@ -325,9 +323,7 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 		return r;
 	if (broker->registry.lost)
 		observe(OBSERVE_LOST, NULL,
-			"pins are missing in %s, so that sockets handed in before cannot be adopted; "
-			"services have to "
-			"hand in again",
+			"pins are missing in %s, so that sockets handed in before cannot be adopted; services have to hand in again",
 			broker->pins.path);
 	r = adopt_link(broker);
 	/* whatever can fail comes before apply(): rules in force without a door would refuse all that they match */

@@ -201,8 +201,7 @@ void early_apply(struct broker *broker, struct early_plan *plan)
 
 	if (r < 0)
 		observe(OBSERVE_FAILED, &(struct observed){.error = -r, .reason = strerrorname_np(-r)},
-			"the kernel could not be told of every rule with Listen=kernel (%s); such sockets "
-			"are handed in a little later",
+			"the kernel could not be told of every rule with Listen=kernel (%s); such sockets are handed in a little later",
 			strerrorname_np(-r));
 	take_seats(broker->early, plan);
 	empty_other_slots(broker);

@@ -136,9 +136,7 @@ int early_plan_new(const struct generation *generation, struct early_plan **ret,
 		return r;
 	if (plan->n_rules > USHER_EARLY_MAX)
 		return refuse(refusal, ENOSPC,
-			"the rules with Listen=kernel describe %zu sockets, a port without an address "
-			"counting "
-			"twice, and there is room for %u (ENOSPC); write Listen=event in some",
+			"the rules with Listen=kernel describe %zu sockets, a port without an address counting twice, and there is room for %u (ENOSPC); write Listen=event in some",
 			plan->n_rules, USHER_EARLY_MAX);
 	r = list_seats(plan);
 	if (r < 0)

@@ -142,8 +142,7 @@ static int parse_endpoint(const char *key, const char *value, int family, uint8_
 	if (match.first != match.last || match.prefix.family == AF_UNSPEC ||
 		match.prefix.length != (match.prefix.family == AF_INET ? 32 : 128))
 		return refuse(refusal, EINVAL,
-			"%s=%s is not one address and one port (EINVAL); write 192.0.2.1:443 or "
-			"[2001:db8::1]:443",
+			"%s=%s is not one address and one port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443",
 			key, value);
 	if (family && family != match.prefix.family)
 		return refuse(refusal, EINVAL, "%s=%s is not of the family of LOCAL= (EINVAL)", key, value);

@@ -52,8 +52,7 @@ static int hold_socket(struct offer *offer, const struct candidate *candidate, s
 
 	if (r == HOLDER_FULL)
 		return refuse(refusal, ENOSPC,
-			"cannot be held: the service manager keeps %zu sockets for usherd and no more "
-			"(ENOSPC); raise FileDescriptorStoreMax= and FDSTORE= of usherd.service",
+			"cannot be held: the service manager keeps %zu sockets for usherd and no more (ENOSPC); raise FileDescriptorStoreMax= and FDSTORE= of usherd.service",
 			store_limit());
 	return r;
 }

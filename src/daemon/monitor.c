@@ -209,8 +209,7 @@ static int read_wanted(const char *words, uint64_t *ret, struct refusal *refusal
 
 		if (!find_kind(word, &kind))
 			return refuse(refusal, EINVAL,
-				"there is no event '%s' (EINVAL); EVENTS= takes words such as 'gone', with a "
-				"colon between two",
+				"there is no event '%s' (EINVAL); EVENTS= takes words such as 'gone', with a colon between two",
 				word);
 		wanted |= UINT64_C(1) << kind;
 	}

@@ -47,8 +47,7 @@ static int find_aims(const struct broker *broker, struct candidate *candidate, s
 	if (candidate->n_aims)
 		return 0;
 	return refuse(refusal, EPROTONOSUPPORT,
-		"is a %s socket for %s, and the rule '%s' has no match for that (EPROTONOSUPPORT); add one "
-		"with %s= to %s",
+		"is a %s socket for %s, and the rule '%s' has no match for that (EPROTONOSUPPORT); add one with %s= to %s",
 		facts->protocol == IPPROTO_UDP ? "UDP" : "TCP", facts->serves_ipv6 ? "IPv6" : "IPv4",
 		candidate->rule->name, facts->protocol == IPPROTO_UDP ? "Datagram" : "Stream",
 		candidate->rule->path);
@@ -69,8 +68,7 @@ static int check_maker(const struct offer *offer, const struct candidate *candid
 	if (st.st_uid == 0 || st.st_uid == offer->owner->uid)
 		return 0;
 	return refuse(refusal, EACCES,
-		"was made by uid %u and passed on to process %d, uid %u (EACCES); a daemon is found by "
-		"sockets that it or root made",
+		"was made by uid %u and passed on to process %d, uid %u (EACCES); a daemon is found by sockets that it or root made",
 		st.st_uid, (int)offer->owner->pid, offer->owner->uid);
 }
 
@@ -152,24 +150,17 @@ static int take_owner(struct offer *offer, struct intake_request *request, struc
 
 	if (strcmp(owner, "pidfd"))
 		return refuse(refusal, EINVAL,
-			"OWNER=%s is not known (EINVAL); it is OWNER=pidfd, with a pidfd as the last "
-			"descriptor",
+			"OWNER=%s is not known (EINVAL); it is OWNER=pidfd, with a pidfd as the last descriptor",
 			owner);
 	if (offer->via != USHER_VIA_DISCOVERED)
 		return refuse(refusal, EINVAL,
-			"OWNER= goes with VIA=discover only (EINVAL); who has the sockets himself hands them "
-			"in "
-			"himself");
+			"OWNER= goes with VIA=discover only (EINVAL); who has the sockets himself hands them in himself");
 	if (offer->hold)
 		return refuse(refusal, EINVAL,
-			"OWNER= does not go with 'hold' (EINVAL); what is found ends with its process, so "
-			"ask "
-			"for 'hand-in'");
+			"OWNER= does not go with 'hold' (EINVAL); what is found ends with its process, so ask for 'hand-in'");
 	if (offer->n < 2)
 		return refuse(refusal, EINVAL,
-			"%zu descriptors came with OWNER=pidfd (EINVAL); send the listening sockets and, "
-			"behind "
-			"them, the pidfd of the process that has them open",
+			"%zu descriptors came with OWNER=pidfd (EINVAL); send the listening sockets and, behind them, the pidfd of the process that has them open",
 			offer->n);
 	return owner_take(&request->fds[--offer->n], &offer->process, refusal);
 }
@@ -178,8 +169,7 @@ static int check_count(const struct offer *offer, struct refusal *refusal)
 {
 	if (!offer->n)
 		return refuse(refusal, EINVAL,
-			"no socket came with the request (EINVAL); send the listening sockets with "
-			"SCM_RIGHTS");
+			"no socket came with the request (EINVAL); send the listening sockets with SCM_RIGHTS");
 	if (offer->n > PROTOCOL_HAND_IN_MAX)
 		return refuse(refusal, E2BIG,
 			"%zu sockets came in one request, which takes %u (E2BIG); send several", offer->n,

@@ -156,8 +156,7 @@ static int find_form(
 
 	if (version && (text_to_uint(version, 1000000, &number) < 0 || number != PROTOCOL_VERSION))
 		return refuse(refusal, EPROTONOSUPPORT,
-			"version '%s' of the protocol is not known (EPROTONOSUPPORT); this broker speaks "
-			"version %u",
+			"version '%s' of the protocol is not known (EPROTONOSUPPORT); this broker speaks version %u",
 			version, PROTOCOL_VERSION);
 	if (!verb)
 		return refuse(
@@ -179,17 +178,14 @@ static int check_form(const struct request_form *form, const struct intake_reque
 
 	if (request->n_fds && !form->takes_sockets)
 		return refuse(refusal, EINVAL,
-			"%zu descriptors came with the request '%s', which takes none (EINVAL); they have "
-			"been closed",
+			"%zu descriptors came with the request '%s', which takes none (EINVAL); they have been closed",
 			request->n_fds, form->verb);
 	if (form->needs_root && uid)
 		return refuse(
 			refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)", form->verb, uid);
 	if ((form->kind == HAND_IN || form->kind == HOLD) && message_get(request->message, "OWNER") && uid)
 		return refuse(refusal, EPERM,
-			"only root may hand sockets in for another process (OWNER=), not uid %u (EPERM); let "
-			"the "
-			"process hand them in itself",
+			"only root may hand sockets in for another process (OWNER=), not uid %u (EPERM); let the process hand them in itself",
 			uid);
 	return 0;
 }

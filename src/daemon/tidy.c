@@ -99,9 +99,7 @@ static void report_event(
 
 	if (event->error == -EEXIST)
 		observe(OBSERVE_CONFLICT, &about,
-			"another sk_lookup program chose a socket for %s before '%s' could (EEXIST); "
-			"'bpftool link' shows "
-			"which ones run",
+			"another sk_lookup program chose a socket for %s before '%s' could (EEXIST); 'bpftool link' shows which ones run",
 			endpoint_format(event->family, event->local_address, event->local_port, local),
 			seat->name);
 	else

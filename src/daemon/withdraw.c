@@ -165,8 +165,7 @@ int request_evict(
 
 	if (!name || !cookie || !parse_cookie(cookie, &value))
 		return refuse(refusal, EINVAL,
-			"the request does not say which socket of which name (EINVAL); send NAME= and "
-			"COOKIE=, hexadecimal as in the listing");
+			"the request does not say which socket of which name (EINVAL); send NAME= and COOKIE=, hexadecimal as in the listing");
 	writer_put(answer, "OK", "1");
 	writer_put(answer, "EVICTED", "%u",
 		early_evict(broker, name, value, reason ? reason : "no reason was given"));
@@ -305,8 +304,7 @@ int request_claim(struct broker *broker, struct intake_request *request, struct 
 		return r;
 	if (!claim->n)
 		return refuse(refusal, ENOENT,
-			"nothing is held as '%s' (ENOENT); hand the sockets in with hold first "
-			"('usherctl hand-in --hold')",
+			"nothing is held as '%s' (ENOENT); hand the sockets in with hold first ('usherctl hand-in --hold')",
 			names_text(request->message, name));
 	if (request->pidfd >= 0) {
 		r = registrants_watch_dup(

@@ -48,9 +48,7 @@ static int attach(const struct pins *pins, int netns, int program, int *ret, str
 
 	if (link < 0 && errno == E2BIG)
 		return refuse(refusal, E2BIG,
-			"the network namespace has the most sk_lookup programs that the kernel allows, 64 "
-			"(E2BIG); "
-			"'bpftool net' and 'bpftool link' show whose they are");
+			"the network namespace has the most sk_lookup programs that the kernel allows, 64 (E2BIG); 'bpftool net' and 'bpftool link' show whose they are");
 	if (link < 0)
 		return -errno;
 	r = pins_replace(pins, "link", link);
@@ -70,9 +68,7 @@ int link_switch(const struct pins *pins, int *link, int netns, int current, int 
 			return 0;
 		if (errno == EPERM)
 			return refuse(refusal, EPERM,
-				"the program on %s/link is not the one this usherd put there (EPERM); "
-				"somebody replaced "
-				"it: stop usherd, run 'usherctl detach', start it again",
+				"the program on %s/link is not the one this usherd put there (EPERM); somebody replaced it: stop usherd, run 'usherctl detach', start it again",
 				pins->path);
 		if (errno != ENOLINK)
 			return -errno;

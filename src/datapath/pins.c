@@ -38,8 +38,7 @@ static int check_folder(int fd, const char *path, struct refusal *refusal)
 		return -errno;
 	if (st.st_uid != geteuid())
 		return refuse(refusal, EPERM,
-			"%s belongs to uid %u, not to uid %u (EPERM); remove it if no usherd of that user "
-			"runs",
+			"%s belongs to uid %u, not to uid %u (EPERM); remove it if no usherd of that user runs",
 			path, st.st_uid, geteuid());
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return refuse(
@@ -71,8 +70,7 @@ int pins_open(const char *path, struct pins *ret, struct refusal *refusal)
 		if (errno != EWOULDBLOCK)
 			return -errno;
 		return refuse(refusal, EBUSY,
-			"another usherd holds %s (EBUSY); stop it, or give this one a name of its own with "
-			"--instance",
+			"another usherd holds %s (EBUSY); stop it, or give this one a name of its own with --instance",
 			path);
 	}
 	(void)snprintf(ret->path, sizeof(ret->path), "%s", path);

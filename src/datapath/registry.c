@@ -248,19 +248,13 @@ static int refuse_stage(struct refusal *refusal, int error)
 	switch (error) {
 	case EOPNOTSUPP:
 		return refuse(refusal, error,
-			"is of a kind or in a state that a sockmap refuses (EOPNOTSUPP); hand in a listening "
-			"TCP or a "
-			"bound UDP socket");
+			"is of a kind or in a state that a sockmap refuses (EOPNOTSUPP); hand in a listening TCP or a bound UDP socket");
 	case EINVAL:
 		return refuse(refusal, error,
-			"has an upper layer protocol such as kTLS, which a sockmap refuses (EINVAL); hand it "
-			"in before "
-			"that is set up");
+			"has an upper layer protocol such as kTLS, which a sockmap refuses (EINVAL); hand it in before that is set up");
 	case EBUSY:
 		return refuse(refusal, error,
-			"is in use by the kernel or by another sockmap with a program of its own (EBUSY); "
-			"hand in a "
-			"plain socket");
+			"is in use by the kernel or by another sockmap with a program of its own (EBUSY); hand in a plain socket");
 	case E2BIG:
 		return refuse(refusal, error,
 			"does not fit: the table of %u sockets is full (E2BIG); withdraw some",
@@ -308,9 +302,7 @@ int registry_stage(struct registry *registry, uint32_t seat, int fd, const struc
 		return r;
 	if (r == 0)
 		return refuse(refusal, ENOSPC,
-			"does not fit: '%s' has %u live %s sockets for %s already, the most there can be "
-			"(ENOSPC); "
-			"withdraw or close some",
+			"does not fit: '%s' has %u live %s sockets for %s already, the most there can be (ENOSPC); withdraw or close some",
 			registry->seats[seat].name, USHER_PLACES_MAX,
 			registry->seats[seat].protocol == IPPROTO_UDP ? "UDP" : "TCP",
 			registry->seats[seat].family == AF_INET6 ? "IPv6" : "IPv4");

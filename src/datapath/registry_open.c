@@ -71,9 +71,7 @@ static bool same_layout(int fd, const struct bpf_map *wanted)
 static int refuse_schema(struct refusal *refusal, const struct pins *pins, const char *what)
 {
 	return refuse(refusal, EUCLEAN,
-		"%s was pinned by another version of usher: %s (EUCLEAN); go back to that version, or remove "
-		"what it left "
-		"with 'usherctl detach', which ends dispatch until services hand in again",
+		"%s was pinned by another version of usher: %s (EUCLEAN); go back to that version, or remove what it left with 'usherctl detach', which ends dispatch until services hand in again",
 		pins->path, what);
 }
 
@@ -141,9 +139,7 @@ static int adopt_state(struct pins *pins, const struct dispatch *program, uint64
 	if (state.netns_cookie != netns_cookie) {
 		if (link_is_attached(pins))
 			return refuse(refusal, EXDEV,
-				"%s serves another network namespace (EXDEV); give this usherd a name of its "
-				"own with "
-				"--instance, or end the other one with 'usherctl detach'",
+				"%s serves another network namespace (EXDEV); give this usherd a name of its own with --instance, or end the other one with 'usherctl detach'",
 				pins->path);
 		return 0; /* that namespace is gone */
 	}

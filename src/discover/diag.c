@@ -175,9 +175,7 @@ static int explain(const struct diag_query *query, int error, struct refusal *re
 		return -ENOMEM;
 	if (error == EPROTONOSUPPORT || error == ENOENT)
 		return refuse(refusal, EPROTONOSUPPORT,
-			"this kernel does not list %s sockets: it has no sock_diag for them (%s); load the "
-			"module "
-			"%s_diag",
+			"this kernel does not list %s sockets: it has no sock_diag for them (%s); load the module %s_diag",
 			protocol, strerrorname_np(error), query->protocol == IPPROTO_TCP ? "tcp" : "udp");
 	return refuse(refusal, error, "the list of %s sockets could not be read from sock_diag (%s)",
 		protocol, strerrorname_np(error) ?: "an unknown error");

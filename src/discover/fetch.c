@@ -30,14 +30,10 @@ static int refuse_permission(int error, struct refusal *refusal)
 {
 	if (ptrace_scope() == PTRACE_SCOPE_NOBODY)
 		return refuse(refusal, error,
-			"cannot be duplicated (pidfd_getfd: %s): kernel.yama.ptrace_scope is 3, which "
-			"forbids it "
-			"to everybody until the next boot; set it to 2 in /etc/sysctl.d and reboot",
+			"cannot be duplicated (pidfd_getfd: %s): kernel.yama.ptrace_scope is 3, which forbids it to everybody until the next boot; set it to 2 in /etc/sysctl.d and reboot",
 			strerrorname_np(error));
 	return refuse(refusal, error,
-		"cannot be duplicated (pidfd_getfd: %s): that needs CAP_SYS_PTRACE for a process of another "
-		"user or one that is not dumpable, and the consent of the security modules (Yama, AppArmor, "
-		"SELinux); run as root or in usher-discover.service, and look for a denial in the kernel log",
+		"cannot be duplicated (pidfd_getfd: %s): that needs CAP_SYS_PTRACE for a process of another user or one that is not dumpable, and the consent of the security modules (Yama, AppArmor, SELinux); run as root or in usher-discover.service, and look for a denial in the kernel log",
 		strerrorname_np(error));
 }
 
@@ -63,9 +59,7 @@ static int duplicate(const struct process *process, int fd, int *ret, struct ref
 			strerrorname_np(errno));
 	case ENOSYS:
 		return refuse(refusal, errno,
-			"cannot be duplicated (ENOSYS): pidfd_getfd(2) is missing in this kernel or "
-			"forbidden by "
-			"a system call filter; allow it in SystemCallFilter=");
+			"cannot be duplicated (ENOSYS): pidfd_getfd(2) is missing in this kernel or forbidden by a system call filter; allow it in SystemCallFilter=");
 	}
 	return refuse(refusal, errno, "cannot be duplicated (pidfd_getfd: %s)", strerrorname_np(errno));
 }
@@ -91,8 +85,7 @@ static bool is_mptcp_of(int fd, const struct diag_socket *socket)
 int fetch_refuse_mptcp(struct refusal *refusal)
 {
 	return refuse(refusal, EOPNOTSUPP,
-		"is an MPTCP listener, which a sockmap refuses (EOPNOTSUPP); listen with plain TCP (Go: "
-		"GODEBUG=multipathtcp=0)");
+		"is an MPTCP listener, which a sockmap refuses (EOPNOTSUPP); listen with plain TCP (Go: GODEBUG=multipathtcp=0)");
 }
 
 int fetch_dup(const struct process *process, int fd, const struct diag_socket *socket, uint64_t netns_cookie,
@@ -111,8 +104,7 @@ int fetch_dup(const struct process *process, int fd, const struct diag_socket *s
 		return is_mptcp_of(own, socket) ? fetch_refuse_mptcp(refusal) : FETCH_CHANGED;
 	if (!get_option64(own, SO_NETNS_COOKIE, &netns) || netns != netns_cookie)
 		return refuse(refusal, EXDEV,
-			"belongs to another network namespace, from which no connection would ever complete "
-			"(EXDEV); run usher-discover and usherd in that namespace");
+			"belongs to another network namespace, from which no connection would ever complete (EXDEV); run usher-discover and usherd in that namespace");
 	if (!process_is_alive(process))
 		return FETCH_CHANGED;
 	*ret = TAKE_FD(own);

@@ -61,8 +61,7 @@ static void refuse_ambiguous(struct candidate *candidate, const struct candidate
 	int family = diag_address(&other->socket, &address);
 
 	(void)refuse(&candidate->refusal, ENOTUNIQ,
-		"is one of several that [Discover] describes, and they are no SO_REUSEPORT group (ENOTUNIQ): "
-		"pid %d has %s as well; describe one alone with Socket=, User=, Unit= or Executable= in %s",
+		"is one of several that [Discover] describes, and they are no SO_REUSEPORT group (ENOTUNIQ): pid %d has %s as well; describe one alone with Socket=, User=, Unit= or Executable= in %s",
 		other->owner.pid, endpoint_format(family, address, other->socket.port, text),
 		candidate->rule->path);
 }

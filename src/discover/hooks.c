@@ -44,9 +44,7 @@ static int open_cgroup(const char *path, int *ret, struct refusal *refusal)
 		return -errno;
 	if (fs.f_type != CGROUP2_SUPER_MAGIC)
 		return refuse(refusal, ENODEV,
-			"%s is not of cgroup v2 (ENODEV); where v1 is in use as well, v2 is as a rule "
-			"mounted on "
-			"/sys/fs/cgroup/unified",
+			"%s is not of cgroup v2 (ENODEV); where v1 is in use as well, v2 is as a rule mounted on /sys/fs/cgroup/unified",
 			path);
 	*ret = TAKE_FD(fd);
 	return 0;
@@ -71,9 +69,7 @@ static int adopt(struct bpf_map *map, const char *pins, struct refusal *refusal)
 	if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
 		info.value_size != bpf_map__value_size(map))
 		return refuse(refusal, EUCLEAN,
-			"%s was pinned by another version of usher (EUCLEAN); run usherd and usher-discover "
-			"of one "
-			"version",
+			"%s was pinned by another version of usher (EUCLEAN); run usherd and usher-discover of one version",
 			path);
 	return bpf_map__reuse_fd(map, fd);
 }
@@ -108,21 +104,14 @@ static int refuse_load(int error, struct refusal *refusal)
 		error = EPERM;
 	if (error == EPERM || error == EACCES)
 		return refuse(refusal, error,
-			"the kernel does not permit loading the programs that hear of listeners (%s); "
-			"usher-discover needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a system call "
-			"filter "
-			"must allow bpf(2)",
+			"the kernel does not permit loading the programs that hear of listeners (%s); usher-discover needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a system call filter must allow bpf(2)",
 			strerrorname_np(error));
 	if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
 		return refuse(refusal, error,
-			"the kernel does not describe its structures in /sys/kernel/btf/vmlinux (%s), which "
-			"the "
-			"programs that hear of listeners need; CONFIG_DEBUG_INFO_BTF",
+			"the kernel does not describe its structures in /sys/kernel/btf/vmlinux (%s), which the programs that hear of listeners need; CONFIG_DEBUG_INFO_BTF",
 			strerrorname_np(errno));
 	return refuse(refusal, error,
-		"the kernel refused the programs that hear of listeners (%s); they need Linux 6.1, and that "
-		"the "
-		"kernel is not locked down to confidentiality",
+		"the kernel refused the programs that hear of listeners (%s); they need Linux 6.1, and that the kernel is not locked down to confidentiality",
 		strerrorname_np(error));
 }
 
@@ -150,17 +139,11 @@ static int attach(struct bpf_program *program, int cgroup, const char *path, str
 
 	if (!link && errno == EPERM)
 		return refuse(refusal, EPERM,
-			"cannot attach a program to %s (EPERM): usher-discover needs CAP_NET_ADMIN, and "
-			"whoever "
-			"else attaches programs there must allow others (BPF_F_ALLOW_MULTI); 'bpftool cgroup "
-			"show "
-			"%s' lists them",
+			"cannot attach a program to %s (EPERM): usher-discover needs CAP_NET_ADMIN, and whoever else attaches programs there must allow others (BPF_F_ALLOW_MULTI); 'bpftool cgroup show %s' lists them",
 			path, path);
 	if (!link)
 		return refuse(refusal, errno,
-			"cannot attach a program to %s (%s); the kernel needs CONFIG_CGROUP_BPF, and takes "
-			"64 of a "
-			"kind",
+			"cannot attach a program to %s (%s); the kernel needs CONFIG_CGROUP_BPF, and takes 64 of a kind",
 			path, strerrorname_np(errno));
 	*ret = link;
 	return 0;

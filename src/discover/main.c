@@ -196,8 +196,7 @@ int main(int argc, char **argv)
 		return status;
 	if (instance_init(&instance, options.instance) < 0) {
 		fprintf(stderr,
-			"usher-discover: '%s' is not the name of an instance; it is at most 31 characters of "
-			"A-Z a-z 0-9 . _ @ -\n",
+			"usher-discover: '%s' is not the name of an instance; it is at most 31 characters of A-Z a-z 0-9 . _ @ -\n",
 			options.instance);
 		return STATUS_INVALID_ARGUMENT;
 	}

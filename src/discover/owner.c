@@ -90,8 +90,7 @@ static int check_manager(const struct rule *rule, struct refusal *refusal)
 	if (rule->discover.units.n || rule->discover.executables.n)
 		return 0;
 	return refuse(refusal, EACCES,
-		"is open in process 1 alone, which listens on behalf of others (EACCES); hand it in from its "
-		"socket unit, or name process 1 with Unit= or Executable= of [Discover] in %s",
+		"is open in process 1 alone, which listens on behalf of others (EACCES); hand it in from its socket unit, or name process 1 with Unit= or Executable= of [Discover] in %s",
 		rule->path);
 }
 
@@ -103,18 +102,14 @@ int owner_check(const struct owners *owners, const struct rule *rule, const stru
 
 	if (rule->discover.executables.n && !process->executable)
 		return refuse(refusal, EACCES,
-			"is open in '%s' (uid %u), whose program cannot be told (EACCES), and Executable= in "
-			"%s "
-			"asks for it; run as root or in usher-discover.service",
+			"is open in '%s' (uid %u), whose program cannot be told (EACCES), and Executable= in %s asks for it; run as root or in usher-discover.service",
 			process->name, process->uid, rule->path);
 	if (access_check_owner(owners->access, rule, &identity, process->executable, &reason))
 		return refuse(refusal, reason.error, "is open in '%s' (uid %u%s%s): %s", process->name,
 			process->uid, *process->unit ? ", " : "", process->unit, reason.text);
 	if (socket->uid && socket->uid != process->uid)
 		return refuse(refusal, EACCES,
-			"was made by uid %u and passed on to '%s' of uid %u (EACCES); whoever may own it has "
-			"to "
-			"make it himself, or root",
+			"was made by uid %u and passed on to '%s' of uid %u (EACCES); whoever may own it has to make it himself, or root",
 			socket->uid, process->name, process->uid);
 	return process->pid == MANAGER_PID ? check_manager(rule, refusal) : 0;
 }

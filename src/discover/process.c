@@ -200,8 +200,7 @@ int process_open(pid_t pid, struct process *ret, struct refusal *refusal)
 		return PROCESS_GONE;
 	if (r < 0)
 		return refuse(refusal, -r,
-			"process %d cannot be looked at in /proc (%s); run as root, and with /proc mounted "
-			"without hidepid=",
+			"process %d cannot be looked at in /proc (%s); run as root, and with /proc mounted without hidepid=",
 			pid, strerrorname_np(-r));
 	*ret = process;
 	process = PROCESS_NULL;

@@ -68,8 +68,7 @@ static int changed(const struct round *round, struct refusal *refusal)
 	if (!round->last)
 		return ROUND_CHANGED;
 	return refuse(refusal, EAGAIN,
-		"changed hands each of the %d times it was looked at (EAGAIN); the next scan may find it at "
-		"rest",
+		"changed hands each of the %d times it was looked at (EAGAIN); the next scan may find it at rest",
 		ROUNDS_MAX);
 }
 
@@ -80,13 +79,10 @@ static int nobody(const struct round *round, const struct diag_socket *socket, s
 		return ROUND_CHANGED;
 	if (socket->inode && round->holders.n_unreadable)
 		return refuse(refusal, EACCES,
-			"is open in a process whose descriptors cannot be listed, one of %zu (EACCES); run "
-			"as root with CAP_SYS_PTRACE, or in usher-discover.service",
+			"is open in a process whose descriptors cannot be listed, one of %zu (EACCES); run as root with CAP_SYS_PTRACE, or in usher-discover.service",
 			round->holders.n_unreadable);
 	return refuse(refusal, ESRCH,
-		"is open in no process that is visible here (ESRCH): it is the kernel's own or of another "
-		"pid "
-		"namespace, or it is on its way in a message; it has to be handed in by whoever has it");
+		"is open in no process that is visible here (ESRCH): it is the kernel's own or of another pid namespace, or it is on its way in a message; it has to be handed in by whoever has it");
 }
 
 static const struct holder_fd *holders_of(const struct round *round, size_t socket, size_t *ret_n)
@@ -126,8 +122,7 @@ static int weigh(struct round *round, const struct finding *finding, const struc
 		return fetch_refuse_mptcp(refusal);
 	if (!r && !target_is_served(finding->rule, socket))
 		return refuse(refusal, EPROTONOSUPPORT,
-			"takes %s only, for which the rule '%s' has no match (EPROTONOSUPPORT); add one with "
-			"%s= to %s, or remove the socket from Socket=",
+			"takes %s only, for which the rule '%s' has no match (EPROTONOSUPPORT); add one with %s= to %s, or remove the socket from Socket=",
 			family == AF_INET ? "IPv4" : "IPv6", finding->rule->name,
 			socket->protocol == IPPROTO_UDP ? "Datagram" : "Stream", finding->rule->path);
 	return r ? r : access_check_bound(finding->rule, family, address, socket->port, refusal);
@@ -257,9 +252,7 @@ static int fetch_group(struct round *round, struct candidate *candidates, size_t
 		if (++n_fetched <= SCAN_GROUP_MAX)
 			continue;
 		(void)refuse(&candidates[i].refusal, E2BIG,
-			"is not needed: %u sockets of its SO_REUSEPORT group are handed in (E2BIG), and the "
-			"kernel "
-			"spreads over all of it",
+			"is not needed: %u sockets of its SO_REUSEPORT group are handed in (E2BIG), and the kernel spreads over all of it",
 			SCAN_GROUP_MAX);
 		candidate_refuse(&candidates[i]);
 	}

@@ -58,8 +58,7 @@ static int open_hooks(
 	}
 	if (!watch->told_kernel)
 		observe(OBSERVE_SCANNING, NULL,
-			"Listen=kernel does not work, sockets are handed in after they have begun to listen: "
-			"%s",
+			"Listen=kernel does not work, sockets are handed in after they have begun to listen: %s",
 			refusal->text);
 	watch->told_kernel = true;
 	manner.pins = NULL;

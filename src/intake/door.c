@@ -51,9 +51,7 @@ static int check_quota(const struct door *door, uid_t uid, struct refusal *refus
 
 	if (closer_is_stuck(uid))
 		return refuse(refusal, EUSERS,
-			"descriptors that uid %u sent cannot be closed, because the file system they are on "
-			"does not "
-			"answer (EUSERS); mend that or unmount it",
+			"descriptors that uid %u sent cannot be closed, because the file system they are on does not answer (EUSERS); mend that or unmount it",
 			uid);
 	if (uid == 0)
 		return 0;
@@ -63,8 +61,7 @@ static int check_quota(const struct door *door, uid_t uid, struct refusal *refus
 	}
 	if (same >= DOOR_SESSIONS_PER_UID)
 		return refuse(refusal, EUSERS,
-			"uid %u has %u connections to the broker open, the most it may have (EUSERS); close "
-			"some",
+			"uid %u has %u connections to the broker open, the most it may have (EUSERS); close some",
 			uid, DOOR_SESSIONS_PER_UID);
 	if (others >= DOOR_SESSIONS_MAX)
 		return refuse(refusal, EUSERS,

@@ -33,8 +33,7 @@ static int check_descriptor(int fd, struct refusal *refusal)
 		return -errno;
 	if (flags & O_PATH)
 		return refuse(refusal, EBADF,
-			"was opened with O_PATH, which is no socket (EBADF); hand in the listening socket "
-			"itself");
+			"was opened with O_PATH, which is no socket (EBADF); hand in the listening socket itself");
 	/* not fstat(2): a file of a FUSE file system would make the broker wait for whoever serves it */
 	if (get_option(fd, SOL_SOCKET, SO_DOMAIN, &family) != -ENOTSOCK)
 		return 0;
@@ -75,20 +74,15 @@ static int check_kind(int fd, int *ret_family, int *ret_protocol, struct refusal
 		return r;
 	if (family != AF_INET && family != AF_INET6)
 		return refuse(refusal, EAFNOSUPPORT,
-			"is a socket of %s, not of IPv4 or IPv6 (EAFNOSUPPORT); hand in a listening TCP or a "
-			"bound UDP socket",
+			"is a socket of %s, not of IPv4 or IPv6 (EAFNOSUPPORT); hand in a listening TCP or a bound UDP socket",
 			family_name(family, text));
 	if (protocol == IPPROTO_MPTCP)
 		return refuse(refusal, EOPNOTSUPP,
-			"is an MPTCP listener, which a sockmap refuses (EOPNOTSUPP); listen with plain TCP "
-			"(Go: "
-			"GODEBUG=multipathtcp=0)");
+			"is an MPTCP listener, which a sockmap refuses (EOPNOTSUPP); listen with plain TCP (Go: GODEBUG=multipathtcp=0)");
 	if (!(type == SOCK_STREAM && protocol == IPPROTO_TCP) &&
 		!(type == SOCK_DGRAM && protocol == IPPROTO_UDP))
 		return refuse(refusal, EPROTONOSUPPORT,
-			"is of IP protocol %d and socket type %d, neither TCP nor UDP (EPROTONOSUPPORT); "
-			"hand in a listening "
-			"TCP or a bound UDP socket",
+			"is of IP protocol %d and socket type %d, neither TCP nor UDP (EPROTONOSUPPORT); hand in a listening TCP or a bound UDP socket",
 			protocol, type);
 	*ret_family = family;
 	*ret_protocol = protocol;
@@ -121,9 +115,7 @@ static int check_state(int fd, int protocol, uint16_t port, struct refusal *refu
 		return r;
 	if (!listening)
 		return refuse(refusal, EINVAL,
-			"is a TCP socket that does not listen (EINVAL); call listen() before handing it in, "
-			"and do not "
-			"shutdown() it");
+			"is a TCP socket that does not listen (EINVAL); call listen() before handing it in, and do not shutdown() it");
 	return 0;
 }
 
@@ -168,9 +160,7 @@ int inspect_socket(int fd, uint64_t netns_cookie, struct socket_facts *ret, stru
 		return r;
 	if (netns != netns_cookie)
 		return refuse(refusal, EXDEV,
-			"belongs to another network namespace, from which no connection would ever complete "
-			"(EXDEV); hand it "
-			"to the usherd of its own namespace");
+			"belongs to another network namespace, from which no connection would ever complete (EXDEV); hand it to the usherd of its own namespace");
 	r = read_address(fd, &facts);
 	if (!r)
 		r = check_state(fd, facts.protocol, facts.port, refusal);

@@ -33,8 +33,7 @@ static int read_pid(int fd, pid_t *ret, struct refusal *refusal)
 		found = sscanf(line, "Pid: %d", &pid) == 1;
 	if (!found)
 		return refuse(refusal, EINVAL,
-			"the last descriptor is no pidfd (EINVAL); OWNER=pidfd wants the one of the process "
-			"that has the sockets open, behind them");
+			"the last descriptor is no pidfd (EINVAL); OWNER=pidfd wants the one of the process that has the sockets open, behind them");
 	*ret = pid;
 	return 0;
 }
@@ -43,8 +42,7 @@ static int refuse_gone(pid_t pid, struct refusal *refusal)
 {
 	if (pid == 0)
 		return refuse(refusal, ESRCH,
-			"the process of the pidfd is not visible to the broker (ESRCH); it is of another pid "
-			"namespace, whose own usherd has to have its sockets");
+			"the process of the pidfd is not visible to the broker (ESRCH); it is of another pid namespace, whose own usherd has to have its sockets");
 	if (pid < 0)
 		return refuse(refusal, ESRCH,
 			"the process of the pidfd has ended (ESRCH); its sockets are nobody's now");

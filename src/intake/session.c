@@ -307,8 +307,7 @@ static bool receive(struct session *session)
 			"the packet carries no credentials (EPERM); send it from a live process");
 	if (r == 0 && session->answering)
 		r = refuse(&refusal, EBUSY,
-			"a request came on a connection that is told of events (EBUSY); open another one for "
-			"it");
+			"a request came on a connection that is told of events (EBUSY); open another one for it");
 	if (r == 0)
 		handle(session, &packet);
 	else

@@ -46,9 +46,7 @@ static uint64_t now(void)
 static int client_refuse_timeout(const struct client *client, struct refusal *refusal)
 {
 	return refuse(refusal, ETIMEDOUT,
-		"the broker at %s has not finished within %d ms (ETIMEDOUT); see whether usherd is stopped "
-		"or "
-		"overloaded",
+		"the broker at %s has not finished within %d ms (ETIMEDOUT); see whether usherd is stopped or overloaded",
 		client->address.sun_path, client->timeout_ms);
 }
 
@@ -71,8 +69,7 @@ static int client_set_address(struct client *client, const char *path, struct re
 	length = strlen(path);
 	if (length >= sizeof(client->address.sun_path))
 		return refuse(refusal, ENAMETOOLONG,
-			"the socket path '%.64s...' has %zu characters, a socket address takes %zu "
-			"(ENAMETOOLONG)",
+			"the socket path '%.64s...' has %zu characters, a socket address takes %zu (ENAMETOOLONG)",
 			path, length, sizeof(client->address.sun_path) - 1);
 	client->address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	memcpy(client->address.sun_path, path, length);
@@ -282,9 +279,7 @@ static int client_receive(struct client *client, struct refusal *refusal)
 		}
 		if (r == PACKET_END || r == -ECONNRESET)
 			r = refuse(refusal, ECONNRESET,
-				"the broker at %s closed the connection without an answer (ECONNRESET); its "
-				"log has the "
-				"reason",
+				"the broker at %s closed the connection without an answer (ECONNRESET); its log has the reason",
 				client->address.sun_path);
 		else if (r < 0)
 			r = refuse(refusal, -r, "cannot receive from the broker at %s: %s (%s)",

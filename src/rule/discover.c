@@ -136,12 +136,11 @@ static void check_in_kernel(struct parser *parser)
 		parser_complain(
 			parser, "Listen=kernel is for TCP, and the rule has no Stream=; write Listen=event");
 	if (!discover->users.n)
-		parser_complain(parser, "Listen=kernel needs to know the users; write User= under "
-					"[Discover], or Listen=event");
+		parser_complain(parser,
+			"Listen=kernel needs to know the users; write User= under [Discover], or Listen=event");
 	else if (discover->users.n > RULE_KERNEL_USERS_MAX)
 		parser_complain(parser,
-			"Listen=kernel takes at most %u users, and User= under [Discover] has %zu; "
-			"remove some or write Listen=event",
+			"Listen=kernel takes at most %u users, and User= under [Discover] has %zu; remove some or write Listen=event",
 			RULE_KERNEL_USERS_MAX, discover->users.n);
 	for (size_t i = 0; i < discover->n_sockets; i++) {
 		const struct rule_match *socket = &discover->sockets[i];
@@ -152,8 +151,7 @@ static void check_in_kernel(struct parser *parser)
 			continue;
 		parser->line = socket->line;
 		parser_complain(parser,
-			"'%s': with Listen=kernel a socket is a single address or a port alone; write one of "
-			"them, or Listen=event",
+			"'%s': with Listen=kernel a socket is a single address or a port alone; write one of them, or Listen=event",
 			rule_match_format(socket, text));
 	}
 }
@@ -166,8 +164,8 @@ void discover_check(struct parser *parser)
 		return;
 	parser->line = parser->discover_line;
 	if (!discover->n_sockets)
-		parser_complain(parser, "[Discover] does not say which socket; write Socket= under it, or "
-					"remove the section");
+		parser_complain(parser,
+			"[Discover] does not say which socket; write Socket= under it, or remove the section");
 	if (discover->in_kernel)
 		check_in_kernel(parser);
 }

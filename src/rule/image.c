@@ -49,10 +49,7 @@ static int add_seats(struct image *image, const struct rule_set *set, const stru
 				continue;
 			if (image->n_seats == USHER_SEATS_MAX) {
 				int r = problems_add(problems, rule->path, 0,
-					"the rules need more than %u seats (one for each name, protocol and "
-					"family) from "
-					"here on; remove rules, or write prefixes of one family where both "
-					"are not needed",
+					"the rules need more than %u seats (one for each name, protocol and family) from here on; remove rules, or write prefixes of one family where both are not needed",
 					USHER_SEATS_MAX - 1);
 
 				return r < 0 ? r : IMAGE_TOO_LARGE;
@@ -84,10 +81,7 @@ static int complain_too_large(
 		if (counts[i] > counts[most])
 			most = i;
 	r = problems_add(problems, rule_set_find(set, image->seats[most].name)->path, 0,
-		"the rules need more than %u prefixes in the kernel, most of them for this one: every set of "
-		"ports that "
-		"some match treats differently keeps its own; write fewer port ranges that overlap with many "
-		"prefixes",
+		"the rules need more than %u prefixes in the kernel, most of them for this one: every set of ports that some match treats differently keeps its own; write fewer port ranges that overlap with many prefixes",
 		IMAGE_PREFIXES_MAX);
 	return r < 0 ? r : IMAGE_TOO_LARGE;
 }

@@ -127,6 +127,5 @@ void assign_units(struct parser *parser, const struct key *key, char *value)
 void assign_executables(struct parser *parser, const struct key *key, char *value)
 {
 	assign_words(parser, key, value, is_executable,
-		"an executable; write an absolute path such as /usr/sbin/sshd or a shell glob, of up to 1023 "
-		"bytes");
+		"an executable; write an absolute path such as /usr/sbin/sshd or a shell glob, of up to 1023 bytes");
 }

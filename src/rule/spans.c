@@ -46,9 +46,7 @@ static int report(
 	char text[2][RULE_MATCH_TEXT_MAX];
 
 	return problems_add(problems, set->rules[later->rule].path, later->match->line,
-		"%s=%s conflicts with %s=%s of the rule '%s' at %s:%u: the same prefix%s and port ranges of "
-		"equal width; "
-		"narrow one of them or remove it",
+		"%s=%s conflicts with %s=%s of the rule '%s' at %s:%u: the same prefix%s and port ranges of equal width; narrow one of them or remove it",
 		key, rule_match_format(later->match, text[0]), key, rule_match_format(first->match, text[1]),
 		set->rules[first->rule].name, set->rules[first->rule].path, first->match->line,
 		any ? " (any address counts as length 0)" : "");

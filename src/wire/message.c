@@ -35,9 +35,7 @@ static int message_add_line(struct message *message, char *line, size_t number, 
 	*equals = '\0';
 	if (!key_is_valid(line))
 		return refuse(refusal, EBADMSG,
-			"line %zu of the message: '%.64s' is not a key, which is 1 to %u characters of A-Z "
-			"0-9 _, the "
-			"first a letter",
+			"line %zu of the message: '%.64s' is not a key, which is 1 to %u characters of A-Z 0-9 _, the first a letter",
 			number, line, KEY_LENGTH_MAX);
 	if (message_get(message, line))
 		return refuse(refusal, EBADMSG, "line %zu of the message: %s stands twice", number, line);

@@ -72,9 +72,7 @@ int notify_parse(struct notify *ret, const char *text, size_t size, size_t n_fds
 	if (is_set(text, "BARRIER", "1")) {
 		if (count_lines(text) != 1 || n_fds != 1)
 			return refuse(refusal, EBADMSG,
-				"BARRIER=1 came with other assignments or with %zu descriptors (EBADMSG); "
-				"send it alone, with "
-				"one descriptor",
+				"BARRIER=1 came with other assignments or with %zu descriptors (EBADMSG); send it alone, with one descriptor",
 				n_fds);
 		notify.action = NOTIFY_BARRIER;
 		*ret = notify;
@@ -85,8 +83,7 @@ int notify_parse(struct notify *ret, const char *text, size_t size, size_t n_fds
 	if (is_set(text, "FDSTOREREMOVE", "1")) {
 		if (!has_name)
 			return refuse(refusal, EBADMSG,
-				"FDSTOREREMOVE=1 came without a valid FDNAME= (EBADMSG); say which name to "
-				"withdraw");
+				"FDSTOREREMOVE=1 came without a valid FDNAME= (EBADMSG); say which name to withdraw");
 		notify.action = NOTIFY_REMOVE;
 	} else if (is_set(text, "FDSTORE", "1")) {
 		if (!has_name)

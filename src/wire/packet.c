@@ -88,11 +88,7 @@ int packet_receive(int socket, struct packet *packet, struct refusal *refusal)
 
 	if (n_left_out || header.msg_flags & MSG_CTRUNC)
 		r = refuse(refusal, EMFILE,
-			"descriptors of the packet were cut off, %zu arrived: either the receiver has "
-			"reached its "
-			"limit of open files (RLIMIT_NOFILE), or a security module (SELinux, AppArmor) does "
-			"not let "
-			"it have them",
+			"descriptors of the packet were cut off, %zu arrived: either the receiver has reached its limit of open files (RLIMIT_NOFILE), or a security module (SELinux, AppArmor) does not let it have them",
 			packet->n_fds);
 	else if (n > (ssize_t)PACKET_TEXT_MAX || header.msg_flags & MSG_TRUNC)
 		r = refuse(refusal, EMSGSIZE, "the packet has %zd bytes of text, at most %u are taken", n,

@@ -27,8 +27,7 @@
 static void test_unknown_accounts(void **state)
 {
 	static const struct given given[] = {
-		{"a", "[Rule]\nStream=80\n[Access]\nUser=root "
-		      "no-such-user-1\nGroup=root\nGroup=no-such-group-1\n"},
+		{"a", "[Rule]\nStream=80\n[Access]\nUser=root no-such-user-1\nGroup=root\nGroup=no-such-group-1\n"},
 		{"b", "[Rule]\nStream=81\n[Access]\nUser=\nUser=no-such-user-2\n"},
 		{"c", "[Rule]\nStream=82\n[Access]\nUser=daemon 0\n"},
 		{"d", "[Rule]\nStream=83\n[Discover]\nSocket=22\nUser=0 no-such-user-3\n"},
@@ -63,9 +62,7 @@ static void test_unknown_accounts(void **state)
 		assert_string_equal(problems.items[i].text, expected[i].text);
 	}
 	assert_string_equal(problem_format(&problems.items[0], text, sizeof(text)),
-		"/etc/usher/rules.d/a.rule:4: there is no user 'no-such-user-1' on this host; create it or "
-		"give its "
-		"number");
+		"/etc/usher/rules.d/a.rule:4: there is no user 'no-such-user-1' on this host; create it or give its number");
 	problems_deinit(&problems);
 }
 
@@ -270,28 +267,17 @@ static void test_reasons(void **state)
 		const char *text;
 	} cases[] = {
 		{"", NOBODY,
-			"only root may use the name 'web', not uid 65534 (EACCES); to allow it, add [Access] "
-			"User= to "
-			"/etc/usher/rules.d/web.rule"},
+			"only root may use the name 'web', not uid 65534 (EACCES); to allow it, add [Access] User= to /etc/usher/rules.d/web.rule"},
 		{"[Access]\nBound=any\n", NOBODY,
-			"only root may use the name 'web', not uid 65534 (EACCES); to allow it, add [Access] "
-			"User= to "
-			"/etc/usher/rules.d/web.rule"},
+			"only root may use the name 'web', not uid 65534 (EACCES); to allow it, add [Access] User= to /etc/usher/rules.d/web.rule"},
 		{"[Access]\nUser=1000\nGroup=1\nUnit=a.service\n", NOBODY,
-			"uid 65534 may not use the name 'web' (EACCES); User= in /etc/usher/rules.d/web.rule "
-			"does not list "
-			"it"},
+			"uid 65534 may not use the name 'web' (EACCES); User= in /etc/usher/rules.d/web.rule does not list it"},
 		{"[Access]\nUser=65534\nGroup=1\nUnit=a.service\n", NOBODY,
-			"uid 65534 may not use the name 'web' (EACCES); it is in no group that Group= in "
-			"/etc/usher/rules.d/web.rule lists"},
+			"uid 65534 may not use the name 'web' (EACCES); it is in no group that Group= in /etc/usher/rules.d/web.rule lists"},
 		{"[Access]\nUser=65534\nGroup=65534\nUnit=a.service\n", NOBODY,
-			"unit '(none)' may not use the name 'web' (EACCES); Unit= in "
-			"/etc/usher/rules.d/web.rule does not "
-			"match it"},
+			"unit '(none)' may not use the name 'web' (EACCES); Unit= in /etc/usher/rules.d/web.rule does not match it"},
 		{"[Access]\nUnit=a.service\n", PERSON(1, 1, 0, "b.service"),
-			"unit 'b.service' may not use the name 'web' (EACCES); Unit= in "
-			"/etc/usher/rules.d/web.rule does "
-			"not match it"},
+			"unit 'b.service' may not use the name 'web' (EACCES); Unit= in /etc/usher/rules.d/web.rule does not match it"},
 	};
 
 	(void)state;
@@ -381,9 +367,8 @@ static void test_bound_reasons(void **state)
 
 	(void)state;
 	assert_int_equal(access_check_bound(&one.set->rules[0], AF_INET, address, 443, &refusal), REFUSED);
-	assert_string_equal(refusal.text, "is bound to 0.0.0.0:443, outside of Bound= of the rule 'web' "
-					  "(EACCES); bind it to a private address such "
-					  "as 127.0.0.2, or widen Bound= in /etc/usher/rules.d/web.rule");
+	assert_string_equal(refusal.text,
+		"is bound to 0.0.0.0:443, outside of Bound= of the rule 'web' (EACCES); bind it to a private address such as 127.0.0.2, or widen Bound= in /etc/usher/rules.d/web.rule");
 	assert_int_equal(access_check_bound(&one.set->rules[0], AF_INET6, address, 65535, &refusal), REFUSED);
 	assert_memory_equal(refusal.text, "is bound to [::]:65535, outside", 31);
 	free_one(&one);

@@ -174,17 +174,11 @@ static void a_conflict_names_both_places(void **state)
 	(void)state;
 	assert_int_equal(compiled.problems.n, 3);
 	check_problem(&compiled, 0,
-		"b:3: Stream=0.0.0.0/0:80 conflicts with Stream=80 of the rule 'a' at a:2: the same prefix "
-		"(any address "
-		"counts as length 0) and port ranges of equal width; narrow one of them or remove it");
+		"b:3: Stream=0.0.0.0/0:80 conflicts with Stream=80 of the rule 'a' at a:2: the same prefix (any address counts as length 0) and port ranges of equal width; narrow one of them or remove it");
 	check_problem(&compiled, 1,
-		"b:4: Datagram=192.0.2.0/24:53 conflicts with Datagram=192.0.2.0/24:53 of the rule 'a' at "
-		"a:3: the same "
-		"prefix and port ranges of equal width; narrow one of them or remove it");
+		"b:4: Datagram=192.0.2.0/24:53 conflicts with Datagram=192.0.2.0/24:53 of the rule 'a' at a:3: the same prefix and port ranges of equal width; narrow one of them or remove it");
 	check_problem(&compiled, 2,
-		"b:5: Datagram=192.0.2.0/24:53 conflicts with Datagram=192.0.2.0/24:53 of the rule 'a' at "
-		"a:3: the same "
-		"prefix and port ranges of equal width; narrow one of them or remove it");
+		"b:5: Datagram=192.0.2.0/24:53 conflicts with Datagram=192.0.2.0/24:53 of the rule 'a' at a:3: the same prefix and port ranges of equal width; narrow one of them or remove it");
 	compiled_free(&compiled);
 }
 
@@ -195,9 +189,7 @@ static void any_address_conflicts_once(void **state)
 	(void)state;
 	assert_int_equal(compiled.problems.n, 1);
 	check_problem(&compiled, 0,
-		"b:2: Stream=80 conflicts with Stream=80 of the rule 'a' at a:2: the same prefix and port "
-		"ranges of equal "
-		"width; narrow one of them or remove it");
+		"b:2: Stream=80 conflicts with Stream=80 of the rule 'a' at a:2: the same prefix and port ranges of equal width; narrow one of them or remove it");
 	compiled_free(&compiled);
 }
 
@@ -296,9 +288,7 @@ static void at_most_4095_seats(void **state)
 	assert_int_equal(compiled.result, IMAGE_TOO_LARGE);
 	assert_int_equal(compiled.problems.n, 1);
 	assert_string_equal(problem_format(&compiled.problems.items[0], text, sizeof(text)),
-		"r1024: the rules need more than 4095 seats (one for each name, protocol and family) from "
-		"here on; remove "
-		"rules, or write prefixes of one family where both are not needed");
+		"r1024: the rules need more than 4095 seats (one for each name, protocol and family) from here on; remove rules, or write prefixes of one family where both are not needed");
 	compiled_free(&compiled);
 }
 
@@ -448,10 +438,7 @@ static void at_most_two_million_prefixes(void **state)
 	assert_null(compiled.image);
 	assert_int_equal(compiled.problems.n, 1);
 	assert_string_equal(problem_format(&compiled.problems.items[0], text, sizeof(text)),
-		"a: the rules need more than 2000000 prefixes in the kernel, most of them for this one: "
-		"every set of ports "
-		"that some match treats differently keeps its own; write fewer port ranges that overlap with "
-		"many prefixes");
+		"a: the rules need more than 2000000 prefixes in the kernel, most of them for this one: every set of ports that some match treats differently keeps its own; write fewer port ranges that overlap with many prefixes");
 	compiled_free(&compiled);
 	free(b);
 	b = hosts_with_ports(1000, 1995, 10, 2); /* 1995 * 1001 + 1000 */

@@ -242,6 +242,17 @@ def no_loose_ends():
     return bad
 
 
+def messages_are_whole():
+    """A message is one literal, so that grep finds it. A literal that ends its line of output may be continued."""
+    bad = []
+    for path in sources("src", suffixes=(".c", ".h")):
+        text = tokens_removed(path.read_text(), strings=False)
+        for match in re.finditer(r'"(?:\\.|[^"\\\n])*"(?=\s*\n\s*")', text):
+            if not match[0].endswith('\\n"'):
+                bad.append(f"{name(path)} cuts {match[0]}")
+    return bad
+
+
 CHECKS = [
     every_folder_is_known,
     includes_follow_the_layers,
@@ -255,6 +266,7 @@ CHECKS = [
     files_have_a_licence,
     shared_header_is_shared,
     no_loose_ends,
+    messages_are_whole,
 ]
 
 print(f"1..{len(CHECKS)}")

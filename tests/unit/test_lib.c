@@ -179,8 +179,8 @@ static void test_broker_refuses(void **state)
 {
 	static const char reason[] =
 		"user 1000 may not use 'web': web.rule has no User=, Group= or Unit= for it";
-	static const struct answer answers[] = {{.text = "ERRNO=13\nREASON=user 1000 may not use 'web': "
-							 "web.rule has no User=, Group= or Unit= for it\n"},
+	static const struct answer answers[] = {
+		{.text = "ERRNO=13\nREASON=user 1000 may not use 'web': web.rule has no User=, Group= or Unit= for it\n"},
 		{0}};
 	struct fake_broker broker = {.answers = answers, .n_connections = 2};
 

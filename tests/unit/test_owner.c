@@ -124,36 +124,21 @@ static void test_reasons(void **state)
 		const char *executable, *text;
 	} cases[] = {
 		{"", ROOT, SSHD,
-			"sockets of the name 'web' are not discovered (EACCES); to allow it, add [Discover] "
-			"to "
-			"/etc/usher/rules.d/web.rule"},
+			"sockets of the name 'web' are not discovered (EACCES); to allow it, add [Discover] to /etc/usher/rules.d/web.rule"},
 		{SOCKET "Unit=a.service\n", ROOT, SSHD,
-			"unit 'ssh.service' may not own a socket of the name 'web' (EACCES); Unit= under "
-			"[Discover] in "
-			"/etc/usher/rules.d/web.rule does not match it"},
+			"unit 'ssh.service' may not own a socket of the name 'web' (EACCES); Unit= under [Discover] in /etc/usher/rules.d/web.rule does not match it"},
 		{SOCKET "Unit=*\n", PERSON(1000, ""), SSHD,
-			"unit '(none)' may not own a socket of the name 'web' (EACCES); Unit= under "
-			"[Discover] in "
-			"/etc/usher/rules.d/web.rule does not match it"},
+			"unit '(none)' may not own a socket of the name 'web' (EACCES); Unit= under [Discover] in /etc/usher/rules.d/web.rule does not match it"},
 		{SOCKET "Executable=/bin/a\n", ROOT, SSHD,
-			"program '/usr/sbin/sshd' may not own a socket of the name 'web' (EACCES); "
-			"Executable= under "
-			"[Discover] in /etc/usher/rules.d/web.rule does not match it"},
+			"program '/usr/sbin/sshd' may not own a socket of the name 'web' (EACCES); Executable= under [Discover] in /etc/usher/rules.d/web.rule does not match it"},
 		{SOCKET "Executable=/bin/a\n", ROOT, "/tmp/\033[2J",
-			"program '/tmp/?[2J' may not own a socket of the name 'web' (EACCES); Executable= "
-			"under "
-			"[Discover] in /etc/usher/rules.d/web.rule does not match it"},
+			"program '/tmp/?[2J' may not own a socket of the name 'web' (EACCES); Executable= under [Discover] in /etc/usher/rules.d/web.rule does not match it"},
 		{SOCKET "User=1001\n", PERSON(1000, ""), SSHD,
-			"uid 1000 may not own a socket of the name 'web' (EACCES); User= under [Discover] in "
-			"/etc/usher/rules.d/web.rule does not list it"},
+			"uid 1000 may not own a socket of the name 'web' (EACCES); User= under [Discover] in /etc/usher/rules.d/web.rule does not list it"},
 		{SOCKET, PERSON(1000, ""), SSHD,
-			"only root may own a socket of the name 'web', not uid 1000 (EACCES); to allow it, "
-			"add User= "
-			"under [Discover] in /etc/usher/rules.d/web.rule"},
+			"only root may own a socket of the name 'web', not uid 1000 (EACCES); to allow it, add User= under [Discover] in /etc/usher/rules.d/web.rule"},
 		{SOCKET "[Access]\nUser=1001\n", PERSON(1000, ""), SSHD,
-			"uid 1000 may not use the name 'web' (EACCES); User= in /etc/usher/rules.d/web.rule "
-			"does not "
-			"list it"},
+			"uid 1000 may not use the name 'web' (EACCES); User= in /etc/usher/rules.d/web.rule does not list it"},
 	};
 
 	(void)state;
