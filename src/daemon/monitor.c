@@ -9,8 +9,8 @@
 
 #include "../observe/observe.h"
 #include "../util/prefix.h"
+#include "../wire/names.h"
 #include "broker.h"
-#include "names.h"
 
 /* Of a text that may be of any length; as in the journal. */
 #define WORD_MAX 640

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 
 #include "../util/text.h"
+#include "../wire/names.h"
 #include "../wire/protocol.h"
-#include "names.h"
 
 static int find_rule(
 	struct broker *broker, const char *name, const struct rule **ret, struct refusal *refusal)

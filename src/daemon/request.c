@@ -11,9 +11,9 @@
 #include "../util/macro.h"
 #include "../util/name.h"
 #include "../util/text.h"
+#include "../wire/names.h"
 #include "../wire/protocol.h"
 #include "hand_in.h"
-#include "names.h"
 
 /*
  * What a request gives back: 0 with the one packet in `packet`, or with `source` filled, or REFUSED, or a negative

@@ -10,8 +10,8 @@
 
 #include "../observe/observe.h"
 #include "../util/macro.h"
+#include "../wire/names.h"
 #include "early.h"
-#include "names.h"
 #include "place.h"
 #include "request.h"
 

@@ -8,7 +8,7 @@
 
 #include "../util/error.h"
 #include "../util/name.h"
-#include "../wire/message.h"
+#include "message.h"
 
 /*
  * names_nth() - the word at an index of a list with colons
