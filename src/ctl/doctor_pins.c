@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../util/cleanup.h"
 #include "complain.h"
 #include "doctor.h"
 #include "pins.h"
@@ -16,12 +17,6 @@
 #define BPFFS "/sys/fs/bpf"
 #define PROGRAMS_MAX 16
 #define INSTANCES_MAX 32
-
-static void closedirp(DIR **folder)
-{
-	if (*folder)
-		(void)closedir(*folder);
-}
 
 static void look_at_orphans(struct doctor *doctor)
 {

@@ -12,6 +12,7 @@
 
 #include "../access/access.h"
 #include "../discover/scan.h"
+#include "../util/cleanup.h"
 #include "../util/netns.h"
 #include "complain.h"
 #include "doctor.h"
@@ -71,12 +72,6 @@ static void check_masked(struct doctor *doctor)
 		doctor->report.out_of_memory = true;
 	if (doctor->report.totals[REPORT_INFO] == before)
 		found(doctor, REPORT_OK, "no rule is masked, or read in place of another");
-}
-
-static void closedirp(DIR **folder)
-{
-	if (*folder)
-		(void)closedir(*folder);
 }
 
 static void look_at_names(struct doctor *doctor, const char *path)

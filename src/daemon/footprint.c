@@ -8,19 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../util/macro.h"
-
-static void closedirp(DIR **folder)
-{
-	if (*folder)
-		(void)closedir(*folder);
-}
-
-static void fclosep(FILE **file)
-{
-	if (*file)
-		(void)fclose(*file);
-}
+#include "../util/cleanup.h"
 
 /* Since Linux 6.2 the size of the folder is the number (fs/proc/fd.c); before that it is 0. */
 static size_t count_fds(void)

@@ -8,13 +8,7 @@
 #include <string.h>
 #include <systemd/sd-login.h>
 
-#include "../util/macro.h"
-
-static void fclosep(FILE **file)
-{
-	if (*file)
-		(void)fclose(*file);
-}
+#include "../util/cleanup.h"
 
 /* ---- which process: "Pid:" in the fdinfo of a pidfd, of no other kind of descriptor */
 
