@@ -4,7 +4,7 @@
 
 usage: crowd.py SCAN [PROCESSES [SOCKETS [COMMAND...]]]
 
-SCAN is the program of tests/system/scan.c. As root; everything is in namespaces of its own. The processes sleep and have
+SCAN is the program of tests/system/programs/scan.c. As root; everything is in namespaces of its own. The processes sleep and have
 the sockets between them, beside six more descriptors each: a quarter each of TCP and UDP, IPv4 and IPv6. Measured is the
 scan for the daemon of one rule among them; for 100 rules; with a port that every socket has; and with the pid that an
 event brings. With a COMMAND, that is run among them instead.

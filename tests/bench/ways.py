@@ -154,7 +154,7 @@ class Empty(Way):
     bound = PUBLIC
 
     def set_up(self):
-        run(BUILD / "tests/system/attach", BUILD / "tests/bench/empty.bpf.o", "empty", "/sys/fs/bpf/empty")
+        run(BUILD / "tests/system/programs/attach", BUILD / "tests/bench/empty.bpf.o", "empty", "/sys/fs/bpf/empty")
 
     def is_right(self, protocol):
         with self.server.entered():
@@ -173,7 +173,7 @@ class Least(Way):
 
     def set_up(self):
         number = self.sockets["udp"].fileno()
-        run(BUILD / "tests/system/attach", BUILD / "tests/system/foreign.bpf.o", "redirect", "/sys/fs/bpf/least",
+        run(BUILD / "tests/system/programs/attach", BUILD / "tests/system/programs/foreign.bpf.o", "redirect", "/sys/fs/bpf/least",
             number, pass_fds=[number])
 
 

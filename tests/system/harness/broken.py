@@ -7,7 +7,8 @@ import re
 import socket
 
 from . import bpf, wire
-from .broker import BUILD, ctl
+from .broker import ctl
+from .daemon import PROGRAMS
 from .host import run
 from .process import Child
 from .service import Service, make_socket
@@ -79,8 +80,7 @@ def doctor(mark, *patterns, namespace=None):
 
 def attach(program, sock):
     """An sk_lookup program of somebody else, behind those that are there; it chooses the socket for port 80."""
-    tools = BUILD / "tests/system"
-    run(tools / "attach", tools / "foreign.bpf.o", program, f"/sys/fs/bpf/foreign{len(bpf.pins())}", sock.fileno(),
+    run(PROGRAMS / "attach", PROGRAMS / "foreign.bpf.o", program, f"/sys/fs/bpf/foreign{len(bpf.pins())}", sock.fileno(),
         pass_fds=[sock.fileno()])
 
 

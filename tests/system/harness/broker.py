@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import re
 
 from . import wire
 from .daemon import BUILD, SANITIZER, Daemon
@@ -72,3 +73,13 @@ def ctl_json(*words, **options):
     document = json.loads(ctl("--json", *words, **options).stdout)
     (rows,) = document.values()
     return rows
+
+
+def fails(status, *words, match=None, **options):
+    """The command fails with that status and says why on standard error, in one line that begins with its name."""
+    done = ctl(*words, check=False, **options)
+    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+    assert done.stderr.strip(), "a failure without a word"
+    if match:
+        assert re.search(match, done.stderr), done.stderr
+    return done.stderr

@@ -13,7 +13,9 @@ import threading
 from .host import WORK
 from .process import PR_SET_PDEATHSIG, SLOW, libc, wait_until
 
+SOURCE = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("USHER_BUILD", "/nonexistent")).absolute()
+PROGRAMS = BUILD / "tests/system/programs"
 
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehaviorSanitizer).*")
 

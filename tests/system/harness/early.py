@@ -4,16 +4,15 @@
 import struct
 
 from . import bpf
-from .daemon import BUILD
+from .daemon import PROGRAMS
 from .host import run
 
-TOOLS = BUILD / "tests/system"
 AF = {2: "ipv4", 10: "ipv6"}
 
 
 def let_in(running, service, name="web", family="ipv4", silent=False):
     """Put the socket of a service into the seat of a name; silent: without a record of it."""
-    run(TOOLS / "let_in", TOOLS / "listened.bpf.o", running.pins, name, family, service.fileno(),
+    run(PROGRAMS / "let_in", PROGRAMS / "listened.bpf.o", running.pins, name, family, service.fileno(),
         *["silent"] * silent, pass_fds=[service.fileno()])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The scan of usher-discover, alone (tests/system/scan.c), and processes that have sockets for it to find."""
+"""The scan of usher-discover, alone (tests/system/programs/scan.c), and processes that have sockets for it to find."""
 
 import collections
 import os
@@ -9,11 +9,11 @@ import struct
 import subprocess
 
 from . import host
-from .daemon import BUILD
+from .daemon import PROGRAMS
 from .process import Child
 from .service import make_socket
 
-SCAN = BUILD / "tests/system/scan"
+SCAN = PROGRAMS / "scan"
 SO_COOKIE = 57
 
 Row = collections.namedtuple("Row", "accepted name protocol family endpoint cookie pid uid unit error text")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The door that speaks sd_notify (Part 3: 8 to 10), the service manager's store, and sockets it passes."""
 
-import array
 import os
 import select
 import socket
@@ -10,6 +9,7 @@ import time
 import pytest
 
 from harness.host import rule
+from harness.notify import barrier, notify
 from harness.process import Child, in_child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
@@ -17,26 +17,6 @@ from harness.wire import Refused, cookie, hand_in, request
 
 V4 = "192.0.2.1"
 NOBODY = 65534
-
-
-def notify(text, *sockets, seconds=10):
-    """One datagram; nothing answers."""
-    numbers = [item if isinstance(item, int) else item.fileno() for item in sockets]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.settimeout(seconds)
-        sender.connect("/run/usher/notify")
-        controls = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", numbers))] if numbers else []
-        sender.sendmsg([text if isinstance(text, bytes) else text.encode()], controls)
-
-
-def barrier(text="BARRIER=1", seconds=10):
-    """Whether the broker has handled all that was sent before, as sd_notify_barrier(3) asks."""
-    read, write = os.pipe()
-    notify(text, write)
-    os.close(write)
-    ready = select.select([read], [], [], seconds)[0]
-    os.close(read)
-    return bool(ready)
 
 
 def rows(running, name="web"):

@@ -3,7 +3,7 @@
 
 Part 2: 4 (an owner that cannot be found), 6 (another descriptor than the one sought). Part 3: 25 to 27.
 
-strace stops the scan at a system call; the test changes the world meanwhile. tests/system/scan.c itself asserts that
+strace stops the scan at a system call; the test changes the world meanwhile. tests/system/programs/scan.c itself asserts that
 what was accepted is the socket of the dump, by its cookie.
 """
 

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from harness import wire
+from harness.bad_rules import BAD_RULES
 from harness.host import RULE_FOLDERS, rule, write_rule
 from harness.isolate import overlay
 from harness.service import Service
@@ -126,75 +127,6 @@ def test_bad_file(broker, kind):
     assert refusal.value.number == errno.EBADMSG
     assert {row["FILE"] for row in refusal.value.rows} == {str(path)}
     assert matches(running) == {("web", "Stream", "80")}
-
-
-BAD_RULES = {
-    # the lines, the number of the bad one (0: the file), a word of the reason
-    "port-0": (["[Rule]", "Stream=0"], 2, "0"),
-    "port-65536": (["[Rule]", "Stream=65536"], 2, "65536"),
-    "port-111443": (["[Rule]", "Stream=111443"], 2, "111443"),
-    "port-negative": (["[Rule]", "Stream=-1"], 2, "-1"),
-    "port-signed": (["[Rule]", "Stream=+80"], 2, r"\+80"),
-    "port-word": (["[Rule]", "Stream=http"], 2, "http"),
-    "port-hex": (["[Rule]", "Stream=0x50"], 2, "0x50"),
-    "port-missing": (["[Rule]", "Stream=192.0.2.1"], 2, "192.0.2.1"),
-    "port-empty": (["[Rule]", "Stream=192.0.2.1:"], 2, "192.0.2.1:"),
-    "range-inverted": (["[Rule]", "Stream=90-80"], 2, "90-80"),
-    "range-from-0": (["[Rule]", "Stream=0-80"], 2, "0-80"),
-    "range-open": (["[Rule]", "Stream=80-"], 2, "80-"),
-    "range-three": (["[Rule]", "Stream=80-90-100"], 2, "80-90-100"),
-    "host-bits-v4": (["[Rule]", "Stream=192.0.2.1/24:80"], 2, "host bits"),
-    "host-bits-v6": (["[Rule]", "Stream=[2001:db8::1/48]:80"], 2, "host bits"),
-    "prefix-33": (["[Rule]", "Stream=192.0.2.0/33:80"], 2, "33|192"),
-    "prefix-129": (["[Rule]", "Stream=[2001:db8::/129]:80"], 2, "129|2001"),
-    "prefix-word": (["[Rule]", "Stream=192.0.2.0/x:80"], 2, "192"),
-    "v4-mapped": (["[Rule]", "Stream=[::ffff:192.0.2.0/120]:80"], 2, "v4-mapped|IPv4"),
-    "v4-mapped-host": (["[Rule]", "Stream=[::ffff:192.0.2.1]:80"], 2, "v4-mapped|IPv4"),
-    "v4-mapped-all": (["[Rule]", "Stream=[::ffff:0:0/96]:80"], 2, "v4-mapped|IPv4"),
-    "address-short": (["[Rule]", "Stream=192.0.2:80"], 2, "192.0.2"),
-    "address-octet": (["[Rule]", "Stream=192.0.2.256:80"], 2, "256"),
-    "address-leading-zero": (["[Rule]", "Stream=192.0.02.1:80"], 2, "192.0.02.1"),
-    "ipv6-without-brackets": (["[Rule]", "Stream=2001:db8::1:80"], 2, "2001|bracket"),
-    "ipv6-scope": (["[Rule]", "Stream=[fe80::1%lo]:80"], 2, "fe80"),
-    "bracket-open": (["[Rule]", "Stream=[2001:db8::1:80"], 2, "2001|bracket"),
-    "empty-match": (["[Rule]", "Stream="], 0, "Stream"),
-    "comma": (["[Rule]", "Stream=80,443"], 2, "80,443"),
-    "no-match": (["[Rule]", "Missing=pass"], 0, "Stream"),
-    "no-rule-section": (["[Access]", "User=root"], 0, "Rule"),
-    "unknown-section": (["[Rule]", "Stream=80", "[Rulez]"], 3, "Rulez"),
-    "unknown-key": (["[Rule]", "Stream=80", "Strem=81"], 3, "Strem"),
-    "key-of-another-section": (["[Rule]", "Stream=80", "User=root"], 3, "User"),
-    "key-case": (["[Rule]", "stream=80"], 2, "stream"),
-    "key-without-section": (["Stream=80"], 1, "section|Stream"),
-    "no-equals": (["[Rule]", "Stream=80", "hello"], 3, "hello|="),
-    "bad-missing": (["[Rule]", "Stream=80", "Missing=maybe"], 3, "maybe"),
-    "missing-case": (["[Rule]", "Stream=80", "Missing=Pass"], 3, "Pass"),
-    "bad-bound": (["[Rule]", "Stream=80", "[Access]", "Bound=localhost"], 4, "localhost"),
-    "bound-host-bits": (["[Rule]", "Stream=80", "[Access]", "Bound=127.0.0.1/8"], 4, "host bits"),
-    "order-last": (["[Rule]", "Stream=80", "Order=last"], 3, "Order"),
-    "order-before-wildcard": (["[Rule]", "Stream=80", "Order=before-wildcard"], 3, "Order"),
-    "order-nonsense": (["[Rule]", "Stream=80", "Order=third"], 3, "third"),
-    "discover-without-socket": (["[Rule]", "Stream=80", "", "[Discover]", "User=root"], 4, "Socket="),
-    "discover-ports": (["[Rule]", "Stream=80", "[Discover]", "Socket=80-81"], 4, "one port"),
-    "discover-every-port": (["[Rule]", "Stream=80", "[Discover]", "Socket=127.0.0.2:*"], 4, "one port"),
-    "discover-no-match": (["[Discover]", "Socket=80"], 0, "Stream"),
-    "discover-bad-user": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "User=no-such-user"], 5, "no-such-user"),
-    "discover-group": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Group=root"], 5, "Group"),
-    "discover-program-name": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Executable=sshd"], 5, "absolute"),
-    "discover-bad-listen": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Listen=often"], 5, "event or kernel"),
-    "discover-bad-time": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "ScanInterval=soon"], 5, "soon"),
-    "discover-often": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "ScanInterval=10ms"], 5, "100ms"),
-    "kernel-without-user": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Listen=kernel"], 5, "User="),
-    "kernel-prefix": (["[Rule]", "Stream=80", "[Discover]", "Socket=127.0.0.0/8:80", "User=root", "Listen=kernel"], 4,
-                      "127.0.0.0/8:80"),
-    "kernel-udp": (["[Rule]", "Datagram=80", "[Discover]", "Socket=80", "User=root", "Listen=kernel"], 6, "TCP"),
-    "nul": (["[Rule]", "Stream=80\0"], 2, ""),
-    "control": (["[Rule]", "Stream=80", "Missing=\x1b[31m"], 3, ""),
-    "invalid-utf-8": (["[Rule]", "Stream=80", "# fine", "Missing=\udcff"], 4, ""),
-    "section-unclosed": (["[Rule", "Stream=80"], 1, ""),
-    "line-too-long": (["[Rule]", "Stream=80", "Stream=" + "81 " * 30000], 3, "long"),
-    "same-match-twice": (["[Rule]", "Stream=80", "Stream=80-80"], None, None),
-}
 
 
 @pytest.mark.parametrize("what", [what for what, case in BAD_RULES.items() if case[1] is not None])

@@ -12,7 +12,8 @@ import pathlib
 import pytest
 
 from harness import bpf
-from harness.broker import BUILD, ctl
+from harness.broker import ctl
+from harness.daemon import PROGRAMS
 from harness.host import run
 from harness.process import wait_until
 from harness.service import Service
@@ -22,14 +23,13 @@ from harness.wire import Refused, hand_in
 pytestmark = pytest.mark.vm
 
 V4 = "192.0.2.1"
-TOOLS = BUILD / "tests/system"
 
 
 def attach(program, sock=None, link=None):
     """Attach a program of foreign.bpf.c behind those that are there."""
     fds = [sock.fileno()] if sock else []
     link = link or f"/sys/fs/bpf/foreign{len(bpf.pins())}"
-    run(TOOLS / "attach", TOOLS / "foreign.bpf.o", program, link, *fds, pass_fds=fds)
+    run(PROGRAMS / "attach", PROGRAMS / "foreign.bpf.o", program, link, *fds, pass_fds=fds)
 
 
 @pytest.fixture

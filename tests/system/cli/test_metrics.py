@@ -14,17 +14,17 @@ from prometheus_client import parser as older
 from prometheus_client.openmetrics import parser
 
 from harness.broker import USHERCTL, Usherd, ctl
+from harness.daemon import SOURCE
 from harness.host import WORK, rule, run
+from harness.notify import barrier, notify
 from harness.process import wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Connection, Refused, hand_in
-from test_notify import barrier, notify
-
 
 V4, V6 = "192.0.2.1", "2001:db8::1"
 NOBODY = 65534
-EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
+EXAMPLES = SOURCE / "examples"
 
 
 def parse(text):

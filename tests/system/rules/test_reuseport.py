@@ -11,8 +11,8 @@ import socket
 
 import pytest
 
-from harness.broker import BUILD
 from harness.bpf import BPFTOOL
+from harness.daemon import PROGRAMS
 from harness.host import run
 from harness.process import libc
 from harness.service import Service, make_socket
@@ -71,7 +71,7 @@ def open_pin(path):
 def test_program_of_the_group_drops(broker, protocol, address, target):
     """4.1 drop on reuseport: the group's own program has the last word; nothing falls back to another place."""
     broker(web=BOTH)
-    run(BPFTOOL, "prog", "loadall", BUILD / "tests/system/foreign.bpf.o", "/sys/fs/bpf/foreign")
+    run(BPFTOOL, "prog", "loadall", PROGRAMS / "foreign.bpf.o", "/sys/fs/bpf/foreign")
     with Service("old", protocol, address, 8079) as old, Service("group", protocol, address, 8080, reuseport=True) as group:
         hand_in("web", old)
         hand_in("web", group)

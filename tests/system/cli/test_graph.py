@@ -9,12 +9,11 @@ import threading
 
 import pytest
 
-from harness.broker import USHERCTL, ctl
+from harness.broker import USHERCTL, ctl, fails
 from harness.host import RULE_FOLDERS, rule, run
 from harness.process import Child
 from harness.service import make_socket
 from harness.wire import cookie, hand_in
-from test_cli import fails
 
 UTF8 = {**os.environ, "LC_ALL": "C.UTF-8"}
 FOLDER = RULE_FOLDERS[1]

@@ -14,7 +14,8 @@ import socket
 import pytest
 
 from harness import bpf
-from harness.broker import BUILD, USHERCTL, Usherd, ctl
+from harness.broker import USHERCTL, Usherd, ctl
+from harness.daemon import PROGRAMS
 from harness.discover import Discover
 from harness.host import WORK, Netns, rule, run
 from harness.isolate import mount
@@ -314,7 +315,7 @@ class TestBroker:
     def test_foreign_program(self, healthy):
         """One that comes first, so that clients of port 80 get somebody else."""
         with Service("foreign", address="127.0.0.9", port=9999) as foreign:
-            run(BUILD / "tests/system/attach", BUILD / "tests/system/foreign.bpf.o", "redirect", "/sys/fs/bpf/foreign",
+            run(PROGRAMS / "attach", PROGRAMS / "foreign.bpf.o", "redirect", "/sys/fs/bpf/foreign",
                 foreign.fileno(), pass_fds=[foreign.fileno()])
             healthy()
             assert who(V4, 80) == "foreign"

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from harness.broker import BUILD, USHERD
+from harness.broker import USHERD
+from harness.daemon import PROGRAMS
 from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6, run
 from harness.process import SLOW, Child, wait_until
 from harness.service import Service, ServiceProcess, make_socket
@@ -152,8 +153,7 @@ class TestEvents:
 
     def test_conflict(self, broker):
         running = broker(web="Stream=80")
-        tools = BUILD / "tests/system"
-        run(tools / "attach", tools / "foreign.bpf.o", "pass", "/sys/fs/bpf/foreign")
+        run(PROGRAMS / "attach", PROGRAMS / "foreign.bpf.o", "pass", "/sys/fs/bpf/foreign")
         with Monitor() as monitor:
             running.reload()
             assert "2 sk_lookup programs" in monitor.expect("switched", "conflict", "reloaded")[1]["TEXT"]

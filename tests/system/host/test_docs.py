@@ -2,18 +2,17 @@
 """What README.md and docs/ show, done: the tour, the demo, the rule files, the links."""
 
 import os
-import pathlib
 import re
 import subprocess
 import textwrap
 
 import pytest
 
-from harness.broker import BUILD, USHERCTL
+from harness.broker import USHERCTL
+from harness.daemon import BUILD, SOURCE
 from harness.host import WORK, run
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DEMO = ROOT / "examples/demo"
+DEMO = SOURCE / "examples/demo"
 
 
 def blocks(path, *languages):
@@ -41,7 +40,7 @@ def is_like(shown, found):
 def run_tour(steps):
     """Paste blocks into a scratch shell, one after the other; the output of each."""
     script = "".join(f"echo '=== {number}'\n{text}" for number, text in enumerate(steps))
-    done = subprocess.run([ROOT / "examples/scratch", "bash"], input=script, cwd=ROOT, text=True, timeout=50,
+    done = subprocess.run([SOURCE / "examples/scratch", "bash"], input=script, cwd=SOURCE, text=True, timeout=50,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
     parts = re.split(r"^=== \d+\n", done.stdout, flags=re.M)[1:]
@@ -50,7 +49,7 @@ def run_tour(steps):
 
 
 def test_tour_shows_what_the_readme_shows():
-    shown = blocks(ROOT / "README.md", "sh", "text")
+    shown = blocks(SOURCE / "README.md", "sh", "text")
     start = shown.index(("sh", "sudo examples/scratch\n")) + 1  # what comes before is done: packages and build
     steps, expected = [], []
     for language, text in shown[start:]:
@@ -67,7 +66,7 @@ def test_tour_shows_what_the_readme_shows():
 
 
 def test_readme_and_demo_install_the_same_packages():
-    text = blocks(ROOT / "README.md", "sh")[0][1].replace("\\\n", " ")
+    text = blocks(SOURCE / "README.md", "sh")[0][1].replace("\\\n", " ")
     readme = set(re.search(r"--no-install-recommends (.*)", text)[1].split())
     arrays = re.findall(r"^(?:build|run)_packages=\((.*?)\)", DEMO.read_text(), re.M | re.S)
     demo = set(" ".join(arrays).split())
@@ -108,7 +107,7 @@ def test_demo_says_what_it_needs():
     assert "sudo examples/demo" in run(DEMO, "--help").stdout
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.rule")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("examples/*.rule")), ids=lambda path: path.name)
 def test_example_rules(path):
     run(USHERCTL, "check", path)
 
@@ -121,7 +120,7 @@ def rules_of(path):
     return [block for block in found if re.search(r"^\[Rule\]", block, re.M)]
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("docs/*.md")), ids=lambda path: path.name)
 def test_rules_of_the_documents(path):
     for text in rules_of(path):
         example = WORK / "example.rule"
@@ -129,7 +128,7 @@ def test_rules_of_the_documents(path):
         run(USHERCTL, "check", example)
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [SOURCE / "README.md", *sorted(SOURCE.glob("docs/*.md"))], ids=lambda path: path.name)
 def test_links(path):
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
     missing = [target for target in targets if not (path.parent / target).exists()]

@@ -11,26 +11,16 @@ import subprocess
 
 import pytest
 
-from harness.broker import USHERCTL, USHERD, ctl, ctl_json
+from harness.bad_rules import BAD_RULES
+from harness.broker import USHERCTL, USHERD, ctl, ctl_json, fails
 from harness.host import WORK, rule, run, write_rule
 from harness.service import Service
 from harness.traffic import REFUSED, who
 from harness.wire import cookie, hand_in
-from test_rules import BAD_RULES
 
 V4 = "192.0.2.1"
 VERBS = ["status", "list", "rules", "show", "explain", "check", "cat-config", "diff", "reload", "hand-in", "withdraw", "claim",
          "discover", "doctor", "detach"]
-
-
-def fails(status, *words, match=None, **options):
-    """The command fails with that status and says why on standard error, in one line that begins with its name."""
-    done = ctl(*words, check=False, **options)
-    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
-    assert done.stderr.strip(), "a failure without a word"
-    if match:
-        assert re.search(match, done.stderr), done.stderr
-    return done.stderr
 
 
 class TestUsage:

@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import pathlib
 import re
 import socket
 
@@ -11,6 +10,7 @@ import pytest
 
 from harness import wire
 from harness.broker import ctl
+from harness.daemon import SOURCE
 from harness.explained import comm, explain, healthy
 from harness.host import rule, write_rule
 from harness.legacy import nginx
@@ -251,7 +251,7 @@ def test_wrong_usage(words, says):
 
 def test_schema(broker):
     """The keys that usherctl(1) promises, whatever the packet."""
-    page = (pathlib.Path(__file__).parents[2] / "docs/man/usherctl.1.scd").read_text()
+    page = (SOURCE / "docs/man/usherctl.1.scd").read_text()
     page = page[page.index("*explain* _PROTO_"):page.index("# RULES")]
     broker(web="Stream=80", soft=rule("Stream=81", Missing="pass"))
     with Service("web") as service, socket.create_server(("0.0.0.0", 81)):

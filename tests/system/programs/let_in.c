@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "../../bpf/usher-bpf.h"
+#include "../../../bpf/usher-bpf.h"
 
 static _Noreturn void fail(const char *what)
 {

@@ -2,15 +2,14 @@
 """The benchmark of the control plane still goes through every row. It says nothing of how long anything takes."""
 
 import json
-import pathlib
 
 import pytest
 
-from harness.daemon import BUILD
+from harness.daemon import BUILD, SOURCE
 from harness.host import run
 from harness.process import SLOW
 
-PROGRAM = pathlib.Path(__file__).resolve().parent.parent / "bench/broker.py"
+PROGRAM = SOURCE / "tests/bench/broker.py"
 
 RATES = ["sockets per second", "p50", "p99"]
 FILL = [*RATES, "all", "RSS", "kernel memory"]

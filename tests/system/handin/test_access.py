@@ -4,7 +4,6 @@
 import errno
 import grp
 import os
-import pathlib
 import pwd
 import socket
 import struct
@@ -13,6 +12,7 @@ import subprocess
 import pytest
 
 from harness import wire
+from harness.daemon import SOURCE
 from harness.host import RULE_FOLDERS, rule, run
 from harness.process import Child, in_child
 from harness.service import Service, ServiceProcess
@@ -226,7 +226,7 @@ def test_process_in_another_pid_namespace(broker):
     """Part 3, 26: a registrant that the broker cannot see is listed without a pid, and served all the same."""
     running = broker(web="Stream=80")
     script = f"""
-import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+import sys; sys.path.insert(0, {str(SOURCE / "tests/system")!r})
 from harness.service import Service
 from harness.wire import hand_in
 import os, time

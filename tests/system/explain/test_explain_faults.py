@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from harness import bpf, wire
-from harness.broker import BUILD, Usherd, ctl
+from harness.broker import Usherd, ctl
+from harness.daemon import PROGRAMS
 from harness.explained import Explained, comm, explain, healthy
 from harness.host import Netns, ip, rule, run, write_rule
 from harness.process import in_child, wait_until
@@ -331,8 +332,7 @@ def test_routed_elsewhere(broker, client):
 
 
 def attach(program, sock):
-    tools = BUILD / "tests/system"
-    run(tools / "attach", tools / "foreign.bpf.o", program, "/sys/fs/bpf/foreign", sock.fileno(), pass_fds=[sock.fileno()])
+    run(PROGRAMS / "attach", PROGRAMS / "foreign.bpf.o", program, "/sys/fs/bpf/foreign", sock.fileno(), pass_fds=[sock.fileno()])
 
 
 def test_foreign_program(broker, rules):

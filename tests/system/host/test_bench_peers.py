@@ -3,13 +3,13 @@
 
 import json
 import os
-import pathlib
 
 import pytest
 
+from harness.daemon import SOURCE
 from harness.host import run
 
-PEERS = pathlib.Path(__file__).resolve().parent.parent / "bench/peers.py"
+PEERS = SOURCE / "tests/bench/peers.py"
 TCP = ["direct", "empty program", "usher", "nftables DNAT", "nftables TPROXY", "systemd-socket-proxyd", "HAProxy",
        "nginx stream"]
 UDP = ["direct", "empty program", "least dispatcher", "usher", "nftables DNAT", "nftables TPROXY", "nginx stream"]
