@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "../access/access.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "complain.h"
 #include "ctl.h"
@@ -31,8 +32,8 @@ static int check_paths(const struct ctl *ctl, bool *ret_folders)
 		if (stat(ctl->names[i], &st) < 0) {
 			int error = errno;
 
-			complain("cannot check '%s': %s (%s)", ctl->names[i], strerror(error),
-				ERRNO_NAME(error));
+			complain("cannot check '%s': %s (%s)", ctl->names[i], errno_text(error),
+				errno_name(error));
 			return PATHS_BAD;
 		}
 		n_folders += S_ISDIR(st.st_mode);
@@ -120,7 +121,7 @@ int verb_check(const struct ctl *ctl)
 	if (r == 0 && !ctl->no_listeners)
 		r = listeners_look(ctl, set, image, &listeners);
 	if (r < 0) {
-		complain("cannot check the rules: %s (%s)", strerror(-r), ERRNO_NAME(-r));
+		complain("cannot check the rules: %s (%s)", errno_text(-r), errno_name(-r));
 		return EXIT_FAILURE;
 	}
 	if (set) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/array.h"
 #include "../util/macro.h"
 #include "ask.h"
 #include "complain.h"
@@ -43,26 +44,23 @@ static int take_batch(struct client *client, void *userdata)
 	const char *names = ask_value(client, "NAMES", "");
 	struct claimed *claimed = userdata;
 	char *all;
-	int *fds;
 
 	if (count_names(names) != client->reply.n_fds)
 		return -EPROTO;
 	if (client->reply.n_fds == 0)
 		return 0;
 	all = malloc((claimed->names ? strlen(claimed->names) : 0) + strlen(names) + 2);
-	fds = reallocarray(claimed->fds, claimed->n + client->reply.n_fds, sizeof(*fds));
-	if (fds)
-		claimed->fds = fds;
-	if (!all || !fds) {
-		free(all);
+	if (!all)
 		return -ENOMEM;
-	}
 	(void)stpcpy(
 		stpcpy(stpcpy(all, claimed->names ? claimed->names : ""), claimed->names ? ":" : ""), names);
 	free(claimed->names);
 	claimed->names = all;
-	for (size_t i = 0; i < client->reply.n_fds; i++)
+	for (size_t i = 0; i < client->reply.n_fds; i++) {
+		if (ARRAY_RESERVE(claimed->fds, claimed->n) < 0)
+			return -ENOMEM;
 		claimed->fds[claimed->n++] = TAKE_FD(client->reply.fds[i]);
+	}
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../lib/client.h"
+#include "../util/errno_name.h"
 #include "../util/text.h"
 #include "ctl.h"
 
@@ -46,7 +47,7 @@ int complain_refusal(int r, const struct refusal *refusal, const char *format, .
 	(void)vsnprintf(what, sizeof(what), format, ap);
 	va_end(ap);
 	if (r < 0) {
-		complain("%s: %s (%s)", what, strerror(-r), ERRNO_NAME(-r));
+		complain("%s: %s (%s)", what, errno_text(-r), errno_name(-r));
 		return EXIT_FAILURE;
 	}
 	complain("%s: %s", what, refusal->text);
@@ -57,14 +58,4 @@ int complain_memory(void)
 {
 	complain("out of memory (ENOMEM)");
 	return EXIT_FAILURE;
-}
-
-const char *errno_name(int error, char text[static 32])
-{
-	const char *name = strerrorname_np(error);
-
-	if (name)
-		return name;
-	(void)snprintf(text, 32, "errno %d", error);
-	return text;
 }

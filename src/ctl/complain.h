@@ -23,7 +23,3 @@ int complain_refusal(int r, const struct refusal *refusal, const char *format, .
 
 /* complain_memory() - for -ENOMEM, where nothing else is left to say; Return: EXIT_FAILURE */
 int complain_memory(void);
-
-/* errno_name() - "ENOENT"; "errno 4711" for one the C library does not know */
-const char *errno_name(int error, char text[static 32]);
-#define ERRNO_NAME(error) errno_name((error), (char[32]){0})

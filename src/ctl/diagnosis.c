@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/array.h"
 #include "../util/text.h"
 #include "whose.h"
 
@@ -22,15 +23,13 @@ void diagnosis_deinit(struct diagnosis *diagnosis)
 struct finding *diagnosis_add(
 	struct diagnosis *diagnosis, int severity, const char *code, const char *format, ...)
 {
-	struct finding *finding =
-		reallocarray(diagnosis->findings, diagnosis->n_findings + 1, sizeof(*finding));
+	struct finding *finding;
 	va_list ap;
 
-	if (!finding) {
+	if (ARRAY_RESERVE(diagnosis->findings, diagnosis->n_findings) < 0) {
 		diagnosis->out_of_memory = true;
 		return NULL;
 	}
-	diagnosis->findings = finding;
 	finding = &diagnosis->findings[diagnosis->n_findings++];
 	*finding = (struct finding){.severity = severity, .code = code};
 	va_start(ap, format);

@@ -65,20 +65,11 @@ static void print_json(struct json *json, const struct setting *setting, bool ad
 	json_close(json, '}');
 }
 
-/* In sorted settings */
 static bool has_name(const struct settings *settings, const char *name)
 {
-	size_t low = 0, high = settings->n;
+	size_t i = settings_find(settings, name);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(settings->items[middle]->name, name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < settings->n && strcmp(settings->items[low]->name, name) == 0;
+	return i < settings->n && strcmp(settings->items[i]->name, name) == 0;
 }
 
 /* Both sides are sorted: walk them together. Return: how many differences there are. */

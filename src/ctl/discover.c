@@ -13,6 +13,7 @@
 
 #include "../access/access.h"
 #include "../discover/deliver.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/netns.h"
 #include "../util/text.h"
@@ -89,7 +90,7 @@ static int load_rules(struct discovery *discovery)
 	if (r == 0)
 		return EXIT_SUCCESS;
 	if (r < 0) {
-		complain("cannot read the rules: %s (%s)", strerror(-r), ERRNO_NAME(-r));
+		complain("cannot read the rules: %s (%s)", errno_text(-r), errno_name(-r));
 		return EXIT_FAILURE;
 	}
 	check_print_problems(&problems);

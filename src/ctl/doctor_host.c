@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 
+#include "../util/errno_name.h"
 #include "complain.h"
 #include "doctor.h"
 
@@ -24,8 +25,8 @@ static void check_bpffs(struct doctor *doctor)
 	struct statfs fs;
 
 	if (statfs(BPFFS, &fs) < 0 || statvfs(BPFFS, &flags) < 0) {
-		found(doctor, REPORT_FAIL, "%s cannot be looked at: %s (%s)", BPFFS, strerror(errno),
-			ERRNO_NAME(errno));
+		found(doctor, REPORT_FAIL, "%s cannot be looked at: %s (%s)", BPFFS, errno_text(errno),
+			errno_name(errno));
 		remedy(doctor, "mount -t sysfs sysfs /sys && mount -t bpf bpf " BPFFS);
 	} else if (fs.f_type != BPF_FS_MAGIC) {
 		found(doctor, REPORT_FAIL, "no BPF file system is mounted on %s", BPFFS);
@@ -47,7 +48,7 @@ static void check_pins_folder(struct doctor *doctor)
 			found(doctor, REPORT_INFO, "there is no %s", path);
 		else
 			found(doctor, REPORT_SKIP, "%s cannot be looked at (%s); run as root", path,
-				ERRNO_NAME(errno));
+				errno_name(errno));
 	} else if (!S_ISDIR(st.st_mode)) {
 		found(doctor, REPORT_FAIL, "%s is no folder, and usherd needs it for one", path);
 		remedy(doctor, "rm %s", path);

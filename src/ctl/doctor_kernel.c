@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../util/errno_name.h"
 #include "../util/netns.h"
 #include "complain.h"
 #include "doctor.h"
@@ -66,7 +67,7 @@ static void check_maps(struct doctor *doctor)
 			continue;
 		good = false;
 		found(doctor, REPORT_FAIL, "a BPF map of the type %s cannot be made: %s (%s)", maps[i].name,
-			strerror(-r), ERRNO_NAME(-r));
+			errno_text(-r), errno_name(-r));
 		remedy(doctor, "%s", maps[i].remedy);
 	}
 	if (good)
@@ -82,8 +83,8 @@ static void check_program(struct doctor *doctor)
 	else if (r == 0)
 		found(doctor, REPORT_OK, "sk_lookup programs can be loaded");
 	else {
-		found(doctor, REPORT_FAIL, "an sk_lookup program cannot be loaded: %s (%s)", strerror(-r),
-			ERRNO_NAME(-r));
+		found(doctor, REPORT_FAIL, "an sk_lookup program cannot be loaded: %s (%s)", errno_text(-r),
+			errno_name(-r));
 		remedy(doctor, "use a kernel of Linux 6.1 or newer with CONFIG_BPF_SYSCALL and CONFIG_INET");
 	}
 }
@@ -99,7 +100,7 @@ static void check_netns_cookie(struct doctor *doctor)
 		return;
 	}
 	found(doctor, REPORT_FAIL, "sockets cannot be told apart by network namespace: %s",
-		r < 0 ? strerror(-r) : refusal.text);
+		r < 0 ? errno_text(-r) : refusal.text);
 	remedy(doctor, "boot a newer kernel");
 }
 
@@ -112,7 +113,7 @@ static void check_peer_pidfd(struct doctor *doctor)
 	else
 		found(doctor, REPORT_INFO,
 			"no SO_PEERPIDFD before Linux 6.5 (%s): clients are known by a number that another process may have later, VERIFIED=no",
-			ERRNO_NAME(-r));
+			errno_name(-r));
 }
 
 static void check_sock_diag(struct doctor *doctor)

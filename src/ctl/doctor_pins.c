@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "../util/cleanup.h"
+#include "../util/errno_name.h"
 #include "complain.h"
 #include "doctor.h"
 #include "pins.h"
@@ -127,7 +128,7 @@ static void check_programs(struct doctor *doctor)
 		return;
 	r = list_programs(path, &programs);
 	if (r < 0) {
-		found(doctor, REPORT_SKIP, "%s cannot be read (%s)", path, ERRNO_NAME(-r));
+		found(doctor, REPORT_SKIP, "%s cannot be read (%s)", path, errno_name(-r));
 		return;
 	}
 	r = ask_generation(doctor, &current);

@@ -13,6 +13,7 @@
 #include "../access/access.h"
 #include "../discover/scan.h"
 #include "../util/cleanup.h"
+#include "../util/errno_name.h"
 #include "../util/netns.h"
 #include "complain.h"
 #include "doctor.h"
@@ -306,7 +307,7 @@ static void scan(struct doctor *doctor)
 	if (r == -ENOMEM)
 		doctor->report.out_of_memory = true;
 	else if (r)
-		found(doctor, REPORT_SKIP, "%s", r < 0 ? strerror(-r) : refusal.text);
+		found(doctor, REPORT_SKIP, "%s", r < 0 ? errno_text(-r) : refusal.text);
 	for (size_t i = 0; i < candidates.n && !r; i++)
 		look_at_candidate(doctor, &candidates, i);
 	for (size_t i = 0; i < doctor->set->n_rules && !r; i++)

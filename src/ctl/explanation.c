@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "../rule/match.h"
+#include "../util/array.h"
 #include "../util/macro.h"
 #include "../util/text.h"
 #include "ask.h"
@@ -109,13 +110,11 @@ static int read_refused(const struct client *client, struct refused *ret)
 static int add_cover(struct client *client, void *userdata)
 {
 	struct explanation *explanation = userdata;
-	struct cover *cover =
-		reallocarray(explanation->covers, explanation->n_covers + 1, sizeof(*explanation->covers));
+	struct cover *cover;
 	struct refusal refusal;
 
-	if (!cover)
+	if (ARRAY_RESERVE(explanation->covers, explanation->n_covers) < 0)
 		return -ENOMEM;
-	explanation->covers = cover;
 	cover = &explanation->covers[explanation->n_covers++];
 	*cover = (struct cover){.line = to_number(client, "LINE")};
 	cover->name = strdup(ask_value(client, "NAME", ""));

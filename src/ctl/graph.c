@@ -25,21 +25,13 @@ static int compare_settings(const void *a, const void *b)
 
 static void find_rule(const struct settings *settings, struct graph_name *name)
 {
-	size_t low = 0, high = settings->n;
+	size_t first = settings_find(settings, name->name);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(settings->items[middle]->name, name->name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == settings->n || strcmp(settings->items[low]->name, name->name) != 0)
+	if (first == settings->n || strcmp(settings->items[first]->name, name->name) != 0)
 		return;
-	name->file = settings->items[low]->file;
-	name->matches = &settings->items[low];
-	while (low + name->n_matches < settings->n && name->matches[name->n_matches]->prefix &&
+	name->file = settings->items[first]->file;
+	name->matches = &settings->items[first];
+	while (first + name->n_matches < settings->n && name->matches[name->n_matches]->prefix &&
 		strcmp(name->matches[name->n_matches]->name, name->name) == 0)
 		name->n_matches++;
 }

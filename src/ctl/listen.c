@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/text.h"
 #include "complain.h"
@@ -77,7 +78,7 @@ static int refuse_errno(struct refusal *refusal, const char *action)
 {
 	int error = errno;
 
-	return refuse(refusal, error, "cannot %s: %s (%s)%s", action, strerror(error), ERRNO_NAME(error),
+	return refuse(refusal, error, "cannot %s: %s (%s)%s", action, errno_text(error), errno_name(error),
 		error == EMFILE || error == EINVAL ? "; raise the limit of open files (LimitNOFILE=)" : "");
 }
 

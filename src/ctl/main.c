@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../bpf/usher-bpf.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../wire/protocol.h"
 #include "complain.h"
@@ -115,7 +116,7 @@ static int finish(int code)
 	if (!error)
 		error = EIO; /* an earlier write failed and its errno is gone */
 	if (error != EPIPE)
-		complain("cannot write to standard output: %s (%s)", strerror(error), ERRNO_NAME(error));
+		complain("cannot write to standard output: %s (%s)", errno_text(error), errno_name(error));
 	return EXIT_FAILURE;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "../util/array.h"
 #include "../util/macro.h"
 #include "../util/name.h"
 #include "../util/text.h"
@@ -82,7 +83,6 @@ static const struct verb *verb_find(const char *name)
 static int read_fd(struct ctl *ctl, const char *text)
 {
 	unsigned long fd;
-	int *fds;
 
 	if (text_to_uint(text, INT_MAX, &fd) < 0)
 		return usage(
@@ -91,10 +91,8 @@ static int read_fd(struct ctl *ctl, const char *text)
 		if (ctl->fds[i] == (int)fd)
 			return usage("bad option --fd '%s': given twice (EINVAL); name each descriptor once",
 				text);
-	fds = reallocarray(ctl->fds, ctl->n_fds + 1, sizeof(*fds));
-	if (!fds)
+	if (ARRAY_RESERVE(ctl->fds, ctl->n_fds) < 0)
 		return -ENOMEM;
-	ctl->fds = fds;
 	ctl->fds[ctl->n_fds++] = (int)fd;
 	return 0;
 }

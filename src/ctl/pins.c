@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "complain.h"
 
@@ -40,8 +41,8 @@ static int refuse_errno(struct refusal *refusal, const char *action, const char 
 {
 	int error = errno;
 
-	return refuse(refusal, error, "cannot %s %s: %s (%s)%s", action, path, strerror(error),
-		ERRNO_NAME(error), error == EACCES || error == EPERM ? "; run it as root" : remedy);
+	return refuse(refusal, error, "cannot %s %s: %s (%s)%s", action, path, errno_text(error),
+		errno_name(error), error == EACCES || error == EPERM ? "; run it as root" : remedy);
 }
 
 static int open_folder(const char *path, int *ret, struct refusal *refusal)

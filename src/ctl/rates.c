@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/array.h"
+
 void rates_deinit(struct rates *rates)
 {
 	free(rates->items);
@@ -37,14 +39,12 @@ static struct rate *find(const struct rates *rates, const char *name)
 int rates_add(struct rates *rates, const char *name, bool has_socket, uint64_t lookups, uint64_t missing,
 	uint64_t refused)
 {
-	struct rate *rate = find(rates, name), *items;
+	struct rate *rate = find(rates, name);
 
 	if (!rate) {
-		items = reallocarray(rates->items, rates->n + 1, sizeof(*items));
-		if (!items)
+		if (ARRAY_RESERVE(rates->items, rates->n) < 0)
 			return -ENOMEM;
-		rates->items = items;
-		rate = &items[rates->n++];
+		rate = &rates->items[rates->n++];
 		*rate = (struct rate){.is_new = true};
 		(void)snprintf(rate->name, sizeof(rate->name), "%s", name);
 	}

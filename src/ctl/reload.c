@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "ask.h"
 #include "complain.h"
@@ -63,7 +64,7 @@ int verb_reload(const struct ctl *ctl)
 	if (r == REFUSED && n_problems > 0) {
 		complain(
 			"cannot reload the rules: problems in the rule files: %u (%s); the rules in force have not changed",
-			n_problems, ERRNO_NAME(refusal.error));
+			n_problems, errno_name(refusal.error));
 		return EXIT_BAD_DATA;
 	}
 	if (r)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/array.h"
 #include "../util/text.h"
 #include "json.h"
 
@@ -45,15 +46,9 @@ static void add(struct report *report, enum report_result result, const char *fo
 	struct report_line *line;
 	char *text;
 
-	if (report->n == report->n_allocated) {
-		size_t n = report->n_allocated ? report->n_allocated * 2 : 64;
-		struct report_line *items = reallocarray(report->items, n, sizeof(*items));
-
-		report->out_of_memory = report->out_of_memory || !items;
-		if (!items)
-			return;
-		report->items = items;
-		report->n_allocated = n;
+	if (ARRAY_RESERVE(report->items, report->n) < 0) {
+		report->out_of_memory = true;
+		return;
 	}
 	text = format_text(report, format, ap);
 	if (!text)

@@ -24,7 +24,7 @@ struct report_line {
 
 struct report {
 	struct report_line *items;
-	size_t n, n_allocated;
+	size_t n;
 	size_t totals[N_REPORT_RESULTS];
 	bool out_of_memory; /* then what is there is not all */
 	/* the check at hand */

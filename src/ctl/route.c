@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "complain.h"
 
@@ -109,7 +110,7 @@ int route_find(int family, const uint8_t *address, enum route *ret, struct refus
 	}
 	if (r)
 		return refuse(
-			refusal, -r, "the routes could not be read from rtnetlink (%s)", ERRNO_NAME(-r));
+			refusal, -r, "the routes could not be read from rtnetlink (%s)", errno_name(-r));
 	*ret = route;
 	return 0;
 }

@@ -65,24 +65,13 @@ static int compare_precedence(const void *left, const void *right)
 	return r ? r : strcmp(a->name, b->name);
 }
 
-/* In sorted settings, Missing= of a name is found by the name. */
 static const char *find_missing(const struct settings *settings, const char *name)
 {
-	size_t low = 0, high = settings->n;
-	const struct setting wanted = {.name = name, .section = "Rule", .key = "Missing", .value = ""};
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (setting_compare(settings->items[middle], &wanted) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == settings->n || strcmp(settings->items[low]->name, name) != 0 ||
-		strcmp(settings->items[low]->key, "Missing") != 0)
-		return NULL;
-	return settings->items[low]->value;
+	for (size_t i = settings_find(settings, name);
+		i < settings->n && strcmp(settings->items[i]->name, name) == 0; i++)
+		if (strcmp(settings->items[i]->key, "Missing") == 0)
+			return settings->items[i]->value;
+	return NULL;
 }
 
 static int fill(struct grid *grid, const struct settings *settings, struct setting *const *matches, size_t n)

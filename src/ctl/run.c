@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../util/errno_name.h"
 #include "complain.h"
 
 int run_command(const struct ctl *ctl)
@@ -13,6 +14,6 @@ int run_command(const struct ctl *ctl)
 
 	(void)execvp(ctl->command[0], ctl->command);
 	error = errno;
-	complain("cannot execute '%s': %s (%s)", ctl->command[0], strerror(error), ERRNO_NAME(error));
+	complain("cannot execute '%s': %s (%s)", ctl->command[0], errno_text(error), errno_name(error));
 	return error == ENOENT ? EXIT_NO_COMMAND : EXIT_CANNOT_RUN;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/array.h"
 #include "../util/macro.h"
 #include "../util/text.h"
 
@@ -44,15 +45,8 @@ static int add_seat(struct seats *seats, const struct client *client)
 {
 	struct seat *seat;
 
-	if (seats->n == seats->n_allocated) {
-		size_t n = seats->n_allocated ? seats->n_allocated * 2 : 64;
-		struct seat *items = reallocarray(seats->items, n, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		seats->items = items;
-		seats->n_allocated = n;
-	}
+	if (ARRAY_RESERVE(seats->items, seats->n) < 0)
+		return -ENOMEM;
 	seat = &seats->items[seats->n++];
 	*seat = (struct seat){
 		.name = strdup(ask_value(client, "NAME", "")),
@@ -72,14 +66,12 @@ static int add_seat(struct seats *seats, const struct client *client)
 
 static int add_place(struct seat *seat, const struct client *client)
 {
-	struct place **places = reallocarray(seat->places, seat->n_places + 1, sizeof(struct place *));
 	struct place *place;
 	size_t size = 0;
 	char *end;
 
-	if (!places)
+	if (ARRAY_RESERVE(seat->places, seat->n_places) < 0)
 		return -ENOMEM;
-	seat->places = places;
 	for (size_t i = 0; i < N_PLACE_FIELDS; i++)
 		size += strlen(ask_value(client, place_keys[i], "")) + 1;
 	place = calloc(1, sizeof(*place) + size);

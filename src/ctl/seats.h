@@ -46,7 +46,7 @@ struct seat {
 
 struct seats {
 	struct seat *items; /* sorted by name, protocol, family */
-	size_t n, n_allocated;
+	size_t n;
 };
 
 #define SEATS_NULL ((struct seats){})

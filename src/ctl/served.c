@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../util/array.h"
+#include "../util/errno_name.h"
 #include "../util/text.h"
 #include "ask.h"
 #include "complain.h"
@@ -35,8 +37,8 @@ int served_check_namespace(struct client *client, struct refusal *refusal)
 	if (stat("/proc/self/ns/net", &st) < 0) {
 		int error = errno;
 
-		return refuse(refusal, error, "cannot look at /proc/self/ns/net: %s (%s)", strerror(error),
-			ERRNO_NAME(error));
+		return refuse(refusal, error, "cannot look at /proc/self/ns/net: %s (%s)", errno_text(error),
+			errno_name(error));
 	}
 	if (st.st_ino == inode)
 		return 0;
@@ -50,15 +52,8 @@ static int add_row(struct client *client, void *userdata)
 	struct served *served = userdata;
 	struct served_socket *item;
 
-	if (served->n == served->n_allocated) {
-		size_t n = served->n_allocated ? served->n_allocated * 2 : 64;
-
-		item = reallocarray(served->items, n, sizeof(*item));
-		if (!item)
-			return -ENOMEM;
-		served->items = item;
-		served->n_allocated = n;
-	}
+	if (ARRAY_RESERVE(served->items, served->n) < 0)
+		return -ENOMEM;
 	item = &served->items[served->n];
 	item->name = strdup(ask_value(client, "NAME", ""));
 	if (!item->name)
@@ -84,6 +79,18 @@ static int compare_socket(const void *a, const void *b)
 	return compare(a, other->name, other->cookie);
 }
 
+struct wanted {
+	const char *name;
+	uint64_t cookie;
+};
+
+static int compare_wanted(const void *key, const void *socket)
+{
+	const struct wanted *wanted = key;
+
+	return -compare(socket, wanted->name, wanted->cookie);
+}
+
 int served_read(struct client *client, struct served *served, struct refusal *refusal)
 {
 	struct writer request;
@@ -101,17 +108,9 @@ int served_read(struct client *client, struct served *served, struct refusal *re
 /* The first item that is not before (name, cookie) */
 static size_t find(const struct served *served, const char *name, uint64_t cookie)
 {
-	size_t low = 0, high = served->n;
+	const struct wanted wanted = {name, cookie};
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (compare(&served->items[middle], name, cookie) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return array_lower_bound(&wanted, served->items, served->n, sizeof(*served->items), compare_wanted);
 }
 
 bool served_has(const struct served *served, const char *name, uint64_t cookie)

@@ -17,7 +17,7 @@ struct served_socket {
 
 struct served {
 	struct served_socket *items; /* sorted by name, cookie */
-	size_t n, n_allocated;
+	size_t n;
 };
 
 #define SERVED_NULL ((struct served){})

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/array.h"
 #include "../util/text.h"
 
 void settings_deinit(struct settings *settings)
@@ -25,15 +26,8 @@ static int settings_add(struct settings *settings, const struct setting *setting
 	size_t size = 0;
 	char *end;
 
-	if (settings->n == settings->n_allocated) {
-		size_t n = settings->n_allocated ? settings->n_allocated * 2 : 64;
-		struct setting **items = reallocarray(settings->items, n, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		settings->items = items;
-		settings->n_allocated = n;
-	}
+	if (ARRAY_RESERVE(settings->items, settings->n) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
 		size += sources[i] ? strlen(sources[i]) + 1 : 0;
 	copy = malloc(sizeof(*copy) + size);
@@ -134,6 +128,16 @@ void settings_sort(struct settings *settings)
 {
 	if (settings->n > 0)
 		qsort(settings->items, settings->n, sizeof(*settings->items), compare_items);
+}
+
+static int compare_name(const void *name, const void *setting)
+{
+	return strcmp(name, (*(const struct setting *const *)setting)->name);
+}
+
+size_t settings_find(const struct settings *settings, const char *name)
+{
+	return array_lower_bound(name, settings->items, settings->n, sizeof(*settings->items), compare_name);
 }
 
 void settings_count_changes(

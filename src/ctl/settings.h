@@ -24,7 +24,7 @@ struct setting {
 
 struct settings {
 	struct setting **items;
-	size_t n, n_allocated;
+	size_t n;
 };
 
 #define SETTINGS_NULL ((struct settings){})
@@ -42,6 +42,9 @@ void settings_sort(struct settings *settings);
 
 /* setting_compare() - what settings_sort() sorts by; where it stands does not count */
 int setting_compare(const struct setting *a, const struct setting *b);
+
+/* settings_find() - in a sorted list: the index of the first setting of a name, or of the first name after it */
+size_t settings_find(const struct settings *settings, const char *name);
 
 /* settings_count_changes() - from one sorted list to another; a default follows from what is written, and is not counted */
 void settings_count_changes(

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "complain.h"
 
@@ -84,13 +85,14 @@ static int run(char *const *command, char text[static ANSWER_MAX], size_t *ret_s
 	pid_t pid;
 
 	if (pipe2(pipes, O_CLOEXEC) < 0)
-		return refuse(
-			refusal, errno, "no pipe to systemctl: %s (%s)", strerror(errno), ERRNO_NAME(errno));
+		return refuse(refusal, errno, "no pipe to systemctl: %s (%s)", errno_text(errno),
+			errno_name(errno));
 	read_end = pipes[0];
 	write_end = pipes[1];
 	r = spawn(command, write_end, &pid);
 	if (r < 0)
-		return refuse(refusal, -r, "systemctl cannot be run: %s (%s)", strerror(-r), ERRNO_NAME(-r));
+		return refuse(
+			refusal, -r, "systemctl cannot be run: %s (%s)", errno_text(-r), errno_name(-r));
 	closep(&write_end);
 	write_end = -1;
 	r = read_all(read_end, text, ret_size);
@@ -100,7 +102,7 @@ static int run(char *const *command, char text[static ANSWER_MAX], size_t *ret_s
 		;
 	if (r < 0)
 		return refuse(
-			refusal, -r, "systemctl does not answer: %s (%s)", strerror(-r), ERRNO_NAME(-r));
+			refusal, -r, "systemctl does not answer: %s (%s)", errno_text(-r), errno_name(-r));
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		return refuse(refusal, EIO, "systemctl failed (status %d)",
 			WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));

@@ -16,6 +16,7 @@
 #include "../datapath/probe.h"
 #include "../datapath/program.h"
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "../util/netns.h"
 #include "early.h"
 #include "notified.h"
@@ -124,7 +125,7 @@ static int refuse_pin(const struct broker *broker, int error, struct refusal *re
 				 : "";
 
 	return refuse(refusal, error, "cannot pin the new program in %s (%s)%s", broker->pins.path,
-		strerrorname_np(error), remedy);
+		errno_name(error), remedy);
 }
 
 static void report_switch(const struct broker *broker)
@@ -234,7 +235,7 @@ static void report_reload(struct broker *broker, int r, const struct rule_change
 	else if (r == BROKER_REFUSED)
 		about.reason = refusal->text;
 	else if (r < 0)
-		about.reason = strerrorname_np(-r);
+		about.reason = errno_name(-r);
 	about.rule = NULL;
 	observe(OBSERVE_RELOAD_FAILED, &about, "reload failed, generation %" PRIu64 " stays in force: %s",
 		broker->generation->number, about.reason);
@@ -272,7 +273,7 @@ int broker_reload(struct broker *broker, struct rule_changes *ret_changes, struc
 static int refuse_door(struct refusal *refusal, int error, const char *path)
 {
 	return refuse(refusal, error, "cannot listen at %s (%s); usherd must be able to write there", path,
-		strerrorname_np(error));
+		errno_name(error));
 }
 
 static int open_doors(struct broker *broker, struct passed *passed, struct refusal *refusal)

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "place.h"
 
 struct early {
@@ -200,9 +201,9 @@ void early_apply(struct broker *broker, struct early_plan *plan)
 	int r = registry_write_early_rules(&broker->registry, plan->rules, plan->n_rules);
 
 	if (r < 0)
-		observe(OBSERVE_FAILED, &(struct observed){.error = -r, .reason = strerrorname_np(-r)},
+		observe(OBSERVE_FAILED, &(struct observed){.error = -r, .reason = errno_name(-r)},
 			"the kernel could not be told of every rule with Listen=kernel (%s); such sockets are handed in a little later",
-			strerrorname_np(-r));
+			errno_name(-r));
 	take_seats(broker->early, plan);
 	empty_other_slots(broker);
 	look(broker);

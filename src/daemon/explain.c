@@ -10,6 +10,7 @@
 
 #include "../datapath/question.h"
 #include "../rule/match.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "request.h"
 
@@ -100,7 +101,7 @@ static void write_end(const struct explanation *explanation, struct writer *pack
 	if (answer->cookie)
 		writer_put(packet, "COOKIE", "%" PRIx64, answer->cookie);
 	if (answer->error)
-		writer_put(packet, "ERROR", "%s", strerrorname_np(answer->error));
+		writer_put(packet, "ERROR", "%s", errno_name(answer->error));
 	writer_put(packet, "GENERATION", "%" PRIu64, explanation->generation->number);
 	writer_put(packet, "LEFT_OUT", "%zu", explanation->n_left_out);
 	refusals_write(*explanation->refused.name ? &explanation->refused : NULL, packet);

@@ -16,6 +16,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../wire/protocol.h"
 #include "broker.h"
@@ -93,7 +94,7 @@ static int check(const struct instance *instance)
 	for (size_t i = 0; i < problems.n; i++)
 		fprintf(stderr, "usherd: %s\n", problem_format(&problems.items[i], text, sizeof(text)));
 	if (r < 0)
-		fprintf(stderr, "usherd: cannot check the rules (%s)\n", strerrorname_np(-r));
+		fprintf(stderr, "usherd: cannot check the rules (%s)\n", errno_name(-r));
 	return r < 0 ? EX_OSERR : r ? EX_CONFIG : EXIT_SUCCESS;
 }
 
@@ -207,7 +208,7 @@ static int start(struct broker *broker, sd_event *event, const struct instance *
 		return EX_CONFIG;
 	}
 	if (r < 0)
-		(void)refuse(&refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
+		(void)refuse(&refusal, -r, "%s (%s)", errno_text(-r), errno_name(-r));
 	observe(OBSERVE_NOT_STARTED, NULL, "cannot start: %s", refusal.text);
 	return exit_status(refusal.error);
 }
@@ -243,7 +244,7 @@ int main(int argc, char **argv)
 	libbpf_set_print(NULL);
 	r = sd_event_new(&event);
 	if (r < 0) {
-		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no event loop (%s)", strerrorname_np(-r));
+		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no event loop (%s)", errno_name(-r));
 		return EX_OSERR;
 	}
 	status = start(&broker, event, &instance, options.instance);
@@ -252,7 +253,7 @@ int main(int argc, char **argv)
 		r = sd_event_loop(event);
 		(void)sd_notify(0, "STOPPING=1");
 		if (r < 0) {
-			observe(OBSERVE_FAILED, NULL, "the event loop failed (%s)", strerrorname_np(-r));
+			observe(OBSERVE_FAILED, NULL, "the event loop failed (%s)", errno_name(-r));
 			status = EX_OSERR;
 		}
 	}

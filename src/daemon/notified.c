@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "hand_in.h"
 #include "place.h"
 #include "request.h"
@@ -83,7 +84,7 @@ static void on_request(struct intake_request *request, const struct notify *noti
 	r = notify->action == NOTIFY_STORE ? store(broker, request, notify, &refusal)
 					   : withdraw(broker, request, &refusal);
 	if (r < 0)
-		r = refuse(&refusal, -r, "the broker could not do it (%s)", strerrorname_np(-r));
+		r = refuse(&refusal, -r, "the broker could not do it (%s)", errno_name(-r));
 	if (notify->action == NOTIFY_STORE) {
 		request_count_hand_in(broker, request, r ? &refusal : NULL);
 		tally_hand_in_time(intake_now() - request->received, &broker->tally);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/name.h"
 #include "../util/text.h"
@@ -103,7 +104,7 @@ static int detach(struct broker *broker, struct answer *answer)
 
 	if (r < 0)
 		return refuse(&answer->refusal, -r, "cannot remove %s (%s); see what is in it",
-			broker->instance->pins, strerrorname_np(-r));
+			broker->instance->pins, errno_name(-r));
 	writer_put(&answer->packet, "OK", "1");
 	return 0;
 }
@@ -285,7 +286,7 @@ void request_handle(struct session *session, struct intake_request *request, voi
 		r = perform(broker, form->kind, request, &answer);
 	if (r < 0)
 		(void)refuse(&answer.refusal, -r, "the broker could not do it (%s); its log may say more",
-			strerrorname_np(-r));
+			errno_name(-r));
 	if (form && (form->kind == HAND_IN || form->kind == HOLD)) {
 		request_count_hand_in(broker, request, r ? &answer.refusal : NULL);
 		session_time(session, tally_hand_in_time, &broker->tally);

@@ -9,6 +9,7 @@
 
 #include "../holder/store.h"
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/name.h"
 #include "hand_in.h"
@@ -29,7 +30,7 @@ static int hand_in_passed(struct broker *broker, const char *name, int fd,
 	struct writer answer = WRITER_NULL;
 	int r = hand_in(broker, &request, manner, &answer, refusal);
 
-	return r < 0 ? refuse(refusal, -r, "the broker could not do it (%s)", strerrorname_np(-r)) : r;
+	return r < 0 ? refuse(refusal, -r, "the broker could not do it (%s)", errno_name(-r)) : r;
 }
 
 static void report_refusal(const char *name, const struct refusal *refusal)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 
 static const int reasons[TALLY_REASONS - 1] = {E2BIG, EACCES, EAFNOSUPPORT, EBADF, EBUSY, EINVAL, EISCONN,
@@ -60,8 +61,8 @@ void tally_write(const struct tally *tally, struct writer *answer)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < TALLY_REASONS; i++)
-		append(refused, sizeof(refused),
-			i < ARRAY_SIZE(reasons) ? strerrorname_np(reasons[i]) : "other", tally->refused[i]);
+		append(refused, sizeof(refused), i < ARRAY_SIZE(reasons) ? errno_name(reasons[i]) : "other",
+			tally->refused[i]);
 	for (size_t i = 0; i <= TALLY_TIMES; i++) {
 		char bound[24] = "inf";
 

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "early.h"
 #include "place.h"
 
@@ -94,7 +95,7 @@ static void report_event(
 		.client = event->remote_address,
 		.client_port = event->remote_port,
 		.error = -event->error,
-		.reason = event->error ? strerrorname_np(-event->error) : "no socket is handed in",
+		.reason = event->error ? errno_name(-event->error) : "no socket is handed in",
 	};
 
 	if (event->error == -EEXIST)
@@ -109,7 +110,7 @@ static void report_event(
 			endpoint_format(event->family, event->local_address, event->local_port, local),
 			event->passed ? "passed on" : "refused",
 			event->error ? "the kernel assigned no socket of" : "no socket is handed in as",
-			seat->name, event->error ? strerrorname_np(-event->error) : seat_text(seat));
+			seat->name, event->error ? errno_name(-event->error) : seat_text(seat));
 }
 
 static void on_event(const struct usher_event *event, void *userdata)

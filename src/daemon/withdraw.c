@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 
 #include "../observe/observe.h"
+#include "../util/array.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../wire/names.h"
 #include "early.h"
@@ -46,7 +48,7 @@ static int read_cookies(const struct intake_request *request, uint64_t *ret, str
 		if (getsockopt(request->fds[i], SOL_SOCKET, SO_COOKIE, &ret[i], &size) < 0)
 			return refuse(refusal, errno,
 				"descriptor %zu is not a socket (%s); send what was handed in", i + 1,
-				strerrorname_np(errno));
+				errno_name(errno));
 	}
 	return 0;
 }
@@ -62,15 +64,9 @@ static bool is_wanted(const uint64_t *cookies, size_t n, uint64_t cookie)
 /* A dual-stack socket sits in two seats, and counts once. */
 static bool count_once(uint64_t **seen, size_t *n, uint64_t cookie)
 {
-	uint64_t *grown;
-
-	if (*n && is_wanted(*seen, *n, cookie))
+	if ((*n && is_wanted(*seen, *n, cookie)) || ARRAY_RESERVE(*seen, *n) < 0)
 		return false;
-	grown = reallocarray(*seen, *n + 1, sizeof(*grown));
-	if (!grown)
-		return false;
-	*seen = grown;
-	grown[(*n)++] = cookie;
+	(*seen)[(*n)++] = cookie;
 	return true;
 }
 
@@ -225,12 +221,10 @@ static bool claim_next(void *state, struct writer *packet, int *fds, size_t *n_f
 
 static int claim_socket(struct claim *claim, const struct holder_entry *entry)
 {
-	void *items = reallocarray(claim->items, claim->n + 1, sizeof(*claim->items));
 	int fd;
 
-	if (!items)
+	if (ARRAY_RESERVE(claim->items, claim->n) < 0)
 		return -ENOMEM;
-	claim->items = items;
 	fd = fcntl(entry->fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
 		return -errno;

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "../util/errno_name.h"
+
 #define PROGRAM_PREFIX "program-"
 
 static int check_file_system(const char *path, struct refusal *refusal)
@@ -23,7 +25,7 @@ static int check_file_system(const char *path, struct refusal *refusal)
 	(void)snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
 	if (statfs(parent, &fs) < 0)
 		return refuse(refusal, errno, "cannot look at %s (%s); is sysfs mounted?", parent,
-			strerrorname_np(errno));
+			errno_name(errno));
 	if (fs.f_type != BPF_FS_MAGIC)
 		return refuse(refusal, ENODEV, "%s is not a BPF file system (ENODEV); mount -t bpf bpf %s",
 			parent, parent);
@@ -55,14 +57,14 @@ int pins_open(const char *path, struct pins *ret, struct refusal *refusal)
 	if (r)
 		return r;
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return refuse(refusal, errno, "cannot make %s (%s)%s", path, strerrorname_np(errno),
+		return refuse(refusal, errno, "cannot make %s (%s)%s", path, errno_name(errno),
 			errno == EROFS ? "; make it first, and name it in ReadWritePaths= of the unit"
 				       : "; usherd must run as the owner of /sys/fs/bpf, root as a rule");
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return refuse(refusal, errno,
 			"cannot open the folder %s (%s); it must be a directory of usherd's own", path,
-			strerrorname_np(errno));
+			errno_name(errno));
 	r = check_folder(fd, path, refusal);
 	if (r)
 		return r;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 
 int probe_explain(int error, struct refusal *refusal)
@@ -25,7 +26,7 @@ int probe_explain(int error, struct refusal *refusal)
 	if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
 		return refuse(refusal, -error,
 			"there is not enough %s to load the dispatcher (%s); give usherd more of it, or let it have fewer rules and held sockets",
-			error == -ENOMEM ? "memory" : "room for open files", strerrorname_np(-error));
+			error == -ENOMEM ? "memory" : "room for open files", errno_name(-error));
 	if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SK_LOOKUP, NULL) == 0)
 		return refuse(refusal, ENOSYS,
 			"this kernel cannot load sk_lookup programs (ENOSYS); usher needs Linux 6.1 with CONFIG_BPF_SYSCALL and CONFIG_INET");
@@ -36,5 +37,5 @@ int probe_explain(int error, struct refusal *refusal)
 				maps[i].text);
 	return refuse(refusal, -error,
 		"the kernel refused the dispatcher (%s); usher needs Linux 6.1, and 'bpftool prog load' of dispatch.bpf.o shows what its verifier says",
-		strerrorname_np(-error));
+		errno_name(-error));
 }

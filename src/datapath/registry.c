@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/errno_name.h"
 #include "order.h"
 
 static int compare_seat(const struct usher_seat *seat, const char *name, int protocol, int family)
@@ -42,23 +43,27 @@ int registry_sort_seats(const struct registry *registry, const char *name, uint3
 	return 0;
 }
 
+struct wanted {
+	const struct registry *registry;
+	const char *name;
+	int protocol, family;
+};
+
+static int compare_wanted(const void *key, const void *number)
+{
+	const struct wanted *wanted = key;
+
+	return -compare_seat(&wanted->registry->seats[*(const uint32_t *)number], wanted->name,
+		wanted->protocol, wanted->family);
+}
+
 uint32_t registry_search_seat(const struct registry *registry, const uint32_t *sorted, size_t n,
 	const char *name, int protocol, int family)
 {
-	size_t low = 0, high = n;
+	const struct wanted wanted = {registry, name, protocol, family};
+	const uint32_t *seat = bsearch(&wanted, sorted, n, sizeof(*sorted), compare_wanted);
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int r = compare_seat(&registry->seats[sorted[middle]], name, protocol, family);
-
-		if (!r)
-			return sorted[middle];
-		if (r > 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return 0;
+	return seat ? *seat : 0;
 }
 
 uint32_t registry_take_seat(struct registry *registry, const char *name, int protocol, int family)
@@ -260,8 +265,8 @@ static int refuse_stage(struct refusal *refusal, int error)
 			"does not fit: the table of %u sockets is full (E2BIG); withdraw some",
 			USHER_SEATS_MAX * USHER_PLACES_MAX);
 	default:
-		return refuse(refusal, error, "could not be put into the kernel's table (%s)",
-			strerrorname_np(error));
+		return refuse(
+			refusal, error, "could not be put into the kernel's table (%s)", errno_name(error));
 	}
 }
 

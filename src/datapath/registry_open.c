@@ -2,6 +2,7 @@
 
 /* How the registry comes into being: pins are adopted, checked, made anew. */
 
+#include "../util/errno_name.h"
 #include "registry.h"
 
 #include <bpf/bpf.h>
@@ -88,7 +89,7 @@ static int adopt_map(const struct pins *pins, const struct dispatch *program, en
 			pins->path);
 	if (fd < 0)
 		return refuse(refusal, -fd, "cannot open the pin %s/%s (%s); remove it if it is not usherd's",
-			pins->path, map_names[map], strerrorname_np(-fd));
+			pins->path, map_names[map], errno_name(-fd));
 	if (!same_layout(fd, find_map(program, map)))
 		return refuse_schema(refusal, pins, map_names[map]);
 	*ret = TAKE_FD(fd);
@@ -158,7 +159,7 @@ static int drop_leftover(const struct leftovers *leftovers, const char *name)
 
 	return r < 0 ? refuse(leftovers->refusal, -r,
 			       "cannot remove the pin %s/%s (%s); remove it if it is not usherd's",
-			       leftovers->pins->path, name, strerrorname_np(-r))
+			       leftovers->pins->path, name, errno_name(-r))
 		     : 0;
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "diag_reply.h"
 
@@ -176,9 +177,9 @@ static int explain(const struct diag_query *query, int error, struct refusal *re
 	if (error == EPROTONOSUPPORT || error == ENOENT)
 		return refuse(refusal, EPROTONOSUPPORT,
 			"this kernel does not list %s sockets: it has no sock_diag for them (%s); load the module %s_diag",
-			protocol, strerrorname_np(error), query->protocol == IPPROTO_TCP ? "tcp" : "udp");
+			protocol, errno_name(error), query->protocol == IPPROTO_TCP ? "tcp" : "udp");
 	return refuse(refusal, error, "the list of %s sockets could not be read from sock_diag (%s)",
-		protocol, strerrorname_np(error) ?: "an unknown error");
+		protocol, errno_name(error));
 }
 
 static int dump(struct diag_query *query, struct diag_list *list, struct refusal *refusal)

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/array.h"
+
 #define ERRNO_MAX 4095
 
 static int compare_ports(const void *a, const void *b)
@@ -62,15 +64,8 @@ static void read_attribute(const struct nlattr *attribute, struct diag_socket *s
 
 static int append(struct diag_list *list, const struct diag_socket *socket)
 {
-	if (list->n == list->n_allocated) {
-		size_t n = list->n_allocated ? 2 * list->n_allocated : 64;
-		struct diag_socket *items = reallocarray(list->items, n, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		list->items = items;
-		list->n_allocated = n;
-	}
+	if (ARRAY_RESERVE(list->items, list->n) < 0)
+		return -ENOMEM;
 	list->items[list->n++] = *socket;
 	return 0;
 }

@@ -14,7 +14,7 @@ struct diag_query {
 
 struct diag_list {
 	struct diag_socket *items;
-	size_t n, n_allocated;
+	size_t n;
 };
 
 /* Outcomes of diag_reply_read() besides 0, which means that more is to come */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "../util/netns.h"
 #include "deliver.h"
 #include "due.h"
@@ -238,7 +239,7 @@ void discoverer_reload(struct discoverer *discoverer)
 
 	if (r)
 		observe(OBSERVE_RELOAD_FAILED, NULL, "the rules stay as they were: %s",
-			r < 0 ? strerrordesc_np(-r) : problem_format(&problems.items[0], text, sizeof(text)));
+			r < 0 ? errno_text(-r) : problem_format(&problems.items[0], text, sizeof(text)));
 	watch_replace(&discoverer->watch, discoverer->set.rules);
 	pace_reset(&discoverer->pace);
 	scan_all_soon(discoverer);

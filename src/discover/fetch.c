@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 
 #define PTRACE_SCOPE "/proc/sys/kernel/yama/ptrace_scope"
@@ -31,10 +32,10 @@ static int refuse_permission(int error, struct refusal *refusal)
 	if (ptrace_scope() == PTRACE_SCOPE_NOBODY)
 		return refuse(refusal, error,
 			"cannot be duplicated (pidfd_getfd: %s): kernel.yama.ptrace_scope is 3, which forbids it to everybody until the next boot; set it to 2 in /etc/sysctl.d and reboot",
-			strerrorname_np(error));
+			errno_name(error));
 	return refuse(refusal, error,
 		"cannot be duplicated (pidfd_getfd: %s): that needs CAP_SYS_PTRACE for a process of another user or one that is not dumpable, and the consent of the security modules (Yama, AppArmor, SELinux); run as root or in usher-discover.service, and look for a denial in the kernel log",
-		strerrorname_np(error));
+		errno_name(error));
 }
 
 static int duplicate(const struct process *process, int fd, int *ret, struct refusal *refusal)
@@ -56,12 +57,12 @@ static int duplicate(const struct process *process, int fd, int *ret, struct ref
 	case ENFILE:
 		return refuse(refusal, errno,
 			"cannot be duplicated (%s): no descriptor is left here; raise LimitNOFILE=",
-			strerrorname_np(errno));
+			errno_name(errno));
 	case ENOSYS:
 		return refuse(refusal, errno,
 			"cannot be duplicated (ENOSYS): pidfd_getfd(2) is missing in this kernel or forbidden by a system call filter; allow it in SystemCallFilter=");
 	}
-	return refuse(refusal, errno, "cannot be duplicated (pidfd_getfd: %s)", strerrorname_np(errno));
+	return refuse(refusal, errno, "cannot be duplicated (pidfd_getfd: %s)", errno_name(errno));
 }
 
 static bool get_option64(int fd, int option, uint64_t *ret)

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "listen.skel.h"
 
@@ -39,7 +40,7 @@ static int open_cgroup(const char *path, int *ret, struct refusal *refusal)
 
 	if (fd < 0)
 		return refuse(refusal, errno, "cannot open %s (%s); is cgroup v2 mounted there?", path,
-			strerrorname_np(errno));
+			errno_name(errno));
 	if (fstatfs(fd, &fs) < 0)
 		return -errno;
 	if (fs.f_type != CGROUP2_SUPER_MAGIC)
@@ -62,7 +63,7 @@ static int adopt(struct bpf_map *map, const char *pins, struct refusal *refusal)
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return refuse(refusal, errno, "cannot open the pin %s, which Listen=kernel needs (%s); %s",
-			path, strerrorname_np(errno),
+			path, errno_name(errno),
 			errno == ENOENT ? "is usherd running?" : "run as root, with CAP_BPF");
 	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
 		return -errno;
@@ -105,14 +106,14 @@ static int refuse_load(int error, struct refusal *refusal)
 	if (error == EPERM || error == EACCES)
 		return refuse(refusal, error,
 			"the kernel does not permit loading the programs that hear of listeners (%s); usher-discover needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a system call filter must allow bpf(2)",
-			strerrorname_np(error));
+			errno_name(error));
 	if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
 		return refuse(refusal, error,
 			"the kernel does not describe its structures in /sys/kernel/btf/vmlinux (%s), which the programs that hear of listeners need; CONFIG_DEBUG_INFO_BTF",
-			strerrorname_np(errno));
+			errno_name(errno));
 	return refuse(refusal, error,
 		"the kernel refused the programs that hear of listeners (%s); they need Linux 6.1, and that the kernel is not locked down to confidentiality",
-		strerrorname_np(error));
+		errno_name(error));
 }
 
 static int load(struct listen *programs, const struct hooks_manner *manner, struct refusal *refusal)
@@ -122,7 +123,7 @@ static int load(struct listen *programs, const struct hooks_manner *manner, stru
 
 	if (stat("/proc/self/ns/pid", &st) < 0)
 		return refuse(refusal, errno, "cannot look at /proc/self/ns/pid (%s); is /proc mounted?",
-			strerrorname_np(errno));
+			errno_name(errno));
 	programs->rodata->netns_cookie = manner->netns_cookie;
 	programs->rodata->pid_namespace = (uint32_t)st.st_ino;
 	r = choose(programs, manner->pins, refusal);
@@ -144,7 +145,7 @@ static int attach(struct bpf_program *program, int cgroup, const char *path, str
 	if (!link)
 		return refuse(refusal, errno,
 			"cannot attach a program to %s (%s); the kernel needs CONFIG_CGROUP_BPF, and takes 64 of a kind",
-			path, strerrorname_np(errno));
+			path, errno_name(errno));
 	*ret = link;
 	return 0;
 }

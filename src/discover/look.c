@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "deliver.h"
 
 #define BROKER_TIMEOUT_MS 5000
@@ -58,7 +59,7 @@ void look(struct looker *looker, const struct scan *scan, struct look_outcome *r
 	*ret = (struct look_outcome){.is_unfinished = true};
 	r = scan_run(scan, &candidates, &refusal);
 	if (r < 0)
-		(void)refuse(&refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
+		(void)refuse(&refusal, -r, "%s (%s)", errno_text(-r), errno_name(-r));
 	if (r) {
 		observe(OBSERVE_FAILED, NULL, "cannot look for sockets: %s", refusal.text);
 		return;

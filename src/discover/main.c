@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "../wire/protocol.h"
 #include "discoverer.h"
 #include "iterator.h"
@@ -132,7 +133,7 @@ static int complain_start(int r, const struct problems *problems, struct refusal
 		return EX_CONFIG;
 	}
 	if (r < 0)
-		(void)refuse(refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
+		(void)refuse(refusal, -r, "%s (%s)", errno_text(-r), errno_name(-r));
 	observe(OBSERVE_NOT_STARTED, NULL, "cannot start: %s", refusal->text);
 	return EX_OSERR;
 }
@@ -171,7 +172,7 @@ static int run(const struct discoverer_manner *manner)
 	(void)sd_notify(0, "STOPPING=1");
 	if (r >= 0)
 		return EXIT_SUCCESS;
-	observe(OBSERVE_FAILED, NULL, "the event loop failed (%s)", strerrorname_np(-r));
+	observe(OBSERVE_FAILED, NULL, "the event loop failed (%s)", errno_name(-r));
 	return EX_OSERR;
 }
 

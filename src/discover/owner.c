@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../util/array.h"
+
 #define MANAGER_PID 1
 
 void owners_deinit(struct owners *owners)
@@ -18,33 +20,17 @@ void owners_deinit(struct owners *owners)
 	*owners = (struct owners){.n = 0};
 }
 
-/* Where it is, or where it would be. */
-static size_t find(const struct owners *owners, pid_t pid)
+static int compare_pid(const void *pid, const void *process)
 {
-	size_t low = 0, high = owners->n;
+	pid_t x = *(const pid_t *)pid, y = (*(struct process *const *)process)->pid;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (owners->processes[middle]->pid < pid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return (x > y) - (x < y);
 }
 
 static int insert(struct owners *owners, size_t at, struct process *process)
 {
-	if (owners->n == owners->n_allocated) {
-		size_t n = owners->n_allocated ? 2 * owners->n_allocated : 16;
-		struct process **processes = reallocarray(owners->processes, n, sizeof(struct process *));
-
-		if (!processes)
-			return -ENOMEM;
-		owners->processes = processes;
-		owners->n_allocated = n;
-	}
+	if (ARRAY_RESERVE(owners->processes, owners->n) < 0)
+		return -ENOMEM;
 	memmove(&owners->processes[at + 1], &owners->processes[at],
 		(owners->n - at) * sizeof(struct process *));
 	owners->processes[at] = process;
@@ -55,7 +41,8 @@ static int insert(struct owners *owners, size_t at, struct process *process)
 /* Return: as process_open(). */
 static int look_at(struct owners *owners, pid_t pid, const struct process **ret, struct refusal *refusal)
 {
-	size_t at = find(owners, pid);
+	size_t at = array_lower_bound(
+		&pid, owners->processes, owners->n, sizeof(*owners->processes), compare_pid);
 	_cleanup_(process_close) struct process process = PROCESS_NULL;
 	struct process *known;
 	int r;

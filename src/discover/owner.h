@@ -12,7 +12,7 @@ struct owners {
 	const struct access_table *access;
 	pid_t broker; /* never an owner, as this process is not */
 	struct process **processes;
-	size_t n, n_allocated;
+	size_t n;
 };
 
 void owners_deinit(struct owners *owners);

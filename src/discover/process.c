@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <systemd/sd-login.h>
 
+#include "../util/array.h"
+#include "../util/errno_name.h"
 #include "../util/text.h"
 
 #define FILE_MAX (2U * 1024U * 1024U) /* a process may have 65536 groups of up to 10 digits */
@@ -74,7 +76,6 @@ static int read_effective(const char *status, const char *key, unsigned *ret)
 static int read_groups(const char *status, struct process *process)
 {
 	const char *line = find_line(status, "Groups:");
-	size_t room = 0;
 
 	if (!line)
 		return -EBADMSG;
@@ -87,15 +88,8 @@ static int read_groups(const char *status, struct process *process)
 		if (*line < '0' || *line > '9')
 			return 0;
 		group = strtoul(line, &end, 10);
-		if (process->n_groups == room) {
-			gid_t *larger;
-
-			room = room ? 2 * room : 16;
-			larger = reallocarray(process->groups, room, sizeof(*larger));
-			if (!larger)
-				return -ENOMEM;
-			process->groups = larger;
-		}
+		if (ARRAY_RESERVE(process->groups, process->n_groups) < 0)
+			return -ENOMEM;
 		process->groups[process->n_groups++] = (gid_t)group;
 		line = end;
 	}
@@ -190,7 +184,7 @@ int process_open(pid_t pid, struct process *ret, struct refusal *refusal)
 		if (errno == ESRCH)
 			return PROCESS_GONE;
 		return refuse(refusal, errno, "process %d cannot be held (pidfd_open: %s)%s", pid,
-			strerrorname_np(errno),
+			errno_name(errno),
 			errno == EMFILE ? "; no descriptor is left here, raise LimitNOFILE=" : "");
 	}
 	r = read_all(&process);
@@ -201,7 +195,7 @@ int process_open(pid_t pid, struct process *ret, struct refusal *refusal)
 	if (r < 0)
 		return refuse(refusal, -r,
 			"process %d cannot be looked at in /proc (%s); run as root, and with /proc mounted without hidepid=",
-			pid, strerrorname_np(-r));
+			pid, errno_name(-r));
 	*ret = process;
 	process = PROCESS_NULL;
 	return 0;
@@ -221,7 +215,7 @@ int process_copy(const struct process *process, struct process *ret)
 	_cleanup_(process_close) struct process copy = *process;
 
 	copy.pidfd = -1;
-	copy.groups = reallocarray(NULL, process->n_groups + 1, sizeof(*copy.groups));
+	copy.groups = calloc(process->n_groups + 1, sizeof(*copy.groups));
 	copy.unit = strdup(process->unit);
 	copy.executable = process->executable ? strdup(process->executable) : NULL;
 	if (!copy.groups || !copy.unit || !copy.executable != !process->executable)

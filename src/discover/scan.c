@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../util/array.h"
 #include "fetch.h"
 #include "group.h"
 #include "holders.h"
@@ -35,7 +36,6 @@ struct round {
 	size_t n_refused; /* of the rule that is being looked at */
 	struct candidates candidates;
 	size_t *sockets_of; /* for each candidate its socket */
-	size_t n_allocated;
 };
 
 static void candidate_deinit(struct candidate *candidate)
@@ -85,19 +85,19 @@ static int nobody(const struct round *round, const struct diag_socket *socket, s
 		"is open in no process that is visible here (ESRCH): it is the kernel's own or of another pid namespace, or it is on its way in a message; it has to be handed in by whoever has it");
 }
 
+static int compare_socket(const void *socket, const void *holder)
+{
+	size_t x = *(const size_t *)socket, y = ((const struct holder_fd *)holder)->socket;
+
+	return (x > y) - (x < y);
+}
+
 static const struct holder_fd *holders_of(const struct round *round, size_t socket, size_t *ret_n)
 {
 	const struct holder_fd *items = round->holders.items;
-	size_t low = 0, high = round->holders.n, n = 0;
+	size_t low = array_lower_bound(&socket, items, round->holders.n, sizeof(*items), compare_socket),
+	       n = 0;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (items[middle].socket < socket)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	while (low + n < round->holders.n && items[low + n].socket == socket)
 		n++;
 	*ret_n = n;
@@ -128,26 +128,6 @@ static int weigh(struct round *round, const struct finding *finding, const struc
 	return r ? r : access_check_bound(finding->rule, family, address, socket->port, refusal);
 }
 
-static int make_room(struct round *round)
-{
-	size_t n = round->n_allocated ? 2 * round->n_allocated : 16;
-	struct candidate *items;
-	size_t *sockets_of;
-
-	if (round->candidates.n < round->n_allocated)
-		return 0;
-	items = reallocarray(round->candidates.items, n, sizeof(*items));
-	if (!items)
-		return -ENOMEM;
-	round->candidates.items = items;
-	sockets_of = reallocarray(round->sockets_of, n, sizeof(*sockets_of));
-	if (!sockets_of)
-		return -ENOMEM;
-	round->sockets_of = sockets_of;
-	round->n_allocated = n;
-	return 0;
-}
-
 /* Return: 0, ROUND_CHANGED, ROUND_UNSETTLED, or -ENOMEM. */
 static int append(struct round *round, const struct finding *finding)
 {
@@ -168,7 +148,9 @@ static int append(struct round *round, const struct finding *finding)
 		candidates->n_left_out++;
 		return 0;
 	}
-	if (make_room(round) < 0 || (owner && process_copy(owner, &candidate.owner) < 0))
+	if (ARRAY_RESERVE(candidates->items, candidates->n) < 0 ||
+		ARRAY_RESERVE(round->sockets_of, candidates->n) < 0 ||
+		(owner && process_copy(owner, &candidate.owner) < 0))
 		return -ENOMEM;
 	round->sockets_of[candidates->n] = finding->socket;
 	candidates->items[candidates->n++] = candidate;
@@ -310,7 +292,6 @@ static int judge(struct round *round, pid_t pid)
 	holders_deinit(&round->holders);
 	owners_deinit(&round->owners);
 	candidates_deinit(&round->candidates);
-	round->n_allocated = 0;
 	round->owners = (struct owners){.access = scan->access, .broker = scan->broker};
 	round->pid = pid;
 	r = holders_find(round->sockets, round->n_sockets, pid, &round->holders);

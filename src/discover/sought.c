@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../util/array.h"
+
 static int compare_sockets(const void *a, const void *b)
 {
 	const struct sought_socket *x = a, *y = b;
@@ -43,15 +45,8 @@ static int append(struct sought *sought, size_t socket, pid_t pid, int fd)
 {
 	struct holders *holders = &sought->holders;
 
-	if (holders->n == sought->n_allocated) {
-		size_t n = sought->n_allocated ? 2 * sought->n_allocated : 16;
-		struct holder_fd *items = reallocarray(holders->items, n, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		holders->items = items;
-		sought->n_allocated = n;
-	}
+	if (ARRAY_RESERVE(holders->items, holders->n) < 0)
+		return -ENOMEM;
 	holders->items[holders->n++] = (struct holder_fd){.socket = socket, .pid = pid, .fd = fd};
 	return 0;
 }
@@ -78,5 +73,4 @@ void sought_take(struct sought *sought, struct holders *ret)
 			compare_holders);
 	*ret = sought->holders;
 	sought->holders = (struct holders){.n = 0};
-	sought->n_allocated = 0;
 }

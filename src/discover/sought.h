@@ -19,7 +19,6 @@ struct sought {
 	struct sought_socket *sockets; /* sorted by inode; without those that nobody has open */
 	size_t n;
 	struct holders holders; /* as found, not sorted */
-	size_t n_allocated;
 };
 
 /* sought_init() - Return: 0 or -ENOMEM; sought_deinit() is fine after either */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "../lib/client.h"
+#include "../util/errno_name.h"
 
 #define FIRST_PAUSE_MS 100U
 #define ANSWER_MS 2000
@@ -87,7 +88,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 			client->socket, EPOLLIN, on_readable, subscription);
 		if (r >= 0)
 			return 0;
-		r = refuse(&why, -r, "cannot wait for events (%s)", strerrorname_np(-r));
+		r = refuse(&why, -r, "cannot wait for events (%s)", errno_name(-r));
 	}
 	end(subscription, &why);
 	return 0;

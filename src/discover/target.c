@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/array.h"
+
 static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
 
 void targets_deinit(struct targets *targets)
@@ -57,32 +59,24 @@ static int compare_targets(const void *a, const void *b)
 	return x->port != y->port ? x->port - y->port : compare_pointers(x->rule, y->rule);
 }
 
-static int append_targets(
-	struct targets *targets, size_t *room, const struct rule *rule, const uint8_t protocol)
+static int append_targets(struct targets *targets, const struct rule *rule, const uint8_t protocol)
 {
 	const struct rule_discover *discover = &rule->discover;
 
-	if (targets->n + discover->n_sockets > *room) {
-		size_t n = 2 * *room + discover->n_sockets;
-		struct target *items = reallocarray(targets->items, n, sizeof(*items));
-
-		if (!items)
+	for (size_t i = 0; i < discover->n_sockets; i++) {
+		if (ARRAY_RESERVE(targets->items, targets->n) < 0)
 			return -ENOMEM;
-		targets->items = items;
-		*room = n;
-	}
-	for (size_t i = 0; i < discover->n_sockets; i++)
 		targets->items[targets->n++] = (struct target){.protocol = protocol,
 			.port = discover->sockets[i].first,
 			.rule = rule,
 			.prefix = &discover->sockets[i].prefix};
+	}
 	return 0;
 }
 
 int targets_collect(const struct scan *scan, struct targets *ret)
 {
 	_cleanup_(targets_deinit) struct targets targets = {.n = 0};
-	size_t room = 0;
 
 	for (size_t i = 0; i < scan->rules->n_rules; i++) {
 		const struct rule *rule = &scan->rules->rules[i];
@@ -93,7 +87,7 @@ int targets_collect(const struct scan *scan, struct targets *ret)
 			if ((scan->protocol && scan->protocol != protocols[k]) ||
 				!wants(rule, protocols[k], scan->port))
 				continue;
-			if (append_targets(&targets, &room, rule, protocols[k]) < 0)
+			if (append_targets(&targets, rule, protocols[k]) < 0)
 				return -ENOMEM;
 		}
 	}
@@ -107,17 +101,9 @@ int targets_collect(const struct scan *scan, struct targets *ret)
 static const struct target *first_target(const struct targets *targets, const struct diag_socket *socket)
 {
 	const struct target key = {.protocol = socket->protocol, .port = socket->port};
-	size_t low = 0, high = targets->n;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (compare_targets(&targets->items[middle], &key) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return targets->items + low;
+	return targets->items +
+	       array_lower_bound(&key, targets->items, targets->n, sizeof(key), compare_targets);
 }
 
 bool target_is_served(const struct rule *rule, const struct diag_socket *socket)
@@ -148,22 +134,15 @@ static int compare_findings(const void *a, const void *b)
 	return (x->socket > y->socket) - (x->socket < y->socket);
 }
 
-static int append_finding(struct findings *findings, size_t *room, struct finding finding)
+static int append_finding(struct findings *findings, struct finding finding)
 {
 	const struct finding *last = findings->n ? &findings->items[findings->n - 1] : NULL;
 
 	/* two words of one rule describe it */
 	if (last && last->rule == finding.rule && last->socket == finding.socket)
 		return 0;
-	if (findings->n == *room) {
-		size_t n = *room ? 2 * *room : 16;
-		struct finding *items = reallocarray(findings->items, n, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		findings->items = items;
-		*room = n;
-	}
+	if (ARRAY_RESERVE(findings->items, findings->n) < 0)
+		return -ENOMEM;
 	findings->items[findings->n++] = finding;
 	return 0;
 }
@@ -173,7 +152,7 @@ int targets_match(
 {
 	_cleanup_(findings_deinit) struct findings findings = {.n = 0};
 	const struct target *end = targets->items + targets->n;
-	size_t room = 0, kept = 0;
+	size_t kept = 0;
 
 	for (size_t i = 0; i < *n_sockets; i++) {
 		size_t before = findings.n;
@@ -184,7 +163,7 @@ int targets_match(
 			at++) {
 			struct finding finding = {.rule = at->rule, .socket = kept};
 
-			if (describes(at, &sockets[kept]) && append_finding(&findings, &room, finding) < 0)
+			if (describes(at, &sockets[kept]) && append_finding(&findings, finding) < 0)
 				return -ENOMEM;
 		}
 		kept += findings.n > before;

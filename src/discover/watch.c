@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include "../observe/observe.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "ports.h"
 
@@ -86,7 +87,7 @@ static struct hooks *make_hooks(struct watch *watch, const struct rule_set *rule
 		return hooks;
 	}
 	if (r < 0)
-		(void)refuse(&refusal, -r, "%s (%s)", strerrordesc_np(-r), strerrorname_np(-r));
+		(void)refuse(&refusal, -r, "%s (%s)", errno_text(-r), errno_name(-r));
 	if (!watch->told_none)
 		observe(OBSERVE_SCANNING, NULL,
 			"cannot learn when a socket begins to listen, and scans from time to time: %s",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/array.h"
 #include "../util/macro.h"
 #include "store.h"
 
@@ -61,21 +62,18 @@ int holder_restore_consume(struct holder *holder, const char *name, uint64_t coo
 	_cleanup_close_ int fd = fd_given;
 	_cleanup_free_ char *own_name = strdup(name);
 	_cleanup_free_ struct item *item = calloc(1, sizeof(*item));
-	struct item **items;
 
 	if (!own_name || !item)
 		return -ENOMEM;
-	items = reallocarray(holder->items, holder->n + 1, sizeof(struct item *));
-	if (!items)
+	if (ARRAY_RESERVE(holder->items, holder->n) < 0)
 		return -ENOMEM;
-	holder->items = items;
 	item->entry = (struct holder_entry){
 		.name = TAKE_PTR(own_name),
 		.cookie = cookie,
 		.fd = TAKE_FD(fd),
 		.pid = pid,
 	};
-	items[holder->n++] = TAKE_PTR(item);
+	holder->items[holder->n++] = TAKE_PTR(item);
 	return 0;
 }
 

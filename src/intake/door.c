@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "../util/array.h"
 #include "../wire/packet.h"
 #include "closer.h"
 #include "local_socket.h"
@@ -84,7 +85,6 @@ static void turn_away(int fd, const struct refusal *refusal)
 static int let_in(struct door *door, int *fd, uid_t *ret_uid)
 {
 	const struct session_handlers handlers = {.request = on_request, .end = on_end, .userdata = door};
-	struct session **sessions;
 	struct refusal refusal;
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
@@ -97,14 +97,12 @@ static int let_in(struct door *door, int *fd, uid_t *ret_uid)
 		turn_away(*fd, &refusal);
 		return 0;
 	}
-	sessions = reallocarray(door->sessions, door->n_sessions + 1, sizeof(struct session *));
-	if (!sessions)
+	if (ARRAY_RESERVE(door->sessions, door->n_sessions) < 0)
 		return -ENOMEM;
-	door->sessions = sessions;
-	r = session_new_consume_fd(door->event, TAKE_FD(*fd), &handlers, &sessions[door->n_sessions]);
+	r = session_new_consume_fd(door->event, TAKE_FD(*fd), &handlers, &door->sessions[door->n_sessions]);
 	if (r < 0)
 		return r;
-	session_begin(sessions[door->n_sessions++]);
+	session_begin(door->sessions[door->n_sessions++]);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/text.h"
 #include "../wire/protocol.h"
@@ -19,21 +20,6 @@
 #define US_PER_S UINT64_C(1000000)
 
 #define ERRNO_MAX 4095UL /* include/linux/err.h */
-
-/* strerrorname_np() is NULL for a number that is no errno. */
-static const char *errno_name(int error)
-{
-	const char *name = strerrorname_np(error);
-
-	return name ? name : "unknown error";
-}
-
-static const char *errno_text(int error)
-{
-	const char *text = strerrordesc_np(error);
-
-	return text ? text : "unknown error";
-}
 
 static uint64_t now(void)
 {

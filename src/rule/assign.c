@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The sections and keys of a rule file, and what a value of each may be: usher.rules(5) */
+#include "../util/array.h"
 #include "parse.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "array.h"
 #include "discover.h"
 #include "key.h"
 #include "match.h"

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../util/array.h"
 #include "../util/text.h"
-#include "array.h"
 #include "match.h"
 
 #define SCAN_INTERVAL_MIN_MS 100U

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "array.h"
+#include "../util/array.h"
 
 #define DIGITS 4U /* of 8 bits in a key */
 #define DIGIT_VALUES 256U

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "../util/errno_name.h"
 #include "rule.h"
 
 #ifndef STATX_MNT_ID_UNIQUE /* Linux 6.8 */
@@ -17,7 +18,7 @@
 
 int file_complain_errno(struct problems *problems, const char *path, const char *what, int error)
 {
-	int r = problems_add(problems, path, 0, "%s: %s (%s)", what, strerror(error), strerrorname_np(error));
+	int r = problems_add(problems, path, 0, "%s: %s (%s)", what, errno_text(error), errno_name(error));
 
 	return r < 0 ? r : RULE_BAD;
 }

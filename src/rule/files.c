@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../util/array.h"
 #include "../util/name.h"
-#include "array.h"
 #include "file.h"
 #include "rule.h"
 

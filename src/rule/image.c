@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "array.h"
+#include "../util/array.h"
 #include "compile.h"
 #include "reuse.h"
 
@@ -185,21 +185,21 @@ void image_forget_prefixes(struct image *image)
 	image->n_listed = 0;
 }
 
+/* A class begins at its root and goes on until the next one: the root that a word equals comes before it. */
+static int compare_root(const void *word, const void *class)
+{
+	return *(const uint32_t *)word >= ((const struct image_class *)class)->word ? 1 : -1;
+}
+
 const struct image_class *image_find_class(const struct image *image, uint32_t word)
 {
-	size_t low = 0, high = image->n_classes;
+	size_t after;
 
 	if (!(word & TREE_WORD_NODE))
 		return NULL;
-	while (low + 1 < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (image->classes[middle].word <= word)
-			low = middle;
-		else
-			high = middle;
-	}
-	return &image->classes[low];
+	after = array_lower_bound(
+		&word, image->classes, image->n_classes, sizeof(*image->classes), compare_root);
+	return &image->classes[after ? after - 1 : 0];
 }
 
 unsigned image_table(int family, int protocol)

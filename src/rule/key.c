@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../util/array.h"
 #include "../util/text.h"
-#include "array.h"
 #include "match.h"
 
 #define ACCESS_NAME_MAX 255U

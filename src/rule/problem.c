@@ -6,13 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../util/array.h"
 #include "../util/text.h"
-#include "array.h"
 
 int problems_add(struct problems *problems, const char *file, unsigned line, const char *format, ...)
 {
-	_cleanup_free_
-	char *text = NULL, *copy = NULL;
+	_cleanup_free_ char *text = NULL, *copy = NULL;
 	va_list ap;
 	int r;
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "array.h"
+#include "../util/array.h"
 #include "changes.h"
 
 static void extend(struct ports *ports, const struct rule_match *match)

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "array.h"
+#include "../util/array.h"
 #include "entries.h"
 
 /*

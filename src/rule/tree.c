@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "array.h"
+#include "../util/array.h"
 
 #define STEP_BITS 32U
 #define STEP_LAST UINT32_MAX

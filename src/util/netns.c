@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "errno_name.h"
 #include "macro.h"
 
 int netns_read_cookie(uint64_t *ret, struct refusal *refusal)
@@ -17,6 +18,6 @@ int netns_read_cookie(uint64_t *ret, struct refusal *refusal)
 	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &size) < 0)
 		return refuse(refusal, ENOSYS,
 			"this kernel does not tell the cookie of a network namespace (%s); usher needs Linux 6.1",
-			strerrorname_np(errno));
+			errno_name(errno));
 	return 0;
 }
