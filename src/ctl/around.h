@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../discover/diag.h"
-#include "../discover/process.h"
+#include "../scan/diag.h"
+#include "../scan/process.h"
 #include "explanation.h"
 #include "route.h"
 

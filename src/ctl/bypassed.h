@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../discover/diag.h"
+#include "../scan/diag.h"
 #include "../rule/image.h"
 #include "served.h"
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "../access/access.h"
-#include "../discover/scan.h"
+#include "../scan/scan.h"
 #include "../util/instance.h"
 #include "../util/macro.h"
 #include "../util/netns.h"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "../access/access.h"
-#include "../discover/deliver.h"
+#include "../scan/deliver.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/netns.h"

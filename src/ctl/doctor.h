@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "../discover/diag.h"
+#include "../scan/diag.h"
 #include "../rule/image.h"
 #include "../util/name.h"
 #include "ctl.h"

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "../access/access.h"
-#include "../discover/scan.h"
+#include "../scan/scan.h"
 #include "../util/cleanup.h"
 #include "../util/errno_name.h"
 #include "../util/netns.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../discover/process.h"
+#include "../scan/process.h"
 #include "doctor.h"
 #include "wanted.h"
 #include "whose.h"

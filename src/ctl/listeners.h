@@ -3,7 +3,7 @@
 
 /* What check says of sockets that listen already, and would be bypassed. */
 
-#include "../discover/process.h"
+#include "../scan/process.h"
 #include "bypassed.h"
 #include "ctl.h"
 #include "json.h"

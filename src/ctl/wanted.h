@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../discover/diag.h"
+#include "../scan/diag.h"
 #include "../rule/rule.h"
 
 /* wanted_protocol() - is a socket of this protocol sought, which is: has the rule a match of it? */

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "../discover/holders.h"
+#include "../scan/openers.h"
 
 static bool is_before(const struct process *a, const struct process *b)
 {

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../discover/diag.h"
-#include "../discover/process.h"
+#include "../scan/diag.h"
+#include "../scan/process.h"
 
 /*
  * whose_find() - of the processes that have a socket open the oldest, process 1, which passes sockets on, last

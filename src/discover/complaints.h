@@ -4,7 +4,7 @@
 /* Which refused sockets the administrator has been told about, so that each scan does not tell it again */
 
 #include "../util/name.h"
-#include "scan.h"
+#include "../scan/scan.h"
 
 #define COMPLAINTS_MAX 1024U /* the oldest are forgotten */
 

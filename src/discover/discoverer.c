@@ -11,7 +11,7 @@
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
 #include "../util/netns.h"
-#include "deliver.h"
+#include "../scan/deliver.h"
 #include "due.h"
 #include "look.h"
 #include "pace.h"

@@ -6,7 +6,7 @@
 
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
-#include "deliver.h"
+#include "../scan/deliver.h"
 
 #define BROKER_TIMEOUT_MS 5000
 

@@ -5,7 +5,7 @@
 
 #include "complaints.h"
 #include "due.h"
-#include "scan.h"
+#include "../scan/scan.h"
 
 struct looker {
 	const char *socket;    /* of the broker */

@@ -20,7 +20,7 @@
 #include "../util/errno_name.h"
 #include "../wire/protocol.h"
 #include "discoverer.h"
-#include "iterator.h"
+#include "../hooks/iterator.h"
 
 /* Where systemd mounts cgroup v2: alone, or beside v1. */
 static const char *const cgroups[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};

@@ -8,7 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "../rule/rule.h"
-#include "hooks.h"
+#include "../hooks/hooks.h"
 
 struct watch_handlers {
 	void (*listen)(const struct usher_listen *listen, void *userdata);

@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "bpf/sandbox.h"
-#include "discover/hooks.h"
+#include "hooks/hooks.h"
 #include "samples.h"
 #include "util/macro.h"
 #include "util/netns.h"

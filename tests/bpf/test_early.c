@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "../../bpf/usher-bpf.h"
-#include "discover/hooks.h"
+#include "hooks/hooks.h"
 #include "sandbox.h"
 #include "util/macro.h"
 #include "util/netns.h"

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "discover/hooks.h"
+#include "hooks/hooks.h"
 #include "sandbox.h"
 #include "util/macro.h"
 #include "util/netns.h"

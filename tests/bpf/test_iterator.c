@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "discover/iterator.h"
+#include "hooks/iterator.h"
 #include "sandbox.h"
 #include "util/macro.h"
 

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "discover/diag_reply.h"
+#include "scan/diag_reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

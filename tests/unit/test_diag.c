@@ -24,7 +24,7 @@
 
 #include <cmocka.h>
 
-#include "discover/diag_reply.h"
+#include "scan/diag_reply.h"
 #include "sockets.h"
 #include "util/macro.h"
 

@@ -30,15 +30,17 @@ MAY_INCLUDE = {
     "observe": {"util"},
     "intake": {"access", "wire", "util"},
     "daemon": {"intake", "datapath", "holder", "access", "rule", "observe", "wire", "util", "bpf"},
-    "discover": {"lib", "observe", "access", "rule", "wire", "util", "bpf"},
-    "ctl": {"lib", "discover", "access", "rule", "wire", "util", "bpf"},
+    "scan": {"lib", "access", "rule", "wire", "util"},
+    "hooks": {"scan", "rule", "util", "bpf"},
+    "discover": {"hooks", "scan", "lib", "observe", "access", "rule", "wire", "util", "bpf"},
+    "ctl": {"scan", "lib", "access", "rule", "wire", "util", "bpf"},
 }
 PURE = {"util", "wire", "rule", "access"}
 # System headers that not everybody may include
 MAY_INCLUDE_SYSTEM = {
-    "bpf": {"datapath", "daemon", "discover"},
-    "systemd": {"intake", "daemon", "discover", "holder", "observe"},
-    "libmnl": {"discover", "ctl"},
+    "bpf": {"datapath", "daemon", "hooks", "discover"},
+    "systemd": {"intake", "daemon", "scan", "discover", "holder", "observe"},
+    "libmnl": {"scan", "ctl"},
     "libsmartcols": {"ctl"},
     "ini.h": {"rule"},
 }
@@ -47,7 +49,7 @@ MAY_INCLUDE_SYSTEM = {
 ONE_CALLER = {
     r"recvm?msg": "src/wire/packet.c",
     r"bpf_link_update|bpf_link__update_\w+": "src/datapath/link.c",
-    r"\w*pidfd_getfd": "src/discover/fetch.c",
+    r"\w*pidfd_getfd": "src/scan/fetch.c",
     r"sd_journal_\w+": "src/observe/observe.c",
 }
 
@@ -158,7 +160,7 @@ def each_map_has_one_writer():
     """The registry's maps, the SOCKHASH among them, are written in registry.c; others too in one file each."""
     writers = {"registry->maps[REGISTRY_EARLY": "datapath/registry_early.c",
                "registry->maps[REGISTRY_": "datapath/registry.c", "program->maps": "datapath/program.c",
-               "loaded->maps": "discover/iterator.c"}
+               "loaded->maps": "hooks/iterator.c"}
     bad, sockets = [], 0
     for path in sources("src"):
         for call in re.findall(r"\bbpf_map_(?:_)?update_\w+\s*\(([^;]*);", code(path)):

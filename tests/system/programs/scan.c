@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "discover/scan.h"
+#include "scan/scan.h"
 #include "util/netns.h"
 
 static uint64_t now(clockid_t clock)

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "discover/holders.h"
+#include "scan/openers.h"
 #include "sockets.h"
 #include "util/macro.h"
 

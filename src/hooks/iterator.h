@@ -3,7 +3,7 @@
 
 /* The task_file iterator: bpf/descriptors.bpf.c. For holders_use(). */
 
-#include "holders.h"
+#include "../scan/openers.h"
 
 /*
  * iterator_find() - as holders_find_proc(), in the kernel

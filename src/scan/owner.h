@@ -4,7 +4,7 @@
 /* Whose a socket is: of the processes that have it open, the one that may own it */
 
 #include "../access/access.h"
-#include "holders.h"
+#include "openers.h"
 #include "process.h"
 
 /* The processes that were looked at, each once in a scan. They are not held: what is accepted is looked at again. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "holders.h"
+#include "openers.h"
 
 #include <dirent.h>
 #include <errno.h>

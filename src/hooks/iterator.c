@@ -11,7 +11,7 @@
 #include "../../bpf/usher-discover.h"
 #include "../util/macro.h"
 #include "descriptors.skel.h"
-#include "sought.h"
+#include "../scan/sought.h"
 
 #define CAPACITY_MIN 256U
 #define RECORDS_PER_READ 2048U

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "holders.h"
+#include "openers.h"
 
 struct sought_socket {
 	uint32_t inode;

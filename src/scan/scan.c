@@ -10,7 +10,7 @@
 #include "../util/array.h"
 #include "fetch.h"
 #include "group.h"
-#include "holders.h"
+#include "openers.h"
 #include "owner.h"
 #include "target.h"
 
