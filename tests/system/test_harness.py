@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The harness itself, without usher: what the other tests take for granted. (Part 1, 4.3 testutil)"""
+"""The harness itself, without usher: what the other tests take for granted."""
 
 import os
 import pathlib

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """usher-discover.service: the hardening lets it work, and daemons that know nothing of usher are served again as soon
-as their units have been restarted. (Issue: legacy daemons)"""
+as their units have been restarted."""
 
 import socket
 

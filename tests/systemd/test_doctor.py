@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl doctor on real systemd: units that do not run, and drop-ins that take away what the broker needs.
-Issue 5, point 4."""
+"""usherctl doctor on real systemd: units that do not run, and drop-ins that take away what the broker needs."""
 
 import json
 import re

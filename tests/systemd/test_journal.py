@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the administrator reads: the journal of the broker, that of a service, and what journalctl -x explains.
-(Facts, part 2: 2.6)"""
+"""What the administrator reads: the journal of the broker, that of a service, and what journalctl -x explains."""
 
 import re
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Socket units: the public port works, with a service that starts at the first connection, across restarts of
-everything; and what systemd makes of a second service on a socket unit. (Facts, part 2: 1.5, 2.1)"""
+everything; and what systemd makes of a second service on a socket unit."""
 
 import subprocess
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sockets that usher holds: handed in over the notify socket, kept in the service manager's store while there is no
-broker. And sockets that the service manager gives to the broker itself. (Facts, part 2: 2.2)"""
+broker. And sockets that the service manager gives to the broker itself."""
 
 import os
 import pathlib

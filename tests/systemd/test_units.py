@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherd.service and usherd.socket: what they promise to the administrator, and that the hardening lets it work.
-(Facts, part 2: 2.4 unit files, 2.5 exit codes)"""
+"""usherd.service and usherd.socket: what they promise to the administrator, and that the hardening lets it work."""
 
 import os
 import signal

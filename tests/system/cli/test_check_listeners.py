@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl check warns of what listens already and would be bypassed. Issue 4, point 4."""
+"""usherctl check warns of what listens already and would be bypassed once the rules are in force."""
 
 import json
 import re

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl as a person or a unit file uses it: usherctl(1). Part 1: 4.2 TestHelp, TestSubcommandHelp, TestStatus,
-TestStatusFilteredByLabel, TestUnregisterArgs; 4.4 no_param, wrong_command, help. Part 3: 28, 41, 48."""
+"""usherctl as a person or a unit file uses it: usage, exit codes, what it prints, and what it says when it fails.
+usherctl(1) has the promises."""
 
 import json
 import os
@@ -26,7 +26,7 @@ VERBS = ["status", "list", "rules", "show", "explain", "check", "cat-config", "d
 class TestUsage:
     @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], *[[verb, "--help"] for verb in VERBS]])
     def test_help(self, words):
-        """4.2 TestHelp, TestSubcommandHelp: exit 0, needs no broker, on standard output."""
+        """Help needs no broker, goes to standard output and exits with 0."""
         done = ctl(*words)
         assert "usherctl" in done.stdout and done.stderr == ""
         assert all(verb in done.stdout for verb in VERBS) or len(words) == 2
@@ -38,7 +38,7 @@ class TestUsage:
                                        ["hand-in", "web", "--fd", "x"], ["hand-in", "web", "--fd", "-1"],
                                        ["list", "--timeout", "soon"], ["show", "a", "b"], ["reload", "now"]])
     def test_wrong_usage(self, words):
-        """4.4 no_param, wrong_command: 2, and a hint."""
+        """Wrong usage exits with 2 and a hint."""
         fails(2, *words, match="usherctl")
 
 
@@ -153,7 +153,7 @@ class TestReading:
         assert {row["name"] for row in ctl_json("list", "Web")} == {"Web"}
 
     def test_as_nobody(self, broker):
-        """Part 3, 28 and 48: everybody may read, nobody but root may reload; words say who would have to."""
+        """Everybody may read and only root may reload; the error says that root is needed."""
         broker(web="Stream=80")
         shutil.copy(USHERCTL, WORK / "usherctl")
         user = {"user": 65534, "group": 65534, "extra_groups": []}
@@ -176,7 +176,7 @@ class TestChanging:
         assert ctl("--no-legend", "diff").stdout == ""
 
     def test_reload_with_a_bad_file(self, broker, rules):
-        """Part 3, 41: exit code 65, file:line: reason on standard error."""
+        """A reload with a bad file exits with 65 and prints file:line: reason on standard error."""
         broker(web="Stream=80")
         rules(shop=["Stream=0", "Stream=81", "Oops=1"])
         text = fails(65, "reload", match=r"/run/usher/rules\.d/shop\.rule:2: ")
@@ -234,7 +234,7 @@ class TestChanging:
 
     @pytest.mark.parametrize("fd, match", [("99", "99"), ("1000000", "1000000")])
     def test_closed_descriptor(self, broker, fd, match):
-        """Part 3, 14: a closed descriptor number."""
+        """The number of a closed descriptor is refused."""
         running = broker(web="Stream=80")
         assert fails(1, "hand-in", "web", "--fd", fd, match=match)
         assert running.sockets() == []
@@ -255,7 +255,7 @@ class TestChanging:
 
 
 class TestTerminal:
-    """Part 3, 48."""
+    """Output is complete on a terminal, in a pipe and in any locale; a reader that is gone is no crash."""
 
     def test_closed_output(self, broker):
         """A reader that is gone: no crash, no endless loop; /dev/full is a failure."""
@@ -297,7 +297,7 @@ class TestTerminal:
 
 class TestBrokerThatHangs:
     def test_timeout(self, broker):
-        """Part 3, 48: a broker that does not answer: a failure in words within the time."""
+        """When the broker does not answer, usherctl fails within the timeout and says so."""
         running = broker(web="Stream=80")
         running.pause()
         text = fails(1, "--timeout", "1", "status", match="usher.sock|answer|time")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The request monitor: what the broker tells the administrator, as it happens. Part 3: 4, 6, 7, 23, 29."""
+"""The request monitor: subscribers get the broker's messages as they happen, and none of them can hold it up."""
 
 import errno
 import os

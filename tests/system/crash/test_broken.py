@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """When something around the broker is broken: pins, folders, limits, processes that are gone.
 
-Part 3: 31, 34, 38, 40. Nothing half applied, and what the broker says names the object and the remedy.
+Nothing is half applied, and what the broker says names the object and the remedy.
 """
 
 import os
@@ -44,7 +44,7 @@ def test_held_is_true_after_a_crash(broker):
 
 
 def test_pins_removed_by_hand(broker):
-    """Part 3, 38: a reload that cannot pin says where and what to do, and the rules in force stay."""
+    """A reload that cannot pin says where and what to do, and the rules in force stay."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -108,7 +108,7 @@ def test_detach_is_all_or_nothing(broker):
 
 
 def test_front_is_only_a_shortcut(broker):
-    """Part 3, 38: without the pin of `front` nothing is lost."""
+    """Without the pin of `front` nothing is lost."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -129,7 +129,7 @@ def test_read_only_bpffs(broker):
 
 @pytest.mark.parametrize("error", ["EMFILE", "ENOMEM"])
 def test_short_of_everything(usherd, rules, error):
-    """Part 3, 31: what is lacking is named, and the kernel is not blamed for it."""
+    """When descriptors or memory run out, the error names that and does not blame the version of the kernel."""
     rules(web="Stream=80")
     usherd.spawn(prefix=["strace", "-o", "/dev/null", "-e", "trace=bpf", "-e", f"inject=bpf:error={error}:when=10+"])
     assert usherd.wait() == 71

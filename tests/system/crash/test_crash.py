@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The broker dies, at any moment, and connections keep arriving.
 
-Issue 2, 4 (adoption at start) and (a); Part 1, 4.5 broker killed -9 mid-update, broker restart while connections run;
-Part 3: 34.
+At every moment the rules in force and the sockets in the kernel's table stay, and the next start adopts them
+(docs/architecture.md, "What is pinned, and what survives what").
 """
 
 import os
@@ -133,7 +133,7 @@ def test_instances_are_apart(broker, rules):
 @pytest.mark.vm
 @pytest.mark.seconds(120)
 def test_kill_under_load(broker):
-    """Issue 2, (a): kill -9 of the broker during 1,000 new connections a second: none refused, none lost; after the
+    """kill -9 of the broker during 1,000 new connections a second: none is refused, none is lost; after the
     next start `list` is as before. Ten times."""
     running = broker(web="Stream=192.0.2.0/24:80", shop="Stream=198.51.100.0/24:80")
     with Service("web", port=8001) as web, Service("shop", port=8002) as shop:
@@ -202,7 +202,7 @@ def operations(running, web, spare):
 @pytest.mark.seconds(280)
 @pytest.mark.parametrize("operation", ["hand-in", "hand-in-second", "hold", "withdraw", "reload"])
 def test_killed_at_every_step(broker, operation):
-    """Part 3, 34: what was handed in before goes on being served, the next start reconciles, no pin is left over."""
+    """Killed at any bpf(2): what was handed in before is served, the next start reconciles, no pin is left over."""
     running = broker(web="Stream=192.0.2.0/24:80", spare="Stream=81")
     pins = pins_of(running)
     with Service("web", port=8001) as web:
@@ -258,7 +258,7 @@ def check_consistent(running, services):
 @pytest.mark.seconds(280)
 @pytest.mark.parametrize("pinned", [False, True])
 def test_killed_at_every_step_of_the_start(usherd, rules, pinned):
-    """Part 3, 34: the first start, and a start that adopts (which is also how a new version of the program comes)."""
+    """The same in the first start and in a start that adopts, which is also how a new version of the program comes."""
     rules(web="Stream=192.0.2.0/24:80")
     running = usherd
     web = Service("web", port=8001)
@@ -359,7 +359,7 @@ def start_until_call(running, number):
 
 
 def test_connections_run_through_a_restart(broker):
-    """4.5: an established connection is not the broker's business."""
+    """Established connections run on through a restart of the broker."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)

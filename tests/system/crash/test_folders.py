@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Folders that are full, gone, unreadable or change underneath. Part 3: 40, and 11, 28 of what lies in /run."""
+"""Folders that are full, gone, unreadable or change while they are read: those of the rules, and /run/usher."""
 
 import os
 import pathlib
@@ -98,7 +98,7 @@ def test_rule_folder_unreadable(broker):
 
 
 def test_files_replaced_all_the_time(broker):
-    """Part 3, 40: a file replaced while it is read is the old one or the new one."""
+    """A file replaced while it is read is the old one or the new one."""
     running = broker(web="Stream=80")
 
     def replace(tell):

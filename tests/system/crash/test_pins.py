@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can be wrong with /sys/fs/bpf, and with what is pinned there. Part 3: 32, 38; Part 1: 4.3 TestLoadDispatcher,
-TestUnloadDispatcher, TestDispatcherUpgradeWithIncompatibleMap, TestDispatcherAccess; 4.5 netns deleted."""
+"""What can be wrong with /sys/fs/bpf, and with what is pinned there; detach; maps that are full."""
 
 import json
 import os
@@ -96,7 +95,7 @@ def test_folder_instead_of_a_pin(usherd, rules, name):
 
 @pytest.mark.parametrize("name", [name for name in MAPS if name != "state"])
 def test_map_of_another_kind(broker, name):
-    """4.3 TestDispatcherUpgradeWithIncompatibleMap: refused, what is dispatched goes on."""
+    """A pinned map of another kind is refused, and dispatch goes on."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -134,7 +133,7 @@ def test_other_schema(broker, offset, word):
 @pytest.mark.parametrize("name", [*MAPS, "link", "program-1"])
 @pytest.mark.parametrize("alive", [True, False])
 def test_pin_deleted_by_hand(broker, name, alive):
-    """38: the running broker goes on; the next one says what it lost, and works."""
+    """The running broker goes on; the next one says what it lost, and works."""
     running = broker(web="Stream=80", spare="Stream=81")
     with Service("web") as service, Service("spare", port=8081) as spare:
         hand_in("web", service)
@@ -189,7 +188,7 @@ def test_everything_deleted_by_hand(broker):
 
 
 def test_detach(broker):
-    """4.3 TestUnloadDispatcher: everything is removed, sockets stay open, and a start begins anew."""
+    """detach removes everything; sockets stay open, and the next start begins anew."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -202,7 +201,7 @@ def test_detach(broker):
 
 
 def test_stop_leaves_dispatch(broker):
-    """Part 3, 37."""
+    """Stopping the broker leaves dispatch in place."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -211,7 +210,7 @@ def test_stop_leaves_dispatch(broker):
 
 
 def test_other_network_namespace(broker):
-    """Part 3, 17: a broker in another namespace than the one that the pins serve: refused in words."""
+    """A broker refuses to start, and says why, when the pins serve another network namespace than its own."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -227,7 +226,7 @@ def test_other_network_namespace(broker):
 
 
 def test_network_namespace_is_gone(usherd, rules):
-    """4.5: the pins are of a namespace that was deleted: they are replaced."""
+    """Pins of a network namespace that was deleted are replaced."""
     rules(web="Stream=80")
     other = Netns()
     with other.entered():
@@ -241,7 +240,7 @@ def test_network_namespace_is_gone(usherd, rules):
 
 
 class TestFull:
-    """Part 3, 32."""
+    """More names than there are seats are refused, the limit is named, and seats that are free are used again."""
 
     def test_more_names_than_seats(self, broker):
         """4,096 seats: the reload is refused, the limit is named, nothing is half applied."""

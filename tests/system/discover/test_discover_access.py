@@ -2,7 +2,7 @@
 """Whose sockets usher-discover hands in, and whose never: the attacker listens where the daemon would.
 
 "Never" is shown by a probe: a socket of another name that is found after the attacker's, so that the attacker's has
-been looked at by then; by the listing; and by what the broker told a subscriber meanwhile. (Part 3: 27)
+been looked at by then; by the listing; and by what the broker told a subscriber meanwhile.
 """
 
 import os

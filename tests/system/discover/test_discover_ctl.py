@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl discover: what [Discover] describes, whose it is, and what becomes of it. Issue 4, point 4."""
+"""usherctl discover: what [Discover] describes, whose it is, and what becomes of it."""
 
 import json
 import pwd

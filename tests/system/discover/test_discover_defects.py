@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The defects of an earlier manager of this kind, one after the other (Part 2, 1 to 8): each of these fails with it."""
+"""What a manager of discovered sockets easily gets wrong, one after the other: an earlier one of this kind fails each."""
 
 import os
 import pathlib
@@ -23,10 +23,7 @@ WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080"])
 
 
 class TestFull:
-    """1: maps that never grew; at their end the update failed with E2BIG, the main loop left, and all dispatch ended.
-
-    Would have been caught by one name more than fits, and a look at whether the others still answer.
-    """
+    """When a seat or a map is full, dispatch goes on for everybody else, and usher-discover says what is full."""
 
     def test_more_sockets_than_places(self, both, discover):
         """A group of twenty, of which a seat has place for eight; other names are served on."""
@@ -79,8 +76,7 @@ class TestFull:
 
 
 def test_restart_remembers_every_address(both):
-    """2: after a restart of the service, only addresses marked as added came back. Would have been caught by a restart
-    of a service with several addresses, and a question to each."""
+    """A service with several addresses is served at all of them again after its restart."""
     both(web=rule("Stream=80 443 192.0.2.7:8000-8010", "Datagram=80 [2001:db8::/48]:53",
                   discover=["Socket=127.0.0.2:8080 [::1]:8080"]), other="Stream=9000")
     targets = [(V4, 80, "tcp"), (V6, 80, "tcp"), (V4, 443, "tcp"), (V6, 443, "tcp"), ("192.0.2.7", 8005, "tcp"),
@@ -97,8 +93,7 @@ def test_restart_remembers_every_address(both):
 
 
 def test_no_gap_when_something_changes(both, rules, discover):
-    """3: the link of the old program was destroyed before the new one was attached. Would have been caught by load
-    during any change: rules, a socket that comes or goes, a restart of usher-discover."""
+    """No connection is refused when rules change, a socket comes or goes, or usher-discover restarts."""
     both(web=WEB)
     ServiceProcess("web", port=8080)
     serves("web")
@@ -116,8 +111,7 @@ def test_no_gap_when_something_changes(both, rules, discover):
 
 
 class TestOwnerThatCannotBeFound:
-    """4: `while (err == -EAGAIN)` without a pause. Would have been caught by a socket that is not any process's, and a
-    look at the processor time."""
+    """An owner that cannot be found costs no processor time, and is reported."""
 
     def test_descriptor_on_its_way(self, both, discover):
         """A listener that nobody has open: it is in a message that nobody has read."""
@@ -161,7 +155,7 @@ class TestOwnerThatCannotBeFound:
 
 
 def test_listener_is_descriptor_0(both):
-    """5: `fd > 0`. Would have been caught by a daemon that inetd or systemd starts with StandardInput=socket."""
+    """A listener that is descriptor 0 is found, as in a daemon that systemd starts with StandardInput=socket."""
     running = both(web=WEB)
     with make_socket("tcp", "127.0.0.2", 8080, listen=False) as sock:
         code = "import socket, signal; s = socket.socket(fileno=0); s.listen(); print(flush=True); " \
@@ -175,8 +169,8 @@ def test_listener_is_descriptor_0(both):
 
 
 def test_another_socket_in_its_place(both, discover):
-    """6: what was fetched was not compared with what was sought. Would have been caught by a daemon whose descriptors
-    change all the time; test_discover_races.py does it at the exact moment."""
+    """While the descriptors of a daemon change all the time, no other socket of it is handed in; test_discover_races.py
+    does it at the exact moment."""
     running = both(web=WEB)
 
     def juggle(tell):
@@ -199,8 +193,7 @@ def test_another_socket_in_its_place(both, discover):
 
 
 class TestCommandLine:
-    """7 and 8: the message about a bad option printed the word behind it, or crashed when there was none; numbers of
-    errors had the wrong sign. Would have been caught by each wrong command line, and by reading the message."""
+    """Wrong usage exits with 2 and names what is wrong; errors have the names that the kernel gives them."""
 
     @pytest.mark.parametrize("words, said", [
         (["--instance"], "requires an argument"), (["--socket"], "requires an argument"),
@@ -237,7 +230,7 @@ class TestCommandLine:
         assert people
 
     def test_prefixes_of_ipv6(self, both):
-        """8 again: the mask of an IPv6 prefix was not initialised."""
+        """An IPv6 prefix in Socket= applies to its addresses and to no others."""
         running = both(web=rule("Stream=80", discover=["Socket=[fd00:1::2/127]:8080"]), all=rule(
             "Stream=81", access=["Bound=any"], discover=["Socket=[::/0]:8081"]))
         with ServiceProcess("out", address="fd00:1::1"), ServiceProcess("in", address="fd00:1::3"), \

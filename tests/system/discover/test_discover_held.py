@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the broker holds for others is not its own, though root has it open: usher-discover does not take it for its
-owner's. (facts 3.9: a duplicate anywhere keeps a socket listening)"""
+"""usher-discover does not take a socket that the broker holds for one of its owner's: a duplicate anywhere keeps a socket
+listening, and root has this one open."""
 
 from harness import wire
 from harness.host import rule

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usher-discover and the broker with neighbours who mean harm: an ordinary user with a shell. Part 3: 4, 25."""
+"""usher-discover and the broker with neighbours who mean harm: an ordinary user with a shell."""
 
 import pwd
 

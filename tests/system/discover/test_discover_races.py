@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Between the moment that usher-discover sees a socket and the moment that it has a copy, anything can happen.
 
-strace holds usher-discover back as it enters a system call, and the test does it in the meantime. (Part 3: 25, 27)
+strace holds usher-discover back as it enters a system call, and the test does it in the meantime.
 """
 
 import os
@@ -140,7 +140,7 @@ def test_listener_is_closed(held_back):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_pid_is_used_again(held_back, discover, call):
-    """Part 3, 25: the daemon ends, and an attacker gets its pid, its address and its descriptor number."""
+    """Nothing is handed in when the daemon ends and an attacker gets its pid, its address and its descriptor number."""
     held = held_back(call)
     first, _ = daemon(lambda tell, hear: None)
     held.moment()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Listen=kernel as the broker sees it: listeners that are in the kernel's table before anybody handed them in.
 
-The tests put them there themselves, as the program of usher-discover does (let_in.c). Issue 4, 3.
+The tests put them there themselves, as the program of usher-discover does (let_in.c).
 """
 
 import os

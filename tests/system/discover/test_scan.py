@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a scan finds, whose it is, and what is refused with which reason. The library of usher-discover alone.
 
-Part 2: 5 (descriptor 0), 6 (another descriptor than the one sought), 9 (SO_REUSEPORT, dual-stack, MPTCP).
+Descriptor 0 counts, another descriptor of the process is never taken for the one looked for, and SO_REUSEPORT groups,
+dual-stack and MPTCP sockets are what they are.
 """
 
 import errno

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What changes while a scan looks at it: processes that end, pids and descriptors that are used again.
 
-Part 2: 4 (an owner that cannot be found), 6 (another descriptor than the one sought). Part 3: 25 to 27.
+A scan gives up on what never comes to rest, and accepts no other socket in the place of the one that it looked for.
 
 strace stops the scan at a system call; the test changes the world meanwhile. tests/system/programs/scan.c itself asserts that
 what was accepted is the socket of the dump, by its cookie.

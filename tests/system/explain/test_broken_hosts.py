@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Broken set-ups of host, kernel and broker: does usherctl name the cause? Issue 5, "Must hold".
+"""Broken set-ups of host, kernel and broker: does usherctl name the cause?
 
 set-up                              command            cause that is named
 ----------------------------------  -----------------  ------------------------------------------------------------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl doctor: each set-up that keeps usher from serving is named, with what to do. Issue 5, point 4."""
+"""usherctl doctor: each set-up that keeps usher from serving is named, with what to do."""
 
 import contextlib
 import ctypes

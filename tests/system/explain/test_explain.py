@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl explain: where a packet goes, and what anybody is told. Issue 5, point 1."""
+"""usherctl explain: where a packet goes, and what anybody is told."""
 
 import contextlib
 import os

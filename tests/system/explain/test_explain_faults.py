@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl explain names the cause, for each set-up that is broken. Issue 5, point 1."""
+"""usherctl explain names the cause, for each set-up that is broken."""
 
 import os
 import socket
@@ -188,7 +188,7 @@ def test_dead_holder_of_udp(broker):
 # ---- UDP
 
 def test_udp_replies(broker):
-    """facts, Part 1: a service on another port, or at another address, answers from the wrong one."""
+    """explain warns when a UDP service would answer from another port or address than the client asked."""
     broker(dns="Datagram=53")
     with Service("dns", "udp", port=5300) as service:
         wire.hand_in("dns", service)

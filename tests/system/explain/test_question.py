@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The request `explain`: what the program does with a packet, asked on the live tables, without a trace.
 
-Facts 3.6: BPF_PROG_TEST_RUN refuses reuseport sockets and fires counters. Part 1: 4.5 TEST_RUN on reuseport socket,
-counters after TEST_RUN; 4.3 precedence.
+BPF_PROG_TEST_RUN refuses sockets of reuseport groups and would count; a question answers for them all the same, and
+counts nothing.
 """
 
 import errno

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who may do what. Part 3: 22 to 24 and what of 10, 25, 26 and 28 concerns usher.sock; Part 1, 4.5 unauthorised uid."""
+"""Who may do what over usher.sock: [Access] of the rule decides, by the credentials in the packet."""
 
 import errno
 import grp
@@ -72,7 +72,7 @@ class TestDefault:
             assert request_as(NOBODY, NOBODY, verb)["OK"] == "1"
 
     def test_name_without_a_rule(self, broker, service):
-        """Nobody but root could be meant, and nobody can squat a name (Part 3, 24)."""
+        """Only root may hand in a name that has no rule, so nobody else can take a name early."""
         broker(web="Stream=80")
         with pytest.raises(Refused, match="later"):
             request_as(NOBODY, NOBODY, "hand-in", [service], NAME="later")
@@ -98,7 +98,7 @@ ACCESS = {
 
 @pytest.mark.parametrize("case", ACCESS)
 def test_access(broker, service, case):
-    """Part 3, 22."""
+    """[Access] lists who may hand in, by user, group and unit; everybody else but root is refused."""
     lines, people = ACCESS[case]
     broker(web=rule("Stream=80", access=lines))
     for (uid, gid, groups), good in people.items():
@@ -137,7 +137,7 @@ def test_one_name_of_two_is_not_allowed(broker):
 
 
 def test_reload_takes_a_right_away(broker, rules, service):
-    """Rights are those of the rule set in force, also for a connection that stood before (Part 3, 22)."""
+    """Rights are those of the rule set in force, also on a connection that was made before."""
     running = broker(web=rule("Stream=80", access=["User=nobody"]))
 
     def stay(tell):
@@ -163,7 +163,7 @@ def test_reload_takes_a_right_away(broker, rules, service):
 
 @pytest.mark.parametrize("connected_as, sent_as, good", [(0, NOBODY, False), (NOBODY, 0, True)])
 def test_credentials_of_each_packet_decide(broker, service, connected_as, sent_as, good):
-    """Part 3, 23: a connection passed to another user is worth what that user may do."""
+    """A connection that was passed to another user has the rights of that user."""
     broker(web="Stream=80")
 
     def send(descriptor):
@@ -190,7 +190,7 @@ def test_credentials_of_each_packet_decide(broker, service, connected_as, sent_a
 
 
 def test_unprivileged_sender_cannot_forge(broker, service):
-    """Part 3, 10: the kernel refuses foreign credentials of anybody but root."""
+    """A process that is not root cannot claim other credentials than its own."""
     broker(web="Stream=80")
 
     def forge():
@@ -203,7 +203,7 @@ def test_unprivileged_sender_cannot_forge(broker, service):
 
 
 def test_squatting(broker):
-    """Part 3, 24: with [Access], nobody can take a name before its service does, or after."""
+    """With [Access], nobody else can take a name before its service does, or after."""
     broker(web=rule("Stream=80", access=["User=daemon"]))
     with Service("thief", port=8081) as thief, Service("web") as service:
         denied(request_as, NOBODY, NOBODY, "hand-in", [thief], NAME="web")
@@ -223,7 +223,7 @@ def test_listing_tells_who(broker):
 
 
 def test_process_in_another_pid_namespace(broker):
-    """Part 3, 26: a registrant that the broker cannot see is listed without a pid, and served all the same."""
+    """A registrant in another pid namespace is listed with the pid it has here, and served."""
     running = broker(web="Stream=80")
     script = f"""
 import sys; sys.path.insert(0, {str(SOURCE / "tests/system")!r})
@@ -245,7 +245,7 @@ sys.stdin.read()
 
 
 def test_files_of_the_broker(broker):
-    """Part 3, 28: what lies in /run and on bpffs belongs to root, and nobody else can write or lock it."""
+    """The files in /run and on bpffs belong to root, and nobody else can write or lock them."""
     running = broker(web="Stream=80")
     for path in (running.run_dir, running.pins, *running.pins.rglob("*"), *running.run_dir.iterdir()):
         found = path.lstat()

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Wrong descriptors: each is refused with its own reason, and nothing else happens.
-
-Part 1: 4.2 TestSingleRegisterCommand (what is rejected), TestRegisterRefuseDifferentNamespace; 4.5 MPTCP, non-socket fd,
-O_PATH fd. Part 3: 14 to 18, and 21 for what changes after the hand-in.
+"""Wrong descriptors: each is refused with its own reason, and nothing else happens. And sockets that change after they
+were handed in.
 """
 
 import ctypes
@@ -142,7 +140,7 @@ ALL = {**{name: (make, "socket") for name, make in NOT_SOCKETS.items()}, **WRONG
 
 @pytest.mark.parametrize("what", ALL)
 def test_refused(broker, what):
-    """Part 3, 14 to 17: the reason names the name and the fault; state and descriptors stay; all or none."""
+    """The reason names the name and the fault; state and descriptors stay; all sockets of a packet are taken or none."""
     running = broker(web=["Stream=80", "Datagram=80"])
     make, words = ALL[what]
     wrong = make()
@@ -222,7 +220,7 @@ class TestBound:
 
 
 class TestOptions:
-    """Part 3, 18."""
+    """A socket may be bound to a device, or to an address that is not local; Bound= decides as for any other."""
 
     def test_bound_to_a_device(self, broker):
         broker(web="Stream=80")
@@ -252,7 +250,7 @@ class TestOptions:
 
 
 class TestAfterwards:
-    """Part 3, 21; 4.5 assign to a socket after shutdown()."""
+    """A socket that is shut down or connected later is refused while it cannot serve, and serves again afterwards."""
 
     def test_shutdown_and_listen_again(self, broker):
         running = broker(web="Stream=80")

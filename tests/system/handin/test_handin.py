@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Handing in and withdrawing: what the broker answers, what it lists, what stays as it was.
-
-Part 1: 4.2 TestSingleRegisterCommand (what is accepted), TestSequenceRegisterDifferentSocket, TestStatus, TestUnregister;
-4.3 TestRegisterSupportedSocketKind, TestUpdateRegisteredSocket, TestMetrics; 4.4 register/unregister, scm_register.
-Part 3: 19, 20, 35.
 """
 
 import errno
@@ -29,7 +25,7 @@ BOTH = ["Stream=80", "Datagram=80"]
 @pytest.mark.parametrize("address", ["127.0.0.2", "::1"])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_accepted_kinds(broker, protocol, address):
-    """4.2, 4.3: listening TCP and unconnected UDP of both families; the listing tells everything about it."""
+    """Listening TCP and unconnected UDP sockets of both families are accepted, and the listing describes them."""
     running = broker(web=BOTH)
     before = time.time()
     with Service("web", protocol, address, 8080) as service:
@@ -58,7 +54,7 @@ def test_via(broker, via, shown):
 
 
 def test_same_socket_twice(broker):
-    """Part 3, 19: idempotent, and a dup()ed descriptor is recognised by its cookie."""
+    """Handing in the same socket again changes nothing; a dup()ed descriptor is recognised by its cookie."""
     running = broker(web=BOTH)
     with Service("web") as service:
         hand_in("web", service)
@@ -74,7 +70,7 @@ def test_same_socket_twice(broker):
 
 
 def test_same_socket_under_two_names(broker):
-    """Part 3, 19."""
+    """A socket can serve under two names, and leaves them one by one."""
     running = broker(web="Stream=192.0.2.0/24:80", shop="Stream=198.51.100.0/24:80")
     with Service("both") as service:
         hand_in("web", service)
@@ -95,7 +91,7 @@ def test_two_names_in_one_packet(broker):
 
 
 def test_port_and_address_of_the_socket_do_not_matter(broker):
-    """Part 3, 20: the rule says where packets come from, Bound= where the socket may be; they need not agree."""
+    """The rule says where packets come from, Bound= where the socket may be bound; they need not agree."""
     broker(web="Stream=192.0.2.0/24:443")
     with Service("web", address="127.77.66.55", port=12345) as service:
         hand_in("web", service)
@@ -104,7 +100,7 @@ def test_port_and_address_of_the_socket_do_not_matter(broker):
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_udp_service_on_the_port_of_the_rule(broker, protocol):
-    """Issue 2: a UDP echo service whose port equals the rule's; a connected client sees its answers."""
+    """A connected client gets the answers of a service whose port is that of the rule, over TCP and UDP."""
     broker(echo=f"{'Datagram' if protocol == 'udp' else 'Stream'}=192.0.2.0/24:7")
     with Service("echo", protocol, "127.0.0.2", 7) as service:
         hand_in("echo", service)
@@ -115,7 +111,7 @@ def test_udp_service_on_the_port_of_the_rule(broker, protocol):
 class TestNewestServes:
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_second_hand_in_replaces(self, broker, protocol):
-        """4.2, 4.3: the second registration replaces, the cookie changes."""
+        """The second hand-in serves instead of the first, with its own cookie."""
         running = broker(web=BOTH)
         with Service("old", protocol, port=8001) as old, Service("new", protocol, port=8002) as new:
             hand_in("web", old)
@@ -168,7 +164,7 @@ class TestLeaving:
         assert running.list("web")[0]["STATE"] == "missing"
 
     def test_process_is_killed(self, broker):
-        """Part 3, 35: kill -9 of the service: the entry vanishes, clients get RST and do not hang."""
+        """After kill -9 of the service the entry is gone; clients are refused and do not hang."""
         running = broker(web=BOTH)
         service = ServiceProcess("web", before=lambda sock: hand_in("web", sock))
         assert running.sockets()[0]["PID"] == str(service.pid)
@@ -178,7 +174,7 @@ class TestLeaving:
         wait_until(lambda: not running.sockets())
 
     def test_forked_child_keeps_it(self, broker):
-        """4.5: a forked child that holds the listener goes on serving when its parent has closed."""
+        """A forked child that has the listener goes on serving after its parent has closed it."""
         broker(web=BOTH)
         service = Service("parent")
         hand_in("web", service)
@@ -189,7 +185,7 @@ class TestLeaving:
         assert who(V4, 80) == REFUSED
 
     def test_withdraw_by_name(self, broker):
-        """4.2 TestUnregister."""
+        """withdraw NAME takes every socket of that name out, and leaves them open."""
         running = broker(web=BOTH)
         with Service("tcp", "tcp") as tcp, Service("udp", "udp") as udp, Service("six", address="::1") as six:
             hand_in("web", tcp, udp, six)
@@ -208,7 +204,7 @@ class TestLeaving:
 
     @pytest.mark.parametrize("fields", [{"NAME": "web"}, {"NAME": "nobody-knows"}])
     def test_withdraw_nothing(self, broker, fields):
-        """4.2: unregister when nothing is registered is an error."""
+        """Withdrawing when nothing is handed in is an error."""
         broker(web=BOTH)
         with pytest.raises(Refused, match=fields["NAME"]) as refusal:
             wire.request("withdraw", **fields)
@@ -231,7 +227,7 @@ class TestListing:
         assert "COOKIE" not in row and "LOOKUPS" in row
 
     def test_order(self, broker):
-        """4.2 TestStatus: sorted by name, protocol, family, place; stable."""
+        """The listing is sorted by name, protocol, family and place, and stable."""
         running = broker(b=BOTH, a="Stream=81", c="Datagram=82")
         with Service("x", port=8001) as one, Service("y", port=8002) as two:
             hand_in("b", one)
@@ -264,7 +260,7 @@ class TestListing:
 
 
 def test_counters(broker):
-    """4.3 TestMetrics: one refused and one successful dial: lookups 2, missing 1, others 0."""
+    """One refused and one served connection count as 2 lookups, 1 missing, and nothing else."""
     running = broker(web="Stream=192.0.2.0/24:80")
     assert who(V4, 80) == REFUSED
     with Service("web") as service:
@@ -280,7 +276,7 @@ def test_counters(broker):
 
 
 def test_counters_of_a_new_name_start_at_zero(broker, rules):
-    """4.3 TestMetrics: all zero when the number is used again."""
+    """Counters start at zero when a seat's number is used again."""
     running = broker(web="Stream=192.0.2.0/24:80")
     assert who(V4, 80) == REFUSED
     os.unlink("/run/usher/rules.d/web.rule")

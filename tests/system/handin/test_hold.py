@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Hold and claim: a socket that outlives its process, and a restart that refuses nobody.
 
-Issue 2, 5; Part 3, 35 (with a socket that the broker holds); docs/protocol.md hold, claim.
+docs/protocol.md, `hold` and `claim`.
 """
 
 import errno
@@ -172,7 +172,7 @@ def test_living_owner_is_no_orphan(broker):
 
 @pytest.mark.seconds(120)
 def test_restart_refuses_nobody(broker):
-    """Issue 2, (d): hold and claim; the service ends and is started again, again and again, under load: a connection may
+    """hold and claim: the service ends and is started again, again and again, under load: a connection may
     wait, none is refused, none is lost."""
     broker(web="Stream=80")
     service = ServiceProcess("web", before=lambda sock: hold("web", sock))

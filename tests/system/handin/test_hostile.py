@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Clients that may do nothing, and try to stop the broker all the same. Part 3: 4, 6, 7, 29."""
+"""Clients that may do nothing, and try to stop the broker all the same."""
 
 import os
 import signal
@@ -134,7 +134,7 @@ def test_stop_with_descriptors_that_take_long_to_close(broker):
 
 
 def test_root_speaks_on_anothers_connection(broker):
-    """Part 3, 23: what only root may ask for needs root at both ends of the connection's life."""
+    """What only root may ask for needs root at both ends of the connection's life."""
     running = broker(web="Stream=80")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
 

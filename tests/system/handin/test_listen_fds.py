@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`usherctl hand-in` with what a service manager passed: $LISTEN_FDS, $LISTEN_PID, $LISTEN_FDNAMES.
 
-Part 1: 4.2 TestSingleRegisterCommand (label missing or empty; LISTEN_FDS empty or zero; descriptor unused; not a socket;
-several sockets); 4.4 tcp_register with exec'd server.
+Names missing or empty, no descriptors, a closed one, one that is no socket, several at once; and the command that
+usherctl becomes.
 """
 
 import os

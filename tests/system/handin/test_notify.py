@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The door that speaks sd_notify (Part 3: 8 to 10), the service manager's store, and sockets it passes."""
+"""The door that speaks sd_notify, the service manager's store, and sockets it passes."""
 
 import os
 import select

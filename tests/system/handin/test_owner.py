@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Handing in for another process: OWNER=pidfd. Part 3: 10, 23, 25, 26."""
+"""Handing in for another process: OWNER=pidfd."""
 
 import ctypes
 import errno
@@ -183,7 +183,7 @@ class TestWhoMayOwn:
         assert [row["UID"] for row in running.sockets()] == [str(DAEMON)]
 
     def test_socket_of_another_maker(self, broker):
-        """What a stranger made and passed to a daemon is not the daemon's (Part 3, 26)."""
+        """What a stranger made and passed to a daemon is not the daemon's."""
         running = broker(web=found("User=daemon nobody"))
         stranger = Legacy("stranger", uid=NOBODY, gid=NOBODY)
         daemon = Child(lambda tell: (tell("there"), signal.pause()), keep=[stranger.socket.fileno()], uid=DAEMON, gid=DAEMON)

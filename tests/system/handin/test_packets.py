@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Packets that no decent client sends: Part 3, 1 to 7, 11 and the line on the peer in Part 1, 4.5. Whatever comes, the
-broker answers in words, keeps its state and its descriptors, and serves the next client."""
+"""Packets that no decent client sends. Whatever comes, the broker answers in words, keeps its state and its descriptors,
+and serves the next client."""
 
 import array
 import errno
@@ -71,7 +71,7 @@ BAD_PACKETS = {
 
 @pytest.mark.parametrize("what", BAD_PACKETS)
 def test_unreadable_packet(running, what):
-    """Part 3, 1 and 2."""
+    """A packet that cannot be read is refused with EBADMSG or EMSGSIZE, and the connection is closed."""
     data, number = BAD_PACKETS[what]
     with running.connect() as connection:
         refused_and_closed(connection, data, number=number)
@@ -101,7 +101,7 @@ def test_unknown_request(running, data, words):
 
 
 def test_unknown_keys_are_ignored(running):
-    """Part 3, 2 and 12: either side can be the newer one."""
+    """Unknown keys are ignored, because either side can be the newer one."""
     assert request("status", COLOUR="blue", X9_Y="")["OK"] == "1"
 
 
@@ -134,7 +134,7 @@ BAD_NAMES = {
 @pytest.mark.parametrize("verb", ["hand-in", "hold", "withdraw", "claim"])
 @pytest.mark.parametrize("what", BAD_NAMES)
 def test_bad_name(running, what, verb):
-    """Part 3, 3."""
+    """Names that cannot be those of a rule file are refused."""
     sock = make_socket("tcp", "127.0.0.2", 8099)
     fds = [sock.fileno()] if verb in ("hand-in", "hold") else []
     with pytest.raises(Refused):
@@ -158,14 +158,14 @@ def test_names_that_differ_by_case_are_different(broker):
 
 
 def test_zero_length_packet_with_descriptors(running):
-    """Part 3, 4: reads as 0 bytes, looks like end-of-file, carries descriptors."""
+    """A packet of 0 bytes with descriptors is refused, and what came with it is closed."""
     with running.connect() as connection:
         refused_and_closed(connection, b"", [0, 1])
 
 
 @pytest.mark.parametrize("n", [2, 64, 65, 200, 253])
 def test_many_descriptors(running, n):
-    """Part 3, 5: 64 are taken, in one packet of at most 253; the same socket many times is one socket."""
+    """A packet may have 64 of the 253 descriptors that the kernel allows; the same socket many times is one socket."""
     with Service("x", port=8099) as service, running.connect() as connection:
         fds = [os.dup(service.fileno()) for _ in range(n)]
         connection.send(text_of({"REQUEST": "hand-in", "NAME": "web"}), fds)
@@ -195,7 +195,7 @@ def test_no_descriptor(running, verb):
 @pytest.mark.parametrize("names, n", [("web", 2), ("web:web", 1), ("web:web:web", 2), ("", 1), ("web:", 2), (":web", 2),
                                       ("web:nobody:web", 3)])
 def test_names_and_descriptors_disagree(running, names, n):
-    """Part 3, 5: one name for each descriptor; all or none."""
+    """There must be one name for each descriptor; all are taken or none."""
     sockets = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(n)]
     with pytest.raises(Refused):
         request("hand-in", sockets, NAMES=names)
@@ -207,7 +207,7 @@ def test_name_and_names(running):
 
 
 def test_two_control_messages(running):
-    """Part 3, 5: two SCM_RIGHTS in one packet: the kernel joins them, or the sender is told."""
+    """Two SCM_RIGHTS in one packet: the kernel joins them, or the sender gets an error."""
     with Service("x", port=8098) as one, Service("y", port=8099) as two, running.connect() as connection:
         controls = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s.fileno()])) for s in (one, two)]
         try:
@@ -220,14 +220,14 @@ def test_two_control_messages(running):
 
 @pytest.mark.parametrize("verb", ["status", "list", "rules", "reload", "detach", "claim"])
 def test_descriptors_where_none_belong(running, verb):
-    """Part 3, 6: closed, and the request is refused with EINVAL."""
+    """Descriptors with a request that takes none are closed, and the request is refused with EINVAL."""
     with Service("x", port=8099) as service, pytest.raises(Refused) as refusal:
         request(verb, [service, 0, 1], NAME="web")
     assert refusal.value.number == errno.EINVAL
 
 
 def test_broker_out_of_descriptors(usherd, rules):
-    """Part 3, 7: control data cut by RLIMIT_NOFILE; the client is told, nothing stays open."""
+    """When RLIMIT_NOFILE cuts control data, the client gets an error and nothing stays open."""
     rules(web="Stream=80")
     running = usherd.start(nofile=40)
     with running.connect() as connection:
@@ -245,7 +245,7 @@ def test_broker_out_of_descriptors(usherd, rules):
 
 
 def test_broker_cannot_accept(usherd, rules):
-    """Part 3, 31 in part: EMFILE on accept ends nothing; clients are served when there is room again."""
+    """EMFILE on accept ends nothing; clients are served when there is room again."""
     rules(web="Stream=80")
     running = usherd.start(nofile=40)
     waiting = []
@@ -261,7 +261,7 @@ def test_broker_cannot_accept(usherd, rules):
 
 
 def test_client_that_does_not_wait_for_its_answer(running):
-    """Part 3, 11: the client is gone between request and reply; no SIGPIPE."""
+    """A client that is gone between request and reply costs nothing: no SIGPIPE."""
     for _ in range(50):
         connection = running.connect()
         connection.send(text_of({"REQUEST": "list"}))
@@ -278,7 +278,7 @@ def test_client_that_hands_in_and_is_gone(running):
 
 
 def test_client_that_does_not_read(running):
-    """Part 3, 11: the reply queue is full. Others are served meanwhile; the client is dropped, or read on later."""
+    """While a client's reply queue is full, others are served; the client is dropped, or served again later."""
     connection = running.connect()
     connection.socket.setblocking(False)
     text = text_of({"REQUEST": "list"})
@@ -311,7 +311,7 @@ def test_half_closed(running):
 
 
 def test_forged_credentials(running):
-    """Part 3, 10 and 23: root may claim to be anybody; the packet then counts as that one's."""
+    """Root may claim to be anybody; the packet then has that one's rights."""
     forged = struct.pack("iII", os.getpid(), 65534, 65534)
     with Service("x", port=8099) as service, running.connect() as connection:
         connection.send(text_of({"REQUEST": "hand-in", "NAME": "web"}), controls=[

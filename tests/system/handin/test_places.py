@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Seats have places: the newest hand-in serves, and when it closes the one before it takes over in the kernel.
 
-Issue 2, 5: tested with the broker stopped by SIGSTOP. Part 1: 4.2 TestSequenceRegisterDifferentSocket.
+The broker is stopped by SIGSTOP meanwhile, so it is the kernel that does it.
 """
 
 import itertools

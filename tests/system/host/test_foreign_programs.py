@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Other sk_lookup programs in the same network namespace, and hands on ours.
 
-Part 1: 4.1 query, multi prog; 4.5 a foreign program selecting first (EEXIST), or later with REPLACE, 65th program.
-Part 3: 39.
+Programs that select first, or later and replace; more of them than a namespace takes; and our link, detached or given
+another program by hand.
 """
 
 import json
@@ -53,7 +53,7 @@ VERDICTS = {
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("program", ["pass", "drop", "redirect", "replace"])
 def test_verdicts(broker, usherd, foreign, program, when):
-    """4.1 multi prog: a selection beats a drop, whoever comes first; the first selection stays, unless replaced."""
+    """A selection beats a drop, in either order; the first selection stays, unless it is replaced."""
     if when == "before":
         attach(program, foreign.socket)
     running = broker(other="Stream=81")
@@ -91,7 +91,7 @@ def test_sixty_fifth(usherd, rules):
 
 
 def test_link_detached_by_hand(broker):
-    """39: dispatch ends; status says so; a reload puts it back, with every socket in its place."""
+    """Dispatch ends; status says so; a reload puts it back, with every socket in its place."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -133,7 +133,7 @@ def test_program_replaced_by_hand(broker):
 
 
 def test_query(broker):
-    """4.1 query: our link is in the list of the namespace, and leaves it with detach."""
+    """Our link is in the list of the namespace, and leaves it with detach."""
     running = broker(web="Stream=80")
     link, = bpf.links()
     assert (str(link["id"]), str(link["prog_id"])) == (running.status()["LINK"], running.status()["PROGRAM"])

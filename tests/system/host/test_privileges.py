@@ -2,7 +2,6 @@
 """What the broker may do, and what it needs: CAP_BPF and CAP_NET_ADMIN, and no other capability.
 
 Without CAP_PERFMON the verifier takes the program for that of an untrusted loader, and looks at it harder.
-(Part 1: 4.2 TestLoadUnload, TestUpgrade with the minimal capability set)
 """
 
 import os

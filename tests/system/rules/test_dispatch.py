@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A packet that a rule matches arrives at the socket of that name, and no other packet does.
 
-Part 1: 4.1 redirect TCP/UDP v4/v6, drop on lookup; 4.3 TestAddAndRemoveBindings, TestBindingPrecedence; 4.4
-tcp_echo_1_tuple, tcp_echo_2_tuple, tcp_echo_subnet, 1_tuple_inet6; 4.5 `::/0` must not touch IPv4.
+TCP and UDP, IPv4 and IPv6, ports and ranges, prefixes and which of them wins.
 """
 
 import pytest
@@ -30,7 +29,7 @@ def key_of(protocol):
     pytest.param("fd00:1::2", V6, V6_OTHER, id="ipv6")])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 class TestRedirect:
-    """4.1 redirect: another port, another address."""
+    """The socket can be on another port and another address than the packet is for."""
 
     def test_port_and_address(self, broker, protocol, service_address, address, other_address):
         broker(web=f"{key_of(protocol)}={bracket(address)}:80")
@@ -45,14 +44,14 @@ class TestRedirect:
         assert who(address, 80, protocol) == REFUSED, "closed"
 
     def test_port_only(self, broker, protocol, service_address, address, other_address):
-        """4.3, 4.4 tcp_echo_1_tuple: a rule without an address is for every address."""
+        """A rule without an address applies to every address."""
         broker(web=f"{key_of(protocol)}=80")
         with Service("web", protocol, service_address, 8080) as service:
             wire.hand_in("web", service)
             assert who(address, 80, protocol) == who(other_address, 80, protocol) == "web"
 
     def test_original_destination_and_client(self, broker, client, protocol, service_address, address, other_address):
-        """Facts 3.11: the service sees the address that was asked, and the client's own address."""
+        """The service sees the address that the client asked for, and the client's own address."""
         broker(web=f"{key_of(protocol)}={bracket(address)}:80")
         with Service("web", protocol, service_address, 8080) as service:
             wire.hand_in("web", service)
@@ -64,7 +63,7 @@ class TestRedirect:
 class TestFamilies:
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_dual_stack_socket_serves_both(self, broker, protocol):
-        """4.1 IPv4->IPv6 redirect. Only a socket bound to :: is dual-stack: bind(2) makes others v6-only."""
+        """A dual-stack socket serves IPv4 too. Only one bound to :: is dual-stack: bind(2) makes others v6-only."""
         broker(web=rule(f"{key_of(protocol)}=80", access=["Bound=any"]))
         with Service("web", protocol, "::", 8080, v6only=False) as service:
             wire.hand_in("web", service)
@@ -88,7 +87,7 @@ class TestFamilies:
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     @pytest.mark.parametrize("match, mine, other", [("[::/0]:80", V6, V4), ("0.0.0.0/0:80", V4, V6)])
     def test_zero_prefix_is_of_one_family(self, broker, protocol, match, mine, other):
-        """4.5: `::/0` must not touch IPv4. A plain listener of the other family keeps its port."""
+        """`::/0` does not apply to IPv4, nor 0.0.0.0/0 to IPv6: a plain listener of the other family keeps its port."""
         broker(web=f"{key_of(protocol)}={match}")
         with Service("plain", protocol, other, 80), \
                 Service("web", protocol, "fd00:1::2" if mine == V6 else "127.0.0.2", 8080) as service:
@@ -125,7 +124,7 @@ class TestProtocols:
 
 
 class TestTwoServicesOnePort:
-    """The reason why usher exists (issue 2): two services, one port, one namespace, no proxy."""
+    """The reason why usher exists: two services, one port, one namespace, no proxy."""
 
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_by_prefix(self, broker, client, protocol):
@@ -176,14 +175,14 @@ class TestPorts:
 
     @pytest.mark.parametrize("match", ["*", "1-65535", "192.0.2.0/24:*"])
     def test_every_port(self, broker, match):
-        """Part 3, 33."""
+        """A rule for every port serves every port."""
         broker(web=f"Stream={match}")
         with Service("web") as web:
             wire.hand_in("web", web)
             assert [who(V4, port) for port in (1, 80, 443, 32768, 65535)] == ["web"] * 5
 
     def test_every_port_of_many_prefixes(self, broker):
-        """Part 3, 33: 65,535 ports x many prefixes."""
+        """A rule for every port is in force beside 4,096 prefixes of another, also for every port."""
         prefixes = [f"198.18.{i}.{j}" for i in range(64) for j in range(0, 256, 4)]
         broker(web="Stream=192.0.2.0/24:*", many=[f"Stream={prefix}/30:*" for prefix in prefixes])
         with Service("web") as web:
@@ -215,7 +214,7 @@ PRECEDENCE = {
 
 @pytest.mark.parametrize("case", PRECEDENCE)
 def test_precedence(broker, case):
-    """4.3 TestBindingPrecedence, TestBindingsSortMatchesDataplane: real dials."""
+    """The longest prefix wins; among equal prefixes the narrowest range of ports."""
     settings, packets = PRECEDENCE[case]
     running = broker(**{name: rule(text, access=["Bound=any"]) for name, text in settings.items()})
     services = []

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One rule set after another: all of it or nothing, and no packet sees half of one.
 
-Issue 2, 4; Part 1: 4.3 TestUpdateBinding, TestReplaceBindings, TestReplaceBindingsOverlapping, TestDispatcherUpgrade;
-Part 3: 33, 41.
+docs/switch.md has the steps of a reload.
 """
 
 import errno
@@ -49,7 +48,7 @@ STEPS = {
 
 @pytest.mark.parametrize("case", STEPS)
 def test_replace(broker, case):
-    """4.3 TestReplaceBindings: what the reload says, and where packets go after it."""
+    """A reload says what it added, removed and kept, and packets go where the new rules say."""
     first = {"web": "Stream=80"} if STEPS[case][0][1:] != (0, 0, 0) else {}
     replace_rules(**first)
     running = broker()
@@ -69,7 +68,7 @@ def test_replace(broker, case):
 
 @pytest.mark.vm
 def test_sockets_stay(broker, rules):
-    """4.3 TestDispatcherUpgrade: a reload keeps sockets, metadata and counters."""
+    """A reload keeps sockets, what is known of them, and counters."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -85,7 +84,7 @@ def test_sockets_stay(broker, rules):
 
 
 def test_overlapping_steps(broker):
-    """4.3 TestReplaceBindingsOverlapping: step by step, never misdirected."""
+    """Overlapping rules come and go step by step, and no packet is misdirected."""
     replace_rules(wide="Stream=192.0.0.0/16:80")
     running = broker()
     with Service("wide", port=8001) as wide, Service("narrow", port=8002) as narrow:
@@ -125,7 +124,7 @@ class TestSignalAndStatus:
         assert running.rules("web")[0]["VALUE"] == "80-90"
 
     def test_hang_up_with_a_bad_file(self, broker, rules):
-        """Part 3, 41: old rules stay; STATUS= and the log have file:line."""
+        """The rules in force stay; STATUS= and the log have file:line."""
         running = broker(web="Stream=80")
         rules(web="Stream=81", shop="Stream=0")
         running.hang_up()
@@ -146,7 +145,7 @@ class TestSignalAndStatus:
         wait_until(lambda: "READY=1" in "\n".join(running.notify.messages()))
 
     def test_storm(self, broker):
-        """Part 3, 41: many SIGHUPs at once, and one during a reload: at the end, the newest files are in force."""
+        """After many SIGHUPs at once, and one during a reload, the newest files are in force."""
         replace_rules(**{f"n{i}": f"Stream={1000 + i}" for i in range(500)})
         running = broker()
         for number in range(200):
@@ -169,7 +168,7 @@ class TestSignalAndStatus:
 
 
 def test_bad_file_changes_nothing(broker, rules):
-    """Part 3, 41: sockets, counters, generation and traffic are what they were."""
+    """After a failed reload, sockets, counters, generation and traffic are what they were."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -240,7 +239,7 @@ def test_descriptors_and_programs_do_not_grow(broker):
 
 @pytest.mark.seconds(120)
 def test_ten_thousand_rules(broker):
-    """Part 3, 33: 10,000 matches in 1,000 rules reload, and traffic goes on meanwhile."""
+    """10,000 matches in 1,000 rules reload, and traffic goes on meanwhile."""
     settings = {f"n{i}": [f"Stream=10.{i // 250}.{i % 250}.{j}:80" for j in range(9)] + [f"Datagram={i + 1}"]
                 for i in range(1000)}
     replace_rules(web="Stream=192.0.2.0/24:80")
@@ -263,7 +262,7 @@ def test_ten_thousand_rules(broker):
 @pytest.mark.vm
 @pytest.mark.seconds(300)
 def test_a_thousand_reloads_under_load(broker):
-    """Issue 2, (b): between two rule sets, 1,000 times, under load: each connection lands where the old or the new set
+    """Between two rule sets, 1,000 times, under load: each connection lands where the old or the new set
     says, never elsewhere, never refused."""
     first = {"one": ["Stream=192.0.2.0/24:80", "Stream=80", "Stream=[2001:db8::/48]:80"],
              "two": ["Stream=192.0.2.7:80", "Stream=81"], "never": "Stream=192.0.3.0/24:80"}

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Groups of SO_REUSEPORT: after the selection of a member the group chooses among its own.
 
-Part 1: 4.1 redirect with reuseport, with conns, drop on reuseport; 4.2 `reuseport <net>`; 4.5 a member closes while
-others live. Part 3: 18.
+Members that close while others live, members that are connected, and programs of the group.
 """
 
 import ctypes
@@ -28,8 +27,8 @@ SO_ATTACH_REUSEPORT_EBPF, BPF_OBJ_GET = 52, 7
 
 @pytest.mark.parametrize("member", [0, 1])
 def test_reuseport(broker, member):
-    """4.1 redirect with reuseport, 4.2 `reuseport <net>`: one member of a group is handed in, the group serves.
-    4.5: reuseport member in the map closes while others live: the entry goes, whoever wants more hands in more."""
+    """When one member of a group is handed in, the group serves. When that member closes, the entry goes, though others
+    live: a service that wants more hands in more."""
     broker(web=BOTH)
     group = [Service(f"member{i}", reuseport=True) for i in range(2)]
     hand_in("web", group[member])
@@ -42,7 +41,7 @@ def test_reuseport(broker, member):
 
 
 def test_reuseport_both_members(broker):
-    """4.5 again, with both handed in: the second place takes over when the first closes."""
+    """With both members handed in, the second place takes over when the first closes."""
     broker(web=BOTH)
     first, second = [Service(f"member{i}", reuseport=True) for i in range(2)]
     hand_in("web", first, second)
@@ -51,7 +50,7 @@ def test_reuseport_both_members(broker):
 
 
 def test_reuseport_udp_with_a_connected_member(broker):
-    """4.1 redir and reuseport with conns."""
+    """A connected UDP member of the group gets no datagrams of others."""
     broker(web=BOTH)
     with Service("member", "udp", reuseport=True) as member:
         connected = make_socket("udp", "127.0.0.2", 8080, reuseport=True)
@@ -69,7 +68,7 @@ def open_pin(path):
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("address, target", [("127.0.0.2", V4), ("fd00:1::2", V6)])
 def test_program_of_the_group_drops(broker, protocol, address, target):
-    """4.1 drop on reuseport: the group's own program has the last word; nothing falls back to another place."""
+    """The group's own program has the last word; nothing falls back to another place."""
     broker(web=BOTH)
     run(BPFTOOL, "prog", "loadall", PROGRAMS / "foreign.bpf.o", "/sys/fs/bpf/foreign")
     with Service("old", protocol, address, 8079) as old, Service("group", protocol, address, 8080, reuseport=True) as group:

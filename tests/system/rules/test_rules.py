@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Rule files: which ones count, what may stand in them, what is said about those that are wrong.
 
-Part 1: 4.2 TestBindInvalidInput, TestLoadBindings; 4.3 TestParseCIDR, TestAddInvalidBinding, TestReplaceBindings;
-4.4 tcp_clear_subnet (host bits). Part 3: 40.
+usher.rules(5) has the promises.
 """
 
 import errno
@@ -52,7 +51,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("mask", ["symlink", "empty"])
     def test_mask(self, usherd, folders, mask):
-        """Part 3, 40: a symlink to /dev/null or an empty file masks."""
+        """A symlink to /dev/null or an empty file masks the file of that name in the folders below."""
         write_rule("web", rule("Stream=80"), USR)
         write_rule("other", rule("Stream=81"), USR)
         ETC.mkdir(parents=True)
@@ -86,7 +85,7 @@ class TestFiles:
 
 
 def bad_file(kind):
-    """Part 3, 40: what is no regular file, or cannot be read."""
+    """Something in a rule folder that is no regular file, or cannot be read."""
     path = RUN / "shop.rule"
     if kind == "fifo":
         os.mkfifo(path)

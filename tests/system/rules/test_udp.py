@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is different with datagrams. Part 1: 4.5 ICMP error hitting a UDP rule, UDP reply source address and port."""
+"""What is different with datagrams."""
 
 import socket
 
@@ -33,7 +33,7 @@ def test_every_datagram_is_dispatched(broker):
 
 
 def test_connected_socket_of_a_service_keeps_its_flow(broker):
-    """Facts 3.4: sk_lookup runs after the match of a connected socket."""
+    """A connected socket of a service keeps its flow: the kernel matches connected sockets before sk_lookup runs."""
     broker(dns="Datagram=192.0.2.0/24:53")
     with Service("dns", "udp") as service, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         hand_in("dns", service)
