@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "../scan/diag.h"
-#include "../rule/image.h"
+#include "../image/image.h"
 #include "served.h"
 
 struct bypassed {

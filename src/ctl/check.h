@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-#include "../rule/image.h"
+#include "../image/image.h"
 
 /*
  * check_rules() - everything about a rule set that its files alone do not show: conflicts, users that do not exist

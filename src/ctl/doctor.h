@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "../scan/diag.h"
-#include "../rule/image.h"
+#include "../image/image.h"
 #include "../util/name.h"
 #include "ctl.h"
 #include "report.h"

@@ -13,7 +13,7 @@
 #include "../access/access.h"
 #include "../datapath/question.h"
 #include "../datapath/registry.h"
-#include "../rule/image.h"
+#include "../image/image.h"
 
 struct generation {
 	unsigned n_references;

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "../rule/image.h"
+#include "../image/image.h"
 #include "question.h"
 #include "registry.h"
 

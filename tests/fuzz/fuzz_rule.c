@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 #include "../unit/reference.h"
-#include "rule/image.h"
+#include "image/image.h"
 #include "util/text.h"
 
 #define SEPARATOR '\f'

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "rule/image.h"
+#include "image/image.h"
 
 #define NAMES_MAX 2000
 

@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "reference.h"
-#include "rule/image.h"
+#include "image/image.h"
 
 #define PACKETS 150
 

@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "reference.h"
-#include "rule/tree.h"
+#include "image/tree.h"
 
 #define PREFIXES_MAX 400U
 

@@ -208,7 +208,7 @@ CONFLICTS = {
     "udp": ("Datagram=53", "Datagram=53"),
     "ipv6": ("Stream=[2001:db8::/48]:80", "Stream=[2001:db8::/48]:80"),
     "spelled-differently": ("Stream=[2001:db8::/48]:80", "Stream=[2001:0DB8:0::/48]:80-80"),
-    "any-and-zero": ("Stream=80", "Stream=0.0.0.0/0:80"),  # src/rule/image.h: any address counts as length 0
+    "any-and-zero": ("Stream=80", "Stream=0.0.0.0/0:80"),  # src/image/image.h: any address counts as length 0
     "every-port": ("Stream=*", "Stream=1-65535"),
 }
 NO_CONFLICTS = {

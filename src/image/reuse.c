@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "../util/array.h"
-#include "changes.h"
+#include "../rule/changes.h"
 
 static void extend(struct ports *ports, const struct rule_match *match)
 {

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "../../bpf/usher-bpf.h"
-#include "rule.h"
+#include "../rule/rule.h"
 #include "tree.h"
 
 struct image_seat {
