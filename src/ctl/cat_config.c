@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "../rule/rule.h"
-#include "check.h"
+#include "check/check.h"
 #include "complain.h"
 #include "ctl.h"
 

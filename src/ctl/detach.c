@@ -9,8 +9,8 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "json.h"
-#include "pins.h"
+#include "out/json.h"
+#include "host/pins.h"
 
 static int finish(const struct ctl *ctl, bool done, const char *text)
 {

@@ -8,11 +8,11 @@
 
 #include "../util/macro.h"
 #include "ask.h"
-#include "check.h"
+#include "check/check.h"
 #include "complain.h"
 #include "ctl.h"
-#include "json.h"
-#include "settings.h"
+#include "out/json.h"
+#include "view/settings.h"
 
 enum { EXIT_DIFFERENT = 1 }; /* as of diff(1) */
 

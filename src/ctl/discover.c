@@ -18,12 +18,12 @@
 #include "../util/netns.h"
 #include "../util/text.h"
 #include "ask.h"
-#include "check.h"
+#include "check/check.h"
 #include "complain.h"
 #include "ctl.h"
-#include "grid.h"
-#include "served.h"
-#include "wanted.h"
+#include "out/grid.h"
+#include "view/served.h"
+#include "host/wanted.h"
 
 enum {
 	NAME,

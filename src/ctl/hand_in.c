@@ -14,7 +14,7 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "fields.h"
+#include "out/fields.h"
 #include "listen.h"
 #include "run.h"
 

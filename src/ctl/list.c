@@ -12,9 +12,9 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "graph.h"
-#include "grid.h"
-#include "since.h"
+#include "graph/graph.h"
+#include "out/grid.h"
+#include "out/since.h"
 
 enum {
 	NAME,

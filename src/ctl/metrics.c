@@ -11,8 +11,8 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "openmetrics.h"
-#include "seats.h"
+#include "out/openmetrics.h"
+#include "view/seats.h"
 
 #define SINCE_START ", since the broker started"
 #define SECONDS(number, digits) openmetrics_seconds((number), (digits), (char[OPENMETRICS_TEXT_MAX]){0})

@@ -15,7 +15,7 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "fields.h"
+#include "out/fields.h"
 
 /* Between two events there is no deadline. */
 static int wait_readable(const struct client *client)

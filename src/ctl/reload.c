@@ -11,7 +11,7 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "fields.h"
+#include "out/fields.h"
 
 static int show_problem(struct client *client, void *userdata)
 {

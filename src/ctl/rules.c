@@ -10,8 +10,8 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "grid.h"
-#include "settings.h"
+#include "out/grid.h"
+#include "view/settings.h"
 
 enum { NAME, PROTO, ADDRESS, PORTS, MISSING, SOURCE, FILE_PATH, LINE, N_COLUMNS };
 

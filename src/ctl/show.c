@@ -11,8 +11,8 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "fields.h"
-#include "settings.h"
+#include "out/fields.h"
+#include "view/settings.h"
 
 /* Output is gathered here, so that nothing is printed when the broker goes away half way. */
 struct page {

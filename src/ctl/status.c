@@ -11,9 +11,9 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "fields.h"
-#include "pins.h"
-#include "since.h"
+#include "out/fields.h"
+#include "host/pins.h"
+#include "out/since.h"
 
 static const char *const numbers[] = {"PROTOCOL", "SCHEMA", "PID", "STARTED", "GENERATION", "APPLIED",
 	"RULES", "MATCHES", "NAMES", "SOCKETS", "HELD", "LOOKUPS", "MISSING", "REFUSED", "EVENTS_LOST",

@@ -17,9 +17,9 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "grid.h"
-#include "rates.h"
-#include "spark.h"
+#include "out/grid.h"
+#include "view/rates.h"
+#include "out/spark.h"
 
 #define INTERVAL_MS 1000
 #define SCREEN_CLEAR "\033[H\033[J"

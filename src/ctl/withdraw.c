@@ -10,7 +10,7 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "fields.h"
+#include "out/fields.h"
 
 static void print_outcome(const struct ctl *ctl, const struct client *client)
 {

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bypassed.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../host/wanted.h"
+
+/* What one rule takes */
+struct taken {
+	size_t round; /* of the tally; anything else is of an earlier one */
+	struct prefix prefix;
+	bool more;
+};
+
+/* What each rule takes from something */
+struct tally {
+	size_t round;
+	struct taken *taken; /* by rule */
+	size_t *rules;	     /* those that take something */
+	size_t n;
+};
+
+/* Ports with the same word are alike: what is taken from a wildcard socket on one of them. */
+struct summary {
+	uint32_t word;
+	uint8_t protocol; /* 0: empty */
+	struct tally tally;
+};
+
+struct search {
+	const struct rule_set *set;
+	const struct image *image;
+	const struct served *served;
+	struct bypassed_list *list;
+	size_t *rules; /* by seat: index of the rule */
+	struct tally tally;
+	struct summary summaries[2]; /* IPv4, IPv6 */
+	struct tally *taking;	     /* for take() */
+};
+
+static void tally_deinit(struct tally *tally)
+{
+	free(tally->taken);
+	free(tally->rules);
+}
+
+static int tally_init(struct tally *tally, size_t n_rules)
+{
+	tally->taken = calloc(n_rules + 1, sizeof(*tally->taken));
+	tally->rules = calloc(n_rules + 1, sizeof(*tally->rules));
+	return tally->taken && tally->rules ? 0 : -ENOMEM;
+}
+
+static void tally_begin(struct tally *tally)
+{
+	tally->round++;
+	tally->n = 0;
+}
+
+static int compare_prefix(const struct prefix *a, const struct prefix *b)
+{
+	if (a->length != b->length)
+		return a->length < b->length ? -1 : 1;
+	return memcmp(a->address, b->address, sizeof(a->address));
+}
+
+/* Of several prefixes the shortest is told of. */
+static void tally_add(struct tally *tally, size_t rule, const struct prefix *prefix, bool more)
+{
+	struct taken *taken = &tally->taken[rule];
+
+	if (taken->round != tally->round) {
+		*taken = (struct taken){.round = tally->round, .prefix = *prefix, .more = more};
+		tally->rules[tally->n++] = rule;
+		return;
+	}
+	/* any address of both families is one match as a rule */
+	if (more || prefix->length || taken->prefix.length)
+		taken->more = true;
+	if (compare_prefix(prefix, &taken->prefix) < 0)
+		taken->prefix = *prefix;
+}
+
+static void search_deinit(struct search *search)
+{
+	free(search->rules);
+	tally_deinit(&search->tally);
+	for (size_t i = 0; i < ARRAY_SIZE(search->summaries); i++)
+		tally_deinit(&search->summaries[i].tally);
+}
+
+static int search_init(struct search *search)
+{
+	const struct image *image = search->image;
+	int r;
+
+	search->rules = calloc(image->n_seats, sizeof(*search->rules));
+	r = search->rules ? tally_init(&search->tally, search->set->n_rules) : -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(search->summaries) && !r; i++)
+		r = tally_init(&search->summaries[i].tally, search->set->n_rules);
+	for (size_t i = 1; i < image->n_seats && !r; i++)
+		search->rules[i] =
+			(size_t)(rule_set_find(search->set, image->seats[i].name) - search->set->rules);
+	return r;
+}
+
+/* For image_foreach_prefix() */
+static void take(const struct prefix *prefix, uint32_t word, void *userdata)
+{
+	struct search *search = userdata;
+
+	tally_add(search->taking, search->rules[word], prefix, false);
+}
+
+static void look_at_wildcard(struct search *search, const struct diag_socket *socket, int family)
+{
+	struct summary *summary = &search->summaries[family == AF_INET6];
+	struct tally *tally = &summary->tally;
+	uint32_t word = image_port_word(search->image, family, socket->protocol, socket->port);
+
+	if (summary->protocol != socket->protocol || summary->word != word) {
+		summary->protocol = socket->protocol;
+		summary->word = word;
+		tally_begin(tally);
+		search->taking = tally;
+		image_foreach_prefix(search->image, family, socket->protocol, socket->port, take, search);
+	}
+	for (size_t i = 0; i < tally->n; i++) {
+		const struct taken *taken = &tally->taken[tally->rules[i]];
+
+		tally_add(&search->tally, tally->rules[i], &taken->prefix, taken->more);
+	}
+}
+
+static bool is_multicast(int family, const uint8_t *address)
+{
+	return family == AF_INET ? (address[0] & 0xf0) == 0xe0 : address[0] == 0xff;
+}
+
+static void look_at_family(
+	struct search *search, const struct diag_socket *socket, int family, const uint8_t *address)
+{
+	static const uint8_t wildcard[16];
+	size_t size = family == AF_INET ? 4 : 16;
+	struct prefix exact = {.family = (uint8_t)family, .length = (uint8_t)(size * 8)};
+	uint32_t word;
+
+	if (!memcmp(address, wildcard, size)) {
+		look_at_wildcard(search, socket, family);
+		return;
+	}
+	/* the kernel delivers multicast without a lookup of one socket */
+	if (is_multicast(family, address))
+		return;
+	word = image_lookup(search->image, family, socket->protocol, address, socket->port);
+	if (!word)
+		return;
+	memcpy(exact.address, address, size);
+	tally_add(&search->tally, search->rules[word], &exact, false);
+}
+
+static void look_at_socket(struct search *search, const struct diag_socket *socket)
+{
+	static const uint8_t wildcard[16];
+	const uint8_t *address;
+	int family = diag_address(socket, &address);
+
+	look_at_family(search, socket, family, address);
+	if (family == AF_INET6 && !socket->v6only && !memcmp(address, wildcard, sizeof(wildcard)))
+		look_at_family(search, socket, AF_INET, wildcard);
+}
+
+/* The match by which a rule takes a prefix: the longest that has it whole, and of these the narrowest. */
+static const struct rule_match *find_match(
+	const struct rule *rule, const struct diag_socket *socket, const struct prefix *taken)
+{
+	const struct rule_match *found = NULL;
+
+	for (size_t i = 0; i < rule->n_matches; i++) {
+		const struct rule_match *match = &rule->matches[i];
+
+		if (match->protocol != socket->protocol || socket->port < match->first ||
+			socket->port > match->last || match->prefix.length > taken->length)
+			continue;
+		if (match->prefix.family != AF_UNSPEC &&
+			!prefix_contains(&match->prefix, taken->family, taken->address))
+			continue;
+		if (!found || match->prefix.length > found->prefix.length ||
+			(match->prefix.length == found->prefix.length &&
+				match->last - match->first < found->last - found->first))
+			found = match;
+	}
+	return found;
+}
+
+static void report(struct search *search, const struct diag_socket *socket, size_t index)
+{
+	const struct rule *rule = &search->set->rules[index];
+	const struct taken *taken = &search->tally.taken[index];
+	struct bypassed_list *list = search->list;
+	bool described = wanted_is_described(rule, socket);
+
+	if (search->served ? served_has(search->served, rule->name, socket->cookie) : described)
+		return;
+	/* a rule that is not in force yet: what it describes is looked for when it is */
+	if (described && !served_knows(search->served, rule->name))
+		return;
+	list->n_all++;
+	if (list->n == BYPASSED_MAX) {
+		list->n_more[index]++;
+		return;
+	}
+	list->items[list->n++] = (struct bypassed){.rule = rule,
+		.match = find_match(rule, socket, &taken->prefix),
+		.socket = socket,
+		.taken = taken->prefix,
+		.more = taken->more,
+		.described = described};
+}
+
+static int compare_index(const void *a, const void *b)
+{
+	const size_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+int bypassed_find(const struct rule_set *set, struct image *image, const struct diag_socket *sockets,
+	size_t n_sockets, const struct served *served, struct bypassed_list *ret)
+{
+	_cleanup_(search_deinit) struct search search = {
+		.set = set, .image = image, .served = served, .list = ret};
+
+	*ret = (struct bypassed_list){.n_more = calloc(set->n_rules + 1, sizeof(*ret->n_more))};
+	if (!ret->n_more || search_init(&search) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_sockets; i++) {
+		struct tally *tally = &search.tally;
+
+		tally_begin(tally);
+		look_at_socket(&search, &sockets[i]);
+		qsort(tally->rules, tally->n, sizeof(*tally->rules), compare_index);
+		for (size_t j = 0; j < tally->n; j++)
+			report(&search, &sockets[i], tally->rules[j]);
+	}
+	return 0;
+}
+
+void bypassed_deinit(struct bypassed_list *list)
+{
+	free(list->n_more);
+	*list = (struct bypassed_list){};
+}
+
+size_t bypassed_ports(const struct image *image, uint16_t ports[static USHER_PORTS])
+{
+	size_t n = 0;
+
+	for (unsigned port = 1; port < USHER_PORTS; port++)
+		for (unsigned table = 0; table < USHER_TABLES; table++)
+			if (image->ports[table][port]) {
+				ports[n++] = (uint16_t)port;
+				break;
+			}
+	return n;
+}

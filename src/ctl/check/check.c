@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherctl check: read the rule files as the broker would, without the broker. */
+
+#include "check.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../../access/access.h"
+#include "../../util/errno_name.h"
+#include "../../util/macro.h"
+#include "../complain.h"
+#include "../ctl.h"
+#include "../out/json.h"
+#include "listeners.h"
+
+/* Outcome of check_paths() besides 0: something is wrong with the command line, and it has been said */
+enum { PATHS_BAD = 1 };
+
+static int check_paths(const struct ctl *ctl, bool *ret_folders)
+{
+	size_t n_folders = 0;
+
+	for (size_t i = 0; i < ctl->n_names; i++) {
+		struct stat st;
+
+		if (stat(ctl->names[i], &st) < 0) {
+			int error = errno;
+
+			complain("cannot check '%s': %s (%s)", ctl->names[i], errno_text(error),
+				errno_name(error));
+			return PATHS_BAD;
+		}
+		n_folders += S_ISDIR(st.st_mode);
+	}
+	if (n_folders > 0 && n_folders < ctl->n_names) {
+		complain("cannot check '%s': directories and files are mixed (EINVAL); give either",
+			ctl->names[0]);
+		return PATHS_BAD;
+	}
+	*ret_folders = n_folders > 0;
+	return 0;
+}
+
+int check_rules(const struct rule_set *set, struct image **ret_image, struct problems *problems)
+{
+	_cleanup_(access_table_freep) struct access_table *table = NULL;
+	_cleanup_(image_freep) struct image *image = NULL;
+	bool bad;
+	int r;
+
+	r = image_compile(set, &image, problems);
+	if (r < 0)
+		return r;
+	bad = r > 0;
+	r = access_table_new(set, &table, problems);
+	if (r < 0)
+		return r;
+	if (bad || r > 0)
+		return RULE_BAD;
+	*ret_image = TAKE_PTR(image);
+	return 0;
+}
+
+void check_print_problems(const struct problems *problems)
+{
+	char text[4096 + 512];
+
+	for (size_t i = 0; i < problems->n; i++)
+		(void)fprintf(stderr, "%s\n", problem_format(&problems->items[i], text, sizeof(text)));
+}
+
+static void print_json(
+	size_t n_rules, size_t n_matches, const struct problems *problems, const struct listeners *listeners)
+{
+	struct json json = JSON(stdout);
+	char number[32];
+
+	json_open(&json, NULL, '{');
+	(void)snprintf(number, sizeof(number), "%zu", n_rules);
+	json_number(&json, "rules", number);
+	(void)snprintf(number, sizeof(number), "%zu", n_matches);
+	json_number(&json, "matches", number);
+	json_open(&json, "problems", '[');
+	for (size_t i = 0; i < problems->n; i++) {
+		(void)snprintf(number, sizeof(number), "%u", problems->items[i].line);
+		json_open(&json, NULL, '{');
+		json_string(&json, "file", problems->items[i].file);
+		json_number(&json, "line", number);
+		json_string(&json, "problem", problems->items[i].text);
+		json_close(&json, '}');
+	}
+	json_close(&json, ']');
+	listeners_print_json(listeners, &json);
+	json_close(&json, '}');
+}
+
+int verb_check(const struct ctl *ctl)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
+	_cleanup_(image_freep) struct image *image = NULL;
+	_cleanup_(listeners_deinit) struct listeners listeners = {};
+	size_t n_rules = 0, n_matches = 0;
+	bool folders;
+	int r;
+
+	if (check_paths(ctl, &folders))
+		return EXIT_FAILURE;
+	if (ctl->n_names == 0)
+		r = rule_set_load(ctl->instance.rule_dirs, &set, &problems);
+	else
+		r = (folders ? rule_set_load : rule_set_load_files)(ctl->names, &set, &problems);
+	if (r == 0)
+		r = check_rules(set, &image, &problems);
+	if (r == 0 && !ctl->no_listeners)
+		r = listeners_look(ctl, set, image, &listeners);
+	if (r < 0) {
+		complain("cannot check the rules: %s (%s)", errno_text(-r), errno_name(-r));
+		return EXIT_FAILURE;
+	}
+	if (set) {
+		n_rules = set->n_rules;
+		for (size_t i = 0; i < set->n_rules; i++)
+			n_matches += set->rules[i].n_matches;
+	}
+	if (ctl->json)
+		print_json(n_rules, n_matches, &problems, &listeners);
+	check_print_problems(&problems);
+	if (r)
+		return EXIT_BAD_DATA;
+	listeners_print(&listeners, set);
+	if (ctl->json)
+		return EXIT_SUCCESS;
+	(void)printf("ok: rules: %zu, matches: %zu", n_rules, n_matches);
+	if (listeners.bypassed.n_all)
+		(void)printf(", warnings: %zu", listeners.bypassed.n_all);
+	(void)printf("\n");
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* What check says of sockets that listen already, and would be bypassed. */
+
+#include "../../scan/process.h"
+#include "bypassed.h"
+#include "../ctl.h"
+#include "../out/json.h"
+
+struct listeners {
+	struct diag_socket *sockets;
+	size_t n_sockets;
+	struct bypassed_list bypassed;
+	struct process owners[BYPASSED_MAX]; /* of each that is told of one by one; pid 0: not seen */
+	struct refusal unknown;		     /* why nothing could be said; its error is 0 when it could */
+};
+
+void listeners_deinit(struct listeners *listeners);
+
+/*
+ * listeners_look() - in this network namespace, at what listens, what the broker serves, and whose it is
+ * @ret: to be released on any result
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int listeners_look(
+	const struct ctl *ctl, const struct rule_set *set, struct image *image, struct listeners *ret);
+
+/* listeners_print() - lines "file:line: warning: text" on standard error */
+void listeners_print(const struct listeners *listeners, const struct rule_set *set);
+
+/* listeners_print_json() - the member "warnings" of the object that is open, and how many were left out */
+void listeners_print_json(const struct listeners *listeners, struct json *json);
+
+#define LISTENERS_TEXT_MAX 1024
+
+/* listeners_describe() - what a rule does to a listener; listeners_remedy() - what to do about it */
+const char *listeners_describe(
+	const struct bypassed *bypassed, const struct process *owner, char text[static LISTENERS_TEXT_MAX]);
+const char *listeners_remedy(const struct bypassed *bypassed, char text[static LISTENERS_TEXT_MAX]);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* What the broker says of itself. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../util/text.h"
+#include "../../wire/protocol.h"
+#include "doctor.h"
+
+#define SEE_BPFTOOL "see 'bpftool net' and 'bpftool link'; two of them should not match the same ports"
+
+static void check_answer(struct doctor *doctor)
+{
+	if (!doctor->answer) {
+		found(doctor, REPORT_OK, "usherd %s, pid %s, answers on %s",
+			ask_value(&doctor->client, "VERSION", "?"), ask_value(&doctor->client, "PID", "?"),
+			doctor->ctl->socket);
+		return;
+	}
+	found(doctor, REPORT_FAIL, "%s", doctor->silence.text);
+	remedy(doctor, "systemctl %s %s; see 'journalctl -u %s'",
+		doctor->answer == CLIENT_ABSENT ? "start" : "restart", doctor->service, doctor->service);
+}
+
+static bool skips_silent(struct doctor *doctor)
+{
+	if (doctor->answer)
+		found(doctor, REPORT_SKIP, "there is no broker to ask");
+	return doctor->answer;
+}
+
+static void check_version(struct doctor *doctor)
+{
+	const char *version = ask_value(&doctor->client, "VERSION", "?");
+	unsigned long protocol = doctor_number(doctor, "PROTOCOL"), schema = doctor_number(doctor, "SCHEMA");
+
+	if (skips_silent(doctor))
+		return;
+	if (strcmp(version, USHER_VERSION) == 0 && protocol == PROTOCOL_VERSION && schema == USHER_SCHEMA) {
+		found(doctor, REPORT_OK, "usherd and usherctl are of one version");
+		return;
+	}
+	found(doctor, REPORT_WARN,
+		"usherd is %s (protocol %lu, schema %lu), and usherctl is %s (protocol %u, schema %u)",
+		version, protocol, schema, USHER_VERSION, PROTOCOL_VERSION, USHER_SCHEMA);
+	remedy(doctor, "restart usherd, which is of before an upgrade: systemctl restart %s",
+		doctor->service);
+}
+
+static void check_dispatch(struct doctor *doctor)
+{
+	if (skips_silent(doctor))
+		return;
+	if (strcmp(ask_value(&doctor->client, "NETNS", "?"), "0") != 0) {
+		found(doctor, REPORT_OK, "program %s is attached to network namespace %s",
+			ask_value(&doctor->client, "PROGRAM", "?"), ask_value(&doctor->client, "NETNS", "?"));
+		return;
+	}
+	found(doctor, REPORT_FAIL, "somebody detached link %s: nothing is dispatched",
+		ask_value(&doctor->client, "LINK", "?"));
+	remedy(doctor, "%s reload, which attaches it again", doctor->command);
+}
+
+static void check_namespace(struct doctor *doctor)
+{
+	if (skips_silent(doctor))
+		return;
+	if (!doctor->other_network) {
+		found(doctor, REPORT_OK, "usherctl runs in the network namespace that usherd serves");
+		return;
+	}
+	found(doctor, REPORT_WARN,
+		"usherd serves network namespace %s, and usherctl runs in another one: its sockets and routes are not looked at",
+		ask_value(&doctor->client, "NETNS", "?"));
+	remedy(doctor, "nsenter --net=/proc/%s/ns/net %s doctor", ask_value(&doctor->client, "PID", "PID"),
+		doctor->command);
+}
+
+static uint64_t count_chosen_before(const struct doctor *doctor)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < doctor->seats.n; i++)
+		n += doctor->seats.items[i].counters[SEAT_REFUSED_EXISTS];
+	return n;
+}
+
+static void check_programs(struct doctor *doctor)
+{
+	unsigned long n = doctor_number(doctor, "PROGRAMS");
+	uint64_t before = count_chosen_before(doctor);
+
+	if (skips_silent(doctor))
+		return;
+	if (n <= 1) {
+		found(doctor, REPORT_OK, "no other sk_lookup program runs in this network namespace");
+		return;
+	}
+	found(doctor, REPORT_WARN,
+		"%lu more sk_lookup program%s in this network namespace, and may decide otherwise; so far another one came first: %lu",
+		n - 1, n == 2 ? " runs" : "s run", (unsigned long)before);
+	remedy(doctor, SEE_BPFTOOL);
+}
+
+static void check_reload(struct doctor *doctor)
+{
+	if (skips_silent(doctor))
+		return;
+	if (strcmp(ask_value(&doctor->client, "RELOAD", "ok"), "failed") != 0) {
+		found(doctor, REPORT_OK, "the last reload went well");
+		return;
+	}
+	found(doctor, REPORT_FAIL, "the last reload failed, older rules are in force: %s",
+		ask_value(&doctor->client, "RELOAD_REASON", "?"));
+	remedy(doctor, "mend it; %s check && %s reload", doctor->command, doctor->command);
+}
+
+/* Has a name with a rule no socket at all? */
+static bool is_any_missing(const struct doctor *doctor)
+{
+	const struct seats *seats = &doctor->seats;
+	size_t n_places = 0;
+
+	for (size_t i = 0; i < seats->n; i++) {
+		bool last = i + 1 == seats->n || strcmp(seats->items[i].name, seats->items[i + 1].name) != 0;
+
+		n_places += seats->items[i].n_places;
+		if (last && !n_places)
+			return true;
+		if (last)
+			n_places = 0;
+	}
+	return false;
+}
+
+static unsigned long count_refused(const struct doctor *doctor)
+{
+	const char *at = ask_value(&doctor->client, "HAND_INS_REFUSED", "");
+	unsigned long total = 0, n;
+	int length;
+
+	/* "E2BIG:0 EACCES:3 other:0" */
+	for (; sscanf(at, " %*[^:]:%lu%n", &n, &length) == 1; at += length)
+		total += n;
+	return total;
+}
+
+static void check_hand_ins(struct doctor *doctor)
+{
+	const char *reason = message_get(&doctor->client.message, "HAND_IN_REFUSED");
+	unsigned long n;
+
+	if (skips_silent(doctor))
+		return;
+	n = count_refused(doctor);
+	if (!n) {
+		found(doctor, REPORT_OK, "no hand-in was refused since usherd started");
+		return;
+	}
+	if (!reason) {
+		found(doctor, REPORT_INFO, "hand-ins refused since usherd started, none of late: %lu", n);
+		return;
+	}
+	/* may be a stranger's; when a socket is missing it probably was not */
+	found(doctor, is_any_missing(doctor) ? REPORT_WARN : REPORT_INFO,
+		"the last hand-in that was refused, as '%s' by uid %s: %s",
+		ask_value(&doctor->client, "HAND_IN_REFUSED_NAME", "?"),
+		ask_value(&doctor->client, "HAND_IN_REFUSED_UID", "?"), reason);
+	remedy(doctor, "mend that, and restart the service; 'journalctl -u %s' has all %lu", doctor->service,
+		n);
+}
+
+static void check_events(struct doctor *doctor)
+{
+	unsigned long lost = doctor_number(doctor, "EVENTS_LOST");
+
+	if (skips_silent(doctor))
+		return;
+	if (!lost)
+		found(doctor, REPORT_OK, "no event was lost");
+	else
+		found(doctor, REPORT_INFO,
+			"events lost: %lu; so the journal does not tell of everything, and counters do",
+			lost);
+}
+
+const struct check broker_checks[] = {
+	{"answer", check_answer},
+	{"version", check_version},
+	{"dispatch", check_dispatch},
+	{"namespace", check_namespace},
+	{"programs", check_programs},
+	{"reload", check_reload},
+	{"hand-ins", check_hand_ins},
+	{"events", check_events},
+	{},
+};

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherctl doctor: is anything in the way of usher? */
+
+#include "doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../access/access.h"
+#include "../../util/text.h"
+#include "../check/check.h"
+#include "../complain.h"
+
+static const struct {
+	const char *section;
+	const struct check *checks;
+} sections[] = {
+	{"kernel", kernel_checks},
+	{"host", host_checks},
+	{"host", unit_checks},
+	{"broker", broker_checks},
+	{"broker", pin_checks},
+	{"rules", rule_checks},
+	{"rules", path_checks},
+	{"sockets", socket_checks},
+};
+
+static void doctor_deinit(struct doctor *doctor)
+{
+	report_deinit(&doctor->report);
+	client_close(&doctor->client);
+	seats_deinit(&doctor->seats);
+	settings_deinit(&doctor->in_force);
+	(void)image_free(doctor->image);
+	(void)rule_set_free(doctor->set);
+	problems_deinit(&doctor->problems);
+	free(doctor->sockets);
+}
+
+bool doctor_skips_unprivileged(struct doctor *doctor)
+{
+	if (!doctor->root)
+		found(doctor, REPORT_SKIP, "only root may look; run as root");
+	return !doctor->root;
+}
+
+bool doctor_skips_unanswered(struct doctor *doctor)
+{
+	if (doctor->answer)
+		found(doctor, REPORT_SKIP, "there is no broker to ask");
+	else if (doctor->listed)
+		found(doctor, REPORT_SKIP, "the broker does not say: %s", doctor->unlisted.text);
+	return doctor->answer || doctor->listed;
+}
+
+bool doctor_skips_unread(struct doctor *doctor)
+{
+	if (!doctor->image)
+		found(doctor, REPORT_SKIP, "the rule files are bad");
+	return !doctor->image;
+}
+
+bool doctor_skips_elsewhere(struct doctor *doctor)
+{
+	if (doctor->other_network)
+		found(doctor, REPORT_SKIP, "the broker serves another network namespace");
+	else if (doctor->dumped)
+		found(doctor, REPORT_SKIP, "%s", doctor->undumped.text);
+	return doctor->other_network || doctor->dumped;
+}
+
+unsigned long doctor_number(const struct doctor *doctor, const char *key)
+{
+	unsigned long number;
+
+	return text_to_uint(ask_value(&doctor->client, key, "0"), ~0UL, &number) < 0 ? 0 : number;
+}
+
+static int compare_cookies(const void *a, const void *b)
+{
+	const struct diag_socket *x = a, *y = b;
+
+	return (x->cookie > y->cookie) - (x->cookie < y->cookie);
+}
+
+const struct diag_socket *doctor_find(const struct doctor *doctor, const struct place *place)
+{
+	const char *cookie = place->fields[PLACE_COOKIE];
+	const struct diag_socket key = {.cookie = cookie ? strtoull(cookie, NULL, 16) : 0};
+
+	if (!doctor->n_sockets)
+		return NULL;
+	return bsearch(&key, doctor->sockets, doctor->n_sockets, sizeof(key), compare_cookies);
+}
+
+int doctor_read(const char *path, char *text, size_t size)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return 0;
+}
+
+/* ---- what the checks look at */
+
+/* What the broker calls its process may be another one here, in another PID namespace. */
+static pid_t find_process(const struct doctor *doctor)
+{
+	unsigned long pid = doctor_number(doctor, "PID");
+	char path[64], name[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%lu/comm", pid);
+	return doctor_read(path, name, sizeof(name)) == 0 && strcmp(name, "usherd") == 0 ? (pid_t)pid : 0;
+}
+
+static int ask_broker(struct doctor *doctor)
+{
+	struct writer request;
+	struct stat st;
+	unsigned long netns;
+	int r;
+
+	r = ask_open(&doctor->client, doctor->ctl, ASK_TIMEOUT_MS, &doctor->silence);
+	client_begin(&request, "status");
+	if (!r)
+		r = ask(&doctor->client, &request, NULL, 0, NULL, NULL, &doctor->silence);
+	doctor->answer = r;
+	if (r)
+		return r < 0 ? r : 0;
+	doctor->pid = find_process(doctor);
+	netns = doctor_number(doctor, "NETNS");
+	doctor->other_network = netns && stat("/proc/self/ns/net", &st) == 0 && st.st_ino != netns;
+	return 0;
+}
+
+/* By another connection: the answer to status stays where it is. */
+static int ask_lists(struct doctor *doctor)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	struct writer request;
+	int r;
+
+	r = ask_open(&client, doctor->ctl, ASK_TIMEOUT_MS, &doctor->unlisted);
+	client_begin(&request, "list");
+	if (!r)
+		r = ask(&client, &request, NULL, 0, seats_add_row, &doctor->seats, &doctor->unlisted);
+	client_begin(&request, "rules");
+	if (!r)
+		r = ask(&client, &request, NULL, 0, settings_add_row, &doctor->in_force, &doctor->unlisted);
+	doctor->listed = r;
+	return r < 0 ? r : 0;
+}
+
+static void find_instance(struct doctor *doctor)
+{
+	const char *name =
+		doctor->answer ? doctor->ctl->instance_name : ask_value(&doctor->client, "INSTANCE", "");
+
+	if (instance_init(&doctor->instance, name) < 0)
+		name = "";
+	if (!*name)
+		(void)instance_init(&doctor->instance, name);
+	(void)snprintf(doctor->name, sizeof(doctor->name), "%s", name);
+	(void)snprintf(doctor->command, sizeof(doctor->command), "usherctl%s%s", *name ? " --instance " : "",
+		doctor->name);
+	(void)snprintf(doctor->service, sizeof(doctor->service), "usherd%s%s.service", *name ? "@" : "",
+		doctor->name);
+}
+
+static int read_rules(struct doctor *doctor)
+{
+	int r = rule_set_load(doctor->instance.rule_dirs, &doctor->set, &doctor->problems);
+
+	if (!r)
+		r = check_rules(doctor->set, &doctor->image, &doctor->problems);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; doctor->set && i < doctor->set->n_rules; i++)
+		doctor->discovers = doctor->discovers || doctor->set->rules[i].discover.present;
+	return 0;
+}
+
+static int gather(struct doctor *doctor)
+{
+	int r = ask_broker(doctor);
+
+	if (!r && !doctor->answer)
+		r = ask_lists(doctor);
+	find_instance(doctor);
+	if (!r)
+		r = read_rules(doctor);
+	if (!r) {
+		r = diag_dump(0, NULL, 0, &doctor->sockets, &doctor->n_sockets, &doctor->undumped);
+		doctor->dumped = r;
+	}
+	if (!r && doctor->n_sockets)
+		qsort(doctor->sockets, doctor->n_sockets, sizeof(*doctor->sockets), compare_cookies);
+	return r < 0 ? r : 0;
+}
+
+int verb_doctor(const struct ctl *ctl)
+{
+	_cleanup_(doctor_deinit) struct doctor doctor = {
+		.ctl = ctl, .client = CLIENT_NULL, .root = geteuid() == 0};
+
+	if (gather(&doctor) < 0)
+		return complain_memory();
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		for (const struct check *check = sections[i].checks; check->name; check++) {
+			report_begin(&doctor.report, sections[i].section, check->name);
+			check->function(&doctor);
+		}
+	report_end(&doctor.report);
+	if (doctor.report.out_of_memory)
+		return complain_memory();
+	if (ctl->json)
+		report_print_json(&doctor.report);
+	else
+		report_print(&doctor.report, !ctl->no_legend);
+	return doctor.report.totals[REPORT_FAIL] ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * usherctl doctor: what may keep usher from serving, and what to do about it
+ *
+ * A check looks at one thing and adds what it found to the report. It changes nothing, and where it may not look it
+ * says so. doctor_*.c have the checks of a section each, or of a part of one; doctor.c has the table of them.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "../../scan/diag.h"
+#include "../../image/image.h"
+#include "../../util/name.h"
+#include "../ctl.h"
+#include "../out/report.h"
+#include "../view/seats.h"
+#include "../view/settings.h"
+
+/* What several checks look at, gathered once */
+struct doctor {
+	const struct ctl *ctl;
+	struct report report;
+	bool root;
+
+	/* the broker: what it says of itself is client->message */
+	struct client client;
+	int answer;		/* 0: it does; REFUSED, CLIENT_ABSENT */
+	struct refusal silence; /* why it does not */
+	pid_t pid;		/* 0: not known, or of another PID namespace */
+	bool other_network;	/* it serves another network namespace than this process is in */
+	struct seats seats;
+	struct settings in_force;
+	int listed; /* of the two above: 0, REFUSED */
+	struct refusal unlisted;
+
+	/* of the instance that answers, or of the command line */
+	char name[NAME_LENGTH_MAX + 1];
+	struct instance instance;
+	char command[NAME_LENGTH_MAX + 32]; /* "usherctl", "usherctl --instance blue" */
+	char service[NAME_LENGTH_MAX + 32]; /* "usherd.service", "usherd@blue.service" */
+
+	/* the rule files; NULL when something is wrong with them */
+	struct problems problems;
+	struct rule_set *set;
+	struct image *image;
+	bool discovers; /* a rule has a section [Discover] */
+
+	/* what listens in this network namespace, by cookie */
+	struct diag_socket *sockets;
+	size_t n_sockets;
+	int dumped; /* 0, REFUSED */
+	struct refusal undumped;
+};
+
+struct check {
+	const char *name;
+	void (*function)(struct doctor *doctor);
+};
+
+/* Ended by a name of NULL */
+extern const struct check kernel_checks[], host_checks[], unit_checks[], broker_checks[], pin_checks[],
+	rule_checks[], path_checks[], socket_checks[];
+
+#define found(doctor, result, ...) report_add(&(doctor)->report, (result), __VA_ARGS__)
+#define remedy(doctor, ...) report_remedy(&(doctor)->report, __VA_ARGS__)
+
+/* doctor_skips_* () - what the check needs is not there: say so. Return: whether that is so. */
+bool doctor_skips_unprivileged(struct doctor *doctor);
+bool doctor_skips_unanswered(struct doctor *doctor); /* no broker, or no list */
+bool doctor_skips_unread(struct doctor *doctor);     /* no rules */
+bool doctor_skips_elsewhere(struct doctor *doctor);  /* another network namespace, or no list of sockets */
+
+/* doctor_number() - of status; 0 when it is not there */
+unsigned long doctor_number(const struct doctor *doctor, const char *key);
+
+/* doctor_find() - the socket of a place as sock_diag lists it, or NULL */
+const struct diag_socket *doctor_find(const struct doctor *doctor, const struct place *place);
+
+/* doctor_read() - the first line of a small file; Return: 0 or a negative errno */
+int doctor_read(const char *path, char *text, size_t size);

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Whether packets get to the rules, and what else waits for them: routes, and listeners that are bypassed. */
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "doctor.h"
+#include "../check/listeners.h"
+#include "../host/route.h"
+
+/* ---- routes */
+
+#define PREFIXES_MAX 64
+
+struct prefixes {
+	struct prefix items[PREFIXES_MAX];
+	size_t n;
+	bool all;
+};
+
+static void add_prefix(struct prefixes *prefixes, const struct prefix *prefix)
+{
+	/* any address is whatever address there is */
+	if (prefix->family == AF_UNSPEC || prefix->length == 0)
+		return;
+	for (size_t i = 0; i < prefixes->n; i++)
+		if (memcmp(&prefixes->items[i], prefix, sizeof(*prefix)) == 0)
+			return;
+	if (prefixes->n == PREFIXES_MAX)
+		prefixes->all = false;
+	else
+		prefixes->items[prefixes->n++] = *prefix;
+}
+
+static void collect_prefixes(const struct rule_set *set, struct prefixes *prefixes)
+{
+	*prefixes = (struct prefixes){.all = true};
+	for (size_t i = 0; i < set->n_rules; i++)
+		for (size_t j = 0; j < set->rules[i].n_matches && prefixes->all; j++)
+			add_prefix(prefixes, &set->rules[i].matches[j].prefix);
+}
+
+/* The first address, the second, the last but one: the first and the last of a subnet may be broadcast addresses. */
+static void sample(const struct prefix *prefix, unsigned number, uint8_t address[static 16])
+{
+	size_t bits = prefix->family == AF_INET ? 32 : 128;
+
+	memcpy(address, prefix->address, 16);
+	if (prefix->length == bits || number == 0)
+		return;
+	if (number == 2)
+		for (size_t bit = prefix->length; bit < bits - 1; bit++)
+			address[bit / 8] |= (uint8_t)(0x80U >> bit % 8);
+	if (number == 1 || prefix->length == bits - 1)
+		address[bits / 8 - 1] |= 1;
+}
+
+static bool has_interface_address(const struct prefix *prefix, const struct ifaddrs *addresses)
+{
+	for (; addresses; addresses = addresses->ifa_next) {
+		const struct sockaddr *address = addresses->ifa_addr;
+
+		if (address && address->sa_family == AF_INET &&
+			prefix_contains(prefix, AF_INET,
+				(const uint8_t *)&((const struct sockaddr_in *)address)->sin_addr))
+			return true;
+		if (address && address->sa_family == AF_INET6 &&
+			prefix_contains(prefix, AF_INET6,
+				(const uint8_t *)&((const struct sockaddr_in6 *)address)->sin6_addr))
+			return true;
+	}
+	return false;
+}
+
+/* Return: 0 or REFUSED; @ret_route is what is said of one of the addresses when none is local. */
+static int is_local(const struct prefix *prefix, const struct ifaddrs *addresses, bool *ret,
+	enum route *ret_route, struct refusal *refusal)
+{
+	*ret = has_interface_address(prefix, addresses);
+	for (unsigned number = 0; number < 3 && !*ret; number++) {
+		uint8_t address[16];
+		int r;
+
+		sample(prefix, number, address);
+		r = route_find(prefix->family, address, ret_route, refusal);
+		if (r)
+			return r;
+		*ret = *ret_route == ROUTE_LOCAL || *ret_route == ROUTE_MULTICAST;
+	}
+	return 0;
+}
+
+static void look_at_prefix(
+	struct doctor *doctor, const struct prefix *prefix, const struct ifaddrs *addresses)
+{
+	char text[PREFIX_TEXT_MAX];
+	struct refusal refusal;
+	enum route route;
+	bool local;
+
+	(void)prefix_format(prefix, text);
+	if (is_local(prefix, addresses, &local, &route, &refusal)) {
+		found(doctor, REPORT_SKIP, "%s: %s", text, refusal.text);
+		return;
+	}
+	if (local)
+		return;
+	found(doctor, REPORT_WARN, "%s is in a rule, and no address of it is local: packets to it %s", text,
+		route == ROUTE_NONE ? "have no route" : "go on to another host");
+	remedy(doctor, "ip route add local %s dev lo", text);
+}
+
+static void check_routes(struct doctor *doctor)
+{
+	struct ifaddrs *addresses = NULL;
+	struct prefixes prefixes;
+	size_t before = doctor->report.n;
+
+	if (doctor_skips_unread(doctor) || doctor_skips_elsewhere(doctor))
+		return;
+	collect_prefixes(doctor->set, &prefixes);
+	if (prefixes.n && getifaddrs(&addresses) < 0)
+		addresses = NULL;
+	for (size_t i = 0; i < prefixes.n; i++)
+		look_at_prefix(doctor, &prefixes.items[i], addresses);
+	if (addresses)
+		freeifaddrs(addresses);
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "the addresses of the rules are local%s",
+			prefixes.all ? "" : ", of those that were looked at");
+	if (!prefixes.all)
+		found(doctor, REPORT_INFO, "only the first %d prefixes were looked at", PREFIXES_MAX);
+}
+
+/* ---- bypassed listeners */
+
+static void check_bypassed(struct doctor *doctor)
+{
+	_cleanup_(listeners_deinit) struct listeners listeners = {};
+	const struct bypassed_list *list = &listeners.bypassed;
+	size_t before = doctor->report.n;
+	char text[LISTENERS_TEXT_MAX];
+
+	if (doctor_skips_unread(doctor) || doctor_skips_elsewhere(doctor))
+		return;
+	if (listeners_look(doctor->ctl, doctor->set, doctor->image, &listeners) < 0) {
+		doctor->report.out_of_memory = true;
+		return;
+	}
+	if (listeners.unknown.error) {
+		found(doctor, REPORT_SKIP, "%s", listeners.unknown.text);
+		return;
+	}
+	for (size_t i = 0; i < list->n; i++) {
+		/* it cannot be handed in, and there is a check for that */
+		if (list->items[i].socket->mptcp)
+			continue;
+		found(doctor, REPORT_WARN, "%s",
+			listeners_describe(&list->items[i], &listeners.owners[i], text));
+		remedy(doctor, "%s", listeners_remedy(&list->items[i], text));
+	}
+	if (list->n_all > list->n)
+		found(doctor, REPORT_WARN, "rules take packets before %zu more sockets that listen",
+			list->n_all - list->n);
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "no rule takes packets before a socket that is not handed in");
+}
+
+const struct check path_checks[] = {
+	{"routes", check_routes},
+	{"bypassed", check_bypassed},
+	{},
+};

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* What is pinned in bpffs, by this instance and by others. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../../util/cleanup.h"
+#include "../../util/errno_name.h"
+#include "../complain.h"
+#include "doctor.h"
+#include "../host/pins.h"
+
+#define BPFFS "/sys/fs/bpf"
+#define PROGRAMS_MAX 16
+#define INSTANCES_MAX 32
+
+static void look_at_orphans(struct doctor *doctor)
+{
+	const char *path = doctor->instance.pins;
+
+	switch (pins_look(path)) {
+	case PINS_NONE:
+		found(doctor, REPORT_OK, "nothing is pinned in %s", path);
+		break;
+	case PINS_UNKNOWN:
+		found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
+		break;
+	case PINS_LEFTOVER:
+		found(doctor, REPORT_INFO, "%s is there, without a link: nothing is dispatched", path);
+		break;
+	case PINS_ATTACHED:
+		found(doctor, REPORT_WARN,
+			"dispatch goes on without a broker, pinned in %s: what is lost or handed in now is not noticed",
+			path);
+		remedy(doctor, "systemctl start %s, or '%s detach' to end it", doctor->service,
+			doctor->command);
+	}
+}
+
+static void check_pins(struct doctor *doctor)
+{
+	const char *path = doctor->instance.pins;
+
+	if (doctor->answer) {
+		look_at_orphans(doctor);
+		return;
+	}
+	switch (pins_look(path)) {
+	case PINS_ATTACHED:
+		found(doctor, REPORT_OK, "dispatch outlives the broker, by the pins in %s", path);
+		break;
+	case PINS_UNKNOWN:
+		found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
+		break;
+	default:
+		found(doctor, REPORT_FAIL,
+			"somebody removed the link in %s: with the broker, dispatch ends and sockets are lost",
+			path);
+		remedy(doctor,
+			"systemctl restart %s, and then the services, whose sockets have to be handed in again",
+			doctor->service);
+	}
+}
+
+/* ---- programs of earlier generations */
+
+struct programs {
+	char names[PROGRAMS_MAX][64];
+	uint64_t generations[PROGRAMS_MAX];
+	size_t n;
+};
+
+static int list_programs(const char *path, struct programs *programs)
+{
+	_cleanup_(closedirp) DIR *folder = opendir(path);
+	const struct dirent *entry;
+
+	if (!folder)
+		return -errno;
+	while (programs->n < PROGRAMS_MAX && (entry = readdir(folder))) {
+		uint64_t generation;
+		char end;
+
+		if (sscanf(entry->d_name, "program-%" SCNu64 "%c", &generation, &end) != 1)
+			continue;
+		programs->generations[programs->n] = generation;
+		(void)snprintf(
+			programs->names[programs->n++], sizeof(programs->names[0]), "%.63s", entry->d_name);
+	}
+	return 0;
+}
+
+/* Asked after the folder was read, the broker has no switch under way that the folder shows. */
+static int ask_generation(struct doctor *doctor, uint64_t *ret)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	struct refusal refusal;
+	struct writer request;
+	int r;
+
+	client_begin(&request, "status");
+	r = ask_open(&client, doctor->ctl, ASK_TIMEOUT_MS, &refusal);
+	if (!r)
+		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
+	if (!r)
+		*ret = strtoull(ask_value(&client, "GENERATION", "0"), NULL, 10);
+	return r;
+}
+
+static void check_programs(struct doctor *doctor)
+{
+	const char *path = doctor->instance.pins;
+	struct programs programs = {};
+	uint64_t current;
+	bool stale = false;
+	int r;
+
+	if (doctor->answer) {
+		found(doctor, REPORT_SKIP, "there is no broker to say which program is current");
+		return;
+	}
+	if (doctor_skips_unprivileged(doctor))
+		return;
+	r = list_programs(path, &programs);
+	if (r < 0) {
+		found(doctor, REPORT_SKIP, "%s cannot be read (%s)", path, errno_name(-r));
+		return;
+	}
+	r = ask_generation(doctor, &current);
+	for (size_t i = 0; i < programs.n && !r; i++) {
+		char pin[sizeof(doctor->instance.pins) + 80];
+		struct stat st;
+
+		(void)snprintf(pin, sizeof(pin), "%s/%s", path, programs.names[i]);
+		if (programs.generations[i] == current || lstat(pin, &st) < 0)
+			continue;
+		stale = true;
+		found(doctor, REPORT_WARN, "%s is pinned, and generation %" PRIu64 " is in force", pin,
+			current);
+		remedy(doctor, "rm %s, which frees its memory", pin);
+	}
+	if (!stale)
+		found(doctor, REPORT_OK, "only the program in force is pinned");
+}
+
+/* ---- other instances */
+
+/* Return: whether there is something to say */
+static bool look_at_instance(struct doctor *doctor, const char *folder)
+{
+	const char *name = folder[strlen("usher")] ? folder + strlen("usher-") : "";
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	struct instance instance;
+	struct refusal refusal;
+	int r;
+
+	if (instance_init(&instance, name) < 0 || strcmp(name, doctor->name) == 0)
+		return false;
+	r = client_open(&client, instance.socket, ASK_TIMEOUT_MS, &refusal);
+	if (r != CLIENT_ABSENT) {
+		found(doctor, REPORT_INFO, "another instance runs, with pins in %s", instance.pins);
+		return true;
+	}
+	/* a unit leaves its folder, empty */
+	if (pins_look(instance.pins) != PINS_ATTACHED)
+		return false;
+	found(doctor, REPORT_WARN, "%s is of a broker that does not run: dispatch goes on by it",
+		instance.pins);
+	remedy(doctor, "systemctl start usherd%s%s.service, or 'usherctl%s%s detach' to remove it",
+		*name ? "@" : "", name, *name ? " --instance " : "", name);
+	return true;
+}
+
+static void check_instances(struct doctor *doctor)
+{
+	_cleanup_(closedirp) DIR *folder = NULL;
+	const struct dirent *entry;
+	size_t n = 0;
+
+	if (doctor_skips_unprivileged(doctor))
+		return;
+	folder = opendir(BPFFS);
+	while (folder && n < INSTANCES_MAX && (entry = readdir(folder)))
+		if (strcmp(entry->d_name, "usher") == 0 ||
+			strncmp(entry->d_name, "usher-", strlen("usher-")) == 0)
+			n += look_at_instance(doctor, entry->d_name);
+	if (!n)
+		found(doctor, REPORT_OK, "no other instance of usher has pins");
+}
+
+const struct check pin_checks[] = {
+	{"pins", check_pins},
+	{"program-pins", check_programs},
+	{"instances", check_instances},
+	{},
+};

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The rule files, and the names in them. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../access/access.h"
+#include "../../scan/scan.h"
+#include "../../util/cleanup.h"
+#include "../../util/errno_name.h"
+#include "../../util/netns.h"
+#include "../complain.h"
+#include "doctor.h"
+#include "../host/wanted.h"
+
+static void check_files(struct doctor *doctor)
+{
+	const struct problems *problems = &doctor->problems;
+	char text[4096 + 512];
+	size_t n_matches = 0;
+
+	for (size_t i = 0; i < problems->n; i++) {
+		found(doctor, REPORT_FAIL, "%s", problem_format(&problems->items[i], text, sizeof(text)));
+		remedy(doctor, "mend the file, and %s check", doctor->command);
+	}
+	if (!doctor->image)
+		return;
+	for (size_t i = 0; i < doctor->set->n_rules; i++)
+		n_matches += doctor->set->rules[i].n_matches;
+	if (doctor->set->n_rules) {
+		found(doctor, REPORT_OK, "the files are good: rules: %zu, matches: %zu", doctor->set->n_rules,
+			n_matches);
+		return;
+	}
+	found(doctor, REPORT_INFO, "there are no rules: nothing is dispatched");
+	remedy(doctor, "write %s/NAME.rule, see usher.rules(5)", doctor->instance.rule_dirs[0]);
+}
+
+/* For rule_foreach_file() */
+static void look_at_file(const char *path, const char *text, size_t size, void *userdata)
+{
+	struct doctor *doctor = userdata;
+	const char *name = strrchr(path, '/');
+	bool below = false;
+
+	(void)size;
+	if (!text) {
+		found(doctor, REPORT_INFO, "%s masks the rule of that name", path);
+		return;
+	}
+	for (const char *const *dir = doctor->instance.rule_dirs; name && *dir; dir++) {
+		char other[PATH_MAX];
+
+		(void)snprintf(other, sizeof(other), "%s%s", *dir, name);
+		if (below && access(other, F_OK) == 0)
+			found(doctor, REPORT_INFO, "%s is read in place of %s", path, other);
+		below = below || strcmp(other, path) == 0;
+	}
+}
+
+static void check_masked(struct doctor *doctor)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	size_t before = doctor->report.totals[REPORT_INFO];
+
+	if (rule_foreach_file(doctor->instance.rule_dirs, look_at_file, doctor, &problems) == -ENOMEM)
+		doctor->report.out_of_memory = true;
+	if (doctor->report.totals[REPORT_INFO] == before)
+		found(doctor, REPORT_OK, "no rule is masked, or read in place of another");
+}
+
+static void look_at_names(struct doctor *doctor, const char *path)
+{
+	_cleanup_(closedirp) DIR *folder = opendir(path);
+	const struct dirent *entry;
+
+	while (folder && (entry = readdir(folder))) {
+		const char *suffix = strrchr(entry->d_name, '.');
+
+		/* hidden files are meant not to count */
+		if (entry->d_name[0] != '.' && (!suffix || strcmp(suffix, ".rule") != 0))
+			found(doctor, REPORT_INFO, "%s/%s is not read: a rule file is called NAME.rule", path,
+				entry->d_name);
+	}
+}
+
+static void check_ignored(struct doctor *doctor)
+{
+	size_t before = doctor->report.n;
+
+	for (const char *const *dir = doctor->instance.rule_dirs; *dir; dir++)
+		look_at_names(doctor, *dir);
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "all files among the rules are called NAME.rule");
+}
+
+static void check_in_force(struct doctor *doctor)
+{
+	_cleanup_(settings_deinit) struct settings files = SETTINGS_NULL;
+	struct settings *in_force = &doctor->in_force;
+	size_t n_added, n_removed;
+
+	if (doctor_skips_unanswered(doctor) || doctor_skips_unread(doctor))
+		return;
+	if (settings_add_set(&files, doctor->set) < 0) {
+		doctor->report.out_of_memory = true;
+		return;
+	}
+	settings_sort(&files);
+	settings_sort(in_force);
+	settings_count_changes(in_force, &files, &n_added, &n_removed);
+	if (!n_added && !n_removed) {
+		found(doctor, REPORT_OK, "the rules in force are those of the files");
+		return;
+	}
+	found(doctor, REPORT_WARN,
+		"the files have changed since the last reload: settings to add: %zu, to remove: %zu", n_added,
+		n_removed);
+	remedy(doctor, "%s diff && %s reload", doctor->command, doctor->command);
+}
+
+/* ---- names without sockets, and sockets without rules */
+
+static bool passes(const struct doctor *doctor, const char *name)
+{
+	const struct rule *rule = doctor->image ? rule_set_find(doctor->set, name) : NULL;
+
+	return rule && rule->missing_pass;
+}
+
+/* Some seats of a name have sockets: those that have not matter when somebody came for them. */
+static void look_at_gap(struct doctor *doctor, const struct seat *seat)
+{
+	if (passes(doctor, seat->name) || !seat->counters[SEAT_MISSING])
+		return;
+	found(doctor, REPORT_WARN,
+		"'%s' has sockets, and none for %s over %s; clients that came for one: %lu", seat->name,
+		seat->protocol, seat->family, (unsigned long)seat->counters[SEAT_MISSING]);
+	remedy(doctor,
+		"hand one in, a dual-stack one serves both; or let the rule match only what it serves");
+}
+
+static void look_at_missing(struct doctor *doctor, const struct seat *seats, size_t n)
+{
+	const char *name = seats->name;
+	uint64_t n_missing = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_missing += seats[i].counters[SEAT_MISSING];
+	if (passes(doctor, name)) {
+		found(doctor, REPORT_INFO, "'%s' has no socket, and its packets are passed on (Missing=pass)",
+			name);
+		return;
+	}
+	found(doctor, REPORT_WARN, "no socket is handed in as '%s': its clients are refused, so far: %lu",
+		name, (unsigned long)n_missing);
+	remedy(doctor, "start the service; if it cannot do so itself, %s hand-in %s or [Discover]",
+		doctor->command, name);
+}
+
+static void check_sockets(struct doctor *doctor)
+{
+	const struct seats *seats = &doctor->seats;
+	size_t before = doctor->report.n;
+
+	if (doctor_skips_unanswered(doctor))
+		return;
+	for (size_t i = 0, n; i < seats->n; i += n) {
+		size_t n_empty = 0;
+
+		for (n = 0; i + n < seats->n && strcmp(seats->items[i].name, seats->items[i + n].name) == 0;
+			n++)
+			n_empty += !seats->items[i + n].n_places;
+		if (n_empty == n)
+			look_at_missing(doctor, &seats->items[i], n);
+		for (size_t j = i; j < i + n && n_empty < n; j++)
+			if (!seats->items[j].n_places)
+				look_at_gap(doctor, &seats->items[j]);
+	}
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "each name that has a rule has a socket");
+}
+
+static bool is_unrouted(const struct seat *seat)
+{
+	return seat->n_places && seat->places[0]->fields[PLACE_STATE] &&
+	       strcmp(seat->places[0]->fields[PLACE_STATE], "unrouted") == 0;
+}
+
+static void check_unrouted(struct doctor *doctor)
+{
+	size_t before = doctor->report.n;
+
+	if (doctor_skips_unanswered(doctor))
+		return;
+	for (size_t i = 0; i < doctor->seats.n; i++) {
+		const struct seat *seat = &doctor->seats.items[i];
+
+		if (!is_unrouted(seat))
+			continue;
+		found(doctor, REPORT_WARN, "%zu %s of '%s' for %s over %s, and no rule leads to %s",
+			seat->n_places, seat->n_places == 1 ? "socket" : "sockets", seat->name,
+			seat->protocol, seat->family, seat->n_places == 1 ? "it" : "them");
+		remedy(doctor, "write %s/%s.rule and %s reload, or %s withdraw %s",
+			doctor->instance.rule_dirs[0], seat->name, doctor->command, doctor->command,
+			seat->name);
+	}
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "a rule leads to each socket");
+}
+
+/* ---- [Discover] */
+
+static bool is_seated(const struct doctor *doctor, const struct candidate *candidate)
+{
+	for (size_t i = 0; i < doctor->seats.n; i++) {
+		const struct seat *seat = &doctor->seats.items[i];
+
+		for (size_t j = 0; j < seat->n_places && !strcmp(seat->name, candidate->rule->name); j++)
+			if (doctor_find(doctor, seat->places[j]) &&
+				doctor_find(doctor, seat->places[j])->cookie == candidate->socket.cookie)
+				return true;
+	}
+	return false;
+}
+
+/* Of an SO_REUSEPORT group one is enough; the group is together in the list. */
+static bool is_group_seated(const struct doctor *doctor, const struct candidates *candidates, size_t at)
+{
+	for (size_t i = 0; i < candidates->n; i++)
+		if (candidates->items[i].rule == candidates->items[at].rule &&
+			candidates->items[i].accepted && is_seated(doctor, &candidates->items[i]))
+			return true;
+	return false;
+}
+
+static void look_at_candidate(struct doctor *doctor, const struct candidates *candidates, size_t at)
+{
+	const struct candidate *candidate = &candidates->items[at];
+	const struct diag_socket *socket = &candidate->socket;
+	char where[ENDPOINT_TEXT_MAX];
+
+	(void)endpoint_format(socket->family, socket->address, socket->port, where);
+	if (!candidate->accepted) {
+		found(doctor, REPORT_WARN, "'%s' does not get socket %s, which %s", candidate->rule->name,
+			where, candidate->refusal.text);
+		remedy(doctor, "see '%s discover --dry-run %s'", doctor->command, candidate->rule->name);
+	} else if (!doctor->answer && !is_group_seated(doctor, candidates, at)) {
+		found(doctor, REPORT_WARN, "'%s' should have socket %s by its [Discover], and has it not",
+			candidate->rule->name, where);
+		remedy(doctor, "systemctl enable --now usher-discover, or %s discover %s", doctor->command,
+			candidate->rule->name);
+	}
+}
+
+static bool has_candidate(const struct candidates *candidates, const struct rule *rule)
+{
+	for (size_t i = 0; i < candidates->n; i++)
+		if (candidates->items[i].rule == rule)
+			return true;
+	return false;
+}
+
+static bool has_socket(const struct doctor *doctor, const char *name)
+{
+	for (size_t i = 0; i < doctor->seats.n; i++)
+		if (doctor->seats.items[i].n_places && strcmp(doctor->seats.items[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void look_at_absent(
+	struct doctor *doctor, const struct candidates *candidates, const struct rule *rule)
+{
+	char where[RULE_MATCH_TEXT_MAX];
+
+	if (!rule->discover.present || has_candidate(candidates, rule) || has_socket(doctor, rule->name))
+		return;
+	found(doctor, REPORT_WARN, "nobody listens at Socket=%s, where [Discover] of '%s' seeks a socket%s",
+		wanted_format(&rule->discover.sockets[0], where), rule->name,
+		rule->discover.n_sockets > 1 ? ", nor at the others" : "");
+	remedy(doctor, "start the daemon, or write where it listens in %s:%u", rule->path,
+		rule->discover.sockets[0].line);
+}
+
+static void scan(struct doctor *doctor)
+{
+	_cleanup_(access_table_freep) struct access_table *access = NULL;
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	_cleanup_(candidates_deinit) struct candidates candidates = {};
+	struct scan scan = {.rules = doctor->set, .broker = doctor->pid};
+	struct refusal refusal = {};
+	int r = access_table_new(doctor->set, &access, &problems);
+
+	if (r)
+		return;
+	scan.access = access;
+	r = netns_read_cookie(&scan.netns_cookie, &refusal);
+	if (!r)
+		r = scan_run(&scan, &candidates, &refusal);
+	if (r == -ENOMEM)
+		doctor->report.out_of_memory = true;
+	else if (r)
+		found(doctor, REPORT_SKIP, "%s", r < 0 ? errno_text(-r) : refusal.text);
+	for (size_t i = 0; i < candidates.n && !r; i++)
+		look_at_candidate(doctor, &candidates, i);
+	for (size_t i = 0; i < doctor->set->n_rules && !r; i++)
+		look_at_absent(doctor, &candidates, &doctor->set->rules[i]);
+}
+
+static void check_discover(struct doctor *doctor)
+{
+	size_t before = doctor->report.n;
+
+	if (doctor_skips_unread(doctor))
+		return;
+	if (!doctor->discovers) {
+		found(doctor, REPORT_OK, "no rule has a section [Discover]");
+		return;
+	}
+	if (doctor_skips_unprivileged(doctor) || doctor_skips_elsewhere(doctor))
+		return;
+	scan(doctor);
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "what [Discover] finds is handed in");
+}
+
+const struct check rule_checks[] = {
+	{"files", check_files},
+	{"masked", check_masked},
+	{"ignored", check_ignored},
+	{"in-force", check_in_force},
+	{"missing", check_sockets},
+	{"unrouted", check_unrouted},
+	{"discover", check_discover},
+	{},
+};

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The sockets: those that are handed in and cannot do what is wanted of them, and those that cannot be handed in. */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../scan/process.h"
+#include "doctor.h"
+#include "../host/wanted.h"
+#include "../host/socket_owner.h"
+
+#define MPTCP_MAX 64 /* so many listeners are looked at */
+#define HELD_MAX 64
+
+static bool is_udp(const struct seat *seat)
+{
+	return strcmp(seat->protocol, "udp") == 0;
+}
+
+static int family_of(const struct seat *seat)
+{
+	return strcmp(seat->family, "ipv6") == 0 ? AF_INET6 : AF_INET;
+}
+
+/* Everything that looks at sockets needs the broker's list and the kernel's. */
+static bool skips(struct doctor *doctor)
+{
+	return doctor_skips_unanswered(doctor) || doctor_skips_elsewhere(doctor);
+}
+
+/* ---- shut down */
+
+static bool has_listener(const struct doctor *doctor, const struct seat *seat)
+{
+	for (size_t i = 0; i < seat->n_places; i++)
+		if (doctor_find(doctor, seat->places[i]))
+			return true;
+	return false;
+}
+
+static void look_at_place(struct doctor *doctor, const struct seat *seat, const struct place *place)
+{
+	bool others = has_listener(doctor, seat);
+
+	if (doctor_find(doctor, place))
+		return;
+	found(doctor, others ? REPORT_WARN : REPORT_FAIL, "socket %s of '%s' %s: it gets no %s%s",
+		place->fields[PLACE_ADDRESS] ? place->fields[PLACE_ADDRESS] : "?", seat->name,
+		is_udp(seat) ? "is connected" : "does not listen any more",
+		is_udp(seat) ? "datagrams of others" : "connections",
+		others ? "; others of the name do" : ", and no other socket of the name does");
+	remedy(doctor, "restart the service (pid %s), or %s withdraw %s and hand another one in",
+		place->fields[PLACE_PID] ? place->fields[PLACE_PID] : "?", doctor->command, seat->name);
+}
+
+static void check_listening(struct doctor *doctor)
+{
+	size_t before = doctor->report.n;
+
+	if (skips(doctor))
+		return;
+	for (size_t i = 0; i < doctor->seats.n; i++)
+		for (size_t j = 0; j < doctor->seats.items[i].n_places; j++)
+			look_at_place(doctor, &doctor->seats.items[i], doctor->seats.items[i].places[j]);
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "all sockets that are handed in listen");
+}
+
+/* ---- queues */
+
+static bool is_full(const struct diag_socket *socket)
+{
+	return socket->protocol == IPPROTO_TCP && socket->queue > socket->queue_max;
+}
+
+static bool is_held(const struct place *place)
+{
+	return place->fields[PLACE_HELD] && strcmp(place->fields[PLACE_HELD], "yes") == 0;
+}
+
+/* Connections wait in a held socket: who is going to accept them? */
+struct waiting {
+	const struct seat *seats[HELD_MAX];
+	struct diag_socket sockets[HELD_MAX];
+	struct process owners[HELD_MAX];
+	size_t n;
+};
+
+static void waiting_deinit(struct waiting *waiting)
+{
+	for (size_t i = 0; i < waiting->n; i++)
+		if (waiting->owners[i].pid)
+			process_close(&waiting->owners[i]);
+}
+
+static void add_waiting(struct doctor *doctor, struct waiting *waiting, const struct seat *seat)
+{
+	for (size_t i = 0; i < seat->n_places && waiting->n < HELD_MAX; i++) {
+		const struct diag_socket *socket = doctor_find(doctor, seat->places[i]);
+		bool known = false;
+
+		if (!socket || !is_held(seat->places[i]) || !socket->queue || is_udp(seat))
+			continue;
+		/* a dual-stack socket is in two seats */
+		for (size_t j = 0; j < waiting->n; j++)
+			known = known || waiting->sockets[j].cookie == socket->cookie;
+		if (known)
+			continue;
+		waiting->seats[waiting->n] = seat;
+		waiting->owners[waiting->n] = PROCESS_NULL;
+		waiting->sockets[waiting->n++] = *socket;
+	}
+}
+
+static void check_held(struct doctor *doctor)
+{
+	_cleanup_(waiting_deinit) struct waiting waiting = {};
+	size_t before = doctor->report.n;
+	bool all = false;
+
+	if (skips(doctor) || doctor_skips_unprivileged(doctor))
+		return;
+	for (size_t i = 0; i < doctor->seats.n; i++)
+		add_waiting(doctor, &waiting, &doctor->seats.items[i]);
+	if (whose_find(waiting.sockets, waiting.n, doctor->pid, waiting.owners, &all) < 0) {
+		doctor->report.out_of_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < waiting.n; i++) {
+		const struct diag_socket *socket = &waiting.sockets[i];
+		const char *name = waiting.seats[i]->name;
+
+		/* process 1 keeps copies for the broker */
+		if (waiting.owners[i].pid > 1 || !doctor->pid || !all)
+			continue;
+		found(doctor, is_full(socket) ? REPORT_FAIL : REPORT_WARN,
+			"connections wait in a socket held for '%s', which no service has open: %u of %u",
+			name, socket->queue, socket->queue_max);
+		remedy(doctor,
+			"start the service, which gets it by '%s claim %s -- COMMAND'; or %s withdraw %s",
+			doctor->command, name, doctor->command, name);
+	}
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "no connection waits for a service that is gone");
+}
+
+static void check_queues(struct doctor *doctor)
+{
+	size_t before = doctor->report.n;
+
+	if (skips(doctor))
+		return;
+	for (size_t i = 0; i < doctor->seats.n; i++)
+		for (size_t j = 0; j < doctor->seats.items[i].n_places; j++) {
+			const struct place *place = doctor->seats.items[i].places[j];
+			const struct diag_socket *socket = doctor_find(doctor, place);
+
+			if (!socket || !is_full(socket))
+				continue;
+			found(doctor, REPORT_WARN,
+				"socket %s of '%s' is full, the next connections are dropped: %u wait, and its backlog is %u",
+				place->fields[PLACE_ADDRESS] ? place->fields[PLACE_ADDRESS] : "?",
+				doctor->seats.items[i].name, socket->queue, socket->queue_max);
+			remedy(doctor,
+				"see why the service (pid %s) does not accept; raise its backlog and net.core.somaxconn",
+				place->fields[PLACE_PID] ? place->fields[PLACE_PID] : "?");
+		}
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "no accept queue is full");
+}
+
+/* ---- replies over UDP */
+
+static const struct diag_socket *find_serving(const struct doctor *doctor, const struct seat *seat)
+{
+	for (size_t i = 0; i < seat->n_places; i++)
+		if (doctor_find(doctor, seat->places[i]))
+			return doctor_find(doctor, seat->places[i]);
+	return NULL;
+}
+
+static bool concerns(const struct rule_match *match, const struct seat *seat)
+{
+	return match->protocol == IPPROTO_UDP &&
+	       (match->prefix.family == AF_UNSPEC || match->prefix.family == family_of(seat));
+}
+
+static const char *format_match(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX])
+{
+	return match->first == match->last ? wanted_format(match, text) : rule_match_format(match, text);
+}
+
+/* Call a function for each match of a rule that sends datagrams to a socket, until it returns true. */
+static void foreach_udp_match(
+	struct doctor *doctor, bool (*function)(struct doctor *doctor, const struct rule *rule,
+				       const struct rule_match *match, const struct diag_socket *socket))
+{
+	for (size_t i = 0; i < doctor->seats.n; i++) {
+		const struct seat *seat = &doctor->seats.items[i];
+		const struct rule *rule = is_udp(seat) ? rule_set_find(doctor->set, seat->name) : NULL;
+		const struct diag_socket *socket = rule ? find_serving(doctor, seat) : NULL;
+
+		for (size_t j = 0; socket && j < rule->n_matches; j++)
+			if (concerns(&rule->matches[j], seat) &&
+				function(doctor, rule, &rule->matches[j], socket))
+				break;
+	}
+}
+
+static bool look_at_port(struct doctor *doctor, const struct rule *rule, const struct rule_match *match,
+	const struct diag_socket *socket)
+{
+	char text[RULE_MATCH_TEXT_MAX];
+
+	if (match->first == socket->port && match->last == socket->port)
+		return false;
+	found(doctor, REPORT_WARN,
+		"'%s' gets what is sent to udp %s on a socket of port %u: its replies leave from port %u, and clients drop them",
+		rule->name, format_match(match, text), socket->port, socket->port);
+	remedy(doctor,
+		"bind the service to the port of the rule, on a private address; or let it reply from a second socket");
+	return true;
+}
+
+static void check_udp_ports(struct doctor *doctor)
+{
+	size_t before = doctor->report.n;
+
+	if (doctor_skips_unread(doctor) || skips(doctor))
+		return;
+	foreach_udp_match(doctor, look_at_port);
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "replies over UDP leave from the port that was asked");
+}
+
+/* Bound to one address, and not to the very one of the match */
+static bool look_at_address(struct doctor *doctor, const struct rule *rule, const struct rule_match *match,
+	const struct diag_socket *socket)
+{
+	static const uint8_t wildcard[16];
+	const uint8_t *address;
+	int family = diag_address(socket, &address);
+	size_t size = family == AF_INET ? 4 : 16;
+	char where[ENDPOINT_TEXT_MAX], text[RULE_MATCH_TEXT_MAX];
+	bool once = doctor->report.n_lines == 0;
+
+	if (!memcmp(address, wildcard, size))
+		return true;
+	if (match->prefix.family == family && match->prefix.length == size * 8 &&
+		!memcmp(match->prefix.address, address, size))
+		return false;
+	found(doctor, REPORT_WARN,
+		"'%s' gets what is sent to udp %s on a socket bound to %s: its replies leave from there, unless it says otherwise for each",
+		rule->name, format_match(match, text),
+		endpoint_format(socket->family, socket->address, socket->port, where));
+	if (once)
+		remedy(doctor,
+			"nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; else switch that on in it");
+	return true;
+}
+
+static void check_udp_addresses(struct doctor *doctor)
+{
+	size_t before = doctor->report.n;
+
+	if (doctor_skips_unread(doctor) || skips(doctor))
+		return;
+	foreach_udp_match(doctor, look_at_address);
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "replies over UDP leave from the address that was asked");
+}
+
+/* ---- MPTCP */
+
+static bool misses_tcp(const struct doctor *doctor)
+{
+	for (size_t i = 0; i < doctor->seats.n; i++)
+		if (!is_udp(&doctor->seats.items[i]) && !doctor->seats.items[i].n_places)
+			return true;
+	return false;
+}
+
+static bool is_covered(const struct doctor *doctor, const struct diag_socket *socket)
+{
+	static const uint8_t wildcard[16];
+	const uint8_t *address;
+	int family = diag_address(socket, &address);
+
+	if (memcmp(address, wildcard, family == AF_INET ? 4 : 16) != 0)
+		return image_lookup(doctor->image, family, socket->protocol, address, socket->port);
+	return image_port_word(doctor->image, family, socket->protocol, socket->port) ||
+	       (family == AF_INET6 && !socket->v6only &&
+		       image_port_word(doctor->image, AF_INET, socket->protocol, socket->port));
+}
+
+static bool is_meant(const struct doctor *doctor, const struct diag_socket *socket)
+{
+	for (size_t i = 0; i < doctor->set->n_rules; i++)
+		if (wanted_is_described(&doctor->set->rules[i], socket))
+			return true;
+	return is_covered(doctor, socket);
+}
+
+static void report_mptcp(struct doctor *doctor, const struct diag_socket *socket)
+{
+	struct process owner = PROCESS_NULL;
+	char where[ENDPOINT_TEXT_MAX], who[WHOSE_TEXT_MAX];
+
+	if (whose_find(socket, 1, 0, &owner, NULL) < 0)
+		doctor->report.out_of_memory = true;
+	found(doctor, REPORT_WARN,
+		"%s listens on %s with MPTCP, and the kernel lets no such socket be handed in (EOPNOTSUPP)",
+		whose_format(socket, &owner, who),
+		endpoint_format(socket->family, socket->address, socket->port, where));
+	remedy(doctor,
+		"switch MPTCP off in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig");
+	if (owner.pid)
+		process_close(&owner);
+}
+
+/* One that a rule is about; when a name has no socket, it may be any. */
+static void check_mptcp(struct doctor *doctor)
+{
+	size_t before = doctor->report.n, n = 0;
+
+	if (doctor_skips_unread(doctor) || doctor_skips_elsewhere(doctor))
+		return;
+	for (size_t i = 0; i < doctor->n_sockets && n < MPTCP_MAX; i++) {
+		if (!doctor->sockets[i].mptcp)
+			continue;
+		n++;
+		if (misses_tcp(doctor) || is_meant(doctor, &doctor->sockets[i]))
+			report_mptcp(doctor, &doctor->sockets[i]);
+	}
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "no listener that a rule is about uses MPTCP");
+}
+
+const struct check socket_checks[] = {
+	{"listening", check_listening},
+	{"queues", check_queues},
+	{"held", check_held},
+	{"udp-port", check_udp_ports},
+	{"udp-address", check_udp_addresses},
+	{"mptcp", check_mptcp},
+	{},
+};

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Units of systemd: whether they run, and whether a drop-in takes away what the broker needs. */
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "doctor.h"
+#include "../host/unit.h"
+
+#define PROPERTIES                                                                                           \
+	"LoadState,ActiveState,UnitFileState,NeedDaemonReload,MainPID,DropInPaths,PrivateNetwork,"           \
+	"PrivateBPF,"                                                                                        \
+	"PrivateUsers,PrivatePIDs,ProtectProc,ProtectSystem,ProtectKernelTunables,ReadWritePaths,"           \
+	"CapabilityBoundingSet,SystemCallFilter,FileDescriptorStoreMax"
+
+/* What systemd says of a unit; otherwise why nothing is said is in the report. */
+static bool show(struct doctor *doctor, const char *name, struct unit *unit)
+{
+	struct refusal refusal;
+	int r;
+
+	if (access("/run/systemd/system", F_OK) < 0) {
+		found(doctor, REPORT_SKIP, "systemd does not run here");
+		return false;
+	}
+	r = unit_show(name, PROPERTIES, unit, &refusal);
+	doctor->report.out_of_memory = doctor->report.out_of_memory || r < 0;
+	if (r == REFUSED)
+		found(doctor, REPORT_SKIP, "%s", refusal.text);
+	else if (!r && !unit_is(unit, "LoadState", "loaded")) {
+		found(doctor, REPORT_INFO, "there is no unit %s (%s)", name, unit_get(unit, "LoadState"));
+		return false;
+	}
+	return !r;
+}
+
+static bool is_enabled(const struct unit *unit)
+{
+	return !unit_is(unit, "UnitFileState", "disabled") && !unit_is(unit, "UnitFileState", "masked");
+}
+
+/* Active, to be active after a boot, and as its files say? */
+static void look_at_state(struct doctor *doctor, const char *name, const struct unit *unit)
+{
+	bool active = unit_is(unit, "ActiveState", "active") || unit_is(unit, "ActiveState", "reloading");
+
+	if (!active) {
+		found(doctor, REPORT_WARN, "%s is %s", name, unit_get(unit, "ActiveState"));
+		remedy(doctor, "systemctl start %s; see 'systemctl status %s'", name, name);
+	}
+	if (!is_enabled(unit)) {
+		found(doctor, REPORT_WARN, "%s is not enabled: it does not start at boot", name);
+		remedy(doctor, "systemctl enable %s", name);
+	}
+	if (unit_is(unit, "NeedDaemonReload", "yes")) {
+		found(doctor, REPORT_WARN, "the files of %s have changed, and systemd has not read them",
+			name);
+		remedy(doctor, "systemctl daemon-reload");
+	}
+	if (active && is_enabled(unit))
+		found(doctor, REPORT_OK, "%s is active and starts at boot", name);
+}
+
+static void check_service(struct doctor *doctor)
+{
+	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
+	char pid[32];
+
+	if (!show(doctor, doctor->service, &unit))
+		return;
+	look_at_state(doctor, doctor->service, &unit);
+	(void)snprintf(pid, sizeof(pid), "%d", doctor->pid);
+	if (doctor->answer || !doctor->pid || unit_is(&unit, "MainPID", pid))
+		return;
+	found(doctor, REPORT_WARN, "the usherd that answers (pid %s) is not that of %s", pid,
+		doctor->service);
+	remedy(doctor, "end it, and systemctl start %s", doctor->service);
+}
+
+static void check_socket(struct doctor *doctor)
+{
+	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
+	char name[sizeof(doctor->service) + 8];
+
+	(void)snprintf(name, sizeof(name), "usherd%s%s.socket", *doctor->name ? "@" : "", doctor->name);
+	if (show(doctor, name, &unit))
+		look_at_state(doctor, name, &unit);
+}
+
+/* ---- settings that hinder the broker */
+
+struct hindrance {
+	const char *property, *value;
+	enum report_result result;
+	const char *effect;
+};
+
+static const struct hindrance hindrances[] = {
+	{"PrivateNetwork", "yes", REPORT_FAIL,
+		"gives the broker a network of its own, in which it serves nobody"},
+	{"PrivateBPF", "yes", REPORT_FAIL, "hides the pins: with the broker, dispatch ends"},
+	{"PrivateUsers", "yes", REPORT_FAIL, "takes the capabilities over the network away"},
+	{"PrivatePIDs", "yes", REPORT_WARN,
+		"hides the processes of clients, so that Unit= in rules fits nobody"},
+	{"ProtectProc", "invisible", REPORT_WARN,
+		"hides the processes of clients, so that Unit= in rules fits nobody"},
+	{"ProtectProc", "noaccess", REPORT_WARN,
+		"hides the processes of clients, so that Unit= in rules fits nobody"},
+	{"ProtectProc", "ptraceable", REPORT_WARN,
+		"hides the processes of clients, so that Unit= in rules fits nobody"},
+};
+
+static void advise(struct doctor *doctor, const char *what)
+{
+	remedy(doctor, "%s in what 'systemctl cat %s' shows; systemctl daemon-reload && systemctl restart %s",
+		what, doctor->service, doctor->service);
+}
+
+static void look_at_capabilities(struct doctor *doctor, const struct unit *unit)
+{
+	bool bpf = unit_has_word(unit, "CapabilityBoundingSet", "cap_bpf") ||
+		   unit_has_word(unit, "CapabilityBoundingSet", "cap_sys_admin"),
+	     net = unit_has_word(unit, "CapabilityBoundingSet", "cap_net_admin");
+
+	if (bpf && net)
+		return;
+	found(doctor, REPORT_FAIL, "CapabilityBoundingSet= leaves out %s%s%s, which the broker needs",
+		bpf ? "" : "CAP_BPF", bpf || net ? "" : " and ", net ? "" : "CAP_NET_ADMIN");
+	advise(doctor, "write CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN");
+}
+
+/* The list of what is allowed; behind "~" of what is not */
+static void look_at_system_calls(struct doctor *doctor, const struct unit *unit)
+{
+	const char *filter = unit_get(unit, "SystemCallFilter");
+	bool listed = unit_has_word(unit, "SystemCallFilter", "bpf") ||
+		      unit_has_word(unit, "SystemCallFilter", "~bpf");
+
+	if (!*filter || listed == (*filter != '~'))
+		return;
+	found(doctor, REPORT_FAIL, "SystemCallFilter= does not let the broker call bpf(2)");
+	advise(doctor, "add SystemCallFilter=bpf");
+}
+
+/* Is the folder of the pins below one of the paths? They may have "-" and "+" in front. */
+static bool may_write(const struct unit *unit, const char *path)
+{
+	for (const char *at = unit_get(unit, "ReadWritePaths"); *at; at += strcspn(at, " ")) {
+		size_t length;
+
+		at += strspn(at, " -+");
+		length = strcspn(at, " ");
+		if (length && strncmp(path, at, length) == 0 && (!path[length] || path[length] == '/'))
+			return true;
+	}
+	return false;
+}
+
+static void look_at_paths(struct doctor *doctor, const struct unit *unit)
+{
+	bool tunables = unit_is(unit, "ProtectKernelTunables", "yes");
+
+	if ((!tunables && !unit_is(unit, "ProtectSystem", "strict")) ||
+		may_write(unit, doctor->instance.pins))
+		return;
+	found(doctor, REPORT_FAIL, "%s keeps the broker from writing to %s",
+		tunables ? "ProtectKernelTunables=yes" : "ProtectSystem=strict", doctor->instance.pins);
+	remedy(doctor, "add ReadWritePaths=-%s; systemctl daemon-reload && systemctl restart %s",
+		doctor->instance.pins, doctor->service);
+}
+
+static void look_at_store(struct doctor *doctor, const struct unit *unit)
+{
+	unsigned long held = doctor->answer ? 0 : doctor_number(doctor, "HELD"), most = 0;
+
+	(void)sscanf(unit_get(unit, "FileDescriptorStoreMax"), "%lu", &most);
+	if (held <= most)
+		return;
+	found(doctor, REPORT_WARN,
+		"FileDescriptorStoreMax=%lu, and sockets are held: %lu; those beyond are lost when the broker ends",
+		most, held);
+	advise(doctor, "raise FileDescriptorStoreMax=");
+}
+
+static void check_settings(struct doctor *doctor)
+{
+	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
+	size_t before;
+
+	if (!show(doctor, doctor->service, &unit))
+		return;
+	before = doctor->report.n;
+	for (size_t i = 0; i < ARRAY_SIZE(hindrances); i++) {
+		const struct hindrance *hindrance = &hindrances[i];
+
+		if (!unit_is(&unit, hindrance->property, hindrance->value))
+			continue;
+		found(doctor, hindrance->result, "%s=%s %s", hindrance->property, hindrance->value,
+			hindrance->effect);
+		advise(doctor, "take it out");
+	}
+	look_at_capabilities(doctor, &unit);
+	look_at_system_calls(doctor, &unit);
+	look_at_paths(doctor, &unit);
+	look_at_store(doctor, &unit);
+	if (doctor->report.n == before)
+		found(doctor, REPORT_OK, "no setting of %s hinders the broker", doctor->service);
+}
+
+static void check_discover(struct doctor *doctor)
+{
+	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
+
+	if (!doctor->discovers)
+		found(doctor, REPORT_OK, "not needed: no rule has a section [Discover]");
+	else if (*doctor->name)
+		found(doctor, REPORT_SKIP, "usher-discover.service is for the default instance");
+	else if (show(doctor, "usher-discover.service", &unit))
+		look_at_state(doctor, "usher-discover.service", &unit);
+}
+
+const struct check unit_checks[] = {
+	{"service", check_service},
+	{"service-settings", check_settings},
+	{"socket-unit", check_socket},
+	{"discover-unit", check_discover},
+	{},
+};

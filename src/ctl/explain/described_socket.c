@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "described_socket.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../access/access.h"
+#include "../../scan/scan.h"
+#include "../../util/instance.h"
+#include "../../util/macro.h"
+#include "../../util/netns.h"
+#include "../host/wanted.h"
+
+void described_deinit(struct described *described)
+{
+	free(described->file);
+	*described = DESCRIBED_NULL;
+}
+
+static bool is_wanted(const struct explanation *explanation)
+{
+	if (explanation->verdict == VERDICT_DISPATCHED || explanation->n_places ||
+		explanation->foreign_namespace || geteuid() != 0)
+		return false;
+	for (size_t i = 0; i < explanation->settings.n; i++)
+		if (strcmp(explanation->settings.items[i]->section, "Discover") == 0)
+			return true;
+	return false;
+}
+
+static bool serves(const struct candidate *candidate, const struct asked *asked)
+{
+	static const uint8_t wildcard[16];
+	const struct diag_socket *socket = &candidate->socket;
+	const uint8_t *address;
+
+	if (diag_address(socket, &address) == asked->family)
+		return true;
+	return asked->family == AF_INET && !socket->v6only &&
+	       memcmp(address, wildcard, sizeof(wildcard)) == 0;
+}
+
+/* One that would be taken says more than those that would not. */
+static const struct candidate *choose(const struct candidates *candidates, const struct asked *asked)
+{
+	const struct candidate *chosen = NULL;
+
+	for (size_t i = 0; i < candidates->n; i++)
+		if (serves(&candidates->items[i], asked) &&
+			(!chosen || (candidates->items[i].accepted && !chosen->accepted)))
+			chosen = &candidates->items[i];
+	return chosen;
+}
+
+static int describe(const struct candidate *candidate, const struct rule *rule, struct described *ret)
+{
+	char text[RULE_MATCH_TEXT_MAX];
+
+	if (!candidate) {
+		ret->what = DESCRIBED_ABSENT;
+		ret->line = rule->discover.sockets[0].line;
+		ret->file = strdup(rule->path);
+		(void)snprintf(ret->where, sizeof(ret->where), "%s",
+			wanted_format(&rule->discover.sockets[0], text));
+		return ret->file ? 0 : -ENOMEM;
+	}
+	ret->what = candidate->accepted ? DESCRIBED_ACCEPTED : DESCRIBED_REFUSED;
+	ret->refusal = candidate->refusal;
+	(void)endpoint_format(
+		candidate->socket.family, candidate->socket.address, candidate->socket.port, ret->where);
+	ret->pid = candidate->owner.pid;
+	(void)whose_format(&candidate->socket, &candidate->owner, ret->who);
+	return 0;
+}
+
+int described_find(const struct asked *asked, const struct explanation *explanation, struct described *ret)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
+	_cleanup_(access_table_freep) struct access_table *access = NULL;
+	_cleanup_(candidates_deinit) struct candidates candidates = {};
+	struct scan scan = {
+		.name = explanation->name, .protocol = asked->protocol, .broker = explanation->broker};
+	const struct rule *rule = NULL;
+	struct instance instance;
+	struct refusal refusal;
+	int r;
+
+	if (!is_wanted(explanation))
+		return 0;
+	r = instance_init(&instance, explanation->instance);
+	if (!r)
+		r = rule_set_load(instance.rule_dirs, &set, &problems);
+	if (!r)
+		r = access_table_new(set, &access, &problems);
+	if (!r)
+		r = netns_read_cookie(&scan.netns_cookie, &refusal);
+	if (!r)
+		rule = rule_set_find(set, explanation->name);
+	if (rule && rule->discover.present) {
+		scan.rules = set;
+		scan.access = access;
+		r = scan_run(&scan, &candidates, &refusal);
+		if (!r)
+			r = describe(choose(&candidates, asked), rule, ret);
+	}
+	/* bad files, and what cannot be looked at, are told of by others */
+	return r == -ENOMEM ? r : 0;
+}

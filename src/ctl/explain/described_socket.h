@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The socket that [Discover] of a rule describes, and why nobody has handed it in */
+
+#include "explanation.h"
+#include "../host/socket_owner.h"
+
+struct described {
+	enum {
+		DESCRIBED_UNKNOWN, /* there is no [Discover], or it cannot be looked at */
+		DESCRIBED_ABSENT,  /* nobody listens there */
+		DESCRIBED_REFUSED, /* usher-discover would not take it */
+		DESCRIBED_ACCEPTED,
+	} what;
+	char where[ENDPOINT_TEXT_MAX]; /* is it bound; when absent, should it be: the first Socket= */
+	char who[WHOSE_TEXT_MAX];      /* has it open */
+	pid_t pid;		       /* 0: not seen */
+	struct refusal refusal;	       /* a predicate, as in struct candidate */
+	char *file;		       /* and line of the first Socket= */
+	unsigned line;
+};
+
+#define DESCRIBED_NULL ((struct described){})
+
+void described_deinit(struct described *described);
+
+/*
+ * described_find() - look for the socket that the winner lacks
+ *
+ * Only for root, as nobody else sees whose sockets are.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int described_find(const struct asked *asked, const struct explanation *explanation, struct described *ret);

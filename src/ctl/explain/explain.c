@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* usherctl explain: where a packet goes, why, and what keeps it from its socket. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../rule/match.h"
+#include "../../util/macro.h"
+#include "../ask.h"
+#include "../complain.h"
+#include "print.h"
+#include "../host/pins.h"
+
+/* Outcome of the readers besides 0: it is wrong, and it has been said */
+enum { WRONG = 1 };
+
+/* ---- the question */
+
+static int read_endpoint(const char *what, const char *text, struct rule_match *ret)
+{
+	static const uint8_t unspecified[16];
+	struct refusal refusal;
+
+	if (rule_match_parse(text, ret, &refusal) || ret->first != ret->last ||
+		ret->prefix.family == AF_UNSPEC ||
+		ret->prefix.length != (ret->prefix.family == AF_INET ? 32 : 128)) {
+		complain(
+			"bad %s '%s': not an IP address and a port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443, names are not looked up",
+			what, text);
+		return WRONG;
+	}
+	if (memcmp(ret->prefix.address, unspecified, sizeof(unspecified)) == 0) {
+		complain(
+			"bad %s '%s': nothing is sent to or from this address (EINVAL); write the one that clients use",
+			what, text);
+		return WRONG;
+	}
+	return 0;
+}
+
+static int read_question(const struct ctl *ctl, struct asked *ret)
+{
+	const char *protocol = ctl->names[0];
+	struct rule_match local, remote;
+
+	*ret = (struct asked){};
+	if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0) {
+		complain(
+			"bad protocol '%s': neither tcp nor udp (EINVAL); write usherctl explain tcp 192.0.2.1:443",
+			protocol);
+		return WRONG;
+	}
+	if (read_endpoint("address", ctl->names[1], &local))
+		return WRONG;
+	ret->protocol = strcmp(protocol, "udp") == 0 ? IPPROTO_UDP : IPPROTO_TCP;
+	ret->family = local.prefix.family;
+	memcpy(ret->local, local.prefix.address, sizeof(ret->local));
+	ret->port = local.first;
+	(void)endpoint_format(ret->family, ret->local, ret->port, ret->text);
+	if (!ctl->from)
+		return 0;
+	if (read_endpoint("option --from", ctl->from, &remote))
+		return WRONG;
+	if (remote.prefix.family != ret->family) {
+		complain(
+			"bad option --from '%s': %s is of the other family (EINVAL); give two addresses of IPv4 or two of IPv6",
+			ctl->from, ret->text);
+		return WRONG;
+	}
+	(void)endpoint_format(ret->family, remote.prefix.address, remote.first, ret->from);
+	return 0;
+}
+
+/* ---- no broker */
+
+static int complain_absent(const struct ctl *ctl, const struct asked *asked, const struct refusal *refusal)
+{
+	static const char *const states[] = {
+		[PINS_NONE] = "nothing is dispatched, nothing is pinned in",
+		[PINS_ATTACHED] = "dispatch goes on without it, by what is pinned in",
+		[PINS_LEFTOVER] = "nothing is dispatched, there is no link in",
+		[PINS_UNKNOWN] = "dispatch may go on, this user may not look into",
+	};
+	struct refusal longer;
+
+	(void)refuse(&longer, refusal->error, "%s; %s %s", refusal->text,
+		states[pins_look(ctl->instance.pins)], ctl->instance.pins);
+	return complain_refusal(
+		CLIENT_ABSENT, &longer, "cannot explain %s %s", protocol_word(asked->protocol), asked->text);
+}
+
+int verb_explain(const struct ctl *ctl)
+{
+	_cleanup_(explanation_deinit) struct explanation explanation = EXPLANATION_NULL;
+	_cleanup_(around_deinit) struct around around = {};
+	_cleanup_(filed_deinit) struct filed filed = FILED_NULL;
+	_cleanup_(described_deinit) struct described described = DESCRIBED_NULL;
+	_cleanup_(diagnosis_deinit) struct diagnosis diagnosis = {};
+	struct asked asked;
+	const struct evidence evidence = {&asked, &explanation, &around, &filed, &described};
+	struct refusal refusal;
+	int r;
+
+	if (read_question(ctl, &asked))
+		return EXIT_USAGE;
+	r = explanation_read(ctl, &asked, &explanation, &refusal);
+	if (r == CLIENT_ABSENT)
+		return complain_absent(ctl, &asked, &refusal);
+	if (r)
+		return complain_refusal(
+			r, &refusal, "cannot explain %s %s", protocol_word(asked.protocol), asked.text);
+	r = around_look(&asked, &explanation, &around);
+	if (!r)
+		r = filed_read(&asked, &explanation, &filed);
+	if (!r)
+		r = described_find(&asked, &explanation, &described);
+	if (!r)
+		r = diagnose(&evidence, &diagnosis);
+	if (r)
+		return complain_memory();
+	if (ctl->json)
+		explain_print_json(&evidence, &diagnosis);
+	else if (explain_print_text(ctl, &evidence, &diagnosis) < 0)
+		return complain_memory();
+	return diagnosis.arrives ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "explanation.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../../rule/match.h"
+#include "../../util/array.h"
+#include "../../util/macro.h"
+#include "../../util/text.h"
+#include "../ask.h"
+
+/* So many names that lost are asked for their sockets. */
+#define RIVALS_MAX 8
+
+static const char *const verdict_words[] = {
+	[VERDICT_NO_RULE] = "no-rule",
+	[VERDICT_DISPATCHED] = "dispatched",
+	[VERDICT_REFUSED] = "refused",
+	[VERDICT_PASSED] = "passed",
+};
+
+const char *verdict_word(enum verdict verdict)
+{
+	return verdict_words[verdict];
+}
+
+const char *protocol_word(int protocol)
+{
+	return protocol == IPPROTO_UDP ? "udp" : "tcp";
+}
+
+static void refused_deinit(struct refused *refused)
+{
+	free(refused->name);
+	free(refused->reason);
+	free(refused->time);
+	*refused = (struct refused){};
+}
+
+void explanation_deinit(struct explanation *explanation)
+{
+	for (size_t i = 0; i < explanation->n_covers; i++) {
+		free(explanation->covers[i].name);
+		free(explanation->covers[i].file);
+		free(explanation->covers[i].text);
+	}
+	free(explanation->covers);
+	for (size_t i = 0; i < explanation->n_places; i++) {
+		free(explanation->places[i].unit);
+		free(explanation->places[i].via);
+		free(explanation->places[i].handed_in);
+	}
+	settings_deinit(&explanation->settings);
+	refused_deinit(&explanation->refused);
+	free(explanation->reload_failure);
+	*explanation = EXPLANATION_NULL;
+}
+
+const struct place *explanation_chosen(const struct explanation *explanation)
+{
+	for (size_t i = 0; i < explanation->n_places; i++)
+		if (explanation->cookie && explanation->places[i].cookie == explanation->cookie)
+			return &explanation->places[i];
+	return NULL;
+}
+
+static unsigned long to_number(const struct client *client, const char *key)
+{
+	unsigned long number;
+
+	return text_to_uint(ask_value(client, key, "0"), ~0UL, &number) < 0 ? 0 : number;
+}
+
+static bool is_yes(const struct client *client, const char *key)
+{
+	return strcmp(ask_value(client, key, "no"), "yes") == 0;
+}
+
+/* NULL stays NULL */
+static int copy_value(const struct client *client, const char *key, char **ret)
+{
+	const char *value = message_get(&client->message, key);
+
+	if (!value)
+		return 0;
+	*ret = strdup(value);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int read_refused(const struct client *client, struct refused *ret)
+{
+	int r;
+
+	if (!message_get(&client->message, "HAND_IN_REFUSED") || ret->reason)
+		return 0;
+	ret->pid = (pid_t)to_number(client, "HAND_IN_REFUSED_PID");
+	ret->uid = (uid_t)to_number(client, "HAND_IN_REFUSED_UID");
+	r = copy_value(client, "HAND_IN_REFUSED", &ret->reason);
+	if (!r)
+		r = copy_value(client, "HAND_IN_REFUSED_NAME", &ret->name);
+	return r ? r : copy_value(client, "HAND_IN_REFUSED_TIME", &ret->time);
+}
+
+/* ---- explain */
+
+static int add_cover(struct client *client, void *userdata)
+{
+	struct explanation *explanation = userdata;
+	struct cover *cover;
+	struct refusal refusal;
+
+	if (ARRAY_RESERVE(explanation->covers, explanation->n_covers) < 0)
+		return -ENOMEM;
+	cover = &explanation->covers[explanation->n_covers++];
+	*cover = (struct cover){.line = to_number(client, "LINE")};
+	cover->name = strdup(ask_value(client, "NAME", ""));
+	cover->file = strdup(ask_value(client, "FILE", ""));
+	cover->text = strdup(ask_value(client, "MATCH", "*"));
+	if (!cover->name || !cover->file || !cover->text)
+		return -ENOMEM;
+	if (rule_match_parse(cover->text, &cover->match, &refusal)) /* "*": only the wording suffers */
+		(void)rule_match_parse("*", &cover->match, &refusal);
+	return 0;
+}
+
+static int ask_verdict(struct client *client, const struct asked *asked, struct explanation *explanation,
+	struct refusal *refusal)
+{
+	struct writer request;
+	const char *word;
+	int r;
+
+	client_begin(&request, "explain");
+	writer_put(&request, "PROTOCOL", "%s", protocol_word(asked->protocol));
+	writer_put(&request, "LOCAL", "%s", asked->text);
+	if (*asked->from)
+		writer_put(&request, "REMOTE", "%s", asked->from);
+	r = ask(client, &request, NULL, 0, add_cover, explanation, refusal);
+	if (r)
+		return r;
+	word = ask_value(client, "VERDICT", "");
+	for (size_t i = 0; i < ARRAY_SIZE(verdict_words); i++)
+		if (strcmp(word, verdict_words[i]) == 0)
+			explanation->verdict = (enum verdict)i;
+	(void)snprintf(explanation->name, sizeof(explanation->name), "%s", ask_value(client, "NAME", ""));
+	(void)snprintf(explanation->error, sizeof(explanation->error), "%s", ask_value(client, "ERROR", ""));
+	(void)snprintf(explanation->generation, sizeof(explanation->generation), "%s",
+		ask_value(client, "GENERATION", ""));
+	explanation->cookie = strtoull(ask_value(client, "COOKIE", "0"), NULL, 16);
+	explanation->n_left_out = to_number(client, "LEFT_OUT");
+	return read_refused(client, &explanation->refused);
+}
+
+/* ---- status */
+
+static int ask_status(struct client *client, struct explanation *explanation, struct refusal *refusal)
+{
+	struct writer request;
+	unsigned long netns;
+	struct stat st;
+	int r;
+
+	client_begin(&request, "status");
+	r = ask(client, &request, NULL, 0, NULL, NULL, refusal);
+	if (r)
+		return r;
+	netns = to_number(client, "NETNS");
+	explanation->attached = netns != 0;
+	explanation->foreign_namespace = netns && stat("/proc/self/ns/net", &st) == 0 && st.st_ino != netns;
+	explanation->broker = (pid_t)to_number(client, "PID");
+	if (message_get(&client->message, "PROGRAMS"))
+		explanation->n_programs = to_number(client, "PROGRAMS");
+	(void)snprintf(explanation->instance, sizeof(explanation->instance), "%s",
+		ask_value(client, "INSTANCE", ""));
+	if (strcmp(ask_value(client, "RELOAD", "ok"), "failed") == 0) {
+		r = copy_value(client, "RELOAD_REASON", &explanation->reload_failure);
+		if (r)
+			return r;
+	}
+	return read_refused(client, &explanation->refused);
+}
+
+/* ---- list */
+
+struct reading {
+	const struct asked *asked;
+	struct explanation *explanation;
+};
+
+static bool is_asked_seat(const struct client *client, const struct asked *asked)
+{
+	return (strcmp(ask_value(client, "PROTOCOL", ""), "udp") == 0) == (asked->protocol == IPPROTO_UDP) &&
+	       (strcmp(ask_value(client, "FAMILY", ""), "ipv6") == 0) == (asked->family == AF_INET6);
+}
+
+static int add_place(struct client *client, void *userdata)
+{
+	const struct reading *reading = userdata;
+	struct explanation *explanation = reading->explanation;
+	bool udp = strcmp(ask_value(client, "PROTOCOL", ""), "udp") == 0,
+	     ipv6 = strcmp(ask_value(client, "FAMILY", ""), "ipv6") == 0;
+	struct rule_match match;
+	struct refusal refusal;
+	struct place *place;
+	int r;
+
+	if (message_get(&client->message, "COOKIE"))
+		explanation->n_seated[udp][ipv6]++;
+	if (!is_asked_seat(client, reading->asked))
+		return 0;
+	explanation->n_chosen_before += to_number(client, "REFUSED_EXISTS");
+	if (!message_get(&client->message, "COOKIE") || explanation->n_places == PLACES_MAX)
+		return 0;
+	place = &explanation->places[explanation->n_places++];
+	*place = (struct place){
+		.cookie = strtoull(ask_value(client, "COOKIE", "0"), NULL, 16),
+		.held = is_yes(client, "HELD"),
+		.dual_stack = is_yes(client, "DUAL_STACK"),
+		.pid = (pid_t)to_number(client, "PID"),
+		.uid = (uid_t)to_number(client, "UID"),
+	};
+	(void)snprintf(place->text, sizeof(place->text), "%s", ask_value(client, "ADDRESS", "?"));
+	if (!rule_match_parse(place->text, &match, &refusal)) {
+		place->family = match.prefix.family;
+		memcpy(place->address, match.prefix.address, sizeof(place->address));
+		place->port = match.first;
+	}
+	r = copy_value(client, "UNIT", &place->unit);
+	if (!r)
+		r = copy_value(client, "VIA", &place->via);
+	return r ? r : copy_value(client, "HANDED_IN", &place->handed_in);
+}
+
+/* The name can have gone since the broker was asked for the verdict: then there is nothing to add. */
+static int ask_name(struct client *client, const char *verb, const char *name,
+	int (*row)(struct client *client, void *userdata), void *userdata, struct refusal *refusal)
+{
+	struct writer request;
+	int r;
+
+	client_begin(&request, verb);
+	writer_put(&request, "NAME", "%s", name);
+	r = ask(client, &request, NULL, 0, row, userdata, refusal);
+	return r == REFUSED && refusal->error == ENOENT ? 0 : r;
+}
+
+/* ---- those that lost */
+
+struct rival {
+	const struct asked *asked;
+	bool has_socket;
+};
+
+static int look_for_socket(struct client *client, void *userdata)
+{
+	struct rival *rival = userdata;
+
+	if (message_get(&client->message, "COOKIE") && is_asked_seat(client, rival->asked))
+		rival->has_socket = true;
+	return 0;
+}
+
+static int ask_rivals(struct client *client, const struct asked *asked, struct explanation *explanation,
+	struct refusal *refusal)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < explanation->n_covers; i++) {
+		struct cover *cover = &explanation->covers[i];
+		struct rival rival = {.asked = asked};
+		bool seen = strcmp(cover->name, explanation->name) == 0;
+		int r;
+
+		for (size_t k = 0; k < i && !seen; k++)
+			seen = strcmp(explanation->covers[k].name, cover->name) == 0;
+		if (seen || n == RIVALS_MAX)
+			continue;
+		n++;
+		r = ask_name(client, "list", cover->name, look_for_socket, &rival, refusal);
+		if (r)
+			return r;
+		cover->has_socket = rival.has_socket;
+	}
+	return 0;
+}
+
+/* ---- a hand-in under another name */
+
+static int note_rule(struct client *client, void *userdata)
+{
+	(void)client;
+	*(bool *)userdata = true;
+	return 0;
+}
+
+/* Of another name that has a rule it says nothing of this packet. */
+static int check_refused(struct client *client, struct explanation *explanation, struct refusal *refusal)
+{
+	struct refused *refused = &explanation->refused;
+	bool has_rule = false;
+	int r;
+
+	if (!refused->name || strcmp(refused->name, explanation->name) == 0)
+		return 0;
+	r = ask_name(client, "rules", refused->name, note_rule, &has_rule, refusal);
+	if (!r && has_rule)
+		refused_deinit(refused);
+	return r;
+}
+
+int explanation_read(
+	const struct ctl *ctl, const struct asked *asked, struct explanation *ret, struct refusal *refusal)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	struct reading reading = {.asked = asked, .explanation = ret};
+	int r;
+
+	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, refusal);
+	if (!r)
+		r = ask_verdict(&client, asked, ret, refusal);
+	if (!r)
+		r = ask_status(&client, ret, refusal);
+	if (r || !*ret->name)
+		return r;
+	r = ask_name(&client, "list", ret->name, add_place, &reading, refusal);
+	if (!r)
+		r = ask_name(&client, "rules", ret->name, settings_add_row, &ret->settings, refusal);
+	if (!r)
+		r = check_refused(&client, ret, refusal);
+	if (!r && ret->verdict != VERDICT_DISPATCHED)
+		r = ask_rivals(&client, asked, ret, refusal);
+	return r;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* What the broker says of a packet: the requests explain, status, list and rules, put together */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../../rule/rule.h"
+#include "../../util/name.h"
+#include "../ctl.h"
+#include "../view/settings.h"
+
+/* The packet: where it is sent to, and where it comes from if that was said */
+struct asked {
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	int family;
+	uint8_t local[16]; /* network order, IPv4 in the first 4 bytes */
+	uint16_t port;
+	char text[ENDPOINT_TEXT_MAX], from[ENDPOINT_TEXT_MAX]; /* `from` is "" when it was not said */
+};
+
+/* A match that covers it */
+struct cover {
+	char *name, *file, *text;
+	unsigned long line;
+	struct rule_match match; /* its prefix and ports */
+	bool has_socket; /* its name has one for the packet; known when the packet finds none itself */
+};
+
+/* A socket in the seat of the winner */
+struct place {
+	uint64_t cookie; /* 0: none */
+	bool held, dual_stack;
+	int family; /* of `address`; 0 when the broker remembers nothing of it */
+	uint8_t address[16];
+	uint16_t port;
+	char text[ENDPOINT_TEXT_MAX]; /* address and port */
+	pid_t pid;		      /* 0: not known */
+	uid_t uid;
+	char *unit, *via, *handed_in; /* NULL: none, or not known */
+};
+
+#define PLACES_MAX 16 /* the broker has at most 8 */
+
+enum verdict { VERDICT_NO_RULE, VERDICT_DISPATCHED, VERDICT_REFUSED, VERDICT_PASSED };
+
+/* The last hand-in that was refused, of the winner, or under a name that has no rule: perhaps it was meant */
+struct refused {
+	char *name, *reason, *time; /* NULL: there is none */
+	pid_t pid;		    /* 0: not known */
+	uid_t uid;
+};
+
+struct explanation {
+	enum verdict verdict;
+	char name[NAME_LENGTH_MAX + 1]; /* of the winner, "" */
+	uint64_t cookie;		/* of the socket that the program selects */
+	char error[32];			/* "ESOCKTNOSUPPORT", "" */
+	char generation[32];
+	struct cover *covers; /* the strongest first */
+	size_t n_covers, n_left_out;
+	struct place places[PLACES_MAX];
+	size_t n_places;
+	unsigned n_seated[2][2];       /* sockets of the name in its seats, by [UDP][IPv6] */
+	unsigned long n_chosen_before; /* how often another program was first (REFUSED_EXISTS) */
+	struct settings settings;      /* of the winner */
+	struct refused refused;
+	/* of status */
+	bool attached,
+		foreign_namespace; /* the broker serves another network namespace than this process is in */
+	pid_t broker;
+	unsigned long n_programs; /* sk_lookup programs of the namespace; 1 when the kernel does not say */
+	char instance[NAME_LENGTH_MAX + 1];
+	char *reload_failure; /* NULL: the last reload went well */
+};
+
+#define EXPLANATION_NULL ((struct explanation){.n_programs = 1})
+
+void explanation_deinit(struct explanation *explanation);
+
+/*
+ * explanation_read() - ask the broker
+ *
+ * Return: 0, REFUSED, CLIENT_ABSENT, or -ENOMEM.
+ */
+int explanation_read(
+	const struct ctl *ctl, const struct asked *asked, struct explanation *ret, struct refusal *refusal);
+
+/* explanation_chosen() - the place that the program selects, or NULL */
+const struct place *explanation_chosen(const struct explanation *explanation);
+
+/* protocol_word() - "tcp" or "udp" */
+const char *protocol_word(int protocol);
+
+/* verdict_word() - as the broker spells it */
+const char *verdict_word(enum verdict verdict);

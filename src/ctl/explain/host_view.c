@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "host_view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../host/socket_owner.h"
+
+static const uint8_t wildcard[16];
+
+static void list_deinit(struct listener_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (list->items[i].owner.pid)
+			process_close(&list->items[i].owner);
+}
+
+void around_deinit(struct around *around)
+{
+	for (size_t i = 0; i < PLACES_MAX; i++) {
+		if (around->places[i].registrant.pid)
+			process_close(&around->places[i].registrant);
+		if (around->places[i].holder.pid)
+			process_close(&around->places[i].holder);
+	}
+	list_deinit(&around->takers);
+	list_deinit(&around->v6only);
+	list_deinit(&around->mptcp);
+	free(around->sockets);
+	around->sockets = NULL;
+}
+
+bool queue_is_full(const struct diag_socket *socket)
+{
+	return socket->protocol == IPPROTO_TCP && socket->queue > socket->queue_max;
+}
+
+/* ---- listeners */
+
+/* Sorted as the kernel prefers them. What does not fit on the list is counted. */
+static void add(struct listener_list *list, const struct diag_socket *socket, enum fit fit)
+{
+	size_t at;
+
+	list->n_all++;
+	if (list->n == LISTENERS_MAX && list->items[list->n - 1].fit <= fit)
+		return;
+	if (list->n == LISTENERS_MAX)
+		list->n--;
+	at = list->n;
+	while (at && list->items[at - 1].fit > fit) {
+		list->items[at] = list->items[at - 1];
+		at--;
+	}
+	list->items[at] = (struct listener){.socket = socket, .fit = fit, .owner = PROCESS_NULL};
+	list->n++;
+}
+
+static bool is_place(const struct explanation *explanation, const struct diag_socket *socket)
+{
+	for (size_t i = 0; i < explanation->n_places; i++)
+		if (explanation->places[i].cookie == socket->cookie)
+			return true;
+	return false;
+}
+
+static void consider(struct around *around, const struct asked *asked, const struct diag_socket *socket)
+{
+	const uint8_t *address;
+	int family = diag_address(socket, &address);
+	size_t size = family == AF_INET ? 4 : 16;
+
+	if (socket->protocol != asked->protocol || socket->port != asked->port)
+		return;
+	if (family == asked->family && !memcmp(address, asked->local, size))
+		add(&around->takers, socket, LISTENER_EXACT);
+	else if (memcmp(address, wildcard, size) != 0)
+		return;
+	else if (family == asked->family)
+		add(&around->takers, socket, LISTENER_WILDCARD);
+	else if (family == AF_INET6)
+		add(socket->v6only ? &around->v6only : &around->takers, socket, LISTENER_DUAL_STACK);
+}
+
+const struct listener *around_taker(const struct around *around)
+{
+	for (size_t i = 0; i < around->takers.n; i++)
+		if (!around->takers.items[i].socket->interface)
+			return &around->takers.items[i];
+	return NULL;
+}
+
+/* ---- places */
+
+static size_t count_group(const struct around *around, const struct diag_socket *socket)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < around->n_sockets; i++) {
+		const struct diag_socket *other = &around->sockets[i];
+
+		n += other->protocol == socket->protocol && other->family == socket->family &&
+		     other->port == socket->port && other->uid == socket->uid &&
+		     other->interface == socket->interface &&
+		     !memcmp(other->address, socket->address, sizeof(socket->address));
+	}
+	return n;
+}
+
+static int look_at_place(struct around *around, const struct place *place, struct place_seen *seen)
+{
+	struct refusal refusal;
+	int r = 0;
+
+	if (place->pid)
+		r = process_open(place->pid, &seen->registrant, &refusal);
+	if (r < 0)
+		return r;
+	seen->registrant_gone = r == PROCESS_GONE;
+	for (size_t i = 0; i < around->n_sockets && !seen->socket; i++)
+		if (around->sockets[i].cookie == place->cookie)
+			seen->socket = &around->sockets[i];
+	if (seen->socket)
+		seen->n_group = count_group(around, seen->socket);
+	return 0;
+}
+
+/* ---- whose they are */
+
+#define OWNED_MAX (3 * LISTENERS_MAX + PLACES_MAX)
+
+struct owned {
+	struct diag_socket sockets[OWNED_MAX];
+	struct process *owners[OWNED_MAX];
+	size_t n;
+};
+
+static void add_owned(struct owned *owned, const struct diag_socket *socket, struct process *owner)
+{
+	owned->sockets[owned->n] = *socket;
+	owned->owners[owned->n++] = owner;
+}
+
+static void add_list(struct owned *owned, struct listener_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		add_owned(owned, list->items[i].socket, &list->items[i].owner);
+}
+
+/* One look at everybody's descriptors for all of them. What the broker holds is somebody else's. */
+static int find_owners(struct around *around, const struct explanation *explanation)
+{
+	struct process owners[OWNED_MAX];
+	struct owned owned = {.n = 0};
+	bool all;
+	int r;
+
+	add_list(&owned, &around->takers);
+	add_list(&owned, &around->v6only);
+	add_list(&owned, &around->mptcp);
+	for (size_t i = 0; i < explanation->n_places; i++)
+		if (around->places[i].socket)
+			add_owned(&owned, around->places[i].socket, &around->places[i].holder);
+	for (size_t i = 0; i < owned.n; i++)
+		owners[i] = PROCESS_NULL;
+	r = whose_find(owned.sockets, owned.n, explanation->broker, owners, &all);
+	for (size_t i = 0; i < owned.n; i++)
+		*owned.owners[i] = owners[i];
+	for (size_t i = 0; i < explanation->n_places; i++)
+		around->places[i].holder_known = all;
+	return r;
+}
+
+/* ---- the whole */
+
+static bool is_missing(const struct explanation *explanation)
+{
+	return *explanation->name && explanation->verdict != VERDICT_DISPATCHED && !explanation->n_places;
+}
+
+static int look_at_sockets(
+	const struct asked *asked, const struct explanation *explanation, struct around *around)
+{
+	bool missing = asked->protocol == IPPROTO_TCP && is_missing(explanation);
+	uint16_t ports[PLACES_MAX + 1] = {asked->port};
+	size_t n_ports = 1;
+	int r;
+
+	for (size_t i = 0; i < explanation->n_places; i++)
+		if (explanation->places[i].family)
+			ports[n_ports++] = explanation->places[i].port;
+	r = diag_dump(asked->protocol, ports, missing ? 0 : n_ports, &around->sockets, &around->n_sockets,
+		&around->sockets_unknown);
+	if (r)
+		return r < 0 ? r : 0;
+	around->sockets_unknown.error = 0;
+	for (size_t i = 0; i < around->n_sockets; i++) {
+		const struct diag_socket *socket = &around->sockets[i];
+
+		if (!is_place(explanation, socket))
+			consider(around, asked, socket);
+		if (missing && socket->mptcp)
+			add(&around->mptcp, socket,
+				socket->port == asked->port ? LISTENER_EXACT : LISTENER_WILDCARD);
+	}
+	return 0;
+}
+
+int around_look(const struct asked *asked, const struct explanation *explanation, struct around *ret)
+{
+	int r;
+
+	*ret = (struct around){};
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		ret->places[i] =
+			(struct place_seen){.registrant = PROCESS_NULL, .holder = PROCESS_NULL, .n_group = 1};
+	/* there, everything is another host's */
+	if (explanation->foreign_namespace)
+		return 0;
+	if (!route_find(asked->family, asked->local, &ret->route, &ret->route_unknown))
+		ret->route_unknown.error = 0;
+	r = look_at_sockets(asked, explanation, ret);
+	for (size_t i = 0; !r && i < explanation->n_places; i++)
+		r = look_at_place(ret, &explanation->places[i], &ret->places[i]);
+	return r ? r : find_owners(ret, explanation);
+}

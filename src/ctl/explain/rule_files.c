@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "rule_files.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../rule/match.h"
+#include "../../util/instance.h"
+#include "../../util/macro.h"
+
+void filed_deinit(struct filed *filed)
+{
+	free(filed->file);
+	free(filed->masked);
+	free(filed->mask);
+	*filed = FILED_NULL;
+}
+
+static const struct rule_match *find_in_rule(const struct rule *rule, const struct asked *asked)
+{
+	const struct rule_match *best = NULL;
+
+	for (size_t i = 0; i < rule->n_matches; i++)
+		if (rule_match_covers(
+			    &rule->matches[i], asked->protocol, asked->family, asked->local, asked->port) &&
+			(!best || rule_match_is_stronger(&rule->matches[i], best)))
+			best = &rule->matches[i];
+	return best;
+}
+
+static const struct rule_match *find(
+	const struct rule_set *set, const struct asked *asked, const struct rule **ret_rule)
+{
+	const struct rule_match *best = NULL;
+
+	for (size_t i = 0; i < set->n_rules; i++) {
+		const struct rule_match *match = find_in_rule(&set->rules[i], asked);
+
+		if (!match || (best && !rule_match_is_stronger(match, best)))
+			continue;
+		best = match;
+		*ret_rule = &set->rules[i];
+	}
+	return best;
+}
+
+/* ---- has the rule in force changed? */
+
+static int compare_rule(const struct rule *rule, const struct explanation *explanation, bool *ret_changed)
+{
+	_cleanup_(settings_deinit) struct settings settings = SETTINGS_NULL, in_force = SETTINGS_NULL;
+	struct rule_set set = {.rules = (struct rule *)rule, .n_rules = 1};
+	int r = settings_add_set(&settings, &set);
+
+	if (r)
+		return r;
+	/* sorted beside the explanation's, which belong to it */
+	in_force.items = calloc(explanation->settings.n + 1, sizeof(*in_force.items));
+	if (!in_force.items)
+		return -ENOMEM;
+	memcpy(in_force.items, explanation->settings.items,
+		explanation->settings.n * sizeof(*in_force.items));
+	in_force.n = explanation->settings.n;
+	settings_sort(&settings);
+	settings_sort(&in_force);
+	*ret_changed = settings.n != in_force.n;
+	for (size_t i = 0; i < settings.n && !*ret_changed; i++)
+		*ret_changed = setting_compare(settings.items[i], in_force.items[i]) != 0;
+	in_force.n = 0;
+	return 0;
+}
+
+/* ---- masks */
+
+struct search {
+	const struct instance *instance;
+	const struct asked *asked;
+	const struct rule_match *best; /* of the files that are not masked */
+	struct filed *filed;
+	int error;
+};
+
+static int look_below(struct search *search, const char *mask, const char *path)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
+	const char *const paths[] = {path, NULL};
+	const struct rule_match *match;
+	const struct rule *rule;
+	int r = rule_set_load_files(paths, &set, &problems);
+
+	if (r)
+		return r < 0 ? r : 0; /* not there, or bad: it would not win */
+	match = find(set, search->asked, &rule);
+	if (!match || (search->best && !rule_match_is_stronger(match, search->best)))
+		return 0;
+	search->filed->masked = strdup(path);
+	search->filed->mask = strdup(mask);
+	(void)snprintf(search->filed->masked_name, sizeof(search->filed->masked_name), "%s", rule->name);
+	return search->filed->masked && search->filed->mask ? 0 : -ENOMEM;
+}
+
+/* For rule_foreach_file() */
+static void look_at_file(const char *path, const char *text, size_t size, void *userdata)
+{
+	struct search *search = userdata;
+	const char *slash = strrchr(path, '/');
+	bool below = false;
+
+	(void)size;
+	if (!slash || search->filed->masked || search->error)
+		return;
+	search->filed->overridden = text != NULL;
+	for (size_t i = 0; i < INSTANCE_RULE_DIRS && !search->filed->masked && !search->error; i++) {
+		const char *dir = search->instance->rules[i];
+		char lower[PATH_MAX];
+
+		(void)snprintf(lower, sizeof(lower), "%s%s", dir, slash);
+		if (below)
+			search->error = look_below(search, path, lower);
+		below = below || (strncmp(path, dir, strlen(dir)) == 0 && path + strlen(dir) == slash);
+	}
+}
+
+int filed_read(const struct asked *asked, const struct explanation *explanation, struct filed *ret)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
+	struct instance instance;
+	struct search search = {.instance = &instance, .asked = asked, .filed = ret};
+	const struct rule *rule = NULL;
+	int r;
+
+	r = instance_init(&instance, explanation->instance);
+	if (!r)
+		r = rule_set_load(instance.rule_dirs, &set, &problems);
+	if (r < 0)
+		return r;
+	if (r) {
+		(void)problem_format(&problems.items[0], ret->problem, sizeof(ret->problem));
+		return 0;
+	}
+	ret->known = true;
+	search.best = find(set, asked, &rule);
+	if (search.best) {
+		(void)snprintf(ret->name, sizeof(ret->name), "%s", rule->name);
+		ret->file = strdup(rule->path);
+		ret->line = search.best->line;
+		if (!ret->file)
+			return -ENOMEM;
+	}
+	ret->changed = strcmp(ret->name, explanation->name) != 0;
+	if (!ret->changed && rule)
+		r = compare_rule(rule, explanation, &ret->changed);
+	if (!r)
+		r = rule_foreach_file(instance.rule_dirs, look_at_file, &search, &problems);
+	return r < 0 ? r : search.error;
+}

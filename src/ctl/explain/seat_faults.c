@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Of the diagnosis: why the winner has no socket, none that can take the packet, or one that is not served. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "diagnosis.h"
+#include "../out/since.h"
+
+/* ---- no socket */
+
+/* "User=www-data Unit=nginx.service" of [Access] and so on, as they are in force */
+static void list_settings(const struct explanation *explanation, bool bound, char *text, size_t size)
+{
+	size_t at = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < explanation->settings.n; i++) {
+		const struct setting *setting = explanation->settings.items[i];
+
+		if (strcmp(setting->section, "Access") != 0 || (strcmp(setting->key, "Bound") == 0) != bound)
+			continue;
+		if (bound)
+			at += (size_t)snprintf(text + at, size - at, "%s%s", at ? " " : "", setting->value);
+		else
+			at += (size_t)snprintf(
+				text + at, size - at, "%s%s=%s", at ? " " : "", setting->key, setting->value);
+		if (at >= size)
+			return;
+	}
+}
+
+static void find_access(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	char who[256], bound[256];
+
+	if (!explanation->settings.n)
+		return;
+	list_settings(explanation, false, who, sizeof(who));
+	list_settings(explanation, true, bound, sizeof(bound));
+	(void)diagnosis_add(diagnosis, FINDING_NOTE, "access",
+		"sockets of '%s' are taken from root%s%s if they are bound within %s; the journal has what was refused",
+		explanation->name, *who ? " and " : " alone", who, *bound ? bound : "any");
+}
+
+/* Sockets that the name has, and that are of no use here */
+static void find_other_seats(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	const struct asked *asked = evidence->asked;
+	bool udp = asked->protocol == IPPROTO_UDP, ipv6 = asked->family == AF_INET6;
+	struct finding *finding;
+
+	if (explanation->n_seated[udp][!ipv6] && ipv6) {
+		finding = diagnosis_add(diagnosis, FINDING_FAIL, "family",
+			"'%s' has %s sockets of IPv4 alone, which cannot take IPv6", explanation->name,
+			protocol_text(asked->protocol));
+		finding_remedy(finding, "have the service listen on IPv6 and hand that socket in as well");
+	} else if (explanation->n_seated[udp][!ipv6]) {
+		finding = diagnosis_add(diagnosis, FINDING_FAIL, "family",
+			"'%s' has %s sockets of IPv6 alone, and they are v6only, as all are that are bound to one address: they cannot take IPv4",
+			explanation->name, protocol_text(asked->protocol));
+		finding_remedy(finding,
+			"hand an IPv4 socket in as well, or one that is bound to [::] without IPV6_V6ONLY (BindIPv6Only=both in a socket unit; Bound=any in the rule)");
+	}
+	if (explanation->n_seated[!udp][0] + explanation->n_seated[!udp][1]) {
+		finding = diagnosis_add(diagnosis, FINDING_FAIL, "protocol",
+			"'%s' has sockets of %s, which are of no use for %s", explanation->name,
+			protocol_text(udp ? IPPROTO_TCP : IPPROTO_UDP), protocol_text(asked->protocol));
+		finding_remedy(finding, "hand a %s socket in as well", protocol_text(asked->protocol));
+	}
+}
+
+static void find_rivals(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	const struct cover *winner = &explanation->covers[0];
+
+	for (size_t i = 1; i < explanation->n_covers; i++) {
+		const struct cover *cover = &explanation->covers[i];
+		bool shorter = cover->match.prefix.length < winner->match.prefix.length;
+		struct finding *finding;
+
+		if (!cover->has_socket)
+			continue;
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "shadowed",
+			"'%s' has a socket for it and loses to '%s': %s %s than %s", cover->name,
+			winner->name, winner->text, shorter ? "has a longer prefix" : "has fewer ports",
+			cover->text);
+		finding_remedy(
+			finding, "narrow or remove %s in %s:%lu", winner->text, winner->file, winner->line);
+	}
+}
+
+static void find_mptcp(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct listener_list *list = &evidence->around->mptcp;
+	char text[LISTENER_TEXT_MAX], more[32] = "";
+	struct finding *finding;
+
+	if (!list->n)
+		return;
+	if (list->n_all > 1)
+		(void)snprintf(more, sizeof(more), ", and %zu more", list->n_all - 1);
+	finding = diagnosis_add(diagnosis,
+		list->items[0].socket->port == evidence->asked->port ? FINDING_WARN : FINDING_NOTE, "mptcp",
+		"MPTCP listeners cannot be handed in: %s%s", listener_format(&list->items[0], text), more);
+	finding_remedy(finding,
+		"if that is the service, have it listen with plain TCP (Go: GODEBUG=multipathtcp=0)");
+}
+
+/* What cannot be looked at any nearer */
+static void find_undiscovered(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct settings *settings = &evidence->explanation->settings;
+
+	for (size_t i = 0; i < settings->n; i++) {
+		const struct setting *setting = settings->items[i];
+		struct finding *finding;
+
+		if (strcmp(setting->section, "Discover") != 0 || strcmp(setting->key, "Socket") != 0)
+			continue;
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+			"usher-discover has handed in none that [Discover] describes (Socket=%s)",
+			setting->value);
+		finding_remedy(finding,
+			"see what was found, and why it was not taken; usher-discover has to run as well:");
+		finding_command(finding, "usherctl discover --dry-run %s", evidence->explanation->name);
+		return;
+	}
+}
+
+static void find_discover(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct described *described = evidence->described;
+	const char *name = evidence->explanation->name;
+	struct finding *finding;
+	char pid[32] = "";
+
+	if (described->pid)
+		(void)snprintf(pid, sizeof(pid), " (pid %d)", described->pid);
+	switch (described->what) {
+	case DESCRIBED_UNKNOWN:
+		find_undiscovered(evidence, diagnosis);
+		return;
+	case DESCRIBED_ABSENT:
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+			"nobody listens at Socket=%s, where [Discover] seeks a socket for '%s'",
+			described->where, name);
+		finding_remedy(finding, "start the daemon, or write where it listens in %s:%u",
+			described->file, described->line);
+		return;
+	case DESCRIBED_REFUSED:
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+			"[Discover] describes socket %s%s, which %s", described->where, pid,
+			described->refusal.text);
+		finding_remedy(finding, "put that right; to see all that was found:");
+		finding_command(finding, "usherctl discover --dry-run %s", name);
+		return;
+	case DESCRIBED_ACCEPTED:
+		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+			"%s at %s is what [Discover] describes, and nobody has handed it in", described->who,
+			described->where);
+		finding_remedy(
+			finding, "let usher-discover run, or look once with 'usherctl discover %s':", name);
+		finding_command(finding, "systemctl enable --now usher-discover");
+		return;
+	}
+}
+
+static void find_refused(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct refused *refused = &evidence->explanation->refused;
+	bool same = refused->name && strcmp(refused->name, evidence->explanation->name) == 0;
+	char age[SINCE_TEXT_MAX], pid[32] = "";
+	struct finding *finding;
+
+	if (!refused->reason || !refused->name || !since_age(refused->time, age))
+		return;
+	if (refused->pid)
+		(void)snprintf(pid, sizeof(pid), "pid %d, ", refused->pid);
+	finding = diagnosis_add(diagnosis, same ? FINDING_WARN : FINDING_NOTE, "hand-in-refused",
+		"%s hand-in as '%s' was refused %s ago (%suid %u): %s", same ? "the last" : "a",
+		refused->name, age, pid, refused->uid, refused->reason);
+	if (same)
+		finding_remedy(finding, "put that right, and have the service hand its socket in again");
+}
+
+static void find_missing(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	bool passed = explanation->verdict == VERDICT_PASSED;
+	struct finding *finding = diagnosis_add(diagnosis, passed ? FINDING_WARN : FINDING_FAIL, "missing",
+		"no socket is handed in as '%s' (%s over %s)", explanation->name,
+		protocol_text(evidence->asked->protocol), family_text(evidence->asked->family));
+
+	finding_remedy(finding,
+		"start the service; the journal tells which sockets the name had, and who was refused:");
+	finding_command(finding, "journalctl USHER_NAME=%s", explanation->name);
+	find_refused(evidence, diagnosis);
+	find_other_seats(evidence, diagnosis);
+	find_discover(evidence, diagnosis);
+	find_mptcp(evidence, diagnosis);
+	find_access(evidence, diagnosis);
+}
+
+/* ---- sockets that the kernel does not take */
+
+static void suggest_restart(
+	struct finding *finding, const struct explanation *explanation, const struct place *place)
+{
+	if (place && place->unit) {
+		finding_remedy(finding, "restart the service:");
+		finding_command(finding, "systemctl restart %s", place->unit);
+	} else {
+		finding_remedy(finding, "restart the service, or take the socket out:");
+		finding_command(finding, "usherctl withdraw %s", explanation->name);
+	}
+}
+
+static void find_socket_fault(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	/* the errno is that of the last one */
+	const struct place *place = &explanation->places[explanation->n_places - 1];
+	int severity = explanation->verdict == VERDICT_PASSED ? FINDING_WARN : FINDING_FAIL;
+	struct finding *finding;
+
+	if (strcmp(explanation->error, "ESOCKTNOSUPPORT") == 0)
+		finding = diagnosis_add(diagnosis, severity, "socket-state",
+			"socket sk:%" PRIx64
+			" at %s %s (ESOCKTNOSUPPORT): it has been shut down or connected",
+			place->cookie, place->text,
+			evidence->asked->protocol == IPPROTO_UDP ? "takes no datagrams of strangers any more"
+								 : "does not listen any more");
+	else if (strcmp(explanation->error, "EAFNOSUPPORT") == 0)
+		finding = diagnosis_add(diagnosis, severity, "family",
+			"socket sk:%" PRIx64 " at %s cannot take %s (EAFNOSUPPORT)", place->cookie,
+			place->text, family_text(evidence->asked->family));
+	else
+		finding = diagnosis_add(diagnosis, severity, "socket",
+			"the kernel does not select socket sk:%" PRIx64 " at %s (%s)", place->cookie,
+			place->text,
+			*explanation->error ? explanation->error : "for no reason that it tells");
+	suggest_restart(finding, explanation, place);
+}
+
+/* ---- sockets that are not served */
+
+static void find_queue_fault(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+	const struct place *place = explanation_chosen(explanation);
+	const struct place_seen *seen;
+	struct finding *finding;
+	bool dead, full;
+	char who[WHO_MAX];
+
+	if (!place)
+		return;
+	seen = &evidence->around->places[place - explanation->places];
+	full = seen->socket && queue_is_full(seen->socket);
+	/* process 1 keeps what is in its store; who may not look at its descriptors has the registrant to go by */
+	dead = place->held && seen->registrant_gone && seen->holder.pid <= 1;
+	if (dead) {
+		finding = diagnosis_add(diagnosis, full ? FINDING_FAIL : FINDING_WARN, "nobody-accepts",
+			"socket sk:%" PRIx64 " is held and its process has ended: nobody %s%s", place->cookie,
+			evidence->asked->protocol == IPPROTO_UDP ? "reads its datagrams" : "accepts",
+			seen->holder_known ? "" : ", unless somebody has claimed it");
+		finding_remedy(finding,
+			"start the service with the socket (or 'usherctl withdraw %s'):", explanation->name);
+		finding_command(finding, "usherctl claim %s -- COMMAND", explanation->name);
+	}
+	if (!seen->socket || evidence->asked->protocol == IPPROTO_UDP || (!full && !dead))
+		return;
+	finding = diagnosis_add(diagnosis, full ? FINDING_FAIL : FINDING_WARN, full ? "queue-full" : "queue",
+		"in the queue of sk:%" PRIx64 ", %u of %u connections wait to be accepted%s", place->cookie,
+		seen->socket->queue, seen->socket->queue_max, full ? "; further ones get no answer" : "");
+	if (full && !dead)
+		finding_remedy(finding,
+			"see why %s does not accept; if it is only slow, give listen(2) a larger backlog, and net.core.somaxconn with it",
+			place_format(place, seen, who));
+}
+
+void find_seat_faults(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct explanation *explanation = evidence->explanation;
+
+	if (!*explanation->name)
+		return;
+	if (explanation->verdict == VERDICT_DISPATCHED) {
+		find_queue_fault(evidence, diagnosis);
+		return;
+	}
+	if (explanation->n_places)
+		find_socket_fault(evidence, diagnosis);
+	else
+		find_missing(evidence, diagnosis);
+	if (explanation->n_covers)
+		find_rivals(evidence, diagnosis);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * usherctl list --graph: what leads where, from the rule files to the processes
+ *
+ * One struct graph_name after the other is drawn, as a tree for people (graph_tree.c) or as DOT (graph_dot.c), in which
+ * a socket that sits in several seats is one node.
+ */
+
+#include <stdio.h>
+
+#include "../ctl.h"
+#include "../view/seats.h"
+#include "../view/settings.h"
+
+/* A rule may have a million matches. */
+#define GRAPH_MATCHES_MAX 16U
+
+struct graph_name {
+	const char *name;
+	const char *file; /* NULL: there is no rule any more */
+	struct setting *const *matches;
+	size_t n_matches;
+	const struct seat *seats;
+	size_t n_seats; /* at least one */
+};
+
+/* graph_list() - usherctl list --graph; Return: an exit code */
+int graph_list(const struct ctl *ctl);
+
+struct graph_drawing {
+	void (*begin)(void);
+	void (*name)(const struct graph_name *name);
+	void (*end)(void);
+};
+
+extern const struct graph_drawing graph_tree, graph_dot;

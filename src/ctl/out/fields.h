@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The fields of a packet, printed as they come, so that keys of a newer broker are there too. */
+
+#include "../../wire/message.h"
+#include "json.h"
+
+/*
+ * fields_print_json() - the fields as members of the object that is open, keys in small letters
+ * @numbers, @booleans: NULL-terminated lists of the keys that are no strings; one that ends in '*' is a prefix
+ *
+ * ROW and OK are left out.
+ */
+void fields_print_json(const struct message *message, struct json *json, const char *const *numbers,
+	const char *const *booleans);
+
+/* fields_print_text() - lines "HandedIn=1763716800000000" */
+void fields_print_text(const struct message *message, FILE *out);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "seats.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../util/array.h"
+#include "../../util/macro.h"
+#include "../../util/text.h"
+
+static const char *const counter_keys[N_SEAT_COUNTERS] = {"LOOKUPS", "MISSING", "REFUSED_FAMILY",
+	"REFUSED_PROTOCOL", "REFUSED_STATE", "REFUSED_EXISTS", "REFUSED_OTHER", "EVENTS_LOST"};
+static const char *const place_keys[N_PLACE_FIELDS] = {
+	"STATE", "COOKIE", "ADDRESS", "PID", "UNIT", "VIA", "HELD"};
+
+static void seat_deinit(struct seat *seat)
+{
+	for (size_t i = 0; i < seat->n_places; i++)
+		free(seat->places[i]);
+	free(seat->places);
+	free(seat->name);
+	free(seat->protocol);
+	free(seat->family);
+}
+
+void seats_deinit(struct seats *seats)
+{
+	for (size_t i = 0; i < seats->n; i++)
+		seat_deinit(&seats->items[i]);
+	free(seats->items);
+	*seats = SEATS_NULL;
+}
+
+static int compare(const struct seat *seat, const struct client *client)
+{
+	int r = strcmp(seat->name, ask_value(client, "NAME", ""));
+
+	if (!r)
+		r = strcmp(seat->protocol, ask_value(client, "PROTOCOL", ""));
+	return r ? r : strcmp(seat->family, ask_value(client, "FAMILY", ""));
+}
+
+static int add_seat(struct seats *seats, const struct client *client)
+{
+	struct seat *seat;
+
+	if (ARRAY_RESERVE(seats->items, seats->n) < 0)
+		return -ENOMEM;
+	seat = &seats->items[seats->n++];
+	*seat = (struct seat){
+		.name = strdup(ask_value(client, "NAME", "")),
+		.protocol = strdup(ask_value(client, "PROTOCOL", "")),
+		.family = strdup(ask_value(client, "FAMILY", "")),
+	};
+	if (!seat->name || !seat->protocol || !seat->family)
+		return -ENOMEM;
+	for (size_t i = 0; i < N_SEAT_COUNTERS; i++) {
+		unsigned long number;
+
+		if (text_to_uint(ask_value(client, counter_keys[i], "0"), ~0UL, &number) == 0)
+			seat->counters[i] = number;
+	}
+	return 0;
+}
+
+static int add_place(struct seat *seat, const struct client *client)
+{
+	struct place *place;
+	size_t size = 0;
+	char *end;
+
+	if (ARRAY_RESERVE(seat->places, seat->n_places) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < N_PLACE_FIELDS; i++)
+		size += strlen(ask_value(client, place_keys[i], "")) + 1;
+	place = calloc(1, sizeof(*place) + size);
+	if (!place)
+		return -ENOMEM;
+	end = place->text;
+	for (size_t i = 0; i < N_PLACE_FIELDS; i++) {
+		const char *value = message_get(&client->message, place_keys[i]);
+
+		if (!value)
+			continue;
+		place->fields[i] = end;
+		end = stpcpy(end, value) + 1;
+	}
+	seat->places[seat->n_places++] = place;
+	return 0;
+}
+
+int seats_add_row(struct client *client, void *userdata)
+{
+	struct seats *seats = userdata;
+	int order = seats->n ? compare(&seats->items[seats->n - 1], client) : -1, r = 0;
+
+	/* a reload while the list is sent may show a seat twice */
+	if (order > 0)
+		return 0;
+	if (order < 0)
+		r = add_seat(seats, client);
+	if (!r && message_get(&client->message, "COOKIE"))
+		r = add_place(&seats->items[seats->n - 1], client);
+	return r;
+}

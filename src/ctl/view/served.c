@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "served.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../../util/array.h"
+#include "../../util/errno_name.h"
+#include "../../util/text.h"
+#include "../ask.h"
+#include "../complain.h"
+
+void served_deinit(struct served *served)
+{
+	for (size_t i = 0; i < served->n; i++)
+		free(served->items[i].name);
+	free(served->items);
+	*served = SERVED_NULL;
+}
+
+int served_check_namespace(struct client *client, struct refusal *refusal)
+{
+	struct writer request;
+	struct stat st;
+	unsigned long inode;
+	int r;
+
+	client_begin(&request, "status");
+	r = ask(client, &request, NULL, 0, NULL, NULL, refusal);
+	if (r)
+		return r;
+	/* 0: its link is detached, and it serves none */
+	if (text_to_uint(ask_value(client, "NETNS", "0"), ~0UL, &inode) < 0 || inode == 0)
+		return 0;
+	if (stat("/proc/self/ns/net", &st) < 0) {
+		int error = errno;
+
+		return refuse(refusal, error, "cannot look at /proc/self/ns/net: %s (%s)", errno_text(error),
+			errno_name(error));
+	}
+	if (st.st_ino == inode)
+		return 0;
+	return refuse(refusal, EXDEV,
+		"the broker serves network namespace %lu and usherctl runs in %lu (EXDEV); run it there: nsenter --net=/proc/%s/ns/net usherctl",
+		inode, (unsigned long)st.st_ino, ask_value(client, "PID", "PID"));
+}
+
+static int add_row(struct client *client, void *userdata)
+{
+	struct served *served = userdata;
+	struct served_socket *item;
+
+	if (ARRAY_RESERVE(served->items, served->n) < 0)
+		return -ENOMEM;
+	item = &served->items[served->n];
+	item->name = strdup(ask_value(client, "NAME", ""));
+	if (!item->name)
+		return -ENOMEM;
+	item->cookie = strtoull(ask_value(client, "COOKIE", "0"), NULL, 16);
+	served->n++;
+	return 0;
+}
+
+static int compare(const struct served_socket *socket, const char *name, uint64_t cookie)
+{
+	int order = strcmp(socket->name, name);
+
+	if (order)
+		return order;
+	return socket->cookie < cookie ? -1 : socket->cookie > cookie;
+}
+
+static int compare_socket(const void *a, const void *b)
+{
+	const struct served_socket *other = b;
+
+	return compare(a, other->name, other->cookie);
+}
+
+struct wanted {
+	const char *name;
+	uint64_t cookie;
+};
+
+static int compare_wanted(const void *key, const void *socket)
+{
+	const struct wanted *wanted = key;
+
+	return -compare(socket, wanted->name, wanted->cookie);
+}
+
+int served_read(struct client *client, struct served *served, struct refusal *refusal)
+{
+	struct writer request;
+	int r;
+
+	client_begin(&request, "list");
+	r = ask(client, &request, NULL, 0, add_row, served, refusal);
+	if (r)
+		return r;
+	if (served->n)
+		qsort(served->items, served->n, sizeof(*served->items), compare_socket);
+	return 0;
+}
+
+/* The first item that is not before (name, cookie) */
+static size_t find(const struct served *served, const char *name, uint64_t cookie)
+{
+	const struct wanted wanted = {name, cookie};
+
+	return array_lower_bound(&wanted, served->items, served->n, sizeof(*served->items), compare_wanted);
+}
+
+bool served_has(const struct served *served, const char *name, uint64_t cookie)
+{
+	size_t i = find(served, name, cookie);
+
+	return i < served->n && compare(&served->items[i], name, cookie) == 0;
+}
+
+bool served_knows(const struct served *served, const char *name)
+{
+	size_t i = find(served, name, 0);
+
+	return i < served->n && strcmp(served->items[i].name, name) == 0;
+}
