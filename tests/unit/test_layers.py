@@ -18,33 +18,24 @@ libusher, *archives = sys.argv[2:]
 
 WARN_LINES, MAX_LINES = 400, 600
 
-# Which folders the files of a folder may include from, besides their own. `bpf` is bpf/usher-bpf.h.
-MAY_INCLUDE = {
-    "util": set(),
-    "wire": {"util"},
-    "rule": {"util"},
-    "image": {"rule", "util", "bpf"},
-    "lib": {"wire", "util"},
-    "access": {"rule", "util"},
-    "datapath": {"image", "rule", "util", "bpf"},
-    "holder": {"util"},
-    "observe": {"util"},
-    "intake": {"access", "wire", "util"},
-    "daemon": {"intake", "datapath", "holder", "access", "image", "rule", "observe", "wire", "util", "bpf"},
-    "scan": {"lib", "access", "rule", "wire", "util"},
-    "hooks": {"scan", "rule", "util", "bpf"},
-    "discover": {"hooks", "scan", "lib", "observe", "access", "rule", "wire", "util", "bpf"},
-    "ctl": {"scan", "lib", "access", "image", "rule", "wire", "util", "bpf"},
-}
+# Whatever the table in docs/architecture.md allows: what may never be reached, not even by way of others.
+NEVER = [
+    ("rule", "image bpf"),
+    ("image", "libbpf wire access"),
+    ("scan", "bpf libbpf hooks discover datapath"),
+    ("ctl", "discover hooks datapath broker daemon intake libbpf"),
+    ("broker", "daemon wire"),
+    ("discover", "datapath broker daemon"),
+    ("hooks", "datapath broker daemon"),
+    ("lib", "rule access scan observe libsystemd libbpf"),
+    ("ctl/out", "ctl/explain ctl/doctor ctl/check ctl"),
+    ("ctl/view", "ctl/explain ctl/doctor ctl/check ctl"),
+    ("ctl/host", "ctl/explain ctl/doctor ctl/check ctl"),
+    ("ctl/explain", "ctl/doctor ctl"),
+    ("ctl/doctor", "ctl/explain ctl"),
+]
 PURE = {"util", "wire", "rule", "image", "access"}
-# System headers that not everybody may include
-MAY_INCLUDE_SYSTEM = {
-    "bpf": {"datapath", "daemon", "hooks", "discover"},
-    "systemd": {"intake", "daemon", "scan", "discover", "holder", "observe"},
-    "libmnl": {"scan", "ctl"},
-    "libsmartcols": {"ctl"},
-    "ini.h": {"rule"},
-}
+LIBRARIES = {"bpf": "libbpf", "systemd": "libsystemd", "libmnl": "libmnl", "libsmartcols": "libsmartcols"}
 
 # The one file that calls a function; None: nobody does yet, and who is first puts the name here.
 ONE_CALLER = {
@@ -98,40 +89,67 @@ def nm(*arguments):
     return [line.split()[-1].partition("@")[0] for line in out.splitlines() if line.strip() and not line.endswith(":")]
 
 
+def layer_table():
+    """Folder -> what its files may include: the table of docs/architecture.md."""
+    text = (root / "docs/architecture.md").read_text()
+    rows = re.search(r"^\| folder \| noun \| may include \|\n\|[ -|]+\n((?:\|.*\n)+)", text, re.M)[1]
+    cells = [[cell.strip() for cell in row.split("|")] for row in rows.splitlines()]
+    return {row[1].strip("`"): set(filter(None, row[3].split(", "))) for row in cells}
+
+
+MAY_INCLUDE = layer_table()
+
+
+def layer_of(path):
+    """The folder of a file, below src; `bpf` for what the programs share with user space."""
+    return path.relative_to(root / "src").parent.as_posix() if path.is_relative_to(root / "src") else "bpf"
+
+
 def every_folder_is_known():
-    found = {path.name for path in (root / "src").iterdir() if path.is_dir()}
-    return [f"src/{folder}: this test does not know what it may include" for folder in sorted(found - set(MAY_INCLUDE))]
+    found = {layer_of(path) for path in sources("src")}
+    return [f"src/{folder} is missing in the table of docs/architecture.md" for folder in sorted(found - set(MAY_INCLUDE))] + [
+        f"src/{folder} is in the table of docs/architecture.md only" for folder in sorted(set(MAY_INCLUDE) - found)]
 
 
 def includes_follow_the_layers():
     bad = []
     for path in sources("src"):
-        layer = path.relative_to(root / "src").parts[0]
+        layer = layer_of(path)
+        allowed = MAY_INCLUDE.get(layer, set())
         for header in re.findall(r'^\s*#\s*include\s+"([^"]+)"', tokens_removed(path.read_text(), strings=False), re.M):
             target = pathlib.Path(os.path.normpath(path.parent / header))
             if not target.exists():
                 if not header.endswith(".skel.h"):  # made by bpftool
                     bad.append(f'{name(path)} includes "{header}", which is not in the tree')
                 continue
-            parts = target.relative_to(root).parts
-            folder = parts[1] if parts[0] == "src" else parts[0]
-            if folder != layer and folder not in MAY_INCLUDE.get(layer, set()):
-                bad.append(f'{name(path)} includes "{header}": {layer} may not know {folder}')
+            below = layer_of(target)
+            single = f"{below}/{target.name}"
+            if below != layer and not {below, single} & allowed:
+                bad.append(f'{name(path)} includes "{header}": {layer} may not know {below}')
         for header in re.findall(r"^\s*#\s*include\s+<([^>]+)>", path.read_text(), re.M):
-            allowed = MAY_INCLUDE_SYSTEM.get(header.partition("/")[0])
-            if allowed is not None and layer not in allowed:
+            library = LIBRARIES.get(header.partition("/")[0])
+            if library and library not in allowed:
                 bad.append(f"{name(path)} includes <{header}>")
     return bad
 
 
+def reachable(layer):
+    """What a layer knows by way of the layers it knows. A single header of a folder is not its folder."""
+    seen, todo = set(), [layer]
+    while todo:
+        for below in MAY_INCLUDE.get(todo.pop(), set()) - seen:
+            seen.add(below)
+            todo.append(below)
+    return seen
+
+
 def no_layer_is_below_itself():
-    """The table above has no cycle, or it would allow anything."""
-    done = {"bpf"}
-    while True:
-        more = {layer for layer, below in MAY_INCLUDE.items() if below <= done} - done
-        if not more:
-            return sorted(f"{layer} is part of a cycle" for layer in set(MAY_INCLUDE) - done)
-        done |= more
+    """The table has no cycle, or it would allow anything."""
+    return sorted(f"{layer} is part of a cycle" for layer in MAY_INCLUDE if layer in reachable(layer))
+
+
+def what_must_never_be():
+    return [f"{layer} reaches {below}" for layer, words in NEVER for below in words.split() if below in reachable(layer)]
 
 
 def pure_layers_link_nothing():
@@ -260,6 +278,7 @@ CHECKS = [
     every_folder_is_known,
     includes_follow_the_layers,
     no_layer_is_below_itself,
+    what_must_never_be,
     pure_layers_link_nothing,
     one_file_calls_each,
     each_map_has_one_writer,
