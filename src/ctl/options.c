@@ -20,76 +20,42 @@
 #define INTERVAL_MIN_S 0.1
 #define INTERVAL_MAX_S 3600.0
 
-enum {
-	ARG_NO_LEGEND = 0x100,
-	ARG_SOCKET,
-	ARG_INSTANCE,
-	ARG_TIMEOUT,
-	ARG_VERSION,
-	ARG_FD,
-	ARG_HOLD,
-	ARG_IF_BROKER,
-	ARG_IF_HELD,
-	ARG_DRY_RUN,
-	ARG_NO_LISTENERS,
-	ARG_COUNT,
-	ARG_INTERVAL,
-	ARG_SORT,
-	ARG_GRAPH,
-	ARG_FROM,
-};
-
-static const struct option long_options[] = {
-	{"json", no_argument, NULL, 'j'},
-	{"no-legend", no_argument, NULL, ARG_NO_LEGEND},
-	{"socket", required_argument, NULL, ARG_SOCKET},
-	{"instance", required_argument, NULL, ARG_INSTANCE},
-	{"timeout", required_argument, NULL, ARG_TIMEOUT},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, ARG_VERSION},
-	{"fd", required_argument, NULL, ARG_FD},
-	{"hold", no_argument, NULL, ARG_HOLD},
-	{"if-broker", no_argument, NULL, ARG_IF_BROKER},
-	{"if-held", no_argument, NULL, ARG_IF_HELD},
-	{"dry-run", no_argument, NULL, ARG_DRY_RUN},
-	{"no-listeners", no_argument, NULL, ARG_NO_LISTENERS},
-	{"count", required_argument, NULL, ARG_COUNT},
-	{"interval", required_argument, NULL, ARG_INTERVAL},
-	{"sort", required_argument, NULL, ARG_SORT},
-	{"graph", optional_argument, NULL, ARG_GRAPH},
-	{"from", required_argument, NULL, ARG_FROM},
-	{NULL},
-};
-
 /* What was read, besides struct ctl */
 struct reading {
 	const struct verb *verb;
 	const char **names;
-	unsigned options; /* OPTION_* that stand there */
-	const char *socket;
+	unsigned options; /* those given, as bits */
 };
 
 #define usage(...) (complain(__VA_ARGS__), OPTIONS_USAGE)
 #define SEE_HELP "see usherctl --help"
+#define SEE_VERB "see usherctl %s --help"
 
-static const struct verb *verb_find(const char *name)
+/* ---- readers */
+
+static int set_flag(struct ctl *ctl, size_t member, const char *text)
 {
-	for (const struct verb *verb = verbs; verb->name; verb++)
-		if (strcmp(verb->name, name) == 0)
-			return verb;
-	return NULL;
+	(void)text;
+	*(bool *)((char *)ctl + member) = true;
+	return 0;
 }
 
-static int read_fd(struct ctl *ctl, const char *text)
+static int keep_text(struct ctl *ctl, size_t member, const char *text)
+{
+	*(const char **)((char *)ctl + member) = text;
+	return 0;
+}
+
+static int read_fd(struct ctl *ctl, size_t member, const char *text)
 {
 	unsigned long fd;
 
+	(void)member;
 	if (text_to_uint(text, INT_MAX, &fd) < 0)
-		return usage(
-			"bad option --fd '%s': not the number of a descriptor (EINVAL); " SEE_HELP, text);
+		return usage("bad option --fd '%s': not a descriptor number (EINVAL); " SEE_HELP, text);
 	for (size_t i = 0; i < ctl->n_fds; i++)
 		if (ctl->fds[i] == (int)fd)
-			return usage("bad option --fd '%s': given twice (EINVAL); name each descriptor once",
+			return usage("bad option --fd '%s': given twice (EINVAL); give each descriptor once",
 				text);
 	if (ARRAY_RESERVE(ctl->fds, ctl->n_fds) < 0)
 		return -ENOMEM;
@@ -97,10 +63,11 @@ static int read_fd(struct ctl *ctl, const char *text)
 	return 0;
 }
 
-static int read_timeout(struct ctl *ctl, const char *text)
+static int read_timeout(struct ctl *ctl, size_t member, const char *text)
 {
 	unsigned long seconds;
 
+	(void)member;
 	if (text_to_uint(text, TIMEOUT_MAX_S, &seconds) < 0 || seconds == 0)
 		return usage(
 			"bad option --timeout '%s': not a whole number of seconds from 1 to %lu (EINVAL)",
@@ -109,19 +76,21 @@ static int read_timeout(struct ctl *ctl, const char *text)
 	return 0;
 }
 
-static int read_count(struct ctl *ctl, const char *text)
+static int read_count(struct ctl *ctl, size_t member, const char *text)
 {
+	(void)member;
 	if (text_to_uint(text, COUNT_MAX, &ctl->count) == 0 && ctl->count)
 		return 0;
 	return usage("bad option --count '%s': not a number from 1 to %lu (EINVAL)", text, COUNT_MAX);
 }
 
 /* LC_NUMERIC is not set, so that a fraction has a point everywhere. */
-static int read_interval(struct ctl *ctl, const char *text)
+static int read_interval(struct ctl *ctl, size_t member, const char *text)
 {
 	char *end;
 	double seconds = strtod(text, &end);
 
+	(void)member;
 	if (end == text || *end || !(seconds >= INTERVAL_MIN_S && seconds <= INTERVAL_MAX_S))
 		return usage("bad option --interval '%s': not a number of seconds from %.1f to %.0f (EINVAL)",
 			text, INTERVAL_MIN_S, INTERVAL_MAX_S);
@@ -129,83 +98,64 @@ static int read_interval(struct ctl *ctl, const char *text)
 	return 0;
 }
 
-static int read_graph(struct ctl *ctl, const char *text)
+static int read_graph(struct ctl *ctl, size_t member, const char *text)
 {
+	(void)member;
 	if (!text || strcmp(text, "tree") == 0)
 		ctl->graph = GRAPH_TREE;
 	else if (strcmp(text, "dot") == 0)
 		ctl->graph = GRAPH_DOT;
 	else
-		return usage("bad option --graph '%s': it is 'tree' or 'dot' (EINVAL); " SEE_HELP, text);
+		return usage("bad option --graph '%s': not 'tree' or 'dot' (EINVAL); " SEE_HELP, text);
 	return 0;
 }
 
-static int read_option(struct ctl *ctl, struct reading *reading, int option, const char *wrong)
+#define SET(name) .read = set_flag, .member = offsetof(struct ctl, name)
+#define KEEP(name) .read = keep_text, .member = offsetof(struct ctl, name)
+#define READ(function) .read = function
+#define END(value) .outcome = value
+
+const struct ctl_option ctl_options[OPTIONS] = {
+#define OPTION(id, reader, ...) {__VA_ARGS__, reader},
+#include "options.def"
+};
+
+_Static_assert(OPTIONS <= 8 * sizeof(unsigned) && VERBS <= 8 * sizeof(unsigned), "sets of them are bits");
+
+/* ---- the line */
+
+/* What getopt_long() returns for the long option ctl_options[0] */
+#define OPTIONS_BASE 0x100
+
+static int option_has_arg(const struct ctl_option *option)
 {
-	switch (option) {
-	case 'h':
-		return OPTIONS_HELP;
-	case ARG_VERSION:
-		return OPTIONS_VERSION;
-	case 'j':
-		ctl->json = true;
-		return 0;
-	case ARG_NO_LEGEND:
-		ctl->no_legend = true;
-		return 0;
-	case ARG_SOCKET:
-		reading->socket = optarg;
-		return 0;
-	case ARG_INSTANCE:
-		ctl->instance_name = optarg;
-		return 0;
-	case ARG_TIMEOUT:
-		return read_timeout(ctl, optarg);
-	case ARG_FD:
-		reading->options |= OPTION_FD;
-		return read_fd(ctl, optarg);
-	case ARG_HOLD:
-		reading->options |= OPTION_HOLD;
-		ctl->hold = true;
-		return 0;
-	case ARG_IF_BROKER:
-		reading->options |= OPTION_IF_BROKER;
-		ctl->if_broker = true;
-		return 0;
-	case ARG_IF_HELD:
-		reading->options |= OPTION_IF_HELD;
-		ctl->if_held = true;
-		return 0;
-	case ARG_DRY_RUN:
-		reading->options |= OPTION_DRY_RUN;
-		ctl->dry_run = true;
-		return 0;
-	case ARG_NO_LISTENERS:
-		reading->options |= OPTION_NO_LISTENERS;
-		ctl->no_listeners = true;
-		return 0;
-	case ARG_COUNT:
-		reading->options |= OPTION_COUNT;
-		return read_count(ctl, optarg);
-	case ARG_INTERVAL:
-		reading->options |= OPTION_INTERVAL;
-		return read_interval(ctl, optarg);
-	case ARG_GRAPH:
-		reading->options |= OPTION_GRAPH;
-		return read_graph(ctl, optarg);
-	case ARG_SORT:
-		reading->options |= OPTION_SORT;
-		ctl->sort = optarg;
-		return 0;
-	case ARG_FROM:
-		reading->options |= OPTION_FROM;
-		ctl->from = optarg;
-		return 0;
-	case ':':
-		return usage("bad option '%s': it needs a value (EINVAL); " SEE_HELP, wrong);
-	default:
-		return usage("bad option '%s': there is none of that name (EINVAL); " SEE_HELP, wrong);
-	}
+	if (!option->argument)
+		return no_argument;
+	return option->optional ? optional_argument : required_argument;
+}
+
+static const struct ctl_option *option_find(int found)
+{
+	if (found >= OPTIONS_BASE)
+		return &ctl_options[found - OPTIONS_BASE];
+	for (const struct ctl_option *option = ctl_options; option < ctl_options + OPTIONS; option++)
+		if (option->letter == found)
+			return option;
+	return NULL;
+}
+
+static int read_option(struct ctl *ctl, struct reading *reading, int found, const char *word)
+{
+	const struct ctl_option *option = option_find(found);
+
+	if (found == ':')
+		return usage("bad option '%s': it needs a value (EINVAL); " SEE_HELP, word);
+	if (!option)
+		return usage("bad option '%s': there is no such option (EINVAL); " SEE_HELP, word);
+	if (option->outcome)
+		return option->outcome;
+	reading->options |= 1U << (option - ctl_options);
+	return option->read(ctl, option->member, optarg);
 }
 
 /* Outcome of read_word(): COMMAND starts with this word */
@@ -220,22 +170,41 @@ static int read_word(struct ctl *ctl, struct reading *reading, const char *word)
 	if (ctl->n_names >= reading->verb->names_max) {
 		if (reading->verb->command != COMMAND_NONE)
 			return COMMAND_STARTS;
-		return usage("one argument too many for '%s': '%s'; " SEE_HELP, reading->verb->name, word);
+		return usage("bad argument '%s': '%s' takes no more (EINVAL); " SEE_VERB, word,
+			reading->verb->name, reading->verb->name);
 	}
-	if (!reading->verb->words && !name_is_valid(word))
+	if (reading->verb->takes == TAKES_NAMES && !name_is_valid(word))
 		return usage("bad name '%s': " NAME_RULE " (EINVAL)", word);
 	reading->names[ctl->n_names++] = word;
 	return 0;
 }
 
-/* RETURN_IN_ORDER of getopt ("-"), so that options and words are seen in their order and COMMAND's stay its own. */
+/* The tables as getopt_long() wants them. */
+static void list_options(struct option long_options[static OPTIONS + 1], char letters[static OPTIONS + 3])
+{
+	/* "-" is RETURN_IN_ORDER: options and words come in their order, so that COMMAND's options stay its own */
+	letters = stpcpy(letters, "-:");
+	for (int i = 0; i < OPTIONS; i++) {
+		const struct ctl_option *option = &ctl_options[i];
+
+		long_options[i] =
+			(struct option){option->name, option_has_arg(option), NULL, OPTIONS_BASE + i};
+		if (option->letter)
+			*letters++ = option->letter;
+	}
+	*letters = '\0';
+}
+
 static int read_line(int argc, char **argv, struct ctl *ctl, struct reading *reading)
 {
+	struct option long_options[OPTIONS + 1] = {};
+	char letters[OPTIONS + 3];
 	int option, r;
 
+	list_options(long_options, letters);
 	opterr = 0;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, "-:jh", long_options, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, letters, long_options, NULL)) >= 0) {
 		if (option == 1)
 			r = read_word(ctl, reading, optarg);
 		else
@@ -247,7 +216,7 @@ static int read_line(int argc, char **argv, struct ctl *ctl, struct reading *rea
 		if (r)
 			return r;
 	}
-	/* behind "--" */
+	/* after "--" */
 	while (optind < argc && !(reading->verb && reading->verb->command != COMMAND_NONE)) {
 		r = read_word(ctl, reading, argv[optind++]);
 		if (r)
@@ -260,35 +229,21 @@ static int read_line(int argc, char **argv, struct ctl *ctl, struct reading *rea
 
 static int check_line(const struct ctl *ctl, const struct reading *reading)
 {
-	static const struct {
-		unsigned bit;
-		const char *text;
-	} names[] = {
-		{OPTION_FD, "--fd"},
-		{OPTION_HOLD, "--hold"},
-		{OPTION_IF_BROKER, "--if-broker"},
-		{OPTION_IF_HELD, "--if-held"},
-		{OPTION_DRY_RUN, "--dry-run"},
-		{OPTION_NO_LISTENERS, "--no-listeners"},
-		{OPTION_COUNT, "--count"},
-		{OPTION_INTERVAL, "--interval"},
-		{OPTION_SORT, "--sort"},
-		{OPTION_GRAPH, "--graph"},
-		{OPTION_FROM, "--from"},
-	};
 	const struct verb *verb = reading->verb;
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (reading->options & ~verb->options & names[i].bit)
-			return usage("bad option '%s': '%s' does not take it (EINVAL); " SEE_HELP,
-				names[i].text, verb->name);
+	for (int i = 0; i < OPTIONS; i++)
+		if (reading->options >> i & 1 && !option_is_for(&ctl_options[i], verb))
+			return usage("bad option '--%s': '%s' does not accept it (EINVAL); " SEE_VERB,
+				ctl_options[i].name, verb->name, verb->name);
 	if (ctl->json && ctl->graph != GRAPH_NONE)
-		return usage("bad option '--graph': not together with --json (EINVAL); " SEE_HELP);
+		return usage(
+			"bad option '--graph': it cannot be combined with --json (EINVAL); give one of them");
 	if (ctl->n_names < verb->names_min)
 		return usage("'%s' needs %s: usherctl %s %s", verb->name,
-			verb->words ? "more arguments" : "a name", verb->name, verb->arguments);
+			verb->takes == TAKES_PACKET ? "more arguments" : "a name", verb->name,
+			verb->arguments);
 	if (verb->command == COMMAND_NEEDED && !ctl->command)
-		return usage("'%s' needs a command behind '--': usherctl %s %s", verb->name, verb->name,
+		return usage("'%s' needs a command after '--': usherctl %s %s", verb->name, verb->name,
 			verb->arguments);
 	if (verb->names_max == 1 && ctl->n_fds > 0 && ctl->n_names == 0)
 		return usage(
@@ -296,7 +251,7 @@ static int check_line(const struct ctl *ctl, const struct reading *reading)
 	return 0;
 }
 
-static int set_paths(struct ctl *ctl, const char *socket)
+static int set_paths(struct ctl *ctl)
 {
 	const char *variable = getenv(PROTOCOL_SOCKET_VARIABLE);
 
@@ -304,7 +259,8 @@ static int set_paths(struct ctl *ctl, const char *socket)
 		return usage(
 			"bad option --instance '%s': a name of at most 31 characters of A-Z a-z 0-9 . _ @ -, not starting with . or - (EINVAL)",
 			ctl->instance_name);
-	ctl->socket = socket ? socket : variable && *variable ? variable : ctl->instance.socket;
+	if (!ctl->socket)
+		ctl->socket = variable && *variable ? variable : ctl->instance.socket;
 	if (!*ctl->socket || strlen(ctl->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return usage(
 			"bad socket path '%s': it must have 1 to 107 characters (ENAMETOOLONG)", ctl->socket);
@@ -322,6 +278,8 @@ int options_parse(int argc, char **argv, struct ctl *ret, const struct verb **re
 		return -ENOMEM;
 	ret->names = reading.names;
 	r = read_line(argc, argv, ret, &reading);
+	if (r == OPTIONS_HELP)
+		*ret_verb = reading.verb;
 	if (r)
 		return r;
 	if (!reading.verb)
@@ -329,7 +287,7 @@ int options_parse(int argc, char **argv, struct ctl *ret, const struct verb **re
 	r = check_line(ret, &reading);
 	if (r)
 		return r;
-	r = set_paths(ret, reading.socket);
+	r = set_paths(ret);
 	if (r)
 		return r;
 	*ret_verb = reading.verb;

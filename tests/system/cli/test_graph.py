@@ -221,7 +221,7 @@ def test_usage(broker):
     broker(web="Stream=80")
     fails(2, "list", "--graph=png", match="'tree' or 'dot'")
     fails(2, "list", "--graph", "--json", match="--json")
-    fails(2, "rules", "--graph", match="'rules' does not take it")
+    fails(2, "rules", "--graph", match="'rules' does not accept it")
 
 
 def test_no_broker():

@@ -241,7 +241,7 @@ def test_broker_is_gone(broker):
     (["tcp", "192.0.2.1:80", "--from", "203.0.113.1"], "bad option --from '203.0.113.1'"),
     (["tcp"], "'explain' needs more arguments: usherctl explain PROTO ADDRESS:PORT"),
     ([], "needs more arguments"),
-    (["tcp", "192.0.2.1:80", "443"], "one argument too many"),
+    (["tcp", "192.0.2.1:80", "443"], "bad argument '443': 'explain' takes no more"),
 ])
 def test_wrong_usage(words, says):
     done = ctl("explain", *words, check=False)
