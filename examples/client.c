@@ -6,8 +6,8 @@
  *	cc client.c -o client $(pkg-config --cflags --libs libusher)
  *	./client NAME [ADDRESS [PORT]]
  *
- * It listens on a private address, 127.0.0.2 port 8080 unless told otherwise; the rule of NAME says which public
- * ones lead here. Without usher it serves the private address alone.
+ * It listens on a private address, by default 127.0.0.2 port 8080. The rule of NAME says which public addresses lead to
+ * it. Without usher it serves only the private address.
  */
 
 #include <errno.h>
@@ -65,7 +65,7 @@ int main(int argc, char *argv[])
 	if (listener < 0)
 		return 1;
 
-	/* Listen first, then hand in: from here on connections arrive. */
+	/* Listen first, then hand in: connections arrive from then on. */
 	r = usher_hand_in(name, &listener, 1, 0, 0);
 	if (r < 0)
 		fprintf(stderr, "cannot hand in '%s': %s\n", name, usher_reason());
@@ -76,7 +76,7 @@ int main(int argc, char *argv[])
 
 	signal(SIGCHLD, SIG_IGN);
 	for (;;) {
-		/* The address of the client is its own, and getsockname(2) gives the one that it connected to. */
+		/* accept(2) gives the client's own address, getsockname(2) the address that it connected to. */
 		int connection = accept(listener, NULL, NULL);
 
 		if (connection < 0) {
@@ -86,7 +86,7 @@ int main(int argc, char *argv[])
 			return 1;
 		}
 		if (fork() == 0) {
-			/* As long as anybody has the listener open it serves. */
+			/* The listener serves as long as any process has it open. */
 			close(listener);
 			echo(connection);
 			_exit(0);

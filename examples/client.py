@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A TCP echo server that hands its socket in to usher; needs nothing but Python (3.9 or newer).
+"""A TCP echo server that hands its socket in to usher; needs only Python (3.9 or newer).
 
 usage: client.py NAME [ADDRESS [PORT]]
 
-It listens on a private address, 127.0.0.2 port 8080 unless told otherwise; the rule of NAME says which public
-ones lead here. Without usher it serves the private address alone. Copy hand_in() into your program.
+It listens on a private address, by default 127.0.0.2 port 8080. The rule of NAME says which public addresses lead to it.
+Without usher it serves only the private address. Copy hand_in() into your program.
 """
 
 import os
@@ -15,7 +15,7 @@ import sys
 
 
 def hand_in(name, *sockets, timeout=5):
-    """Hand sockets in to usher. False when there is no usher here, OSError with its reason when it refuses."""
+    """Hand sockets in to usher. Return False if no usher runs here; raise OSError with its reason if it refuses."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as broker:
         broker.settimeout(timeout)
         try:
@@ -32,7 +32,7 @@ def hand_in(name, *sockets, timeout=5):
 
 class Echo(socketserver.BaseRequestHandler):
     def handle(self):
-        # client_address is the client's own, getsockname() the address that it connected to.
+        # client_address is the client's own address, getsockname() the address that it connected to.
         while data := self.request.recv(4096):
             self.request.sendall(data)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""hello.py TEXT: an HTTP service on the sockets of LISTEN_FDS. It tells the text, and whom it talks to."""
+"""hello.py TEXT: an HTTP service on the sockets of LISTEN_FDS. It answers with the text and both addresses."""
 import http.server
 import os
 import socket

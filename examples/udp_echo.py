@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A UDP echo server that hands its socket in to usher and answers from the address that it was asked at.
+"""A UDP echo server that hands its socket in to usher and answers from the address that the client asked.
 
 usage: udp_echo.py NAME [ADDRESS [PORT]]
 
-The socket is bound to a private address, so the kernel would answer from there, and the client would not know
-the sender. A datagram has its real destination in IP_PKTINFO; sent along with the answer it becomes the source.
-The source port is always the one that the socket is bound to: let it be the port of the rule.
+The socket is bound to a private address. The kernel would answer from there, and the client would not recognise
+the sender. IP_PKTINFO of a datagram has its real destination; IP_PKTINFO of the answer sets its source address.
+The source port is always the one that the socket is bound to: bind it to the port of the rule.
 """
 
 import socket
@@ -16,7 +16,7 @@ import sys
 from client import hand_in
 
 IP_PKTINFO = 8  # linux/in.h; struct in_pktinfo: interface, source of an answer, destination
-IPV6_FREEBIND = 78  # linux/in6.h; answer from addresses that are routed here but on no interface
+IPV6_FREEBIND = 78  # linux/in6.h; allows answers from addresses that are routed here but on no interface
 
 
 def open_socket(address, port):
@@ -33,7 +33,7 @@ def open_socket(address, port):
 
 
 def source_of_answer(ancillary):
-    """Ancillary data that sends the answer from where the datagram was sent to."""
+    """Ancillary data that makes the answer leave from the address that the datagram was sent to."""
     for level, kind, data in ancillary:
         if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
             _, _, destination = struct.unpack("@I4s4s", data)
@@ -57,7 +57,7 @@ def main(name, address="127.0.0.2", port="8080"):
             data, ancillary, _, client = udp.recvmsg(65535, socket.CMSG_SPACE(64))
             try:
                 udp.sendmsg([data], source_of_answer(ancillary), 0, client)
-            except OSError as error:  # this client's trouble: no route back, a firewall
+            except OSError as error:  # concerns only this client: no route back, a firewall
                 print(f"cannot answer {client[0]}: {error.strerror}", file=sys.stderr)
 
 
