@@ -20,7 +20,7 @@ static bool is_known(const struct complaints *complaints, const struct candidate
 	return false;
 }
 
-void complaints_tell(struct complaints *complaints, const struct candidate *candidate)
+void complaints_report(struct complaints *complaints, const struct candidate *candidate)
 {
 	const struct diag_socket *socket = &candidate->socket;
 	const struct observed about = {

@@ -3,8 +3,8 @@
 
 /* Which refused sockets the administrator has been told about, so that each scan does not tell it again */
 
-#include "../util/name.h"
 #include "../scan/scan.h"
+#include "../util/name.h"
 
 #define COMPLAINTS_MAX 1024U /* the oldest are forgotten */
 
@@ -17,5 +17,5 @@ struct complaints {
 	size_t n; /* made so far; the next one goes to n % COMPLAINTS_MAX */
 };
 
-/* complaints_tell() - report a refused candidate, unless it was reported for this reason before */
-void complaints_tell(struct complaints *complaints, const struct candidate *candidate);
+/* complaints_report() - report a refused candidate, unless it was reported for this reason before */
+void complaints_report(struct complaints *complaints, const struct candidate *candidate);

@@ -9,13 +9,13 @@
 #include <time.h>
 
 #include "../observe/observe.h"
+#include "../scan/deliver.h"
 #include "../util/errno_name.h"
 #include "../util/netns.h"
-#include "../scan/deliver.h"
-#include "due.h"
+#include "agenda.h"
+#include "budget.h"
 #include "look.h"
 #include "pace.h"
-#include "rest.h"
 #include "ruleset.h"
 #include "subscription.h"
 #include "watch.h"
@@ -39,11 +39,11 @@ struct discoverer {
 	struct ruleset set;
 	struct watch watch;
 	struct subscription *subscription;
-	sd_event_source *due_source, *timer_source, *again_source;
-	sd_event_source *rest_source; /* on while no scan is made, because the last ones took long */
-	struct due due, again;	      /* again: when its timer fires */
+	sd_event_source *scan_source, *timer_source, *again_source;
+	sd_event_source *pause_source; /* on while no scan is made, because the last ones took long */
+	struct agenda agenda, again;   /* again: when its timer fires */
 	bool is_due;
-	struct rest rest;
+	struct budget budget;
 	pid_t broker;	    /* what it holds for others is not its own; 0: not known */
 	const char *status; /* told to the service manager; not again with each scan */
 	bool is_ready;
@@ -58,8 +58,8 @@ struct discoverer {
 static void scan_soon(struct discoverer *discoverer)
 {
 	discoverer->is_due = true;
-	if (sd_event_source_get_enabled(discoverer->rest_source, NULL) == 0)
-		(void)sd_event_source_set_enabled(discoverer->due_source, SD_EVENT_ONESHOT);
+	if (sd_event_source_get_enabled(discoverer->pause_source, NULL) == 0)
+		(void)sd_event_source_set_enabled(discoverer->scan_source, SD_EVENT_ONESHOT);
 }
 
 static int on_rested(sd_event_source *source, uint64_t usec, void *userdata)
@@ -81,19 +81,19 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
 }
 
-static void rest_after_scan(struct discoverer *discoverer, uint64_t begin)
+static void keep_to_budget(struct discoverer *discoverer, uint64_t begin)
 {
-	uint64_t pause = rest_after(&discoverer->rest, begin, now_us());
+	uint64_t pause = budget_charge(&discoverer->budget, begin, now_us());
 
 	if (!pause)
 		return;
-	(void)sd_event_source_set_time_relative(discoverer->rest_source, pause);
-	(void)sd_event_source_set_enabled(discoverer->rest_source, SD_EVENT_ONESHOT);
+	(void)sd_event_source_set_time_relative(discoverer->pause_source, pause);
+	(void)sd_event_source_set_enabled(discoverer->pause_source, SD_EVENT_ONESHOT);
 }
 
 static void scan_all_soon(struct discoverer *discoverer)
 {
-	discoverer->due.all = true;
+	discoverer->agenda.all = true;
 	scan_soon(discoverer);
 }
 
@@ -123,10 +123,10 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	for (size_t i = 0; i < discoverer->again.n_ports; i++)
-		due_add_again(&discoverer->due, discoverer->again.ports[i].protocol,
+		agenda_add_again(&discoverer->agenda, discoverer->again.ports[i].protocol,
 			discoverer->again.ports[i].port);
-	discoverer->due.all |= discoverer->again.all;
-	discoverer->again = (struct due){.n_ports = 0};
+	discoverer->agenda.all |= discoverer->again.all;
+	discoverer->again = (struct agenda){.n_ports = 0};
 	scan_soon(discoverer);
 	return 0;
 }
@@ -137,7 +137,7 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
  */
 static void look_again(struct discoverer *discoverer, uint8_t protocol, uint16_t port)
 {
-	due_add_again(&discoverer->again, protocol, port);
+	agenda_add_again(&discoverer->again, protocol, port);
 	if (sd_event_source_get_enabled(discoverer->again_source, NULL))
 		return; /* not later for it, or who binds without end would put it off for ever */
 	(void)sd_event_source_set_time_relative(discoverer->again_source, AGAIN_US);
@@ -164,7 +164,7 @@ static bool look_for(struct discoverer *discoverer, struct scan *scan)
 	scan->access = discoverer->set.access;
 	scan->broker = discoverer->broker;
 	scan->netns_cookie = discoverer->watch.netns_cookie;
-	look(&discoverer->looker, scan, &outcome);
+	look_once(&discoverer->looker, scan, &outcome);
 	discoverer->scan.is_unfinished |= outcome.is_unfinished;
 	discoverer->scan.is_moving |= outcome.is_moving;
 	if (outcome.is_new)
@@ -174,30 +174,30 @@ static bool look_for(struct discoverer *discoverer, struct scan *scan)
 
 static void look_at_due(struct discoverer *discoverer)
 {
-	const struct due *due = &discoverer->due;
+	const struct agenda *agenda = &discoverer->agenda;
 	bool go_on = true;
 
-	for (size_t i = 0; i < due->n_ports; i++) {
-		watch_again(&discoverer->watch, due->ports[i].protocol, due->ports[i].port);
-		if (due->ports[i].protocol == IPPROTO_UDP && !due->ports[i].is_again)
-			look_again(discoverer, due->ports[i].protocol, due->ports[i].port);
+	for (size_t i = 0; i < agenda->n_ports; i++) {
+		watch_again(&discoverer->watch, agenda->ports[i].protocol, agenda->ports[i].port);
+		if (agenda->ports[i].protocol == IPPROTO_UDP && !agenda->ports[i].is_again)
+			look_again(discoverer, agenda->ports[i].protocol, agenda->ports[i].port);
 	}
-	if (due->all) {
+	if (agenda->all) {
 		watch_again(&discoverer->watch, 0, 0);
 		(void)look_for(discoverer, &(struct scan){0});
 		return;
 	}
-	if (due->name[0])
-		go_on = look_for(discoverer, &(struct scan){.name = due->name});
-	for (size_t i = 0; i < due->n_ports && go_on; i++)
+	if (agenda->name[0])
+		go_on = look_for(discoverer, &(struct scan){.name = agenda->name});
+	for (size_t i = 0; i < agenda->n_ports && go_on; i++)
 		go_on = look_for(discoverer, &(struct scan){
-						     .protocol = due->ports[i].protocol,
-						     .port = due->ports[i].port,
-						     .pid = due->ports[i].pid,
+						     .protocol = agenda->ports[i].protocol,
+						     .port = agenda->ports[i].port,
+						     .pid = agenda->ports[i].pid,
 					     });
 }
 
-static int on_due(sd_event_source *source, void *userdata)
+static int on_scan(sd_event_source *source, void *userdata)
 {
 	struct discoverer *discoverer = userdata;
 	uint64_t begin = now_us();
@@ -206,8 +206,8 @@ static int on_due(sd_event_source *source, void *userdata)
 	discoverer->is_due = false;
 	discoverer->scan = (struct pace_scan){0};
 	look_at_due(discoverer);
-	discoverer->due = (struct due){.n_ports = 0};
-	rest_after_scan(discoverer, begin);
+	discoverer->agenda = (struct agenda){.n_ports = 0};
+	keep_to_budget(discoverer, begin);
 	pause_after_scan(discoverer);
 	tell_ready(discoverer, discoverer->watch.hooks ? status_waiting : status_scanning);
 	return 0;
@@ -220,7 +220,7 @@ static void on_listen(const struct usher_listen *listen, void *userdata)
 	struct discoverer *discoverer = userdata;
 
 	discoverer->pace.n_moves = 0;
-	due_add_listen(&discoverer->due, listen);
+	agenda_add_listen(&discoverer->agenda, listen);
 	scan_soon(discoverer);
 }
 
@@ -283,7 +283,7 @@ static void on_broker_event(const struct message *event, void *userdata)
 		if (!rule || !rule->discover.present)
 			return;
 		discoverer->pace.n_moves = 0;
-		due_add_name(&discoverer->due, name);
+		agenda_add_name(&discoverer->agenda, name);
 		scan_soon(discoverer);
 	}
 }
@@ -325,17 +325,17 @@ static int set_up(struct discoverer *discoverer, struct problems *problems, stru
 	if (r >= 0)
 		r = sd_event_source_set_enabled(discoverer->again_source, SD_EVENT_OFF);
 	if (r >= 0)
-		r = sd_event_add_defer(discoverer->event, &discoverer->due_source, on_due, discoverer);
+		r = sd_event_add_defer(discoverer->event, &discoverer->scan_source, on_scan, discoverer);
 	if (r >= 0)
-		r = sd_event_source_set_enabled(discoverer->due_source, SD_EVENT_OFF);
+		r = sd_event_source_set_enabled(discoverer->scan_source, SD_EVENT_OFF);
 	if (r >= 0)
-		r = sd_event_add_time(discoverer->event, &discoverer->rest_source, CLOCK_MONOTONIC, 0, 1,
+		r = sd_event_add_time(discoverer->event, &discoverer->pause_source, CLOCK_MONOTONIC, 0, 1,
 			on_rested, discoverer);
 	if (r >= 0)
-		r = sd_event_source_set_enabled(discoverer->rest_source, SD_EVENT_OFF);
+		r = sd_event_source_set_enabled(discoverer->pause_source, SD_EVENT_OFF);
 	/* Of the same priority as what adds to it: events without end would keep it from its turn otherwise. */
 	if (r >= 0)
-		r = sd_event_source_set_ratelimit(discoverer->due_source, SCANS_WINDOW_US, SCANS_BURST);
+		r = sd_event_source_set_ratelimit(discoverer->scan_source, SCANS_WINDOW_US, SCANS_BURST);
 	if (r >= 0)
 		r = subscription_new(discoverer->event, discoverer->manner.socket, BROKER_EVENTS, &handlers,
 			&discoverer->subscription);
@@ -354,7 +354,7 @@ int discoverer_new(sd_event *event, const struct discoverer_manner *manner, stru
 	discoverer->manner = *manner;
 	pace_reset(&discoverer->pace);
 	discoverer->looker.socket = manner->socket;
-	discoverer->looker.due = &discoverer->due;
+	discoverer->looker.agenda = &discoverer->agenda;
 	discoverer->watch = (struct watch){
 		.event = event,
 		.cgroup = manner->cgroup,
@@ -374,10 +374,10 @@ struct discoverer *discoverer_free(struct discoverer *discoverer)
 	if (!discoverer)
 		return NULL;
 	subscription_free(discoverer->subscription);
-	sd_event_source_disable_unref(discoverer->due_source);
+	sd_event_source_disable_unref(discoverer->scan_source);
 	sd_event_source_disable_unref(discoverer->timer_source);
 	sd_event_source_disable_unref(discoverer->again_source);
-	sd_event_source_disable_unref(discoverer->rest_source);
+	sd_event_source_disable_unref(discoverer->pause_source);
 	watch_deinit(&discoverer->watch);
 	ruleset_deinit(&discoverer->set);
 	sd_event_unref(discoverer->event);

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "../observe/observe.h"
-#include "../util/errno_name.h"
 #include "../scan/deliver.h"
+#include "../util/errno_name.h"
 
 #define BROKER_TIMEOUT_MS 5000
 
@@ -18,7 +18,7 @@ static int hand_in(const struct looker *looker, struct candidates *candidates, s
 
 	for (size_t i = 0; i < candidates->n; i++) {
 		is_accepted |= candidates->items[i].accepted;
-		is_early |= due_is_early(looker->due, candidates->items[i].socket.cookie);
+		is_early |= agenda_has_early(looker->agenda, candidates->items[i].socket.cookie);
 	}
 	if (!is_accepted && !is_early)
 		return 0;
@@ -28,7 +28,7 @@ static int hand_in(const struct looker *looker, struct candidates *candidates, s
 	for (size_t i = 0; i < candidates->n && !r; i++) {
 		struct candidate *candidate = &candidates->items[i];
 
-		if (!candidate->accepted && due_is_early(looker->due, candidate->socket.cookie))
+		if (!candidate->accepted && agenda_has_early(looker->agenda, candidate->socket.cookie))
 			r = deliver_evict(&client, candidate->rule->name, candidate->socket.cookie,
 				candidate->refusal.text, refusal);
 		if (r == REFUSED)
@@ -50,7 +50,7 @@ static bool is_moving(const struct candidate *candidate)
 	       has_ended(candidate);
 }
 
-void look(struct looker *looker, const struct scan *scan, struct look_outcome *ret)
+void look_once(struct looker *looker, const struct scan *scan, struct look_outcome *ret)
 {
 	_cleanup_(candidates_deinit) struct candidates candidates = {.n = 0};
 	struct refusal refusal;
@@ -69,7 +69,7 @@ void look(struct looker *looker, const struct scan *scan, struct look_outcome *r
 		const struct candidate *candidate = &candidates.items[i];
 
 		if (!candidate->accepted && !has_ended(candidate))
-			complaints_tell(&looker->complaints, candidate);
+			complaints_report(&looker->complaints, candidate);
 		ret->is_moving |= !candidate->accepted && is_moving(candidate);
 		ret->is_new |= candidate->handed_in && !candidate->kept;
 	}

@@ -3,13 +3,13 @@
 
 /* One look: a scan, a hand-in of what it accepted, a word to the administrator about what it did not */
 
-#include "complaints.h"
-#include "due.h"
 #include "../scan/scan.h"
+#include "agenda.h"
+#include "complaints.h"
 
 struct looker {
-	const char *socket;    /* of the broker */
-	const struct due *due; /* what was put into `early` and does not pass is to be evicted */
+	const char *socket;	     /* of the broker */
+	const struct agenda *agenda; /* what was put into `early` and does not pass is to be evicted */
 	struct complaints complaints;
 };
 
@@ -19,4 +19,4 @@ struct look_outcome {
 	bool is_unfinished; /* it could not be done, or the broker went away: to be repeated */
 };
 
-void look(struct looker *looker, const struct scan *scan, struct look_outcome *ret);
+void look_once(struct looker *looker, const struct scan *scan, struct look_outcome *ret);

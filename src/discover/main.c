@@ -16,11 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../hooks/iterator.h"
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
 #include "../wire/protocol.h"
 #include "discoverer.h"
-#include "../hooks/iterator.h"
 
 /* Where systemd mounts cgroup v2: alone, or beside v1. */
 static const char *const cgroups[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-#include "../rule/rule.h"
 #include "../hooks/hooks.h"
+#include "../rule/rule.h"
 
 struct watch_handlers {
 	void (*listen)(const struct usher_listen *listen, void *userdata);
