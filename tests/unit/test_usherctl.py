@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl without a broker and without privileges: smoke.py USHERCTL SOURCE-ROOT. Prints TAP."""
+"""usherctl without a broker and without privileges: test_usherctl.py USHERCTL SOURCE-ROOT. Prints TAP."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def help_man_page_and_completions_have_the_same_verbs_and_options():
     for word in verbs | options:
         assert re.search(rf"\*{word}\*", page), f"{word} is not in the man page"
         for shell in "bash", "zsh":
-            completion = (ROOT / f"src/ctl/completion.{shell}").read_text()
+            completion = (ROOT / f"src/ctl/completion/template.{shell}").read_text()
             assert re.search(rf"(?<![\w-]){word}(?![\w-])", completion), f"{word} is not completed by {shell}"
 
 
