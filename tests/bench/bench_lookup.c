@@ -118,7 +118,7 @@ static void measure_ports(int family)
 int main(int argc, char **argv)
 {
 	contest.quick = samples_quick(argc, argv);
-	samples_note("lookup", "Programs loaded with CAP_BPF and CAP_NET_ADMIN alone, as usherd loads them");
+	samples_note("lookup", "The programs are loaded with CAP_BPF and CAP_NET_ADMIN only, as usherd loads them");
 	world_enter(&world);
 	contest.programs[0].program = contest_load_empty();
 	for (int i = 0; i < 2; i++) {

@@ -202,7 +202,7 @@ def table_hand_in():
     for row, mode, sockets in HAND_INS:
         if mode != "first":
             emit("hand-in", row, "sockets per second", "1/s", [NAMES / seconds for seconds, _ in samples[mode]])
-        note = {"note": f"of the call for {sockets} sockets"} if sockets > 1 else {}
+        note = {"note": f"times are for one call with {sockets} sockets"} if sockets > 1 else {}
         emit("hand-in", row, "p50", "µs", [percentile(each, 0.5) for _, each in samples[mode]], **note)
         emit("hand-in", row, "p99", "µs", [percentile(each, 0.99) for _, each in samples[mode]], **note)
     for row, mode in FILLS:
@@ -221,7 +221,7 @@ def table_hand_in():
         units = {"sockets per second": "1/s", "p50": "µs", "p99": "µs", "all": "s"}
         for column, values in found.items():
             emit("hand-in", row, column, units.get(column, "MiB"), values,
-                 note="5 IPv4 and 5 IPv6 listeners of each name")
+                 note="5 IPv4 and 5 IPv6 listeners for each name")
     end(broker)
 
 
@@ -346,7 +346,7 @@ def table_broker():
         measures = [watch(broker, seconds) for _ in range(1 if QUICK else 3)]
         results = load.finish()
         assert set(results) == {(0, "n0000")}, results
-        emit_broker("clients connect", broker, measures, note=f"{load.rate:.0f} connections/s, of {rate} wanted")
+        emit_broker("clients connect", broker, measures, note=f"{load.rate:.0f} connections/s, {rate} requested")
     no_sockets(broker)
 
     say("broker: hand-ins")
@@ -354,7 +354,7 @@ def table_broker():
     watched = Child(lambda tell: clients("steady", rate, seconds + 1, NAMES))
     measures = [watch(broker, seconds)]
     watched.result(60 + seconds)
-    emit_broker("hand-ins at a steady rate", broker, measures, note=f"{rate} hand-ins/s, a socket each")
+    emit_broker("hand-ins at a steady rate", broker, measures, note=f"{rate} hand-ins/s, one socket each")
     end(broker)
 
 

@@ -84,7 +84,7 @@ def set_up(wanted):
 
 def note_what_was_seen(found, client, server):
     """What no figure says."""
-    where = "client and server share one processor" if client == server else "client and server have a processor each"
+    where = "client and server share one processor" if client == server else "client and server each have a processor"
     versions = [f"{package} {version}" for package, version in map(ways.version, ways.PACKAGES) if version]
     say(table="tcp", note=f"{where}; {', '.join(versions)}")
     for way in found:

@@ -169,7 +169,7 @@ class Least(Way):
 
     name = "least dispatcher"
     protocols = ("udp",)
-    notes = {"udp": "the least dispatcher chooses its one socket for the port: no rules, no counters"}
+    notes = {"udp": "the least dispatcher selects its one socket for the port, without rules or counters"}
 
     def set_up(self):
         number = self.sockets["udp"].fileno()
@@ -220,7 +220,7 @@ class Dnat(Nftables):
     name = "nftables DNAT"
     bound = seen = PRIVATE
     counts = "flows"
-    notes = {"tcp": f"behind nftables DNAT the service is at {PRIVATE}: one of 127.0.0.0/8 would need route_localnet"}
+    notes = {"tcp": f"with nftables DNAT the service is at {PRIVATE}: one of 127.0.0.0/8 would need route_localnet"}
 
     def set_up(self):
         self.load(f"""
@@ -241,7 +241,7 @@ class Tproxy(Nftables):
 
     name = "nftables TPROXY"
     counts = "packets"
-    notes = {"tcp": "behind nftables TPROXY the service's sockets are IP_TRANSPARENT, which takes CAP_NET_RAW"}
+    notes = {"tcp": "with nftables TPROXY the service's sockets are IP_TRANSPARENT, which requires CAP_NET_RAW"}
 
     def set_up(self):
         for sock in self.sockets.values():
@@ -275,7 +275,7 @@ class SocketProxyd(Proxy):
 
     name = "systemd-socket-proxyd"
     protocols = ("tcp",)
-    notes = {"udp": "systemd-socket-proxyd does no UDP"}
+    notes = {"udp": "systemd-socket-proxyd does not support UDP"}
 
     def check_machine(self):
         need("systemd-socket-activate", "systemd")
@@ -292,7 +292,7 @@ class Haproxy(Proxy):
 
     name = "HAProxy"
     protocols = ("tcp",)
-    notes = {"udp": "the HAProxy of Debian does no UDP"}
+    notes = {"udp": "Debian's HAProxy does not support UDP"}
 
     def check_machine(self):
         need("haproxy", "haproxy")
@@ -317,7 +317,7 @@ class Nginx(Proxy):
     """stream; one answer to each datagram ends a session, as for DNS, or each would live for minutes."""
 
     name = "nginx stream"
-    notes = {"udp": "a session of nginx ends with its answer (proxy_responses 1)"}
+    notes = {"udp": "an nginx session ends with its answer (proxy_responses 1)"}
 
     def check_machine(self):
         need("nginx", "nginx")

@@ -115,7 +115,7 @@ class TablesTest(unittest.TestCase):
 
     def test_differences(self):
         table = made(*lookup("IPv4, x", [30, 30, 50], [32, 31, 54])).tables["lookup"]
-        self.assertEqual(tables.lines(table), [["packet, ns", "empty", "usher", "more"],
+        self.assertEqual(tables.lines(table), [["packet, ns", "empty", "usher", "difference"],
                                                ["IPv4, x", "30.0", "32.0", "+2.0 (+1.2 to +3.6)"]])
 
     def test_ratios_to_a_row(self):
@@ -139,7 +139,7 @@ class TablesTest(unittest.TestCase):
         """All of them: a median hides what happened once."""
         table = made(samples("tcp", "a", "failed", 0, 0, 0, unit=""),
                      samples("tcp", "b", "failed", 300, 0, 0, unit="", baseline_row="a")).tables["tcp"]
-        self.assertEqual(tables.lines(table), [["way", "failed, in all"], ["a", "0"], ["b", "300"]])
+        self.assertEqual(tables.lines(table), [["way", "failed, total"], ["a", "0"], ["b", "300"]])
 
     def test_markdown(self):
         self.assertEqual(tables.markdown([["a", "b"], ["1|2", ""]]), "| a | b |\n| --- | --- |\n| 1\\|2 |  |")
@@ -166,11 +166,11 @@ class TargetsTest(unittest.TestCase):
             return [samples("tcp", row, "connections/s", rate, unit="1/s")
                     for row, rate in {"direct": 1000, "usher": usher, **dict.fromkeys(targets.PROXIES, 400)}.items()]
 
-        self.assertEqual(self.judge("TCP connections/s, of those of the direct", *rates(990))[1:], ("×0.99", "met"))
-        self.assertEqual(self.judge("TCP connections/s, of those of the direct", *rates(900))[1:],
+        self.assertEqual(self.judge("TCP connections/s, relative to the direct", *rates(990))[1:], ("×0.99", "met"))
+        self.assertEqual(self.judge("TCP connections/s, relative to the direct", *rates(900))[1:],
                          ("×0.9", "**missed by ×0.08**"))
-        self.assertEqual(self.judge("TCP connections/s, of those of every", *rates(900))[2], "met")
-        self.assertEqual(self.judge("TCP connections/s, of those of every", *rates(700))[2], "**missed by ×0.25**")
+        self.assertEqual(self.judge("TCP connections/s, relative to every", *rates(900))[2], "met")
+        self.assertEqual(self.judge("TCP connections/s, relative to every", *rates(700))[2], "**missed by ×0.25**")
 
 
 class DocumentTest(unittest.TestCase):
@@ -189,7 +189,7 @@ class DocumentTest(unittest.TestCase):
             (self.TEXT.replace("end b", "end c"), {}, "'end c' without its beginning"),
             (self.TEXT.replace("<!-- end b -->", ""), {}, "'begin b' without its end"),
             (self.TEXT.replace("<!-- end a -->", ""), {}, "'begin b' before the end of 'a'"),
-            (self.TEXT + self.TEXT, {}, "'begin a' stands there twice"),
+            (self.TEXT + self.TEXT, {}, "'begin a' appears twice"),
         ]:
             with self.subTest(words), self.assertRaisesRegex(document.Disagreement, words):
                 document.replace(text, blocks)
@@ -217,7 +217,7 @@ class PlotsTest(unittest.TestCase):
 
 
 class RepositoryTest(unittest.TestCase):
-    """Whoever changes the one without the other is told: tests/bench/run --from docs/performance.jsonl --write"""
+    """They change together: tests/bench/run --from docs/performance.jsonl --write"""
 
     @classmethod
     def setUpClass(cls):

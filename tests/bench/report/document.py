@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/performance.md: what stands there between <!-- begin NAME --> and <!-- end NAME --> comes from the results.
+"""docs/performance.md: the text between <!-- begin NAME --> and <!-- end NAME --> comes from the results.
 
 NAME is that of a table, `NAME-plot` of a plot, `targets`, or `run`, the line about the run. All else is written by hand.
 """
@@ -24,7 +24,7 @@ def find(text):
             if opened:
                 raise Disagreement(f"'begin {name}' before the end of '{opened[0]}'")
             if name in found:
-                raise Disagreement(f"'begin {name}' stands there twice")
+                raise Disagreement(f"'begin {name}' appears twice")
             opened = name, match.end() + 1
         elif not opened or opened[0] != name:
             raise Disagreement(f"'end {name}' without its beginning")

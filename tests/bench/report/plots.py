@@ -14,16 +14,16 @@ CROWDS = [
 FAMILIES = "IPv4", "IPv6"
 # name: table, column, title
 BARS = {
-    "tcp": ("tcp", "connections/s", "TCP connections a second"),
-    "udp": ("udp", "one flow", "UDP packets a second that come back"),
+    "tcp": ("tcp", "connections/s", "TCP connections per second"),
+    "udp": ("udp", "one flow", "UDP packets per second that come back"),
     "throughput": ("throughput", "throughput", "Throughput of one established connection, Gbit/s"),
 }
-LOOKUP_TITLE = "Nanoseconds that a lookup takes more than an empty program"
+LOOKUP_TITLE = "Nanoseconds that a lookup adds to an empty program"
 TEXT_WIDTH = 40
 
 
 def text_bars(rows):
-    """@rows: (name, value, the value as text, what to write behind that)"""
+    """@rows: (name, value, the value as text, what to write after that)"""
     widths = [max(len(row[i]) for row in rows) for i in (0, 2, 3)]
     most = max(row[1] for row in rows) or 1
     return "\n".join("  ".join(filter(None, [
@@ -86,5 +86,5 @@ def draw(found):
 
 
 def block(name, title, text):
-    """What stands in the document for a plot."""
+    """The text of a plot in the document."""
     return f"![{title}; the same figures follow as text](performance-{name}.svg)\n\n```text\n{text}\n```"

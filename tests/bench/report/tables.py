@@ -13,7 +13,7 @@ class Form:
     """How a table is shown."""
     corner: str = ""  # what the rows are
     compared: str = RATIO
-    more: str = "more"  # heading of the differences
+    more: str = "difference"  # heading of the differences
 
 
 FORMS = {
@@ -62,7 +62,7 @@ def is_count(table, column):
 
 def heading(table, column):
     unit = unit_of(table, column)
-    return f"{column}, in all" if is_count(table, column) else column if unit.startswith("1/") else f"{column}, {unit}"
+    return f"{column}, total" if is_count(table, column) else column if unit.startswith("1/") else f"{column}, {unit}"
 
 
 def is_compared(table, column):
@@ -131,7 +131,7 @@ def legend(table):
     several = any(len(samples.values) > 1 for samples in table.cells.values())
     words = ["medians"] if several else []
     if bases and compared == DIFFERENCE:
-        words.append(f"beside them the difference to '{list(bases)[0]}' with its 10th and 90th percentile")
+        words.append(f"followed by the difference from '{list(bases)[0]}' with its 10th and 90th percentile")
     else:
         if bases:
             words.append(f"ratio (×) to '{list(bases)[0]}'")
@@ -144,7 +144,7 @@ def legend(table):
 
 
 def notes(table):
-    """Sentences to stand below a table."""
+    """The sentences below a table."""
     zero = " and ".join(f"'{column}'" for column in idle(table))
     found = [f"Zero in every row: {zero}."] if zero else []
     if text := legend(table):
@@ -171,7 +171,7 @@ def plain(rows):
 
 
 def document(table):
-    """What stands in the document for a table."""
+    """The text of a table in the document."""
     return "\n\n".join([markdown(lines(table)), *(["  \n".join(notes(table))] if notes(table) else [])])
 
 

@@ -34,7 +34,7 @@ def _cell(found, table, row, column):
 
 
 def _more(row):
-    """Nanoseconds more than the empty program, in each family."""
+    """Nanoseconds added to an empty program, in each family."""
     def measure(found):
         for family in FAMILIES:
             name = f"{family}, {row}"
@@ -61,23 +61,23 @@ def _medians(table, column, *rows):
 
 
 TARGETS = [
-    Target("unrelated port: more than the empty program", 2, "ns", _more("unrelated port")),
-    Target("port rule: more than the empty program", 32, "ns", _more("port rule, front hit")),
-    Target("prefix among 100k: more than the empty program", 70, "ns", _more("prefix among 100k")),
-    Target("prefix among 1M: more than the empty program", 100, "ns", _more("prefix among 1M")),
-    Target("TCP connections/s, of those of the direct listener", 0.98, "×",
+    Target("unrelated port: added to an empty program", 2, "ns", _more("unrelated port")),
+    Target("port rule: added to an empty program", 32, "ns", _more("port rule, front hit")),
+    Target("prefix among 100k: added to an empty program", 70, "ns", _more("prefix among 100k")),
+    Target("prefix among 1M: added to an empty program", 100, "ns", _more("prefix among 1M")),
+    Target("TCP connections/s, relative to the direct listener", 0.98, "×",
            _beside("tcp", ["connections/s"], "direct"), True),
-    Target("UDP packets/s, of those with the empty program", 0.98, "×",
+    Target("UDP packets/s, relative to the empty program", 0.98, "×",
            _beside("udp", ["one flow", "a flow each"], "empty program"), True),
-    Target("TCP connections/s, of those of every user-space proxy", 2, "×",
+    Target("TCP connections/s, relative to every user-space proxy", 2, "×",
            _beside("tcp", ["connections/s"], *PROXIES), True),
     Target("100,000 matches compiled, loaded and switched", 1000, "ms",
            _medians("rules", "reload, everything", *LARGE)),
     Target("one changed line among 100,000", 100, "ms", _medians("rules", "reload, one line", *LARGE)),
     Target("hand-in, p50", 150, "µs", _medians("hand-in", "p50", HAND_IN)),
-    Target("hand-ins a second", 5000, "/s", _medians("hand-in", "sockets per second", HAND_IN), True),
+    Target("hand-ins per second", 5000, "/s", _medians("hand-in", "sockets per second", HAND_IN), True),
     Target("idle broker with 1,000 names: RSS", 8, "MiB", _medians("broker", "RSS", IDLE)),
-    Target("idle broker: wake-ups a minute", 0, "", _medians("broker", "wake-ups per minute", IDLE)),
+    Target("idle broker: wake-ups per minute", 0, "", _medians("broker", "wake-ups per minute", IDLE)),
 ]
 
 
@@ -90,7 +90,7 @@ def _quantity(value, unit):
 
 
 def judge(target, found):
-    """(what is asked, what was measured, "met" or by how much it was missed)"""
+    """(the limit, what was measured, "met" or by how much it was missed)"""
     limit = f"×{target.limit:g}" if target.unit == "×" else _with_unit(f"{target.limit:,g}", target.unit)
     asked = f"{'at least' if target.at_least else 'at most'} {limit}"
     try:
@@ -105,4 +105,4 @@ def judge(target, found):
 
 def lines(found):
     """The table of all, as tables.lines()."""
-    return [["target", "asked", "measured", ""]] + [[target.text, *judge(target, found)] for target in TARGETS]
+    return [["target", "limit", "measured", ""]] + [[target.text, *judge(target, found)] for target in TARGETS]
