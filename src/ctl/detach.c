@@ -2,15 +2,16 @@
 
 /* usherctl detach: remove everything of usher's from the kernel, through the broker or, when none runs, in its place. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../pins/folder.h"
 #include "../util/macro.h"
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
 #include "out/json.h"
-#include "host/pins.h"
 
 static int finish(const struct ctl *ctl, bool done, const char *text)
 {
@@ -26,12 +27,25 @@ static int finish(const struct ctl *ctl, bool done, const char *text)
 	return EXIT_SUCCESS;
 }
 
+/* In place of the broker that does not run. Return: the outcome of pins_folder_remove(), or PINS_FOLDER_ABSENT */
+static int remove_pins(const char *path, struct refusal *refusal)
+{
+	_cleanup_(pins_folder_close) struct pins_folder folder = PINS_FOLDER_NULL;
+	int r = pins_folder_open(path, &folder, refusal);
+
+	if (r == PINS_FOLDER_HELD)
+		return refuse(refusal, EBUSY,
+			"a broker that does not listen on the socket that was tried holds %s (EBUSY); stop it, or name its socket with --socket",
+			path);
+	return r ? r : pins_folder_remove(&folder, refusal);
+}
+
 int verb_detach(const struct ctl *ctl)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	struct refusal refusal;
 	struct writer request;
-	char text[512];
+	char text[sizeof(refusal.text) + 64];
 	int r;
 
 	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal);
@@ -44,15 +58,17 @@ int verb_detach(const struct ctl *ctl)
 	}
 	if (r != CLIENT_ABSENT)
 		return complain_refusal(r, &refusal, "cannot detach");
-	r = pins_remove(ctl->instance.pins, &refusal);
-	if (r == REFUSED)
+	r = remove_pins(ctl->instance.pins, &refusal);
+	if (r < 0 || r == REFUSED)
 		return complain_refusal(r, &refusal, "cannot detach");
-	if (r == PINS_NOT_THERE) {
+	if (r == PINS_FOLDER_ABSENT)
 		(void)snprintf(text, sizeof(text), "nothing to detach: no broker runs, and there is no %s",
 			ctl->instance.pins);
-		return finish(ctl, false, text);
-	}
-	(void)snprintf(
-		text, sizeof(text), "detached: no broker runs, %s has been removed", ctl->instance.pins);
-	return finish(ctl, true, text);
+	else if (r == PINS_FOLDER_STAYS)
+		(void)snprintf(text, sizeof(text),
+			"detached: no broker runs, and nothing is pinned any more; %s", refusal.text);
+	else
+		(void)snprintf(text, sizeof(text), "detached: no broker runs, %s has been removed",
+			ctl->instance.pins);
+	return finish(ctl, r != PINS_FOLDER_ABSENT, text);
 }

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../pins/folder.h"
 #include "../util/macro.h"
 #include "../util/text.h"
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
 #include "out/fields.h"
-#include "host/pins.h"
 #include "out/since.h"
 
 static const char *const numbers[] = {"PROTOCOL", "SCHEMA", "PID", "STARTED", "GENERATION", "APPLIED",
@@ -86,12 +86,12 @@ static int not_running(const struct ctl *ctl, const struct refusal *refusal)
 	static const struct {
 		const char *word, *text;
 	} states[] = {
-		[PINS_NONE] = {"none", "none: nothing is pinned in"},
-		[PINS_ATTACHED] = {"attached", "goes on without the broker, pinned in"},
-		[PINS_LEFTOVER] = {"none", "none: there is no link in"},
-		[PINS_UNKNOWN] = {"unknown", "not known: this user may not look into"},
+		[PINS_FOLDER_NONE] = {"none", "none: nothing is pinned in"},
+		[PINS_FOLDER_ATTACHED] = {"attached", "goes on without the broker, pinned in"},
+		[PINS_FOLDER_LEFTOVER] = {"none", "none: there is no link in"},
+		[PINS_FOLDER_UNKNOWN] = {"unknown", "not known: this user may not look into"},
 	};
-	enum pins_state state = pins_look(ctl->instance.pins);
+	enum pins_folder_state state = pins_folder_look(ctl->instance.pins);
 	struct json json = JSON(stdout);
 
 	if (ctl->json) {

@@ -75,7 +75,7 @@ static int adopt_link(struct broker *broker)
 		return r;
 	if (r == 0 && link_read_info(broker->link, &info) == 0)
 		leftover.current = info.program_id;
-	r = pins_foreach_program(&broker->pins, adopt_program, &leftover);
+	r = pins_folder_foreach_program(broker->pins.path, adopt_program, &leftover);
 	if (r < 0)
 		return r;
 	broker->adopted_program = leftover.program;
@@ -154,7 +154,7 @@ static int make_current(struct broker *broker, struct generation **generation, s
 	if (r < 0)
 		return r;
 	next->number = state.generation + 1;
-	r = pins_put(&broker->pins, pins_program_name(next->number, pin), next->program);
+	r = pins_put(&broker->pins, pins_folder_program(next->number, pin), next->program);
 	if (r < 0)
 		return refuse_pin(broker, -r, refusal);
 	r = link_switch(
@@ -172,7 +172,7 @@ static int make_current(struct broker *broker, struct generation **generation, s
 	broker->generation = TAKE_PTR(*generation);
 	closep(&broker->adopted_program);
 	broker->adopted_program = -1;
-	(void)pins_foreach_program(&broker->pins, drop_other_program, broker);
+	(void)pins_folder_foreach_program(broker->pins.path, drop_other_program, broker);
 	early_apply(broker, plan);
 	free_seats(broker);
 	report_switch(broker);
@@ -291,6 +291,17 @@ static int open_doors(struct broker *broker, struct passed *passed, struct refus
 	return r < 0 ? refuse_door(refusal, -r, instance->notify) : 0;
 }
 
+static int open_pins(struct broker *broker, struct refusal *refusal)
+{
+	int r = pins_folder_make(broker->instance->pins, &broker->pins, refusal);
+
+	if (r == PINS_FOLDER_HELD)
+		return refuse(refusal, EBUSY,
+			"another usherd holds %s (EBUSY); stop it, or give this one a name of its own with --instance",
+			broker->instance->pins);
+	return r;
+}
+
 int broker_open(struct broker *broker, sd_event *event, const struct instance *instance,
 	const char *instance_name, struct passed *passed, struct problems *problems, struct refusal *refusal)
 {
@@ -314,7 +325,7 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 		return -errno;
 	r = netns_read_cookie(&broker->netns_cookie, refusal);
 	if (!r)
-		r = pins_open(instance->pins, &broker->pins, refusal);
+		r = open_pins(broker, refusal);
 	if (r)
 		return r;
 	r = registry_open(&broker->pins, broker->netns_cookie, &broker->registry, refusal);
@@ -362,7 +373,7 @@ void broker_close(struct broker *broker)
 	closep(&broker->adopted_program);
 	closep(&broker->link);
 	closep(&broker->netns);
-	pins_close(&broker->pins);
+	pins_folder_close(&broker->pins);
 	free(broker->reload_failure);
 	*broker = BROKER_NULL;
 }
@@ -373,16 +384,20 @@ static int on_detached(sd_event_source *source, void *userdata)
 	return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
-int broker_detach(struct broker *broker)
+int broker_detach(struct broker *broker, struct refusal *refusal)
 {
-	int r = pins_remove_all(&broker->pins);
+	int r = pins_folder_remove(&broker->pins, refusal);
 
-	if (r < 0)
+	if (r == REFUSED)
 		return r;
 	closep(&broker->link);
 	broker->link = -1;
-	observe(OBSERVE_DETACHED, NULL, "detached: %s is removed, nothing is dispatched any more",
-		broker->pins.path);
+	if (r == PINS_FOLDER_STAYS)
+		observe(OBSERVE_DETACHED, NULL, "detached: nothing is dispatched any more; %s",
+			refusal->text);
+	else
+		observe(OBSERVE_DETACHED, NULL, "detached: %s is removed, nothing is dispatched any more",
+			broker->pins.path);
 	/* the answer is sent before this comes round; nobody else is told OK by a broker without a data plane */
 	r = sd_event_add_defer(broker->event, &broker->detach_source, on_detached, broker);
 	if (r >= 0)

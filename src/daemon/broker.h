@@ -32,7 +32,7 @@ struct broker {
 	sd_event *event;		 /* borrowed */
 	const struct instance *instance; /* borrowed */
 	const char *instance_name;	 /* "" for the default one; borrowed */
-	struct pins pins;
+	struct pins_folder pins;
 	struct registry registry;
 	int netns;
 	uint64_t netns_cookie;
@@ -54,7 +54,7 @@ struct broker {
 };
 
 #define BROKER_NULL                                                                                          \
-	((struct broker){.pins = PINS_NULL,                                                                  \
+	((struct broker){.pins = PINS_FOLDER_NULL,                                                           \
 		.registry = REGISTRY_NULL,                                                                   \
 		.netns = -1,                                                                                 \
 		.link = -1,                                                                                  \
@@ -93,8 +93,14 @@ void broker_close(struct broker *broker);
 int broker_reload(struct broker *broker, struct rule_changes *changes, struct problems *problems,
 	struct refusal *refusal);
 
-/* broker_detach() - remove everything from the kernel; the broker is of no use afterwards, and ends its event loop */
-int broker_detach(struct broker *broker);
+/*
+ * broker_detach() - remove everything from the kernel
+ *
+ * The broker is of no use afterwards, and ends its event loop. When it is refused, what is left is still dispatching.
+ *
+ * Return: 0, REFUSED, or a negative errno.
+ */
+int broker_detach(struct broker *broker, struct refusal *refusal);
 
 /* broker_now() - CLOCK_REALTIME, microseconds */
 uint64_t broker_now(void);

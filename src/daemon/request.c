@@ -100,11 +100,10 @@ static int reload(struct broker *broker, struct answer *answer)
 
 static int detach(struct broker *broker, struct answer *answer)
 {
-	int r = broker_detach(broker);
+	int r = broker_detach(broker, &answer->refusal);
 
-	if (r < 0)
-		return refuse(&answer->refusal, -r, "cannot remove %s (%s); see what is in it",
-			broker->instance->pins, errno_name(-r));
+	if (r)
+		return r;
 	writer_put(&answer->packet, "OK", "1");
 	return 0;
 }

@@ -17,7 +17,7 @@ int link_read_info(int link, struct link_info *ret)
 	return 0;
 }
 
-int link_open(const struct pins *pins, int *ret)
+int link_open(const struct pins_folder *pins, int *ret)
 {
 	_cleanup_close_ int link = pins_get(pins, "link");
 	struct link_info info;
@@ -34,14 +34,14 @@ int link_open(const struct pins *pins, int *ret)
 	return 0;
 }
 
-bool link_is_attached(const struct pins *pins)
+bool link_is_attached(const struct pins_folder *pins)
 {
 	_cleanup_close_ int link = -1;
 
 	return link_open(pins, &link) == 0;
 }
 
-static int attach(const struct pins *pins, int netns, int program, int *ret, struct refusal *refusal)
+static int attach(const struct pins_folder *pins, int netns, int program, int *ret, struct refusal *refusal)
 {
 	_cleanup_close_ int link = bpf_link_create(program, netns, BPF_SK_LOOKUP, NULL);
 	int r;
@@ -58,7 +58,8 @@ static int attach(const struct pins *pins, int netns, int program, int *ret, str
 	return 0;
 }
 
-int link_switch(const struct pins *pins, int *link, int netns, int current, int next, struct refusal *refusal)
+int link_switch(
+	const struct pins_folder *pins, int *link, int netns, int current, int next, struct refusal *refusal)
 {
 	LIBBPF_OPTS(bpf_link_update_opts, options, .flags = BPF_F_REPLACE, .old_prog_fd = (uint32_t)current);
 	int made = -1, r;

@@ -26,13 +26,13 @@ struct link_info {
 };
 
 /* link_open() - open the pinned link; Return: 0 (`*ret` is owned by the caller), LINK_NONE, or a negative errno */
-int link_open(const struct pins *pins, int *ret);
+int link_open(const struct pins_folder *pins, int *ret);
 
 /* link_read_info() - Return: 0 or a negative errno */
 int link_read_info(int link, struct link_info *ret);
 
 /* link_is_attached() - whether there is a pinned link that dispatches somewhere */
-bool link_is_attached(const struct pins *pins);
+bool link_is_attached(const struct pins_folder *pins);
 
 /*
  * link_switch() - make a program current
@@ -48,7 +48,7 @@ bool link_is_attached(const struct pins *pins);
  * Return: 0, REFUSED, or a negative errno.
  */
 int link_switch(
-	const struct pins *pins, int *link, int netns, int current, int next, struct refusal *refusal);
+	const struct pins_folder *pins, int *link, int netns, int current, int next, struct refusal *refusal);
 
 /* link_count_programs() - how many sk_lookup programs run in the namespace; Return: the number or a negative errno */
 int link_count_programs(int netns);

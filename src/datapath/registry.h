@@ -59,7 +59,8 @@ struct registry {
  *
  * Return: 0, REFUSED, or a negative errno (-EPERM: CAP_BPF or CAP_NET_ADMIN is missing).
  */
-int registry_open(struct pins *pins, uint64_t netns_cookie, struct registry *ret, struct refusal *refusal);
+int registry_open(
+	struct pins_folder *pins, uint64_t netns_cookie, struct registry *ret, struct refusal *refusal);
 void registry_close(struct registry *registry);
 
 /* registry_share() - let a program that is about to be loaded use these maps */

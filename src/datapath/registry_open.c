@@ -69,15 +69,15 @@ static bool same_layout(int fd, const struct bpf_map *wanted)
 	       info.map_flags == bpf_map__map_flags(wanted);
 }
 
-static int refuse_schema(struct refusal *refusal, const struct pins *pins, const char *what)
+static int refuse_schema(struct refusal *refusal, const struct pins_folder *pins, const char *what)
 {
 	return refuse(refusal, EUCLEAN,
 		"%s was pinned by another version of usher: %s (EUCLEAN); go back to that version, or remove what it left with 'usherctl detach', which ends dispatch until services hand in again",
 		pins->path, what);
 }
 
-static int adopt_map(const struct pins *pins, const struct dispatch *program, enum registry_map map, int *ret,
-	struct refusal *refusal)
+static int adopt_map(const struct pins_folder *pins, const struct dispatch *program, enum registry_map map,
+	int *ret, struct refusal *refusal)
 {
 	_cleanup_close_ int fd = pins_get(pins, map_names[map]);
 
@@ -96,7 +96,8 @@ static int adopt_map(const struct pins *pins, const struct dispatch *program, en
 	return 0;
 }
 
-static int make_map(const struct pins *pins, const struct dispatch *program, enum registry_map map, int *ret)
+static int make_map(
+	const struct pins_folder *pins, const struct dispatch *program, enum registry_map map, int *ret)
 {
 	const struct bpf_map *wanted = find_map(program, map);
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(wanted));
@@ -115,8 +116,8 @@ static int make_map(const struct pins *pins, const struct dispatch *program, enu
 }
 
 /* Adopts the map of state and finds out whether the pins are ours at all. `*ret` stays -1 when they are to go. */
-static int adopt_state(struct pins *pins, const struct dispatch *program, uint64_t netns_cookie, int *ret,
-	struct refusal *refusal)
+static int adopt_state(struct pins_folder *pins, const struct dispatch *program, uint64_t netns_cookie,
+	int *ret, struct refusal *refusal)
 {
 	_cleanup_close_ int fd = -1;
 	struct usher_state state;
@@ -149,7 +150,7 @@ static int adopt_state(struct pins *pins, const struct dispatch *program, uint64
 }
 
 struct leftovers {
-	struct pins *pins;
+	struct pins_folder *pins;
 	struct refusal *refusal;
 };
 
@@ -170,14 +171,14 @@ static int drop_program(const char *name, uint64_t generation, void *userdata)
 }
 
 /* Drops the pins of a namespace that is gone, or of a broker that died before it had made all of them. */
-static int drop_leftovers(struct pins *pins, struct refusal *refusal)
+static int drop_leftovers(struct pins_folder *pins, struct refusal *refusal)
 {
 	struct leftovers leftovers = {.pins = pins, .refusal = refusal};
 	int r = drop_leftover(&leftovers, "link");
 
 	for (enum registry_map map = 0; map < REGISTRY_MAPS && !r; map++)
 		r = drop_leftover(&leftovers, map_names[map]);
-	return r ? r : pins_foreach_program(pins, drop_program, &leftovers);
+	return r ? r : pins_folder_foreach_program(pins->path, drop_program, &leftovers);
 }
 
 /* What a broker that died between stage and commit, or between the two steps of a removal, left behind. */
@@ -218,7 +219,8 @@ static int map_seats(struct registry *registry)
 	return registry->cpus ? 0 : -ENOMEM;
 }
 
-int registry_open(struct pins *pins, uint64_t netns_cookie, struct registry *ret, struct refusal *refusal)
+int registry_open(
+	struct pins_folder *pins, uint64_t netns_cookie, struct registry *ret, struct refusal *refusal)
 {
 	_cleanup_(dispatch_destroyp) struct dispatch *program = dispatch__open();
 	_cleanup_(registry_close) struct registry registry = REGISTRY_NULL;

@@ -107,7 +107,7 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 	check("load", generation_load(next, &bench->world.registry, &refusal), &problems, &refusal);
 	times[LOAD] = lap(&t);
 	next->number = ++bench->n_reloads;
-	check("pin", pins_put(&bench->world.pins, pins_program_name(next->number, pin), next->program),
+	check("pin", pins_put(&bench->world.pins, pins_folder_program(next->number, pin), next->program),
 		&problems, &refusal);
 	check("link",
 		link_switch(&bench->world.pins, &bench->link, bench->netns,
@@ -115,7 +115,7 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 		&problems, &refusal);
 	times[SWITCH] = lap(&t);
 	if (bench->current)
-		(void)pins_drop(&bench->world.pins, pins_program_name(bench->current->number, pin));
+		(void)pins_drop(&bench->world.pins, pins_folder_program(bench->current->number, pin));
 	generation_unref(bench->current);
 	times[RELEASE] = lap(&t);
 	bench->current = next;

@@ -57,9 +57,9 @@ static void open_registry(struct world *world)
 	struct refusal refusal;
 	uint64_t cookie;
 
-	*world = (struct world){.pins = PINS_NULL, .registry = REGISTRY_NULL};
+	*world = (struct world){.pins = PINS_FOLDER_NULL, .registry = REGISTRY_NULL};
 	check("cookie", netns_read_cookie(&cookie, &refusal), &refusal);
-	check("pins", pins_open("/sys/fs/bpf/usher", &world->pins, &refusal), &refusal);
+	check("pins", pins_folder_make("/sys/fs/bpf/usher", &world->pins, &refusal), &refusal);
 	check("registry", registry_open(&world->pins, cookie, &world->registry, &refusal), &refusal);
 }
 
@@ -74,7 +74,7 @@ void world_leave(struct world *world)
 {
 	generation_unref(world->generation);
 	registry_close(&world->registry);
-	pins_close(&world->pins);
+	pins_folder_close(&world->pins);
 }
 
 static void free_seats(struct world *world)

@@ -14,7 +14,7 @@
 #include "datapath/registry.h"
 
 struct world {
-	struct pins pins;
+	struct pins_folder pins;
 	struct registry registry;
 	struct generation *generation; /* the one that was loaded last */
 };

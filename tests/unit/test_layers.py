@@ -22,6 +22,7 @@ WARN_LINES, MAX_LINES = 400, 600
 NEVER = [
     ("rule", "image bpf"),
     ("image", "libbpf wire access"),
+    ("pins", "bpf libbpf libsystemd wire"),
     ("scan", "bpf libbpf hooks discover datapath"),
     ("ctl", "discover hooks datapath broker daemon intake libbpf"),
     ("broker", "daemon wire"),
@@ -34,7 +35,7 @@ NEVER = [
     ("ctl/explain", "ctl/doctor ctl"),
     ("ctl/doctor", "ctl/explain ctl"),
 ]
-PURE = {"util", "wire", "rule", "image", "access"}
+PURE = {"util", "wire", "rule", "image", "access", "pins"}
 LIBRARIES = {"bpf": "libbpf", "systemd": "libsystemd", "libmnl": "libmnl", "libsmartcols": "libsmartcols"}
 
 # The one file that calls a function; None: nobody does yet, and who is first puts the name here.

@@ -9,11 +9,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../../pins/folder.h"
 #include "../../util/cleanup.h"
 #include "../../util/errno_name.h"
 #include "../complain.h"
 #include "doctor.h"
-#include "../host/pins.h"
 
 #define BPFFS "/sys/fs/bpf"
 #define PROGRAMS_MAX 16
@@ -23,17 +23,17 @@ static void look_at_orphans(struct doctor *doctor)
 {
 	const char *path = doctor->instance.pins;
 
-	switch (pins_look(path)) {
-	case PINS_NONE:
+	switch (pins_folder_look(path)) {
+	case PINS_FOLDER_NONE:
 		found(doctor, REPORT_OK, "nothing is pinned in %s", path);
 		break;
-	case PINS_UNKNOWN:
+	case PINS_FOLDER_UNKNOWN:
 		found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
 		break;
-	case PINS_LEFTOVER:
+	case PINS_FOLDER_LEFTOVER:
 		found(doctor, REPORT_INFO, "%s is there, without a link: nothing is dispatched", path);
 		break;
-	case PINS_ATTACHED:
+	case PINS_FOLDER_ATTACHED:
 		found(doctor, REPORT_WARN,
 			"dispatch goes on without a broker, pinned in %s: what is lost or handed in now is not noticed",
 			path);
@@ -50,11 +50,11 @@ static void check_pins(struct doctor *doctor)
 		look_at_orphans(doctor);
 		return;
 	}
-	switch (pins_look(path)) {
-	case PINS_ATTACHED:
+	switch (pins_folder_look(path)) {
+	case PINS_FOLDER_ATTACHED:
 		found(doctor, REPORT_OK, "dispatch outlives the broker, by the pins in %s", path);
 		break;
-	case PINS_UNKNOWN:
+	case PINS_FOLDER_UNKNOWN:
 		found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
 		break;
 	default:
@@ -75,23 +75,15 @@ struct programs {
 	size_t n;
 };
 
-static int list_programs(const char *path, struct programs *programs)
+/* For pins_folder_foreach_program() */
+static int add_program(const char *name, uint64_t generation, void *userdata)
 {
-	_cleanup_(closedirp) DIR *folder = opendir(path);
-	const struct dirent *entry;
+	struct programs *programs = userdata;
 
-	if (!folder)
-		return -errno;
-	while (programs->n < PROGRAMS_MAX && (entry = readdir(folder))) {
-		uint64_t generation;
-		char end;
-
-		if (sscanf(entry->d_name, "program-%" SCNu64 "%c", &generation, &end) != 1)
-			continue;
-		programs->generations[programs->n] = generation;
-		(void)snprintf(
-			programs->names[programs->n++], sizeof(programs->names[0]), "%.63s", entry->d_name);
-	}
+	if (programs->n == PROGRAMS_MAX)
+		return 1;
+	programs->generations[programs->n] = generation;
+	(void)snprintf(programs->names[programs->n++], sizeof(programs->names[0]), "%.63s", name);
 	return 0;
 }
 
@@ -126,7 +118,7 @@ static void check_programs(struct doctor *doctor)
 	}
 	if (doctor_skips_unprivileged(doctor))
 		return;
-	r = list_programs(path, &programs);
+	r = pins_folder_foreach_program(path, add_program, &programs);
 	if (r < 0) {
 		found(doctor, REPORT_SKIP, "%s cannot be read (%s)", path, errno_name(-r));
 		return;
@@ -167,7 +159,7 @@ static bool look_at_instance(struct doctor *doctor, const char *folder)
 		return true;
 	}
 	/* a unit leaves its folder, empty */
-	if (pins_look(instance.pins) != PINS_ATTACHED)
+	if (pins_folder_look(instance.pins) != PINS_FOLDER_ATTACHED)
 		return false;
 	found(doctor, REPORT_WARN, "%s is of a broker that does not run: dispatch goes on by it",
 		instance.pins);

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../pins/folder.h"
 #include "../../rule/match.h"
 #include "../../util/macro.h"
 #include "../ask.h"
 #include "../complain.h"
 #include "print.h"
-#include "../host/pins.h"
 
 /* Outcome of the readers besides 0: it is wrong, and it has been said */
 enum { WRONG = 1 };
@@ -79,15 +79,15 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 static int complain_absent(const struct ctl *ctl, const struct asked *asked, const struct refusal *refusal)
 {
 	static const char *const states[] = {
-		[PINS_NONE] = "nothing is dispatched, nothing is pinned in",
-		[PINS_ATTACHED] = "dispatch goes on without it, by what is pinned in",
-		[PINS_LEFTOVER] = "nothing is dispatched, there is no link in",
-		[PINS_UNKNOWN] = "dispatch may go on, this user may not look into",
+		[PINS_FOLDER_NONE] = "nothing is dispatched, nothing is pinned in",
+		[PINS_FOLDER_ATTACHED] = "dispatch goes on without it, by what is pinned in",
+		[PINS_FOLDER_LEFTOVER] = "nothing is dispatched, there is no link in",
+		[PINS_FOLDER_UNKNOWN] = "dispatch may go on, this user may not look into",
 	};
 	struct refusal longer;
 
 	(void)refuse(&longer, refusal->error, "%s; %s %s", refusal->text,
-		states[pins_look(ctl->instance.pins)], ctl->instance.pins);
+		states[pins_folder_look(ctl->instance.pins)], ctl->instance.pins);
 	return complain_refusal(
 		CLIENT_ABSENT, &longer, "cannot explain %s %s", protocol_word(asked->protocol), asked->text);
 }
