@@ -2,8 +2,6 @@
 """The harness itself, without usher: what the other tests take for granted."""
 
 import os
-import pathlib
-import re
 import socket
 
 import pytest
@@ -79,16 +77,3 @@ def test_closed_socket_is_closed_everywhere():
     child.hear()
     service.close()
     assert who("127.0.0.2", 8080) == REFUSED
-
-
-def test_coverage_is_true():
-    """COVERAGE.md names files and tests that exist."""
-    folder = pathlib.Path(__file__).parent
-    for line in (folder / "COVERAGE.md").read_text().splitlines():
-        if not line.startswith("|"):
-            continue
-        where = line.split("|")[2]
-        files = re.findall(r"`(test_\w+\.py)`", where)
-        text = "".join(next(folder.glob(f"*/{name}"), folder / name).read_text() for name in files)
-        for name in re.findall(r"\b(test_\w+\b(?!\.py)|Test[A-Z]\w+|[A-Z]+_SOCKETS)", where):
-            assert re.search(rf"\b(def|class)? ?{name}", text), f"{name} of {line}"

@@ -17,6 +17,7 @@ root = pathlib.Path(sys.argv[1])
 libusher, *archives = sys.argv[2:]
 
 WARN_LINES, MAX_LINES = 400, 600
+TEXTS = ("", ".c", ".h", ".py", ".md", ".scd", ".sh", ".in", ".rule", ".build", ".socket", ".catalog", ".ini")
 
 # Whatever the table in docs/architecture.md allows: what may never be reached, not even by way of others.
 NEVER = [
@@ -275,6 +276,21 @@ def messages_are_whole():
     return bad
 
 
+# Numbered points, and tests of others, as in a document that a reader of this repository does not have.
+OUTSIDE = re.compile(r"\b(?:[Pp]art|[Ii]ssue|[Ff]acts?|[Ss]cenario|[Dd]efect|[Pp]oint)s?(?:, part)?:? \d|\bIssue: "
+                     r"|\b\d\.\d,? (?:Test[A-Z]|[a-z]+_[a-z])|\.\./shared")
+
+
+def no_outside_references():
+    """What is promised stands in the sentence itself, or in a document of this repository."""
+    bad = []
+    for path in [root / "README.md", *sources("src", "bpf", "tests", "docs", "examples", "units", suffixes=TEXTS)]:
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if match := OUTSIDE.search(line):
+                bad.append(f"{name(path)}:{number} refers to '{match[0]}', which is not in this repository")
+    return bad
+
+
 CHECKS = [
     every_folder_is_known,
     includes_follow_the_layers,
@@ -290,6 +306,7 @@ CHECKS = [
     shared_header_is_shared,
     no_loose_ends,
     messages_are_whole,
+    no_outside_references,
 ]
 
 print(f"1..{len(CHECKS)}")

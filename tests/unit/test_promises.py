@@ -1,0 +1,64 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""docs/promises.md names tests that exist, and leaves no file of system tests out. TAP.
+
+usage: test_promises.py SOURCE-FOLDER
+"""
+
+import pathlib
+import re
+import sys
+
+root = pathlib.Path(sys.argv[1])
+tests = root / "tests"
+text = (root / "docs/promises.md").read_text()
+
+REFERENCE = re.compile(r"`((?:system|systemd|unit|bpf|fuzz)/[\w/]+\.(?:py|c))(?:::(\w+))?`")
+
+
+def promises():
+    """(the sentence, [(file, test or None)]) of each."""
+    for item in re.findall(r"^- (.*?)(?=^- |^#|\Z)", text, re.M | re.S):
+        yield " ".join(REFERENCE.sub("", item).split()).rstrip(" ,"), REFERENCE.findall(item)
+
+
+def every_test_exists():
+    bad = []
+    for file, test in sorted({reference for _, references in promises() for reference in references}):
+        path = tests / file
+        if not path.exists():
+            bad.append(f"there is no tests/{file}")
+        elif test and not re.search(rf"^\s*(?:def|class|static void) {test}\b", path.read_text(), re.M):
+            bad.append(f"tests/{file} has no {test}")
+    return bad
+
+
+def every_promise_has_a_test():
+    return [f"no test is named for: {sentence}" for sentence, references in promises() if not references]
+
+
+def every_file_is_named():
+    named = {file for _, references in promises() for file, _ in references}
+    files = [path.relative_to(tests).as_posix() for suite in ("system", "systemd")
+             for path in (tests / suite).rglob("test_*.py")]
+    return [f"tests/{file} shows no promise" for file in sorted(set(files) - named)]
+
+
+def every_reference_is_read():
+    """Something in backquotes with a file in it that the pattern above does not take would not be checked."""
+    return [f"'{word}' is not read" for word in re.findall(r"`[^`]*test_\w+\.(?:py|c)[^`]*`", text)
+            if not REFERENCE.fullmatch(word) and not word.startswith("`tests/")]
+
+
+CHECKS = [every_test_exists, every_promise_has_a_test, every_file_is_named, every_reference_is_read]
+
+print(f"1..{len(CHECKS)}")
+print(f"# {len(list(promises()))} promises, {len({r for _, rs in promises() for r in rs})} tests named")
+failed = 0
+for number, check in enumerate(CHECKS, 1):
+    problems = check()
+    for problem in problems:
+        print(f"# {problem}")
+    failed += bool(problems)
+    print(f"{'not ok' if problems else 'ok'} {number} - {check.__name__}", flush=True)
+sys.exit(failed > 0)
