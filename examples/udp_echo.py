@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A UDP echo server that hands its socket in to usher and answers from the address that the client asked.
+"""A UDP echo server that hands its socket in to usher and answers from the address that the client sent to.
 
 usage: udp_echo.py NAME [ADDRESS [PORT]]
 
