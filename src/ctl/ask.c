@@ -42,7 +42,7 @@ static bool is_repeated(const struct ctl *ctl, size_t i)
 	return false;
 }
 
-int ask_each(const struct ctl *ctl, const char *request, const char *what,
+int ask_each(const struct ctl *ctl, enum request_verb verb, const char *what,
 	int (*row)(struct client *client, void *userdata), void *userdata)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
@@ -57,9 +57,9 @@ int ask_each(const struct ctl *ctl, const char *request, const char *what,
 	do {
 		if (i < ctl->n_names && is_repeated(ctl, i))
 			continue;
-		client_begin(&writer, request);
+		client_begin(&writer, verb);
 		if (i < ctl->n_names)
-			writer_put(&writer, "NAME", "%s", ctl->names[i]);
+			writer_put(&writer, KEY_NAME, "%s", ctl->names[i]);
 		r = ask(&client, &writer, NULL, 0, row, userdata, &refusal);
 		if (r && i < ctl->n_names)
 			return complain_refusal(r, &refusal, "%s of '%s'", what, ctl->names[i]);
@@ -69,7 +69,7 @@ int ask_each(const struct ctl *ctl, const char *request, const char *what,
 	return EXIT_SUCCESS;
 }
 
-const char *ask_value(const struct client *client, const char *key, const char *otherwise)
+const char *ask_value(const struct client *client, enum message_key key, const char *otherwise)
 {
 	const char *value = message_get(&client->message, key);
 

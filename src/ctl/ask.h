@@ -33,8 +33,8 @@ int ask(struct client *client, struct writer *request, const int *fds, size_t n_
  *
  * Return: an exit code.
  */
-int ask_each(const struct ctl *ctl, const char *request, const char *what,
+int ask_each(const struct ctl *ctl, enum request_verb verb, const char *what,
 	int (*row)(struct client *client, void *userdata), void *userdata);
 
 /* ask_value() - the value of a key of the packet at hand, "0" or another default when the broker did not send it */
-const char *ask_value(const struct client *client, const char *key, const char *otherwise);
+const char *ask_value(const struct client *client, enum message_key key, const char *otherwise);

@@ -41,7 +41,7 @@ static size_t count_names(const char *names)
 /* A batch: NAMES= with a name for each descriptor that came along */
 static int take_batch(struct client *client, void *userdata)
 {
-	const char *names = ask_value(client, "NAMES", "");
+	const char *names = ask_value(client, KEY_NAMES, "");
 	struct claimed *claimed = userdata;
 	char *all;
 
@@ -94,8 +94,8 @@ int verb_claim(const struct ctl *ctl)
 		return run_command(ctl);
 	if (r)
 		return complain_refusal(r, &refusal, "cannot claim '%s'", names);
-	client_begin(&request, "claim");
-	writer_put(&request, "NAMES", "%s", names);
+	client_begin(&request, REQUEST_CLAIM);
+	writer_put(&request, KEY_NAMES, "%s", names);
 	r = ask(&client, &request, NULL, 0, take_batch, &claimed, &refusal);
 	if (r == REFUSED && refusal.error == ENOENT && ctl->if_held)
 		return run_command(ctl);

@@ -50,7 +50,7 @@ int verb_detach(const struct ctl *ctl)
 
 	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal);
 	if (r == 0) {
-		client_begin(&request, "detach");
+		client_begin(&request, REQUEST_DETACH);
 		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
 		if (r)
 			return complain_refusal(r, &refusal, "cannot detach");

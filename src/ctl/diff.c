@@ -114,7 +114,7 @@ int verb_diff(const struct ctl *ctl)
 	size_t n;
 	int r;
 
-	r = ask_each(ctl, "rules", "cannot compare the rules", settings_add_row, &old);
+	r = ask_each(ctl, REQUEST_RULES, "cannot compare the rules", settings_add_row, &old);
 	if (!r)
 		r = load_files(ctl, &new);
 	if (r)

@@ -134,7 +134,7 @@ static int find_broker(struct discovery *discovery)
 		r = served_check_namespace(client, &refusal);
 	if (r)
 		return complain_refusal(r, &refusal, "cannot discover");
-	if (text_to_uint(ask_value(client, "PID", "0"), INT32_MAX, &pid) == 0)
+	if (text_to_uint(ask_value(client, KEY_PID, "0"), INT32_MAX, &pid) == 0)
 		discovery->broker = (pid_t)pid;
 	return EXIT_SUCCESS;
 }

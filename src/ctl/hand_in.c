@@ -106,12 +106,13 @@ static int offer_passed(const struct ctl *ctl, struct offer *offer)
 
 static void print_outcome(const struct ctl *ctl, const struct offer *offer, const struct client *client)
 {
-	static const char *const numbers[] = {"ADDED", "KEPT", NULL}, *const booleans[] = {NULL};
+	static const enum message_key numbers[] = {KEY_ADDED, KEY_KEPT, KEY_NONE};
+	static const enum message_key booleans[] = {KEY_NONE};
 	struct json json = JSON(stdout);
 
 	if (!ctl->json) {
 		(void)printf("handed in '%s': %s added, %s kept\n", offer->names,
-			ask_value(client, "ADDED", "?"), ask_value(client, "KEPT", "?"));
+			ask_value(client, KEY_ADDED, "?"), ask_value(client, KEY_KEPT, "?"));
 		return;
 	}
 	json_open(&json, NULL, '{');
@@ -131,9 +132,9 @@ static int hand_in(const struct ctl *ctl, const struct offer *offer)
 		return EXIT_SUCCESS;
 	if (r)
 		return complain_refusal(r, &refusal, "cannot hand in '%s'", offer->names);
-	client_begin(&request, ctl->hold ? "hold" : "hand-in");
-	writer_put(&request, offer->is_list ? "NAMES" : "NAME", "%s", offer->names);
-	writer_put(&request, "VIA", "usherctl");
+	client_begin(&request, ctl->hold ? REQUEST_HOLD : REQUEST_HAND_IN);
+	writer_put(&request, offer->is_list ? KEY_NAMES : KEY_NAME, "%s", offer->names);
+	writer_put(&request, KEY_VIA, "usherctl");
 	r = ask(&client, &request, offer->fds, offer->n, NULL, NULL, &refusal);
 	if (r)
 		return complain_refusal(r, &refusal, "cannot hand in '%s'", offer->names);

@@ -72,11 +72,33 @@ static const struct column columns[] = {
 	[EVENTS_LOST] = {"EVENTS_LOST", JSON_NUMBER, true},
 };
 
-/* The columns whose key in the protocol has another name; the rest have the column's. */
-static const char *const keys[ARRAY_SIZE(columns)] = {
-	[PROTO] = "PROTOCOL",
-	[SOCKET] = "COOKIE",
-	[AGE] = "HANDED_IN",
+/* What each column shows; REFUSED_ALL is the sum of its parts. */
+static const enum message_key keys[ARRAY_SIZE(columns)] = {
+	[NAME] = KEY_NAME,
+	[PROTO] = KEY_PROTOCOL,
+	[FAMILY] = KEY_FAMILY,
+	[STATE] = KEY_STATE,
+	[SOCKET] = KEY_COOKIE,
+	[ADDRESS] = KEY_ADDRESS,
+	[PID] = KEY_PID,
+	[UNIT] = KEY_UNIT,
+	[AGE] = KEY_HANDED_IN,
+	[VIA] = KEY_VIA,
+	[HELD] = KEY_HELD,
+	[LOOKUPS] = KEY_LOOKUPS,
+	[MISSING] = KEY_MISSING,
+	[REFUSED_PARTS] = KEY_REFUSED_FAMILY,
+	KEY_REFUSED_PROTOCOL,
+	KEY_REFUSED_STATE,
+	KEY_REFUSED_EXISTS,
+	KEY_REFUSED_OTHER,
+	[PLACE] = KEY_PLACE,
+	[UID] = KEY_UID,
+	[GID] = KEY_GID,
+	[VERIFIED] = KEY_VERIFIED,
+	[DUAL_STACK] = KEY_DUAL_STACK,
+	[HANDED_IN] = KEY_HANDED_IN,
+	[EVENTS_LOST] = KEY_EVENTS_LOST,
 };
 
 struct listing {
@@ -90,7 +112,7 @@ static const char *sum_refused(const struct client *client, char text[static 32]
 	bool any = false;
 
 	for (size_t i = 0; i < N_REFUSED_PARTS; i++) {
-		const char *value = message_get(&client->message, columns[REFUSED_PARTS + i].name);
+		const char *value = message_get(&client->message, keys[REFUSED_PARTS + i]);
 
 		if (value && text_to_uint(value, ~0UL, &number) == 0) {
 			sum += number;
@@ -110,7 +132,7 @@ static int show_row(struct client *client, void *userdata)
 
 	r = grid_row(listing->grid);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(columns); i++) {
-		const char *value = message_get(&client->message, keys[i] ? keys[i] : columns[i].name);
+		const char *value = message_get(&client->message, keys[i]);
 		char text[SINCE_TEXT_MAX];
 
 		if (i == SOCKET && value) {
@@ -123,7 +145,7 @@ static int show_row(struct client *client, void *userdata)
 		}
 		r = grid_set(listing->grid, i, value);
 	}
-	if (message_get(&client->message, "COOKIE"))
+	if (message_get(&client->message, KEY_COOKIE))
 		listing->n_sockets++;
 	else
 		listing->n_missing++;
@@ -140,7 +162,7 @@ int verb_list(const struct ctl *ctl)
 		return graph_list(ctl);
 	if (grid_init(&grid, ctl, columns, ARRAY_SIZE(columns)) < 0)
 		return complain_memory();
-	r = ask_each(ctl, "list", "cannot list the sockets", show_row, &listing);
+	r = ask_each(ctl, REQUEST_LIST, "cannot list the sockets", show_row, &listing);
 	if (r)
 		return r;
 	if (grid_print(&grid, "sockets") < 0)

@@ -119,28 +119,30 @@ static void write_states(struct openmetrics *metrics, const struct seats *seats)
 /* ---- status */
 
 static const struct single {
-	const char *key, *name, *type, *unit, *help;
+	enum message_key key;
+	const char *name, *type, *unit, *help;
 	bool microseconds;
 } singles[] = {
-	{"GENERATION", "usher_generation", "gauge", NULL,
+	{KEY_GENERATION, "usher_generation", "gauge", NULL,
 		"Number of the rule set in force; survives the broker"},
-	{"APPLIED", "usher_generation_applied_timestamp_seconds", "gauge", "seconds",
+	{KEY_APPLIED, "usher_generation_applied_timestamp_seconds", "gauge", "seconds",
 		"When that rule set was put in force", true},
-	{"RULES", "usher_rules", "gauge", NULL, "Rules in force"},
-	{"MATCHES", "usher_matches", "gauge", NULL, "Matches of these rules"},
-	{"NAMES", "usher_names", "gauge", NULL, "Names with at least one live socket"},
-	{"SOCKETS", "usher_sockets", "gauge", NULL, "Live sockets, each counted once"},
-	{"HELD", "usher_held_sockets", "gauge", NULL, "Sockets that the broker keeps a duplicate of"},
-	{"PROGRAMS", "usher_programs", "gauge", NULL, "Programs of type sk_lookup in the network namespace"},
-	{"HAND_INS", "usher_hand_ins", "counter", NULL, "Hand-ins done" SINCE_START},
-	{"SESSIONS", "usher_sessions", "gauge", NULL,
+	{KEY_RULES, "usher_rules", "gauge", NULL, "Rules in force"},
+	{KEY_MATCHES, "usher_matches", "gauge", NULL, "Matches of these rules"},
+	{KEY_NAMES, "usher_names", "gauge", NULL, "Names with at least one live socket"},
+	{KEY_SOCKETS, "usher_sockets", "gauge", NULL, "Live sockets, each counted once"},
+	{KEY_HELD, "usher_held_sockets", "gauge", NULL, "Sockets that the broker keeps a duplicate of"},
+	{KEY_PROGRAMS, "usher_programs", "gauge", NULL,
+		"Programs of type sk_lookup in the network namespace"},
+	{KEY_HAND_INS, "usher_hand_ins", "counter", NULL, "Hand-ins done" SINCE_START},
+	{KEY_SESSIONS, "usher_sessions", "gauge", NULL,
 		"Connections to the broker, the one that asks included"},
-	{"FDS", "process_open_fds", "gauge", NULL, "Descriptors that the broker has open"},
-	{"FDS_MAX", "process_max_fds", "gauge", NULL, "Descriptors that the broker may have open"},
-	{"RESIDENT", "process_resident_memory_bytes", "gauge", "bytes", "Memory of the broker"},
-	{"CPU", "process_cpu_seconds", "counter", "seconds", "Time that the broker was on a CPU" SINCE_START,
-		true},
-	{"STARTED", "process_start_time_seconds", "gauge", "seconds", "When the broker started", true},
+	{KEY_FDS, "process_open_fds", "gauge", NULL, "Descriptors that the broker has open"},
+	{KEY_FDS_MAX, "process_max_fds", "gauge", NULL, "Descriptors that the broker may have open"},
+	{KEY_RESIDENT, "process_resident_memory_bytes", "gauge", "bytes", "Memory of the broker"},
+	{KEY_CPU, "process_cpu_seconds", "counter", "seconds",
+		"Time that the broker was on a CPU" SINCE_START, true},
+	{KEY_STARTED, "process_start_time_seconds", "gauge", "seconds", "When the broker started", true},
 };
 
 static void write_singles(struct openmetrics *metrics, const struct client *client)
@@ -174,7 +176,7 @@ static bool next_item(char **list, struct item *ret)
 	return true;
 }
 
-static int write_list(struct openmetrics *metrics, const struct client *client, const char *key,
+static int write_list(struct openmetrics *metrics, const struct client *client, enum message_key key,
 	void (*write)(struct openmetrics *metrics, const struct item *item))
 {
 	_cleanup_free_ char *copy = strdup(ask_value(client, key, ""));
@@ -215,12 +217,12 @@ static int write_hand_ins(struct openmetrics *metrics, const struct client *clie
 
 	openmetrics_family(
 		metrics, "usher_hand_ins_refused", "counter", NULL, "Hand-ins refused, by errno" SINCE_START);
-	r = write_list(metrics, client, "HAND_INS_REFUSED", write_reason);
-	if (r || text_to_uint(ask_value(client, "HAND_IN_NSEC", ""), ~0UL, &nsec) < 0)
+	r = write_list(metrics, client, KEY_HAND_INS_REFUSED, write_reason);
+	if (r || text_to_uint(ask_value(client, KEY_HAND_IN_NSEC, ""), ~0UL, &nsec) < 0)
 		return r;
 	openmetrics_family(metrics, "usher_hand_in_duration_seconds", "histogram", "seconds",
 		"From a hand-in's packet to the answer, done or refused" SINCE_START);
-	r = write_list(metrics, client, "HAND_IN_TIMES", write_bucket);
+	r = write_list(metrics, client, KEY_HAND_IN_TIMES, write_bucket);
 	metrics->suffix = "_sum";
 	openmetrics_sample(metrics, SECONDS(nsec, 9), NULL);
 	return r;
@@ -242,12 +244,12 @@ static int write_maps(struct openmetrics *metrics, const struct client *client)
 
 	openmetrics_family(
 		metrics, "usher_map_entries", "gauge", NULL, "Entries of a BPF map that are in use");
-	r = write_list(metrics, client, "MAPS", write_entries);
+	r = write_list(metrics, client, KEY_MAPS, write_entries);
 	if (r)
 		return r;
 	openmetrics_family(metrics, "usher_map_max_entries", "gauge", NULL,
 		"Entries that there can be; prefixes4 and prefixes6 share them");
-	return write_list(metrics, client, "MAPS", write_most);
+	return write_list(metrics, client, KEY_MAPS, write_most);
 }
 
 static int write_status(struct openmetrics *metrics, const struct client *client)
@@ -255,16 +257,16 @@ static int write_status(struct openmetrics *metrics, const struct client *client
 	int r;
 
 	openmetrics_family(metrics, "usher_info", "gauge", NULL, "What the broker is");
-	openmetrics_sample(metrics, "1", "version", ask_value(client, "VERSION", ""), "protocol",
-		ask_value(client, "PROTOCOL", ""), "schema", ask_value(client, "SCHEMA", ""), "instance",
-		ask_value(client, "INSTANCE", ""), NULL);
+	openmetrics_sample(metrics, "1", "version", ask_value(client, KEY_VERSION, ""), "protocol",
+		ask_value(client, KEY_PROTOCOL, ""), "schema", ask_value(client, KEY_SCHEMA, ""), "instance",
+		ask_value(client, KEY_INSTANCE, ""), NULL);
 	openmetrics_family(metrics, "usher_attached", "gauge", NULL,
 		"Whether the program is attached to the network namespace");
-	openmetrics_sample(metrics, strcmp(ask_value(client, "NETNS", "0"), "0") ? "1" : "0", NULL);
+	openmetrics_sample(metrics, strcmp(ask_value(client, KEY_NETNS, "0"), "0") ? "1" : "0", NULL);
 	write_singles(metrics, client);
 	openmetrics_family(metrics, "usher_reloads", "counter", NULL, "Reloads by their outcome" SINCE_START);
-	openmetrics_sample(metrics, ask_value(client, "RELOADS", ""), "result", "ok", NULL);
-	openmetrics_sample(metrics, ask_value(client, "RELOADS_FAILED", ""), "result", "failed", NULL);
+	openmetrics_sample(metrics, ask_value(client, KEY_RELOADS, ""), "result", "ok", NULL);
+	openmetrics_sample(metrics, ask_value(client, KEY_RELOADS_FAILED, ""), "result", "failed", NULL);
 	r = write_hand_ins(metrics, client);
 	return r ? r : write_maps(metrics, client);
 }
@@ -291,15 +293,15 @@ int verb_metrics(const struct ctl *ctl)
 		openmetrics_end(&metrics);
 		return complain_refusal(r, &refusal, "%s", what);
 	}
-	client_begin(&request, "list");
+	client_begin(&request, REQUEST_LIST);
 	if (!r)
 		r = ask(&client, &request, NULL, 0, seats_add_row, &seats, &refusal);
-	client_begin(&request, "status");
+	client_begin(&request, REQUEST_STATUS);
 	if (!r)
 		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
 	if (r)
 		return complain_refusal(r, &refusal, "%s", what);
-	metrics.broker = ask_value(&client, "INSTANCE", metrics.broker);
+	metrics.broker = ask_value(&client, KEY_INSTANCE, metrics.broker);
 	write_up(&metrics, "1");
 	r = write_status(&metrics, &client);
 	if (r)

@@ -30,7 +30,7 @@ static int wait_readable(const struct client *client)
 
 static bool is_asked_for(const struct ctl *ctl, const struct client *client)
 {
-	const char *name = message_get(&client->message, "NAME");
+	const char *name = message_get(&client->message, KEY_NAME);
 
 	for (size_t i = 0; i < ctl->n_names; i++)
 		if (name && strcmp(ctl->names[i], name) == 0)
@@ -57,8 +57,8 @@ static const char *format_time(const char *microseconds, char text[static 32])
 
 static void show_json(const struct client *client)
 {
-	static const char *const numbers[] = {"TIME", "PID", "UID", "ERROR", "LOST", NULL};
-	static const char *const booleans[] = {NULL};
+	static const enum message_key numbers[] = {KEY_TIME, KEY_PID, KEY_UID, KEY_ERROR, KEY_LOST, KEY_NONE};
+	static const enum message_key booleans[] = {KEY_NONE};
 	struct json json = JSON(stdout);
 
 	json.compact = true;
@@ -69,14 +69,14 @@ static void show_json(const struct client *client)
 
 static void show_text(const struct client *client)
 {
-	const char *lost = message_get(&client->message, "LOST");
+	const char *lost = message_get(&client->message, KEY_LOST);
 	char time[32];
 
 	if (lost)
 		(void)printf("%-12s  %-13s  %s events before the next one were not read in time\n", "-",
 			"lost", lost);
-	(void)printf("%-12s  %-13s  %s\n", format_time(ask_value(client, "TIME", "-"), time),
-		ask_value(client, "EVENT", "-"), ask_value(client, "TEXT", ""));
+	(void)printf("%-12s  %-13s  %s\n", format_time(ask_value(client, KEY_TIME, "-"), time),
+		ask_value(client, KEY_EVENT, "-"), ask_value(client, KEY_TEXT, ""));
 }
 
 /* Return: an exit code */
@@ -123,7 +123,7 @@ int verb_monitor(const struct ctl *ctl)
 	int r;
 
 	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal);
-	client_begin(&request, "monitor");
+	client_begin(&request, REQUEST_MONITOR);
 	if (!r)
 		r = client_request(&client, &request, NULL, 0, &refusal);
 	if (r)

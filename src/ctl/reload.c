@@ -15,32 +15,32 @@
 
 static int show_problem(struct client *client, void *userdata)
 {
-	const char *line = ask_value(client, "LINE", "0");
+	const char *line = ask_value(client, KEY_LINE, "0");
 	unsigned *n_problems = userdata;
 
 	(*n_problems)++;
 	if (strcmp(line, "0") == 0)
-		(void)fprintf(stderr, "%s: %s\n", ask_value(client, "FILE", "?"),
-			ask_value(client, "PROBLEM", "?"));
+		(void)fprintf(stderr, "%s: %s\n", ask_value(client, KEY_FILE, "?"),
+			ask_value(client, KEY_PROBLEM, "?"));
 	else
-		(void)fprintf(stderr, "%s:%s: %s\n", ask_value(client, "FILE", "?"), line,
-			ask_value(client, "PROBLEM", "?"));
+		(void)fprintf(stderr, "%s:%s: %s\n", ask_value(client, KEY_FILE, "?"), line,
+			ask_value(client, KEY_PROBLEM, "?"));
 	return 0;
 }
 
 static void print_outcome(const struct ctl *ctl, const struct client *client)
 {
-	static const char *const numbers[] = {
-		"GENERATION", "RULES", "MATCHES", "ADDED", "REMOVED", "KEPT", NULL};
-	static const char *const booleans[] = {NULL};
+	static const enum message_key numbers[] = {
+		KEY_GENERATION, KEY_RULES, KEY_MATCHES, KEY_ADDED, KEY_REMOVED, KEY_KEPT, KEY_NONE};
+	static const enum message_key booleans[] = {KEY_NONE};
 	struct json json = JSON(stdout);
 
 	if (!ctl->json) {
 		(void)printf(
 			"reloaded: generation %s, rules: %s, matches: %s (added %s, removed %s, kept %s)\n",
-			ask_value(client, "GENERATION", "?"), ask_value(client, "RULES", "?"),
-			ask_value(client, "MATCHES", "?"), ask_value(client, "ADDED", "?"),
-			ask_value(client, "REMOVED", "?"), ask_value(client, "KEPT", "?"));
+			ask_value(client, KEY_GENERATION, "?"), ask_value(client, KEY_RULES, "?"),
+			ask_value(client, KEY_MATCHES, "?"), ask_value(client, KEY_ADDED, "?"),
+			ask_value(client, KEY_REMOVED, "?"), ask_value(client, KEY_KEPT, "?"));
 		return;
 	}
 	json_open(&json, NULL, '{');
@@ -59,7 +59,7 @@ int verb_reload(const struct ctl *ctl)
 	r = ask_open(&client, ctl, ASK_RELOAD_TIMEOUT_MS, &refusal);
 	if (r)
 		return complain_refusal(r, &refusal, "cannot reload the rules");
-	client_begin(&request, "reload");
+	client_begin(&request, REQUEST_RELOAD);
 	r = ask(&client, &request, NULL, 0, show_problem, &n_problems, &refusal);
 	if (r == REFUSED && n_problems > 0) {
 		complain(

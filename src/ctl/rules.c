@@ -107,7 +107,7 @@ int verb_rules(const struct ctl *ctl)
 	size_t n = 0;
 	int r;
 
-	r = ask_each(ctl, "rules", "cannot list the rules", settings_add_row, &settings);
+	r = ask_each(ctl, REQUEST_RULES, "cannot list the rules", settings_add_row, &settings);
 	if (r)
 		return r;
 	settings_sort(&settings);

@@ -62,9 +62,10 @@ static void print_settings(const struct ctl *ctl, struct page *page, const struc
 
 static int print_socket_json(struct client *client, void *userdata)
 {
-	static const char *const numbers[] = {"PLACE", "PID", "UID", "GID", "HANDED_IN", "LOOKUPS", "MISSING",
-		"REFUSED_*", "EVENTS_LOST", NULL};
-	static const char *const booleans[] = {"VERIFIED", "HELD", "DUAL_STACK", NULL};
+	static const enum message_key numbers[] = {KEY_PLACE, KEY_PID, KEY_UID, KEY_GID, KEY_HANDED_IN,
+		KEY_LOOKUPS, KEY_MISSING, KEY_REFUSED_FAMILY, KEY_REFUSED_PROTOCOL, KEY_REFUSED_STATE,
+		KEY_REFUSED_EXISTS, KEY_REFUSED_OTHER, KEY_EVENTS_LOST, KEY_NONE};
+	static const enum message_key booleans[] = {KEY_VERIFIED, KEY_HELD, KEY_DUAL_STACK, KEY_NONE};
 	struct page *page = userdata;
 
 	json_open(&page->json, NULL, '{');
@@ -92,7 +93,7 @@ int verb_show(const struct ctl *ctl)
 	if (!page.out)
 		return complain_memory();
 	page.json = JSON(page.out);
-	r = ask_each(ctl, "rules", "cannot show the rule", settings_add_row, &settings);
+	r = ask_each(ctl, REQUEST_RULES, "cannot show the rule", settings_add_row, &settings);
 	if (r)
 		return r;
 	if (ctl->json)
@@ -100,7 +101,7 @@ int verb_show(const struct ctl *ctl)
 	print_settings(ctl, &page, &settings);
 	if (ctl->json)
 		json_open(&page.json, "sockets", '[');
-	r = ask_each(ctl, "list", "cannot show the sockets",
+	r = ask_each(ctl, REQUEST_LIST, "cannot show the sockets",
 		ctl->json ? print_socket_json : print_socket_text, &page);
 	if (r)
 		return r;

@@ -15,11 +15,12 @@
 #include "out/fields.h"
 #include "out/since.h"
 
-static const char *const numbers[] = {"PROTOCOL", "SCHEMA", "PID", "STARTED", "GENERATION", "APPLIED",
-	"RULES", "MATCHES", "NAMES", "SOCKETS", "HELD", "LOOKUPS", "MISSING", "REFUSED", "EVENTS_LOST",
-	"PROGRAM", "LINK", "NETNS", "PROGRAMS", "RELOADS", "RELOADS_FAILED", "HAND_INS", "HAND_IN_NSEC",
-	"SESSIONS", "FDS", "FDS_MAX", "RESIDENT", "CPU", NULL};
-static const char *const booleans[] = {NULL};
+static const enum message_key numbers[] = {KEY_PROTOCOL, KEY_SCHEMA, KEY_PID, KEY_STARTED, KEY_GENERATION,
+	KEY_APPLIED, KEY_RULES, KEY_MATCHES, KEY_NAMES, KEY_SOCKETS, KEY_HELD, KEY_LOOKUPS, KEY_MISSING,
+	KEY_REFUSED, KEY_EVENTS_LOST, KEY_PROGRAM, KEY_LINK, KEY_NETNS, KEY_PROGRAMS, KEY_RELOADS,
+	KEY_RELOADS_FAILED, KEY_HAND_INS, KEY_HAND_IN_NSEC, KEY_SESSIONS, KEY_FDS, KEY_FDS_MAX, KEY_RESIDENT,
+	KEY_CPU, KEY_NONE};
+static const enum message_key booleans[] = {KEY_NONE};
 
 #define LINE(label, format, ...) printf("%11s: " format "\n", (label), __VA_ARGS__)
 
@@ -38,7 +39,7 @@ static void print_neighbours(const struct client *client)
 {
 	unsigned long n;
 
-	if (text_to_uint(ask_value(client, "PROGRAMS", "1"), ~0UL, &n) == 0 && n > 1)
+	if (text_to_uint(ask_value(client, KEY_PROGRAMS, "1"), ~0UL, &n) == 0 && n > 1)
 		(void)LINE("Others",
 			"%lu more sk_lookup program%s in this namespace, which may decide otherwise", n - 1,
 			n == 2 ? "" : "s");
@@ -47,37 +48,38 @@ static void print_neighbours(const struct client *client)
 /* A link that somebody detached is still there, and belongs to no namespace. */
 static bool is_attached(const struct client *client)
 {
-	return strcmp(ask_value(client, "NETNS", "?"), "0") != 0;
+	return strcmp(ask_value(client, KEY_NETNS, "?"), "0") != 0;
 }
 
 static void print_status(const struct client *client)
 {
-	const char *instance = ask_value(client, "INSTANCE", ""), *reload = ask_value(client, "RELOAD", "");
+	const char *instance = ask_value(client, KEY_INSTANCE, ""),
+		   *reload = ask_value(client, KEY_RELOAD, "");
 
 #define VALUE(key) ask_value(client, (key), "?")
-	(void)LINE("Broker", "usherd %s, pid %s, running since %s", VALUE("VERSION"), VALUE("PID"),
-		SINCE(message_get(&client->message, "STARTED")));
+	(void)LINE("Broker", "usherd %s, pid %s, running since %s", VALUE(KEY_VERSION), VALUE(KEY_PID),
+		SINCE(message_get(&client->message, KEY_STARTED)));
 	if (*instance)
 		(void)LINE("Instance", "%s", instance);
-	(void)LINE("Speaks", "protocol %s, schema %s", VALUE("PROTOCOL"), VALUE("SCHEMA"));
+	(void)LINE("Speaks", "protocol %s, schema %s", VALUE(KEY_PROTOCOL), VALUE(KEY_SCHEMA));
 	if (is_attached(client))
-		(void)LINE("Dispatch", "program %s, link %s, network namespace %s", VALUE("PROGRAM"),
-			VALUE("LINK"), VALUE("NETNS"));
+		(void)LINE("Dispatch", "program %s, link %s, network namespace %s", VALUE(KEY_PROGRAM),
+			VALUE(KEY_LINK), VALUE(KEY_NETNS));
 	else
 		(void)LINE("Dispatch", "none: somebody detached link %s; 'usherctl reload' attaches it again",
-			VALUE("LINK"));
+			VALUE(KEY_LINK));
 	print_neighbours(client);
-	(void)LINE("Rules", "%s, matches: %s; generation %s, applied %s", VALUE("RULES"), VALUE("MATCHES"),
-		VALUE("GENERATION"), SINCE(message_get(&client->message, "APPLIED")));
+	(void)LINE("Rules", "%s, matches: %s; generation %s, applied %s", VALUE(KEY_RULES),
+		VALUE(KEY_MATCHES), VALUE(KEY_GENERATION), SINCE(message_get(&client->message, KEY_APPLIED)));
 	if (strcmp(reload, "failed") == 0)
-		(void)LINE("Reload", "failed: %s", VALUE("RELOAD_REASON"));
+		(void)LINE("Reload", "failed: %s", VALUE(KEY_RELOAD_REASON));
 	else
 		(void)LINE("Reload", "%s", *reload ? reload : "none yet");
-	(void)LINE("Sockets", "%s under %s names, %s of them held", VALUE("SOCKETS"), VALUE("NAMES"),
-		VALUE("HELD"));
-	(void)LINE("Lookups", "%s, of which %s missing and %s refused", VALUE("LOOKUPS"), VALUE("MISSING"),
-		VALUE("REFUSED"));
-	(void)LINE("Events", "%s lost", VALUE("EVENTS_LOST"));
+	(void)LINE("Sockets", "%s under %s names, %s of them held", VALUE(KEY_SOCKETS), VALUE(KEY_NAMES),
+		VALUE(KEY_HELD));
+	(void)LINE("Lookups", "%s, of which %s missing and %s refused", VALUE(KEY_LOOKUPS),
+		VALUE(KEY_MISSING), VALUE(KEY_REFUSED));
+	(void)LINE("Events", "%s lost", VALUE(KEY_EVENTS_LOST));
 #undef VALUE
 }
 
@@ -117,7 +119,7 @@ int verb_status(const struct ctl *ctl)
 	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal);
 	if (r == CLIENT_ABSENT)
 		return not_running(ctl, &refusal);
-	client_begin(&request, "status");
+	client_begin(&request, REQUEST_STATUS);
 	if (!r)
 		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
 	if (r)

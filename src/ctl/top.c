@@ -57,7 +57,7 @@ struct top {
 
 /* ---- looking */
 
-static uint64_t number_of(const struct client *client, const char *key)
+static uint64_t number_of(const struct client *client, enum message_key key)
 {
 	const char *value = message_get(&client->message, key);
 	unsigned long number;
@@ -67,16 +67,17 @@ static uint64_t number_of(const struct client *client, const char *key)
 
 static int add_seat(struct client *client, void *userdata)
 {
+	static const enum message_key refused_keys[] = {KEY_REFUSED_FAMILY, KEY_REFUSED_PROTOCOL,
+		KEY_REFUSED_STATE, KEY_REFUSED_EXISTS, KEY_REFUSED_OTHER};
 	struct rates *rates = userdata;
-	const char *name = message_get(&client->message, "NAME");
+	const char *name = message_get(&client->message, KEY_NAME);
 	uint64_t refused = 0;
 
-	for (size_t i = 0; i < client->message.n_fields; i++)
-		if (strncmp(client->message.fields[i].key, "REFUSED_", strlen("REFUSED_")) == 0)
-			refused += number_of(client, client->message.fields[i].key);
+	for (size_t i = 0; i < ARRAY_SIZE(refused_keys); i++)
+		refused += number_of(client, refused_keys[i]);
 	return !name ? 0
-		     : rates_add(rates, name, message_get(&client->message, "COOKIE") != NULL,
-			       number_of(client, "LOOKUPS"), number_of(client, "MISSING"), refused);
+		     : rates_add(rates, name, message_get(&client->message, KEY_COOKIE) != NULL,
+			       number_of(client, KEY_LOOKUPS), number_of(client, KEY_MISSING), refused);
 }
 
 static double now(void)
@@ -96,9 +97,9 @@ static int look(struct top *top, struct refusal *refusal)
 
 	rates_begin(&top->rates);
 	do {
-		client_begin(&request, "list");
+		client_begin(&request, REQUEST_LIST);
 		if (ctl->n_names)
-			writer_put(&request, "NAME", "%s", ctl->names[i]);
+			writer_put(&request, KEY_NAME, "%s", ctl->names[i]);
 		r = ask(&top->client, &request, NULL, 0, add_seat, &top->rates, refusal);
 	} while (!r && ++i < ctl->n_names);
 	rates_end(&top->rates, now());

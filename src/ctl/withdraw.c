@@ -14,12 +14,13 @@
 
 static void print_outcome(const struct ctl *ctl, const struct client *client)
 {
-	static const char *const numbers[] = {"WITHDRAWN", NULL}, *const booleans[] = {NULL};
+	static const enum message_key numbers[] = {KEY_WITHDRAWN, KEY_NONE};
+	static const enum message_key booleans[] = {KEY_NONE};
 	struct json json = JSON(stdout);
 
 	if (!ctl->json) {
 		(void)printf(
-			"withdrew '%s': sockets: %s\n", ctl->names[0], ask_value(client, "WITHDRAWN", "?"));
+			"withdrew '%s': sockets: %s\n", ctl->names[0], ask_value(client, KEY_WITHDRAWN, "?"));
 		return;
 	}
 	json_open(&json, NULL, '{');
@@ -46,8 +47,8 @@ int verb_withdraw(const struct ctl *ctl)
 		return EXIT_SUCCESS;
 	if (r)
 		return complain_refusal(r, &refusal, "cannot withdraw '%s'", ctl->names[0]);
-	client_begin(&request, "withdraw");
-	writer_put(&request, "NAME", "%s", ctl->names[0]);
+	client_begin(&request, REQUEST_WITHDRAW);
+	writer_put(&request, KEY_NAME, "%s", ctl->names[0]);
 	r = ask(&client, &request, ctl->fds, ctl->n_fds, NULL, NULL, &refusal);
 	if (r)
 		return complain_refusal(r, &refusal, "cannot withdraw '%s'", ctl->names[0]);

@@ -78,32 +78,27 @@ static void find_covers(struct explanation *explanation, const struct question_p
 
 /* ---- the answer */
 
-static const char *verdict_word(enum question_verdict verdict)
-{
-	static const char *const words[] = {
-		[QUESTION_NO_RULE] = "no-rule",
-		[QUESTION_DISPATCHED] = "dispatched",
-		[QUESTION_PASSED] = "passed",
-		[QUESTION_REFUSED] = "refused",
-	};
-
-	return words[verdict];
-}
+static const enum verdict verdicts[] = {
+	[QUESTION_NO_RULE] = VERDICT_NO_RULE,
+	[QUESTION_DISPATCHED] = VERDICT_DISPATCHED,
+	[QUESTION_PASSED] = VERDICT_PASSED,
+	[QUESTION_REFUSED] = VERDICT_REFUSED,
+};
 
 static void write_end(const struct explanation *explanation, struct writer *packet)
 {
 	const struct question_answer *answer = &explanation->answer;
 
-	writer_put(packet, "OK", "1");
-	writer_put(packet, "VERDICT", "%s", verdict_word(answer->verdict));
+	writer_put(packet, KEY_OK, "1");
+	writer_put(packet, KEY_VERDICT, "%s", verdict_word(verdicts[answer->verdict]));
 	if (*explanation->name)
-		writer_put(packet, "NAME", "%s", explanation->name);
+		writer_put(packet, KEY_NAME, "%s", explanation->name);
 	if (answer->cookie)
-		writer_put(packet, "COOKIE", "%" PRIx64, answer->cookie);
+		writer_put(packet, KEY_COOKIE, "%" PRIx64, answer->cookie);
 	if (answer->error)
-		writer_put(packet, "ERROR", "%s", errno_name(answer->error));
-	writer_put(packet, "GENERATION", "%" PRIu64, explanation->generation->number);
-	writer_put(packet, "LEFT_OUT", "%zu", explanation->n_left_out);
+		writer_put(packet, KEY_ERROR, "%s", errno_name(answer->error));
+	writer_put(packet, KEY_GENERATION, "%" PRIu64, explanation->generation->number);
+	writer_put(packet, KEY_LEFT_OUT, "%zu", explanation->n_left_out);
 	refusals_write(*explanation->refused.name ? &explanation->refused : NULL, packet);
 }
 
@@ -119,13 +114,13 @@ static bool explanation_next(void *state, struct writer *packet, int *fds, size_
 		write_end(explanation, packet);
 		return false;
 	}
-	writer_put(packet, "ROW", "1");
-	writer_put(packet, "NAME", "%s", cover->rule->name);
-	writer_put(packet, "FILE", "%s", cover->rule->path);
-	writer_put(packet, "LINE", "%u", cover->match->line);
-	writer_put(packet, "MATCH", "%s", rule_match_format(cover->match, text));
+	writer_put(packet, KEY_ROW, "1");
+	writer_put(packet, KEY_NAME, "%s", cover->rule->name);
+	writer_put(packet, KEY_FILE, "%s", cover->rule->path);
+	writer_put(packet, KEY_LINE, "%u", cover->match->line);
+	writer_put(packet, KEY_MATCH, "%s", rule_match_format(cover->match, text));
 	/* the program has said whose the packet is; the strongest match of that rule is the one */
-	writer_put(packet, "WINNER", "%s", !explanation->at ? "yes" : "no");
+	writer_put(packet, KEY_WINNER, "%s", !explanation->at ? "yes" : "no");
 	explanation->at++;
 	return true;
 }
@@ -155,8 +150,8 @@ static int parse_endpoint(const char *key, const char *value, int family, uint8_
 
 static int read_question(const struct message *message, struct question_packet *ret, struct refusal *refusal)
 {
-	const char *protocol = message_get(message, "PROTOCOL"), *local = message_get(message, "LOCAL"),
-		   *remote = message_get(message, "REMOTE");
+	const char *protocol = message_get(message, KEY_PROTOCOL), *local = message_get(message, KEY_LOCAL),
+		   *remote = message_get(message, KEY_REMOTE);
 	int family, r;
 
 	*ret = (struct question_packet){.family = 0};

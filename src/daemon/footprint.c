@@ -51,11 +51,11 @@ void footprint_write(struct writer *answer)
 	struct rusage usage;
 
 	if (n_fds)
-		writer_put(answer, "FDS", "%zu", n_fds);
+		writer_put(answer, KEY_FDS, "%zu", n_fds);
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		writer_put(answer, "FDS_MAX", "%" PRIu64, (uint64_t)limit.rlim_cur);
+		writer_put(answer, KEY_FDS_MAX, "%" PRIu64, (uint64_t)limit.rlim_cur);
 	if (resident)
-		writer_put(answer, "RESIDENT", "%" PRIu64, resident);
+		writer_put(answer, KEY_RESIDENT, "%" PRIu64, resident);
 	if (getrusage(RUSAGE_SELF, &usage) == 0)
-		writer_put(answer, "CPU", "%" PRIu64, to_usec(&usage.ru_utime) + to_usec(&usage.ru_stime));
+		writer_put(answer, KEY_CPU, "%" PRIu64, to_usec(&usage.ru_utime) + to_usec(&usage.ru_stime));
 }

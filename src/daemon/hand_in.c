@@ -229,8 +229,8 @@ int hand_in(struct broker *broker, struct intake_request *request, const struct 
 			report(&offer, &offer.candidates[i]);
 			added++;
 		}
-	writer_put(answer, "OK", "1");
-	writer_put(answer, "ADDED", "%zu", added);
-	writer_put(answer, "KEPT", "%zu", offer.n - added);
+	writer_put(answer, KEY_OK, "1");
+	writer_put(answer, KEY_ADDED, "%zu", added);
+	writer_put(answer, KEY_KEPT, "%zu", offer.n - added);
 	return 0;
 }

@@ -62,33 +62,33 @@ static bool is_routed(const struct broker *broker, const struct usher_seat *seat
 
 static void write_seat(struct writer *row, const struct usher_seat *seat)
 {
-	writer_put(row, "ROW", "1");
-	writer_put(row, "NAME", "%s", seat->name);
-	writer_put(row, "PROTOCOL", "%s", seat->protocol == IPPROTO_UDP ? "udp" : "tcp");
-	writer_put(row, "FAMILY", "%s", seat->family == AF_INET6 ? "ipv6" : "ipv4");
+	writer_put(row, KEY_ROW, "1");
+	writer_put(row, KEY_NAME, "%s", seat->name);
+	writer_put(row, KEY_PROTOCOL, "%s", seat->protocol == IPPROTO_UDP ? "udp" : "tcp");
+	writer_put(row, KEY_FAMILY, "%s", seat->family == AF_INET6 ? "ipv6" : "ipv4");
 }
 
 static void write_place(struct writer *row, const struct usher_place *place, unsigned number)
 {
 	char address[ENDPOINT_TEXT_MAX];
 
-	writer_put(row, "PLACE", "%u", number);
-	writer_put(row, "COOKIE", "%" PRIx64, (uint64_t)place->cookie);
+	writer_put(row, KEY_PLACE, "%u", number);
+	writer_put(row, KEY_COOKIE, "%" PRIx64, (uint64_t)place->cookie);
 	if (!place->family)
 		return; /* nothing is remembered of it */
 	writer_put(
-		row, "ADDRESS", "%s", endpoint_format(place->family, place->address, place->port, address));
+		row, KEY_ADDRESS, "%s", endpoint_format(place->family, place->address, place->port, address));
 	if (place->pid)
-		writer_put(row, "PID", "%u", place->pid);
-	writer_put(row, "UID", "%u", place->uid);
-	writer_put(row, "GID", "%u", place->gid);
+		writer_put(row, KEY_PID, "%u", place->pid);
+	writer_put(row, KEY_UID, "%u", place->uid);
+	writer_put(row, KEY_GID, "%u", place->gid);
 	if (*place->unit)
-		writer_put(row, "UNIT", "%s", place->unit);
-	writer_put(row, "VERIFIED", "%s", place->flags & USHER_PLACE_VERIFIED ? "yes" : "no");
-	writer_put(row, "HANDED_IN", "%" PRIu64, (uint64_t)place->handed_in);
-	writer_put(row, "VIA", "%s", via_name(place->via));
-	writer_put(row, "HELD", "%s", place->flags & USHER_PLACE_HELD ? "yes" : "no");
-	writer_put(row, "DUAL_STACK", "%s", place->flags & USHER_PLACE_DUAL_STACK ? "yes" : "no");
+		writer_put(row, KEY_UNIT, "%s", place->unit);
+	writer_put(row, KEY_VERIFIED, "%s", place->flags & USHER_PLACE_VERIFIED ? "yes" : "no");
+	writer_put(row, KEY_HANDED_IN, "%" PRIu64, (uint64_t)place->handed_in);
+	writer_put(row, KEY_VIA, "%s", via_name(place->via));
+	writer_put(row, KEY_HELD, "%s", place->flags & USHER_PLACE_HELD ? "yes" : "no");
+	writer_put(row, KEY_DUAL_STACK, "%s", place->flags & USHER_PLACE_DUAL_STACK ? "yes" : "no");
 }
 
 static void write_counters(struct writer *row, const struct registry *registry, uint32_t seat)
@@ -97,14 +97,14 @@ static void write_counters(struct writer *row, const struct registry *registry, 
 
 	if (registry_read_counters(registry, seat, &count) < 0)
 		return;
-	writer_put(row, "LOOKUPS", "%" PRIu64, (uint64_t)count.lookups);
-	writer_put(row, "MISSING", "%" PRIu64, (uint64_t)count.missing);
-	writer_put(row, "REFUSED_FAMILY", "%" PRIu64, (uint64_t)count.refused_family);
-	writer_put(row, "REFUSED_PROTOCOL", "%" PRIu64, (uint64_t)count.refused_protocol);
-	writer_put(row, "REFUSED_STATE", "%" PRIu64, (uint64_t)count.refused_state);
-	writer_put(row, "REFUSED_EXISTS", "%" PRIu64, (uint64_t)count.refused_exists);
-	writer_put(row, "REFUSED_OTHER", "%" PRIu64, (uint64_t)count.refused_other);
-	writer_put(row, "EVENTS_LOST", "%" PRIu64, (uint64_t)count.events_lost);
+	writer_put(row, KEY_LOOKUPS, "%" PRIu64, (uint64_t)count.lookups);
+	writer_put(row, KEY_MISSING, "%" PRIu64, (uint64_t)count.missing);
+	writer_put(row, KEY_REFUSED_FAMILY, "%" PRIu64, (uint64_t)count.refused_family);
+	writer_put(row, KEY_REFUSED_PROTOCOL, "%" PRIu64, (uint64_t)count.refused_protocol);
+	writer_put(row, KEY_REFUSED_STATE, "%" PRIu64, (uint64_t)count.refused_state);
+	writer_put(row, KEY_REFUSED_EXISTS, "%" PRIu64, (uint64_t)count.refused_exists);
+	writer_put(row, KEY_REFUSED_OTHER, "%" PRIu64, (uint64_t)count.refused_other);
+	writer_put(row, KEY_EVENTS_LOST, "%" PRIu64, (uint64_t)count.events_lost);
 }
 
 /*
@@ -162,20 +162,20 @@ static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 	(void)fds;
 	(void)n_fds;
 	if (!open_seat(list)) {
-		writer_put(row, "OK", "1");
+		writer_put(row, KEY_OK, "1");
 		return false;
 	}
 	number = list->seats[list->at];
 	write_seat(row, seat);
 	if (list->place == list->n_places && list->early) {
-		writer_put(row, "STATE", "early");
-		writer_put(row, "COOKIE", "%" PRIx64, list->early);
+		writer_put(row, KEY_STATE, "early");
+		writer_put(row, KEY_COOKIE, "%" PRIx64, list->early);
 	} else if (!list->n_places) {
-		writer_put(row, "STATE", "missing");
+		writer_put(row, KEY_STATE, "missing");
 	} else {
 		bool routed = is_routed(list->broker, seat, number);
 
-		writer_put(row, "STATE", "%s", !routed ? "unrouted" : list->place ? "standby" : "serving");
+		writer_put(row, KEY_STATE, "%s", !routed ? "unrouted" : list->place ? "standby" : "serving");
 		write_place(row, &list->places[list->place].data, list->place + 1);
 	}
 	if (!list->place)

@@ -37,7 +37,7 @@ _Static_assert(OBSERVE_KINDS <= 64, "a kind is a bit of struct subscriber, wante
 
 /* ---- rows */
 
-static void put_word(struct writer *row, const char *key, const char *word)
+static void put_word(struct writer *row, enum message_key key, const char *word)
 {
 	if (word && *word)
 		writer_put(row, key, "%.*s", WORD_MAX, word);
@@ -48,12 +48,12 @@ static void put_addresses(struct writer *row, const struct observed *about)
 	char text[ENDPOINT_TEXT_MAX];
 
 	if (about->client) {
-		writer_put(row, "CLIENT", "%s",
+		writer_put(row, KEY_CLIENT, "%s",
 			endpoint_format(about->address_family, about->client, about->client_port, text));
-		writer_put(row, "TARGET", "%s",
+		writer_put(row, KEY_TARGET, "%s",
 			endpoint_format(about->address_family, about->address, about->port, text));
 	} else if (about->address) {
-		writer_put(row, "ADDRESS", "%s",
+		writer_put(row, KEY_ADDRESS, "%s",
 			endpoint_format(about->address_family, about->address, about->port, text));
 	}
 }
@@ -61,27 +61,27 @@ static void put_addresses(struct writer *row, const struct observed *about)
 static void format_row(
 	struct writer *row, enum observe_kind kind, const struct observed *about, const char *text)
 {
-	writer_put(row, "ROW", "1");
-	writer_put(row, "EVENT", "%s", observe_word(kind));
-	writer_put(row, "TIME", "%" PRIu64, broker_now());
-	writer_put(row, "TEXT", "%s", text);
-	put_word(row, "NAME", about->name);
-	put_word(row, "RULE", about->rule);
+	writer_put(row, KEY_ROW, "1");
+	writer_put(row, KEY_EVENT, "%s", observe_word(kind));
+	writer_put(row, KEY_TIME, "%" PRIu64, broker_now());
+	writer_put(row, KEY_TEXT, "%s", text);
+	put_word(row, KEY_NAME, about->name);
+	put_word(row, KEY_RULE, about->rule);
 	if (about->protocol)
-		writer_put(row, "PROTOCOL", "%s", about->protocol == IPPROTO_UDP ? "udp" : "tcp");
+		writer_put(row, KEY_PROTOCOL, "%s", about->protocol == IPPROTO_UDP ? "udp" : "tcp");
 	if (about->family)
-		writer_put(row, "FAMILY", "%s", about->family == AF_INET6 ? "ipv6" : "ipv4");
+		writer_put(row, KEY_FAMILY, "%s", about->family == AF_INET6 ? "ipv6" : "ipv4");
 	put_addresses(row, about);
 	if (about->cookie)
-		writer_put(row, "COOKIE", "%" PRIx64, about->cookie);
+		writer_put(row, KEY_COOKIE, "%" PRIx64, about->cookie);
 	if (about->pid > 0)
-		writer_put(row, "PID", "%d", (int)about->pid);
+		writer_put(row, KEY_PID, "%d", (int)about->pid);
 	if (about->by_client)
-		writer_put(row, "UID", "%u", about->uid);
-	put_word(row, "UNIT", about->unit);
-	put_word(row, "REASON", about->reason);
+		writer_put(row, KEY_UID, "%u", about->uid);
+	put_word(row, KEY_UNIT, about->unit);
+	put_word(row, KEY_REASON, about->reason);
 	if (about->error)
-		writer_put(row, "ERROR", "%d", about->error);
+		writer_put(row, KEY_ERROR, "%d", about->error);
 }
 
 static bool add_row(struct monitor *monitor, enum observe_kind kind, const struct writer *row)
@@ -152,10 +152,10 @@ static bool subscriber_next(void *state, struct writer *packet, int *fds, size_t
 	(void)n_fds;
 	if (!subscriber->greeted) {
 		subscriber->greeted = true;
-		writer_put(packet, "ROW", "1");
-		writer_put(packet, "EVENT", "subscribed");
-		writer_put(packet, "TIME", "%" PRIu64, broker_now());
-		writer_put(packet, "TEXT", "what happens from now on is told here");
+		writer_put(packet, KEY_ROW, "1");
+		writer_put(packet, KEY_EVENT, "subscribed");
+		writer_put(packet, KEY_TIME, "%" PRIu64, broker_now());
+		writer_put(packet, KEY_TEXT, "what happens from now on is told here");
 		return true;
 	}
 	row = subscriber->monitor->rows[subscriber->at++ % MONITOR_EVENTS];
@@ -163,7 +163,7 @@ static bool subscriber_next(void *state, struct writer *packet, int *fds, size_t
 	packet->size = strlen(row);
 	memcpy(packet->text, row, packet->size + 1);
 	if (subscriber->lost)
-		writer_put(packet, "LOST", "%" PRIu64, subscriber->lost);
+		writer_put(packet, KEY_LOST, "%" PRIu64, subscriber->lost);
 	subscriber->lost = 0;
 	return true;
 }

@@ -14,7 +14,7 @@
 /* The request in the words of usher.sock, so that both doors come to the same place. */
 static void name_request(struct intake_request *request, struct message *message, const char *name)
 {
-	*message = (struct message){.n_fields = 1, .fields = {{.key = "NAME", .value = name}}};
+	*message = (struct message){.n_fields = 1, .fields = {{.key = KEY_NAME, .value = name}}};
 	request->message = message;
 }
 

@@ -89,7 +89,7 @@ static int examine(struct offer *offer, struct candidate *candidate, struct refu
 /* The number a client knows a socket by is for the wording of refusals only. */
 static unsigned long socket_label(const struct intake_request *request, size_t index)
 {
-	const char *numbers = message_get(request->message, "FDS");
+	const char *numbers = message_get(request->message, KEY_FDS);
 	char word[16];
 	unsigned long number;
 
@@ -146,7 +146,7 @@ static int examine_all(struct offer *offer, struct refusal *refusal)
 
 static int take_owner(struct offer *offer, struct intake_request *request, struct refusal *refusal)
 {
-	const char *owner = message_get(request->message, "OWNER");
+	const char *owner = message_get(request->message, KEY_OWNER);
 
 	if (strcmp(owner, "pidfd"))
 		return refuse(refusal, EINVAL,
@@ -187,7 +187,7 @@ int offer_read(struct broker *broker, struct intake_request *request, const stru
 		.request = request,
 		.owner = &request->identity,
 		.pidfd = request->pidfd,
-		.found = message_get(request->message, "OWNER"),
+		.found = message_get(request->message, KEY_OWNER),
 		.via = manner->via,
 		.hold = manner->hold,
 		.n = request->n_fds,

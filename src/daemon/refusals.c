@@ -27,7 +27,7 @@ static struct refused_hand_in *choose(struct refusals *refusals, const char *nam
 /* Return: whether there is a name of that index, valid or not. */
 static bool read_name(const struct message *message, size_t index, char name[static NAME_LENGTH_MAX + 2])
 {
-	const char *one = message_get(message, "NAME"), *list = message_get(message, "NAMES");
+	const char *one = message_get(message, KEY_NAME), *list = message_get(message, KEY_NAMES);
 
 	if (one || !list) {
 		(void)snprintf(name, NAME_LENGTH_MAX + 2, "%s", one && index == 0 ? one : "");
@@ -83,10 +83,10 @@ void refusals_write(const struct refused_hand_in *refused, struct writer *answer
 {
 	if (!refused)
 		return;
-	writer_put(answer, "HAND_IN_REFUSED", "%s", refused->text);
-	writer_put(answer, "HAND_IN_REFUSED_NAME", "%s", refused->name);
-	writer_put(answer, "HAND_IN_REFUSED_TIME", "%" PRIu64, refused->time);
+	writer_put(answer, KEY_HAND_IN_REFUSED, "%s", refused->text);
+	writer_put(answer, KEY_HAND_IN_REFUSED_NAME, "%s", refused->name);
+	writer_put(answer, KEY_HAND_IN_REFUSED_TIME, "%" PRIu64, refused->time);
 	if (refused->pid)
-		writer_put(answer, "HAND_IN_REFUSED_PID", "%d", (int)refused->pid);
-	writer_put(answer, "HAND_IN_REFUSED_UID", "%u", refused->uid);
+		writer_put(answer, KEY_HAND_IN_REFUSED_PID, "%d", (int)refused->pid);
+	writer_put(answer, KEY_HAND_IN_REFUSED_UID, "%u", refused->uid);
 }

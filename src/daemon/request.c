@@ -51,16 +51,16 @@ static bool complaint_next(void *state, struct writer *packet, int *fds, size_t 
 	(void)fds;
 	(void)n_fds;
 	if (complaint->at == complaint->problems.n) {
-		writer_put(packet, "ERRNO", "%d", EBADMSG);
-		writer_put(packet, "REASON", "%s",
+		writer_put(packet, KEY_ERRNO, "%d", EBADMSG);
+		writer_put(packet, KEY_REASON, "%s",
 			problem_format(&complaint->problems.items[0], text, sizeof(text)));
 		return false;
 	}
 	problem = &complaint->problems.items[complaint->at++];
-	writer_put(packet, "ROW", "1");
-	writer_put(packet, "FILE", "%s", problem->file);
-	writer_put(packet, "LINE", "%u", problem->line);
-	writer_put(packet, "PROBLEM", "%.1000s", problem->text);
+	writer_put(packet, KEY_ROW, "1");
+	writer_put(packet, KEY_FILE, "%s", problem->file);
+	writer_put(packet, KEY_LINE, "%u", problem->line);
+	writer_put(packet, KEY_PROBLEM, "%.1000s", problem->text);
 	return true;
 }
 
@@ -88,13 +88,13 @@ static int reload(struct broker *broker, struct answer *answer)
 		return complain(&problems, &answer->source);
 	if (r)
 		return r;
-	writer_put(&answer->packet, "OK", "1");
-	writer_put(&answer->packet, "GENERATION", "%" PRIu64, broker->generation->number);
-	writer_put(&answer->packet, "RULES", "%zu", broker->generation->rules->n_rules);
-	writer_put(&answer->packet, "MATCHES", "%zu", broker->generation->n_matches);
-	writer_put(&answer->packet, "ADDED", "%zu", changes.added);
-	writer_put(&answer->packet, "REMOVED", "%zu", changes.removed);
-	writer_put(&answer->packet, "KEPT", "%zu", changes.kept);
+	writer_put(&answer->packet, KEY_OK, "1");
+	writer_put(&answer->packet, KEY_GENERATION, "%" PRIu64, broker->generation->number);
+	writer_put(&answer->packet, KEY_RULES, "%zu", broker->generation->rules->n_rules);
+	writer_put(&answer->packet, KEY_MATCHES, "%zu", broker->generation->n_matches);
+	writer_put(&answer->packet, KEY_ADDED, "%zu", changes.added);
+	writer_put(&answer->packet, KEY_REMOVED, "%zu", changes.removed);
+	writer_put(&answer->packet, KEY_KEPT, "%zu", changes.kept);
 	return 0;
 }
 
@@ -104,7 +104,7 @@ static int detach(struct broker *broker, struct answer *answer)
 
 	if (r)
 		return r;
-	writer_put(&answer->packet, "OK", "1");
+	writer_put(&answer->packet, KEY_OK, "1");
 	return 0;
 }
 
@@ -150,8 +150,8 @@ static const struct request_form {
 static int find_form(
 	const struct intake_request *request, const struct request_form **ret, struct refusal *refusal)
 {
-	const char *verb = message_get(request->message, "REQUEST"),
-		   *version = message_get(request->message, "VERSION");
+	const char *verb = message_get(request->message, KEY_REQUEST),
+		   *version = message_get(request->message, KEY_VERSION);
 	unsigned long number;
 
 	if (version && (text_to_uint(version, 1000000, &number) < 0 || number != PROTOCOL_VERSION))
@@ -183,7 +183,7 @@ static int check_form(const struct request_form *form, const struct intake_reque
 	if (form->needs_root && uid)
 		return refuse(
 			refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)", form->verb, uid);
-	if ((form->kind == HAND_IN || form->kind == HOLD) && message_get(request->message, "OWNER") && uid)
+	if ((form->kind == HAND_IN || form->kind == HOLD) && message_get(request->message, KEY_OWNER) && uid)
 		return refuse(refusal, EPERM,
 			"only root may hand sockets in for another process (OWNER=), not uid %u (EPERM); let the process hand them in itself",
 			uid);
@@ -197,7 +197,7 @@ static enum usher_via read_via(const struct message *message)
 		enum usher_via via;
 	} words[] = {{"library", USHER_VIA_LIBRARY}, {"usherctl", USHER_VIA_CTL},
 		{"discover", USHER_VIA_DISCOVERED}};
-	const char *word = message_get(message, "VIA");
+	const char *word = message_get(message, KEY_VIA);
 
 	for (size_t i = 0; word && i < ARRAY_SIZE(words); i++)
 		if (!strcmp(words[i].word, word))
@@ -208,7 +208,7 @@ static enum usher_via read_via(const struct message *message)
 static int perform(
 	struct broker *broker, enum request_kind kind, struct intake_request *request, struct answer *answer)
 {
-	const char *name = message_get(request->message, "NAME");
+	const char *name = message_get(request->message, KEY_NAME);
 
 	switch (kind) {
 	case HAND_IN:
@@ -228,7 +228,7 @@ static int perform(
 		return detach(broker, answer);
 	case MONITOR:
 		return monitor_subscribe(broker->monitor, answer->session,
-			message_get(request->message, "EVENTS"), &answer->source, &answer->refusal);
+			message_get(request->message, KEY_EVENTS), &answer->source, &answer->refusal);
 	case STATUS:
 		return request_status(broker, &answer->packet);
 	case LIST:

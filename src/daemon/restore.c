@@ -18,7 +18,7 @@
 static int hand_in_passed(struct broker *broker, const char *name, int fd,
 	const struct hand_in_manner *manner, struct refusal *refusal)
 {
-	struct message message = {.n_fields = 1, .fields = {{.key = "NAME", .value = name}}};
+	struct message message = {.n_fields = 1, .fields = {{.key = KEY_NAME, .value = name}}};
 	struct intake_request request = {
 		.message = &message,
 		.fds = &fd,

@@ -29,20 +29,20 @@ static void write_setting(struct writer *row, const struct rule *rule, const str
 {
 	char text[RULE_MATCH_TEXT_MAX];
 
-	writer_put(row, "ROW", "1");
-	writer_put(row, "NAME", "%s", rule->name);
-	writer_put(row, "SECTION", "%s", setting->section);
-	writer_put(row, "KEY", "%s", setting->key);
-	writer_put(row, "VALUE", "%s", setting->value);
-	writer_put(row, "FILE", "%s", rule->path);
-	writer_put(row, "LINE", "%u", setting->line);
+	writer_put(row, KEY_ROW, "1");
+	writer_put(row, KEY_NAME, "%s", rule->name);
+	writer_put(row, KEY_SECTION, "%s", setting->section);
+	writer_put(row, KEY_KEY, "%s", setting->key);
+	writer_put(row, KEY_VALUE, "%s", setting->value);
+	writer_put(row, KEY_FILE, "%s", rule->path);
+	writer_put(row, KEY_LINE, "%u", setting->line);
 	if (!setting->match)
 		return;
-	writer_put(row, "PROTOCOL", "%s", setting->match->protocol == IPPROTO_UDP ? "udp" : "tcp");
-	writer_put(row, "PREFIX", "%s",
+	writer_put(row, KEY_PROTOCOL, "%s", setting->match->protocol == IPPROTO_UDP ? "udp" : "tcp");
+	writer_put(row, KEY_PREFIX, "%s",
 		setting->match->prefix.family == AF_UNSPEC ? "*"
 							   : prefix_format(&setting->match->prefix, text));
-	writer_put(row, "PORTS", "%s", rule_ports_format(setting->match, text));
+	writer_put(row, KEY_PORTS, "%s", rule_ports_format(setting->match, text));
 }
 
 static void write_match(struct writer *row, const struct rule *rule, const struct rule_match *match)
@@ -94,7 +94,7 @@ static bool rules_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 		}
 		rules->match = rules->setting = 0;
 	}
-	writer_put(row, "OK", "1");
+	writer_put(row, KEY_OK, "1");
 	return false;
 }
 

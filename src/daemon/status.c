@@ -90,7 +90,7 @@ static void write_maps(
 	const struct generation *generation, const struct totals *totals, struct writer *answer)
 {
 	/* number 0 is no seat */
-	writer_put(answer, "MAPS", "seats:%zu:%u places:%zu:%u prefixes4:%zu:%u prefixes6:%zu:%u",
+	writer_put(answer, KEY_MAPS, "seats:%zu:%u places:%zu:%u prefixes4:%zu:%u prefixes6:%zu:%u",
 		totals->seats, USHER_SEATS_MAX - 1, totals->places, USHER_SEATS_MAX * USHER_PLACES_MAX,
 		generation->n_prefixes4, IMAGE_PREFIXES_MAX, generation->n_prefixes6, IMAGE_PREFIXES_MAX);
 }
@@ -109,36 +109,36 @@ int request_status(struct broker *broker, struct writer *answer)
 	r = link_read_info(broker->link, &link);
 	if (r < 0)
 		return r;
-	writer_put(answer, "OK", "1");
-	writer_put(answer, "VERSION", "%s", USHER_VERSION);
-	writer_put(answer, "PROTOCOL", "%u", PROTOCOL_VERSION);
-	writer_put(answer, "SCHEMA", "%u", USHER_SCHEMA);
-	writer_put(answer, "INSTANCE", "%s", broker->instance_name);
-	writer_put(answer, "PID", "%d", (int)getpid());
-	writer_put(answer, "STARTED", "%" PRIu64, broker->started);
-	writer_put(answer, "GENERATION", "%" PRIu64, generation->number);
-	writer_put(answer, "APPLIED", "%" PRIu64, generation->applied);
-	writer_put(answer, "RULES", "%zu", generation->rules->n_rules);
-	writer_put(answer, "MATCHES", "%zu", generation->n_matches);
-	writer_put(answer, "NAMES", "%zu", totals.names);
-	writer_put(answer, "SOCKETS", "%zu", totals.sockets);
-	writer_put(answer, "HELD", "%zu", holder_count(broker->holder));
-	writer_put(answer, "LOOKUPS", "%" PRIu64, (uint64_t)totals.count.lookups);
-	writer_put(answer, "MISSING", "%" PRIu64, (uint64_t)totals.count.missing);
-	writer_put(answer, "REFUSED", "%" PRIu64, sum_refused(&totals.count));
-	writer_put(answer, "EVENTS_LOST", "%" PRIu64, (uint64_t)totals.count.events_lost);
-	writer_put(answer, "PROGRAM", "%u", link.program_id);
-	writer_put(answer, "LINK", "%u", link.id);
-	writer_put(answer, "NETNS", "%u", link.netns);
+	writer_put(answer, KEY_OK, "1");
+	writer_put(answer, KEY_VERSION, "%s", USHER_VERSION);
+	writer_put(answer, KEY_PROTOCOL, "%u", PROTOCOL_VERSION);
+	writer_put(answer, KEY_SCHEMA, "%u", USHER_SCHEMA);
+	writer_put(answer, KEY_INSTANCE, "%s", broker->instance_name);
+	writer_put(answer, KEY_PID, "%d", (int)getpid());
+	writer_put(answer, KEY_STARTED, "%" PRIu64, broker->started);
+	writer_put(answer, KEY_GENERATION, "%" PRIu64, generation->number);
+	writer_put(answer, KEY_APPLIED, "%" PRIu64, generation->applied);
+	writer_put(answer, KEY_RULES, "%zu", generation->rules->n_rules);
+	writer_put(answer, KEY_MATCHES, "%zu", generation->n_matches);
+	writer_put(answer, KEY_NAMES, "%zu", totals.names);
+	writer_put(answer, KEY_SOCKETS, "%zu", totals.sockets);
+	writer_put(answer, KEY_HELD, "%zu", holder_count(broker->holder));
+	writer_put(answer, KEY_LOOKUPS, "%" PRIu64, (uint64_t)totals.count.lookups);
+	writer_put(answer, KEY_MISSING, "%" PRIu64, (uint64_t)totals.count.missing);
+	writer_put(answer, KEY_REFUSED, "%" PRIu64, sum_refused(&totals.count));
+	writer_put(answer, KEY_EVENTS_LOST, "%" PRIu64, (uint64_t)totals.count.events_lost);
+	writer_put(answer, KEY_PROGRAM, "%u", link.program_id);
+	writer_put(answer, KEY_LINK, "%u", link.id);
+	writer_put(answer, KEY_NETNS, "%u", link.netns);
 	if (programs >= 0)
-		writer_put(answer, "PROGRAMS", "%d", programs);
-	writer_put(answer, "RELOAD", "%s", broker->reload_failure ? "failed" : "ok");
+		writer_put(answer, KEY_PROGRAMS, "%d", programs);
+	writer_put(answer, KEY_RELOAD, "%s", broker->reload_failure ? "failed" : "ok");
 	if (broker->reload_failure)
-		writer_put(answer, "RELOAD_REASON", "%.1000s", broker->reload_failure);
+		writer_put(answer, KEY_RELOAD_REASON, "%.1000s", broker->reload_failure);
 	write_maps(generation, &totals, answer);
 	tally_write(&broker->tally, answer);
 	refusals_write(refusals_find(&broker->refusals, NULL), answer);
-	writer_put(answer, "SESSIONS", "%zu", door_count(broker->door));
+	writer_put(answer, KEY_SESSIONS, "%zu", door_count(broker->door));
 	footprint_write(answer);
 	return 0;
 }

@@ -71,10 +71,10 @@ void tally_write(const struct tally *tally, struct writer *answer)
 			(void)snprintf(bound, sizeof(bound), "%" PRIu64, bounds_usec[i]);
 		append(times, sizeof(times), bound, sum);
 	}
-	writer_put(answer, "RELOADS", "%" PRIu64, tally->reloads);
-	writer_put(answer, "RELOADS_FAILED", "%" PRIu64, tally->reloads_failed);
-	writer_put(answer, "HAND_INS", "%" PRIu64, tally->hand_ins);
-	writer_put(answer, "HAND_INS_REFUSED", "%s", refused);
-	writer_put(answer, "HAND_IN_TIMES", "%s", times);
-	writer_put(answer, "HAND_IN_NSEC", "%" PRIu64, tally->nsec);
+	writer_put(answer, KEY_RELOADS, "%" PRIu64, tally->reloads);
+	writer_put(answer, KEY_RELOADS_FAILED, "%" PRIu64, tally->reloads_failed);
+	writer_put(answer, KEY_HAND_INS, "%" PRIu64, tally->hand_ins);
+	writer_put(answer, KEY_HAND_INS_REFUSED, "%s", refused);
+	writer_put(answer, KEY_HAND_IN_TIMES, "%s", times);
+	writer_put(answer, KEY_HAND_IN_NSEC, "%" PRIu64, tally->nsec);
 }

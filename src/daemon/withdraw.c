@@ -99,7 +99,7 @@ static void withdraw_early(struct broker *broker, uint32_t seat, const struct in
 int request_withdraw(
 	struct broker *broker, struct intake_request *request, struct writer *answer, struct refusal *refusal)
 {
-	const char *name = message_get(request->message, "NAME");
+	const char *name = message_get(request->message, KEY_NAME);
 	uint64_t cookies[PACKET_FDS_MAX];
 	_cleanup_free_ uint64_t *seen = NULL;
 	size_t n = 0;
@@ -134,8 +134,8 @@ int request_withdraw(
 		return refuse(refusal, ENOENT,
 			"%s is handed in as '%s' (ENOENT); 'usherctl list' shows what is",
 			request->n_fds ? "no such socket" : "nothing", name);
-	writer_put(answer, "OK", "1");
-	writer_put(answer, "WITHDRAWN", "%zu", n);
+	writer_put(answer, KEY_OK, "1");
+	writer_put(answer, KEY_WITHDRAWN, "%zu", n);
 	return 0;
 }
 
@@ -155,15 +155,15 @@ static bool parse_cookie(const char *text, uint64_t *ret)
 int request_evict(
 	struct broker *broker, const struct message *message, struct writer *answer, struct refusal *refusal)
 {
-	const char *name = message_get(message, "NAME"), *cookie = message_get(message, "COOKIE"),
-		   *reason = message_get(message, "REASON");
+	const char *name = message_get(message, KEY_NAME), *cookie = message_get(message, KEY_COOKIE),
+		   *reason = message_get(message, KEY_REASON);
 	uint64_t value;
 
 	if (!name || !cookie || !parse_cookie(cookie, &value))
 		return refuse(refusal, EINVAL,
 			"the request does not say which socket of which name (EINVAL); send NAME= and COOKIE=, hexadecimal as in the listing");
-	writer_put(answer, "OK", "1");
-	writer_put(answer, "EVICTED", "%u",
+	writer_put(answer, KEY_OK, "1");
+	writer_put(answer, KEY_EVICTED, "%u",
 		early_evict(broker, name, value, reason ? reason : "no reason was given"));
 	return 0;
 }
@@ -201,8 +201,8 @@ static bool claim_next(void *state, struct writer *packet, int *fds, size_t *n_f
 	size_t size = 0;
 
 	if (claim->sent == claim->n) {
-		writer_put(packet, "OK", "1");
-		writer_put(packet, "CLAIMED", "%zu", claim->n);
+		writer_put(packet, KEY_OK, "1");
+		writer_put(packet, KEY_CLAIMED, "%zu", claim->n);
 		return false;
 	}
 	for (*n_fds = 0; *n_fds < CLAIM_BATCH && claim->sent < claim->n; claim->sent++) {
@@ -214,8 +214,8 @@ static bool claim_next(void *state, struct writer *packet, int *fds, size_t *n_f
 		size += length;
 		fds[(*n_fds)++] = claim->items[claim->sent].fd;
 	}
-	writer_put(packet, "ROW", "1");
-	writer_put(packet, "NAMES", "%.*s", (int)size, names);
+	writer_put(packet, KEY_ROW, "1");
+	writer_put(packet, KEY_NAMES, "%.*s", (int)size, names);
 	return true;
 }
 
@@ -235,7 +235,7 @@ static int claim_socket(struct claim *claim, const struct holder_entry *entry)
 
 static bool names_contain(const struct message *message, const char *wanted)
 {
-	const char *name = message_get(message, "NAME"), *names = message_get(message, "NAMES");
+	const char *name = message_get(message, KEY_NAME), *names = message_get(message, KEY_NAMES);
 	char word[NAME_LENGTH_MAX + 2];
 
 	if (name)
@@ -282,10 +282,9 @@ int request_claim(struct broker *broker, struct intake_request *request, struct 
 	if (!claim)
 		return -ENOMEM;
 	r = names_check_count(request->message, 0, refusal);
-	for (size_t i = 0;
-		!r &&
-		(i == 0 || (message_get(request->message, "NAMES") &&
-				   names_nth(message_get(request->message, "NAMES"), i, name, sizeof(name))));
+	for (size_t i = 0; !r && (i == 0 || (message_get(request->message, KEY_NAMES) &&
+						    names_nth(message_get(request->message, KEY_NAMES), i,
+							    name, sizeof(name))));
 		i++) {
 		r = names_of_request(request->message, i, name, sizeof(name), refusal);
 		if (!r)

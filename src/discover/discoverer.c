@@ -271,10 +271,10 @@ static void on_broker_up(void *userdata)
 static void on_broker_event(const struct message *event, void *userdata)
 {
 	struct discoverer *discoverer = userdata;
-	const char *word = message_get(event, "EVENT"), *name = message_get(event, "NAME");
+	const char *word = message_get(event, KEY_EVENT), *name = message_get(event, KEY_NAME);
 	const struct rule *rule;
 
-	if (message_get(event, "LOST")) {
+	if (message_get(event, KEY_LOST)) {
 		on_broker_up(discoverer);
 	} else if (word && !strcmp(word, "reloaded")) {
 		discoverer_reload(discoverer);

@@ -79,8 +79,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)usec;
 	r = client_open(client, subscription->path, ANSWER_MS, &why);
-	client_begin(&request, "monitor");
-	writer_put(&request, "EVENTS", "%s", subscription->events);
+	client_begin(&request, REQUEST_MONITOR);
+	writer_put(&request, KEY_EVENTS, "%s", subscription->events);
 	if (!r)
 		r = client_request(client, &request, NULL, 0, &why);
 	if (!r) {

@@ -76,8 +76,8 @@ static void turn_away(int fd, const struct refusal *refusal)
 {
 	struct writer packet = WRITER_NULL;
 
-	writer_put(&packet, "ERRNO", "%d", refusal->error);
-	writer_put(&packet, "REASON", "%s", refusal->text);
+	writer_put(&packet, KEY_ERRNO, "%d", refusal->error);
+	writer_put(&packet, KEY_REASON, "%s", refusal->text);
 	(void)packet_send(fd, packet.text, packet.size, NULL, 0);
 }
 

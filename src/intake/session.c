@@ -228,8 +228,8 @@ void session_refuse(struct session *session, const struct refusal *refusal)
 {
 	struct writer packet = WRITER_NULL;
 
-	writer_put(&packet, "ERRNO", "%d", refusal->error);
-	writer_put(&packet, "REASON", "%s", refusal->text);
+	writer_put(&packet, KEY_ERRNO, "%d", refusal->error);
+	writer_put(&packet, KEY_REASON, "%s", refusal->text);
 	session_answer(session, &packet);
 }
 

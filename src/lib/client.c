@@ -130,13 +130,13 @@ void client_renew(struct client *client)
 	client->deadline = now() + (uint64_t)client->timeout_ms * NS_PER_MS;
 }
 
-void client_begin(struct writer *ret, const char *verb)
+void client_begin(struct writer *ret, enum request_verb verb)
 {
 	/* Not WRITER_NULL: that is another 4 KiB of stack, and we run on other people's. */
 	ret->size = 0;
 	ret->overflow = 0;
-	writer_put(ret, "REQUEST", "%s", verb);
-	writer_put(ret, "VERSION", "%u", PROTOCOL_VERSION);
+	writer_put(ret, KEY_REQUEST, "%s", verb_word(verb));
+	writer_put(ret, KEY_VERSION, "%u", PROTOCOL_VERSION);
 }
 
 /* Wait until the socket is ready, or has failed, which the next call on it will tell. Returns 0 or REFUSED.
@@ -184,7 +184,7 @@ static void put_numbers(struct writer *request, const int *fds, size_t n_fds)
 	for (size_t i = 0; i < n_fds && i < PACKET_FDS_MAX; i++)
 		size += (size_t)snprintf(
 			numbers + size, sizeof(numbers) - size, "%s%d", i ? ":" : "", fds[i]);
-	writer_put(request, "FDS", "%s", numbers);
+	writer_put(request, KEY_FDS, "%s", numbers);
 }
 
 int client_request(
@@ -293,9 +293,9 @@ int client_next(struct client *client, struct refusal *refusal)
 	if (r != 0)
 		return client_refuse_answer(client, syntax.text, refusal);
 
-	row = message_get(&client->message, "ROW");
-	ok = message_get(&client->message, "OK");
-	error = message_get(&client->message, "ERRNO");
+	row = message_get(&client->message, KEY_ROW);
+	ok = message_get(&client->message, KEY_OK);
+	error = message_get(&client->message, KEY_ERRNO);
 	if (!!row + !!ok + !!error != 1)
 		return client_refuse_answer(client, "a packet has exactly one of ROW, OK and ERRNO", refusal);
 	/* Whoever always has another row ready is never waited for. */
@@ -307,7 +307,7 @@ int client_next(struct client *client, struct refusal *refusal)
 		return 0;
 	if (text_to_uint(error, ERRNO_MAX, &number) < 0 || number == 0)
 		return client_refuse_answer(client, "ERRNO is not the number of an error", refusal);
-	reason = message_get(&client->message, "REASON");
+	reason = message_get(&client->message, KEY_REASON);
 	return refuse(refusal, (int)number, "%s", reason && *reason ? reason : errno_text((int)number));
 }
 

@@ -12,11 +12,11 @@
  *	struct writer request;
  *
  *	r = client_open(&client, NULL, 0, &refusal);
- *	client_begin(&request, "list");
- *	writer_put(&request, "NAME", "%s", name);
+ *	client_begin(&request, REQUEST_LIST);
+ *	writer_put(&request, KEY_NAME, "%s", name);
  *	r = client_request(&client, &request, NULL, 0, &refusal);
  *	while ((r = client_next(&client, &refusal)) == CLIENT_ROW)
- *		show(message_get(&client.message, "NAME"));
+ *		show(message_get(&client.message, KEY_NAME));
  *	if (r == 0)
  *		... client.message is the packet with OK=1
  */
@@ -66,7 +66,7 @@ int client_open(struct client *client, const char *path, int timeout_ms, struct 
 void client_renew(struct client *client);
 
 /* client_begin() - start the text of a request: REQUEST=@verb and VERSION=; add keys with writer_put() */
-void client_begin(struct writer *ret, const char *verb);
+void client_begin(struct writer *ret, enum request_verb verb);
 
 /*
  * client_request() - send a request

@@ -70,15 +70,15 @@ static int send_packet(
 	const char *added;
 	int r;
 
-	client_begin(&request, "hand-in");
-	writer_put(&request, "NAME", "%s", packet[0]->rule->name);
-	writer_put(&request, "VIA", "discover");
-	writer_put(&request, "OWNER", "pidfd");
+	client_begin(&request, REQUEST_HAND_IN);
+	writer_put(&request, KEY_NAME, "%s", packet[0]->rule->name);
+	writer_put(&request, KEY_VIA, "discover");
+	writer_put(&request, KEY_OWNER, "pidfd");
 	for (size_t i = 0; i < n; i++)
 		fds[i] = packet[i]->fd;
 	fds[n] = packet[0]->owner.pidfd;
 	r = ask(client, &request, fds, n + 1, refusal);
-	added = r ? NULL : message_get(&client->message, "ADDED");
+	added = r ? NULL : message_get(&client->message, KEY_ADDED);
 	for (size_t i = 0; i < n; i++) {
 		packet[i]->handed_in = !r;
 		packet[i]->kept = added && !strcmp(added, "0");
@@ -113,11 +113,11 @@ int deliver_read_broker(struct client *client, pid_t *ret, struct refusal *refus
 	const char *word;
 	int r;
 
-	client_begin(&request, "status");
+	client_begin(&request, REQUEST_STATUS);
 	r = ask(client, &request, NULL, 0, refusal);
 	if (r)
 		return r;
-	word = message_get(&client->message, "PID");
+	word = message_get(&client->message, KEY_PID);
 	if (!word || text_to_uint(word, INT_MAX, &pid) < 0)
 		return refuse(refusal, EPROTO, "the broker does not tell its PID= (EPROTO)");
 	*ret = (pid_t)pid;
@@ -129,9 +129,9 @@ int deliver_evict(
 {
 	struct writer request;
 
-	client_begin(&request, "evict");
-	writer_put(&request, "NAME", "%s", name);
-	writer_put(&request, "COOKIE", "%" PRIx64, cookie);
-	writer_put(&request, "REASON", "%s", reason);
+	client_begin(&request, REQUEST_EVICT);
+	writer_put(&request, KEY_NAME, "%s", name);
+	writer_put(&request, KEY_COOKIE, "%" PRIx64, cookie);
+	writer_put(&request, KEY_REASON, "%s", reason);
 	return ask(client, &request, NULL, 0, refusal);
 }

@@ -11,16 +11,26 @@
 
 #define KEY_LENGTH_MAX 32U
 
-static bool key_is_valid(const char *key)
+static bool key_is_valid(const char *word)
 {
-	size_t length = strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+	size_t length = strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 
-	return length >= 1 && length <= KEY_LENGTH_MAX && !key[length] && key[0] >= 'A' && key[0] <= 'Z';
+	return length >= 1 && length <= KEY_LENGTH_MAX && !word[length] && word[0] >= 'A' && word[0] <= 'Z';
+}
+
+static bool message_has(const struct message *message, enum message_key key, const char *word)
+{
+	for (size_t i = 0; i < message->n_fields; i++)
+		if (message->fields[i].key == key &&
+			(key != KEY_NONE || strcmp(message->fields[i].word, word) == 0))
+			return true;
+	return false;
 }
 
 /* Add the line number @number, terminated and without its line feed. */
 static int message_add_line(struct message *message, char *line, size_t number, struct refusal *refusal)
 {
+	enum message_key key = KEY_NONE;
 	char *equals;
 
 	if (message->n_fields == MESSAGE_FIELDS_MAX)
@@ -37,9 +47,11 @@ static int message_add_line(struct message *message, char *line, size_t number, 
 		return refuse(refusal, EBADMSG,
 			"line %zu of the message: '%.64s' is not a key, which is 1 to %u characters of A-Z 0-9 _, the first a letter",
 			number, line, KEY_LENGTH_MAX);
-	if (message_get(message, line))
+	(void)key_from_word(line, &key);
+	if (message_has(message, key, line))
 		return refuse(refusal, EBADMSG, "line %zu of the message: %s stands twice", number, line);
-	message->fields[message->n_fields].key = line;
+	message->fields[message->n_fields].key = key;
+	message->fields[message->n_fields].word = line;
 	message->fields[message->n_fields].value = equals + 1;
 	message->n_fields++;
 	return 0;
@@ -76,24 +88,25 @@ int message_parse(struct message *ret, char *text, size_t size, struct refusal *
 	return 0;
 }
 
-const char *message_get(const struct message *message, const char *key)
+const char *message_get(const struct message *message, enum message_key key)
 {
-	for (size_t i = 0; i < message->n_fields; i++)
-		if (strcmp(message->fields[i].key, key) == 0)
+	for (size_t i = 0; key != KEY_NONE && i < message->n_fields; i++)
+		if (message->fields[i].key == key)
 			return message->fields[i].value;
 	return NULL;
 }
 
-void writer_put(struct writer *writer, const char *key, const char *format, ...)
+void writer_put(struct writer *writer, enum message_key key, const char *format, ...)
 {
+	const char *word = key_word(key);
 	char *field = writer->text + writer->size;
 	size_t room = PACKET_TEXT_MAX - writer->size;
-	size_t prefix = strlen(key) + 1; /* with the '=' */
+	size_t prefix = strlen(word) + 1; /* with the '=' */
 	int length = -1;
 	va_list ap;
 
 	if (prefix < room) {
-		(void)snprintf(field, room, "%s=", key);
+		(void)snprintf(field, room, "%s=", word);
 		va_start(ap, format);
 		length = vsnprintf(field + prefix, room - prefix, format, ap);
 		va_end(ap);

@@ -14,13 +14,15 @@
 
 #include "../util/error.h"
 #include "packet.h"
+#include "words.h"
 
 #define MESSAGE_FIELDS_MAX 64U
 
 struct message {
 	size_t n_fields;
 	struct {
-		const char *key, *value; /* into the text that was parsed */
+		enum message_key key;	  /* KEY_NONE: one that this version does not know */
+		const char *word, *value; /* into the text that was parsed */
 	} fields[MESSAGE_FIELDS_MAX];
 };
 
@@ -37,7 +39,7 @@ struct message {
 int message_parse(struct message *ret, char *text, size_t size, struct refusal *refusal);
 
 /* message_get() - the value of a key, or NULL */
-const char *message_get(const struct message *message, const char *key);
+const char *message_get(const struct message *message, enum message_key key);
 
 /* Text under construction. Start with WRITER_NULL. */
 struct writer {
@@ -49,5 +51,5 @@ struct writer {
 #define WRITER_NULL ((struct writer){.size = 0})
 
 /* writer_put() - append KEY=VALUE; bytes of the value that are not clean text become '?' */
-void writer_put(struct writer *writer, const char *key, const char *format, ...)
+void writer_put(struct writer *writer, enum message_key key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -28,7 +28,7 @@ size_t names_count(const char *list)
 
 int names_check_count(const struct message *message, size_t n_fds, struct refusal *refusal)
 {
-	const char *name = message_get(message, "NAME"), *names = message_get(message, "NAMES");
+	const char *name = message_get(message, KEY_NAME), *names = message_get(message, KEY_NAMES);
 
 	if (!name == !names)
 		return refuse(refusal, EINVAL, "the request has %s (EINVAL); send one of NAME= and NAMES=",
@@ -43,23 +43,23 @@ int names_check_count(const struct message *message, size_t n_fds, struct refusa
 int names_of_request(
 	const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal)
 {
-	const char *name = message_get(message, "NAME");
+	const char *name = message_get(message, KEY_NAME);
 
 	if (name)
 		(void)snprintf(ret, size, "%s", name);
-	else if (!names_nth(message_get(message, "NAMES"), index, ret, size))
+	else if (!names_nth(message_get(message, KEY_NAMES), index, ret, size))
 		return refuse(refusal, EINVAL, "there is no name number %zu in NAMES= (EINVAL)", index + 1);
 	return 0;
 }
 
 const char *names_text(const struct message *message, char name[static NAME_LENGTH_MAX + 1])
 {
-	const char *names = message_get(message, "NAME");
+	const char *names = message_get(message, KEY_NAME);
 	size_t length;
 
 	if (names)
 		return names;
-	names = message_get(message, "NAMES");
+	names = message_get(message, KEY_NAMES);
 	length = names ? strcspn(names, ":") : 0;
 	if (!names || length > NAME_LENGTH_MAX)
 		return names;

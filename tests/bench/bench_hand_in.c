@@ -73,8 +73,8 @@ static void send_names(struct client *client, unsigned first, const int *fds, un
 		size += (size_t)snprintf(names + size, sizeof(names) - size, "%s%s", i ? ":" : "",
 			services_name(first + i, name));
 	client_renew(client);
-	client_begin(&request, "hand-in");
-	writer_put(&request, n_fds > 1 ? "NAMES" : "NAME", "%s", names);
+	client_begin(&request, REQUEST_HAND_IN);
+	writer_put(&request, n_fds > 1 ? KEY_NAMES : KEY_NAME, "%s", names);
 	if (client_request(client, &request, fds, n_fds, &refusal) || client_next(client, &refusal))
 		services_fail("%s", refusal.text);
 }

@@ -34,8 +34,8 @@ static void broker_echo(int connection, char *text, size_t size)
 	struct refusal refusal;
 
 	assert(message_parse(&message, text, size, &refusal) == 0);
-	writer_put(&writer, "ERRNO", "%d", EPERM);
-	writer_put(&writer, "REASON", "%s", message_get(&message, "NAME"));
+	writer_put(&writer, KEY_ERRNO, "%d", EPERM);
+	writer_put(&writer, KEY_REASON, "%s", message_get(&message, KEY_NAME));
 	assert(packet_send(connection, writer.text, writer.size, NULL, 0) == 0);
 }
 

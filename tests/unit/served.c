@@ -64,17 +64,33 @@ struct rows {
 	bool with_fd;
 };
 
+/* Keys that these tests alone know */
+static void put_other(struct writer *packet, const char *key, unsigned long value)
+{
+	packet->size += (size_t)snprintf(
+		packet->text + packet->size, sizeof(packet->text) - packet->size, "%s=%lu\n", key, value);
+	assert_true(packet->size < sizeof(packet->text));
+}
+
+static const char *get_other(const struct message *message, const char *key)
+{
+	for (size_t i = 0; i < message->n_fields; i++)
+		if (message->fields[i].key == KEY_NONE && !strcmp(message->fields[i].word, key))
+			return message->fields[i].value;
+	return NULL;
+}
+
 static bool rows_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
 {
 	struct rows *rows = state;
 
 	assert_int_equal(*n_fds, 0);
 	if (rows->at == rows->n) {
-		writer_put(packet, "OK", "1");
+		writer_put(packet, KEY_OK, "1");
 		return false;
 	}
-	writer_put(packet, "ROW", "1");
-	writer_put(packet, "NUMBER", "%lu", rows->at++);
+	writer_put(packet, KEY_ROW, "1");
+	put_other(packet, "NUMBER", rows->at++);
 	if (rows->with_fd)
 		fds[(*n_fds)++] = STDERR_FILENO;
 	served.n_rows++;
@@ -112,8 +128,8 @@ static void answer_rows(struct session *session, const struct message *message)
 	struct rows *rows = calloc(1, sizeof(*rows));
 
 	assert_non_null(rows);
-	rows->n = strtoul(message_get(message, "N"), NULL, 10);
-	rows->with_fd = message_get(message, "FD") != NULL;
+	rows->n = strtoul(get_other(message, "N"), NULL, 10);
+	rows->with_fd = get_other(message, "FD") != NULL;
 	source.state = rows;
 	session_answer_rows(session, &source);
 }
@@ -124,26 +140,26 @@ static void answer_who(struct session *session, struct intake_request *request)
 	const struct identity *identity = &request->identity;
 
 	intake_identify(request);
-	writer_put(&packet, "OK", "1");
-	writer_put(&packet, "PEER", "%u", session_uid(session));
-	writer_put(&packet, "UID", "%u", identity->uid);
-	writer_put(&packet, "GID", "%u", identity->gid);
-	writer_put(&packet, "PID", "%d", identity->pid);
-	writer_put(&packet, "UNIT", "%s", identity->unit);
-	writer_put(&packet, "VERIFIED", "%s", identity->verified ? "yes" : "no");
+	writer_put(&packet, KEY_OK, "1");
+	put_other(&packet, "PEER", session_uid(session));
+	writer_put(&packet, KEY_UID, "%u", identity->uid);
+	writer_put(&packet, KEY_GID, "%u", identity->gid);
+	writer_put(&packet, KEY_PID, "%d", identity->pid);
+	writer_put(&packet, KEY_UNIT, "%s", identity->unit);
+	writer_put(&packet, KEY_VERIFIED, "%s", identity->verified ? "yes" : "no");
 	for (size_t i = 0; i < identity->n_groups; i++) {
 		char key[32];
 
 		(void)snprintf(key, sizeof(key), "GROUP%zu", i);
-		writer_put(&packet, key, "%u", identity->groups[i]);
+		put_other(&packet, key, identity->groups[i]);
 	}
 	session_answer(session, &packet);
 }
 
 static void handle(struct session *session, struct intake_request *request, void *userdata)
 {
-	const char *verb = message_get(request->message, "REQUEST"),
-		   *text = message_get(request->message, "TEXT");
+	const char *verb = message_get(request->message, KEY_REQUEST),
+		   *text = message_get(request->message, KEY_TEXT);
 	struct writer packet = WRITER_NULL;
 	struct refusal refusal;
 
@@ -152,7 +168,7 @@ static void handle(struct session *session, struct intake_request *request, void
 	served.session = session;
 	served.n_requests++;
 	served.n_fds = request->n_fds;
-	writer_put(&packet, "OK", "1");
+	writer_put(&packet, KEY_OK, "1");
 	if (verb && !strcmp(verb, "rows")) {
 		answer_rows(session, request->message);
 	} else if (verb && !strcmp(verb, "tail")) {
@@ -166,7 +182,7 @@ static void handle(struct session *session, struct intake_request *request, void
 		if (verb && !strcmp(verb, "keep"))
 			served.kept = TAKE_FD(request->fds[0]);
 		if (text)
-			writer_put(&packet, "TEXT", "%s", text);
+			writer_put(&packet, KEY_TEXT, "%s", text);
 		session_answer(session, &packet);
 	}
 	assert_true(session_has_answered(session) == (verb && !strcmp(verb, "tail")));
@@ -311,8 +327,8 @@ void client_expect_refusal(int client, int error, const char *reason)
 	assert_int_equal(message_parse(&message, packet.text, packet.size, &refusal), 0);
 	(void)snprintf(number, sizeof(number), "%d", error);
 	assert_int_equal(message.n_fields, 2);
-	assert_string_equal(message_get(&message, "ERRNO"), number);
-	if (!strstr(message_get(&message, "REASON"), reason))
-		fail_msg("'%s' does not say '%s'", message_get(&message, "REASON"), reason);
+	assert_string_equal(message_get(&message, KEY_ERRNO), number);
+	if (!strstr(message_get(&message, KEY_REASON), reason))
+		fail_msg("'%s' does not say '%s'", message_get(&message, KEY_REASON), reason);
 	packet_deinit(&packet);
 }

@@ -79,25 +79,25 @@ static void test_rows_and_two_requests(void **state)
 	uint64_t deadline = client.deadline;
 
 	(void)state;
-	client_begin(&request, "list");
-	writer_put(&request, "NAME", "%s", "web");
+	client_begin(&request, REQUEST_LIST);
+	writer_put(&request, KEY_NAME, "%s", "web");
 	assert_int_equal(client_request(&client, &request, NULL, 0, &refusal), 0);
 	assert_int_equal(packet_receive(connection, &packet, &refusal), 0);
 	assert_string_equal(packet.text, "REQUEST=list\nVERSION=1\nNAME=web\n");
 	packet_deinit(&packet);
 	broker_answer(connection, "ROW=1\nPLACE=1\n");
 	broker_answer(connection, "ROW=1\nPLACE=2\n");
-	broker_answer(connection, "OK=1\nTOTAL=2\nNEW_KEY=later\n");
+	broker_answer(connection, "OK=1\nSOCKETS=2\nNEW_KEY=later\n");
 	assert_int_equal(client_next(&client, &refusal), CLIENT_ROW);
-	assert_string_equal(message_get(&client.message, "PLACE"), "1");
+	assert_string_equal(message_get(&client.message, KEY_PLACE), "1");
 	assert_int_equal(client_next(&client, &refusal), CLIENT_ROW);
-	assert_string_equal(message_get(&client.message, "PLACE"), "2");
+	assert_string_equal(message_get(&client.message, KEY_PLACE), "2");
 	assert_int_equal(client_next(&client, &refusal), 0);
-	assert_string_equal(message_get(&client.message, "TOTAL"), "2");
+	assert_string_equal(message_get(&client.message, KEY_SOCKETS), "2");
 
 	client_renew(&client);
 	assert_true(client.deadline > deadline);
-	client_begin(&request, "reload");
+	client_begin(&request, REQUEST_RELOAD);
 	assert_int_equal(client_request(&client, &request, NULL, 0, &refusal), 0);
 	assert_int_equal(client.message.n_fields, 0);
 	broker_answer(connection, "ROW=1\nFILE=a.rule\nLINE=3\nPROBLEM=bad\n");
@@ -107,7 +107,7 @@ static void test_rows_and_two_requests(void **state)
 	assert_int_equal(refusal.error, EBADMSG);
 	assert_string_equal(refusal.text, "a.rule:3: bad");
 	assert_true(client.socket >= 0);
-	assert_string_equal(message_get(&client.message, "ERRNO"), "74");
+	assert_string_equal(message_get(&client.message, KEY_ERRNO), "74");
 }
 
 /* The broker refuses a connection before it has read a request; the request comes before or after that. */
@@ -121,7 +121,7 @@ static void test_refused_before_the_request_was_read(void **state)
 		struct refusal refusal;
 		int connection = connect_both(&client, listener);
 
-		client_begin(&request, "status");
+		client_begin(&request, REQUEST_STATUS);
 		if (send_first)
 			assert_int_equal(client_request(&client, &request, NULL, 0, &refusal), 0);
 		broker_answer(
@@ -153,7 +153,7 @@ static void test_closed_without_an_answer(void **state)
 		struct refusal refusal;
 		int connection = connect_both(&client, listener);
 
-		client_begin(&request, "status");
+		client_begin(&request, REQUEST_STATUS);
 		if (send_first)
 			assert_int_equal(client_request(&client, &request, NULL, 0, &refusal), 0);
 		closep(&connection);
@@ -243,12 +243,12 @@ static void test_requests_that_cannot_be_sent(void **state)
 
 	(void)state;
 	assert_return_code(close(closed), errno);
-	client_begin(&request, "hand-in");
+	client_begin(&request, REQUEST_HAND_IN);
 	assert_int_equal(client_request(&client, &request, &closed, 1, &refusal), REFUSED);
 	assert_int_equal(refusal.error, EBADF);
 	assert_int_equal(client_request(&client, &request, fds, ARRAY_SIZE(fds), &refusal), REFUSED);
 	assert_int_equal(refusal.error, E2BIG);
-	writer_put(&request, "NAMES", "%5000d", 1);
+	writer_put(&request, KEY_NAMES, "%5000d", 1);
 	assert_int_equal(client_request(&client, &request, NULL, 0, &refusal), REFUSED);
 	assert_int_equal(refusal.error, E2BIG);
 	/* Nothing was sent, so the connection is as good as before. */
@@ -267,7 +267,7 @@ static void test_queue_of_the_broker_is_full(void **state)
 	(void)state;
 	assert_int_equal(client_open(&client, address.sun_path, 50, &refusal), 0);
 	connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	client_begin(&request, "status");
+	client_begin(&request, REQUEST_STATUS);
 	do {
 		r = client_request(&client, &request, NULL, 0, &refusal);
 	} while (r == 0);

@@ -16,8 +16,8 @@ static void check_answer(struct doctor *doctor)
 {
 	if (!doctor->answer) {
 		found(doctor, REPORT_OK, "usherd %s, pid %s, answers on %s",
-			ask_value(&doctor->client, "VERSION", "?"), ask_value(&doctor->client, "PID", "?"),
-			doctor->ctl->socket);
+			ask_value(&doctor->client, KEY_VERSION, "?"),
+			ask_value(&doctor->client, KEY_PID, "?"), doctor->ctl->socket);
 		return;
 	}
 	found(doctor, REPORT_FAIL, "%s", doctor->silence.text);
@@ -34,8 +34,9 @@ static bool skips_silent(struct doctor *doctor)
 
 static void check_version(struct doctor *doctor)
 {
-	const char *version = ask_value(&doctor->client, "VERSION", "?");
-	unsigned long protocol = doctor_number(doctor, "PROTOCOL"), schema = doctor_number(doctor, "SCHEMA");
+	const char *version = ask_value(&doctor->client, KEY_VERSION, "?");
+	unsigned long protocol = doctor_number(doctor, KEY_PROTOCOL),
+		      schema = doctor_number(doctor, KEY_SCHEMA);
 
 	if (skips_silent(doctor))
 		return;
@@ -54,13 +55,14 @@ static void check_dispatch(struct doctor *doctor)
 {
 	if (skips_silent(doctor))
 		return;
-	if (strcmp(ask_value(&doctor->client, "NETNS", "?"), "0") != 0) {
+	if (strcmp(ask_value(&doctor->client, KEY_NETNS, "?"), "0") != 0) {
 		found(doctor, REPORT_OK, "program %s is attached to network namespace %s",
-			ask_value(&doctor->client, "PROGRAM", "?"), ask_value(&doctor->client, "NETNS", "?"));
+			ask_value(&doctor->client, KEY_PROGRAM, "?"),
+			ask_value(&doctor->client, KEY_NETNS, "?"));
 		return;
 	}
 	found(doctor, REPORT_FAIL, "somebody detached link %s: nothing is dispatched",
-		ask_value(&doctor->client, "LINK", "?"));
+		ask_value(&doctor->client, KEY_LINK, "?"));
 	remedy(doctor, "%s reload, which attaches it again", doctor->command);
 }
 
@@ -74,8 +76,8 @@ static void check_namespace(struct doctor *doctor)
 	}
 	found(doctor, REPORT_WARN,
 		"usherd serves network namespace %s, and usherctl runs in another one: its sockets and routes are not looked at",
-		ask_value(&doctor->client, "NETNS", "?"));
-	remedy(doctor, "nsenter --net=/proc/%s/ns/net %s doctor", ask_value(&doctor->client, "PID", "PID"),
+		ask_value(&doctor->client, KEY_NETNS, "?"));
+	remedy(doctor, "nsenter --net=/proc/%s/ns/net %s doctor", ask_value(&doctor->client, KEY_PID, "PID"),
 		doctor->command);
 }
 
@@ -90,7 +92,7 @@ static uint64_t count_chosen_before(const struct doctor *doctor)
 
 static void check_programs(struct doctor *doctor)
 {
-	unsigned long n = doctor_number(doctor, "PROGRAMS");
+	unsigned long n = doctor_number(doctor, KEY_PROGRAMS);
 	uint64_t before = count_chosen_before(doctor);
 
 	if (skips_silent(doctor))
@@ -109,12 +111,12 @@ static void check_reload(struct doctor *doctor)
 {
 	if (skips_silent(doctor))
 		return;
-	if (strcmp(ask_value(&doctor->client, "RELOAD", "ok"), "failed") != 0) {
+	if (strcmp(ask_value(&doctor->client, KEY_RELOAD, "ok"), "failed") != 0) {
 		found(doctor, REPORT_OK, "the last reload went well");
 		return;
 	}
 	found(doctor, REPORT_FAIL, "the last reload failed, older rules are in force: %s",
-		ask_value(&doctor->client, "RELOAD_REASON", "?"));
+		ask_value(&doctor->client, KEY_RELOAD_REASON, "?"));
 	remedy(doctor, "mend it; %s check && %s reload", doctor->command, doctor->command);
 }
 
@@ -138,7 +140,7 @@ static bool is_any_missing(const struct doctor *doctor)
 
 static unsigned long count_refused(const struct doctor *doctor)
 {
-	const char *at = ask_value(&doctor->client, "HAND_INS_REFUSED", "");
+	const char *at = ask_value(&doctor->client, KEY_HAND_INS_REFUSED, "");
 	unsigned long total = 0, n;
 	int length;
 
@@ -150,7 +152,7 @@ static unsigned long count_refused(const struct doctor *doctor)
 
 static void check_hand_ins(struct doctor *doctor)
 {
-	const char *reason = message_get(&doctor->client.message, "HAND_IN_REFUSED");
+	const char *reason = message_get(&doctor->client.message, KEY_HAND_IN_REFUSED);
 	unsigned long n;
 
 	if (skips_silent(doctor))
@@ -167,15 +169,15 @@ static void check_hand_ins(struct doctor *doctor)
 	/* may be a stranger's; when a socket is missing it probably was not */
 	found(doctor, is_any_missing(doctor) ? REPORT_WARN : REPORT_INFO,
 		"the last hand-in that was refused, as '%s' by uid %s: %s",
-		ask_value(&doctor->client, "HAND_IN_REFUSED_NAME", "?"),
-		ask_value(&doctor->client, "HAND_IN_REFUSED_UID", "?"), reason);
+		ask_value(&doctor->client, KEY_HAND_IN_REFUSED_NAME, "?"),
+		ask_value(&doctor->client, KEY_HAND_IN_REFUSED_UID, "?"), reason);
 	remedy(doctor, "mend that, and restart the service; 'journalctl -u %s' has all %lu", doctor->service,
 		n);
 }
 
 static void check_events(struct doctor *doctor)
 {
-	unsigned long lost = doctor_number(doctor, "EVENTS_LOST");
+	unsigned long lost = doctor_number(doctor, KEY_EVENTS_LOST);
 
 	if (skips_silent(doctor))
 		return;

@@ -75,7 +75,7 @@ bool doctor_skips_elsewhere(struct doctor *doctor)
 	return doctor->other_network || doctor->dumped;
 }
 
-unsigned long doctor_number(const struct doctor *doctor, const char *key)
+unsigned long doctor_number(const struct doctor *doctor, enum message_key key)
 {
 	unsigned long number;
 
@@ -116,7 +116,7 @@ int doctor_read(const char *path, char *text, size_t size)
 /* What the broker calls its process may be another one here, in another PID namespace. */
 static pid_t find_process(const struct doctor *doctor)
 {
-	unsigned long pid = doctor_number(doctor, "PID");
+	unsigned long pid = doctor_number(doctor, KEY_PID);
 	char path[64], name[32];
 
 	(void)snprintf(path, sizeof(path), "/proc/%lu/comm", pid);
@@ -131,14 +131,14 @@ static int ask_broker(struct doctor *doctor)
 	int r;
 
 	r = ask_open(&doctor->client, doctor->ctl, ASK_TIMEOUT_MS, &doctor->silence);
-	client_begin(&request, "status");
+	client_begin(&request, REQUEST_STATUS);
 	if (!r)
 		r = ask(&doctor->client, &request, NULL, 0, NULL, NULL, &doctor->silence);
 	doctor->answer = r;
 	if (r)
 		return r < 0 ? r : 0;
 	doctor->pid = find_process(doctor);
-	netns = doctor_number(doctor, "NETNS");
+	netns = doctor_number(doctor, KEY_NETNS);
 	doctor->other_network = netns && stat("/proc/self/ns/net", &st) == 0 && st.st_ino != netns;
 	return 0;
 }
@@ -151,10 +151,10 @@ static int ask_lists(struct doctor *doctor)
 	int r;
 
 	r = ask_open(&client, doctor->ctl, ASK_TIMEOUT_MS, &doctor->unlisted);
-	client_begin(&request, "list");
+	client_begin(&request, REQUEST_LIST);
 	if (!r)
 		r = ask(&client, &request, NULL, 0, seats_add_row, &doctor->seats, &doctor->unlisted);
-	client_begin(&request, "rules");
+	client_begin(&request, REQUEST_RULES);
 	if (!r)
 		r = ask(&client, &request, NULL, 0, settings_add_row, &doctor->in_force, &doctor->unlisted);
 	doctor->listed = r;
@@ -164,7 +164,7 @@ static int ask_lists(struct doctor *doctor)
 static void find_instance(struct doctor *doctor)
 {
 	const char *name =
-		doctor->answer ? doctor->ctl->instance_name : ask_value(&doctor->client, "INSTANCE", "");
+		doctor->answer ? doctor->ctl->instance_name : ask_value(&doctor->client, KEY_INSTANCE, "");
 
 	if (instance_init(&doctor->instance, name) < 0)
 		name = "";

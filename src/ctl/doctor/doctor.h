@@ -75,7 +75,7 @@ bool doctor_skips_unread(struct doctor *doctor);     /* no rules */
 bool doctor_skips_elsewhere(struct doctor *doctor);  /* another network namespace, or no list of sockets */
 
 /* doctor_number() - of status; 0 when it is not there */
-unsigned long doctor_number(const struct doctor *doctor, const char *key);
+unsigned long doctor_number(const struct doctor *doctor, enum message_key key);
 
 /* doctor_find() - the socket of a place as sock_diag lists it, or NULL */
 const struct diag_socket *doctor_find(const struct doctor *doctor, const struct place *place);

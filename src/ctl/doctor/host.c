@@ -160,8 +160,8 @@ static void check_descriptors(struct doctor *doctor)
 		found(doctor, REPORT_SKIP, "there is no broker to ask");
 		return;
 	}
-	used = doctor_number(doctor, "FDS");
-	most = doctor_number(doctor, "FDS_MAX");
+	used = doctor_number(doctor, KEY_FDS);
+	most = doctor_number(doctor, KEY_FDS_MAX);
 	if (!used || !most)
 		found(doctor, REPORT_INFO, "the broker does not say how many descriptors it has open");
 	else if (used * 100 < most * DESCRIPTORS_PERCENT)

@@ -95,12 +95,12 @@ static int ask_generation(struct doctor *doctor, uint64_t *ret)
 	struct writer request;
 	int r;
 
-	client_begin(&request, "status");
+	client_begin(&request, REQUEST_STATUS);
 	r = ask_open(&client, doctor->ctl, ASK_TIMEOUT_MS, &refusal);
 	if (!r)
 		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
 	if (!r)
-		*ret = strtoull(ask_value(&client, "GENERATION", "0"), NULL, 10);
+		*ret = strtoull(ask_value(&client, KEY_GENERATION, "0"), NULL, 10);
 	return r;
 }
 

@@ -173,7 +173,7 @@ static void look_at_paths(struct doctor *doctor, const struct unit *unit)
 
 static void look_at_store(struct doctor *doctor, const struct unit *unit)
 {
-	unsigned long held = doctor->answer ? 0 : doctor_number(doctor, "HELD"), most = 0;
+	unsigned long held = doctor->answer ? 0 : doctor_number(doctor, KEY_HELD), most = 0;
 
 	(void)sscanf(unit_get(unit, "FileDescriptorStoreMax"), "%lu", &most);
 	if (held <= most)

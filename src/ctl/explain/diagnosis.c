@@ -10,6 +10,7 @@
 
 #include "../../util/array.h"
 #include "../../util/text.h"
+#include "../../util/transport.h"
 #include "../host/socket_owner.h"
 
 /* ---- findings */
@@ -64,16 +65,6 @@ void finding_command(struct finding *finding, const char *format, ...)
 }
 
 /* ---- words */
-
-const char *protocol_text(int protocol)
-{
-	return protocol == IPPROTO_UDP ? "UDP" : "TCP";
-}
-
-const char *family_text(int family)
-{
-	return family == AF_INET6 ? "IPv6" : "IPv4";
-}
 
 const char *place_format(const struct place *place, const struct place_seen *seen, char text[static WHO_MAX])
 {
@@ -146,7 +137,7 @@ static void say_refused(const struct evidence *evidence, const char *packet, str
 			explanation->error);
 	else
 		SAY("%s is refused: '%s' has no socket for %s over %s", packet, explanation->name,
-			protocol_text(evidence->asked->protocol), family_text(evidence->asked->family));
+			protocol_name(evidence->asked->protocol), family_name(evidence->asked->family));
 }
 
 /* What the kernel does without a rule */

@@ -57,7 +57,3 @@ const char *place_format(const struct place *place, const struct place_seen *see
 /* listener_format() - "sshd (pid 3, ssh.service) at 0.0.0.0:443" */
 #define LISTENER_TEXT_MAX 640
 const char *listener_format(const struct listener *listener, char text[static LISTENER_TEXT_MAX]);
-
-/* "TCP", "IPv4" of a packet */
-const char *protocol_text(int protocol);
-const char *family_text(int family);

@@ -10,6 +10,7 @@
 #include "../../pins/folder.h"
 #include "../../rule/match.h"
 #include "../../util/macro.h"
+#include "../../util/transport.h"
 #include "../ask.h"
 #include "../complain.h"
 #include "print.h"

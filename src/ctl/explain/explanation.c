@@ -11,27 +11,11 @@
 #include "../../util/array.h"
 #include "../../util/macro.h"
 #include "../../util/text.h"
+#include "../../util/transport.h"
 #include "../ask.h"
 
 /* So many names that lost are asked for their sockets. */
 #define RIVALS_MAX 8
-
-static const char *const verdict_words[] = {
-	[VERDICT_NO_RULE] = "no-rule",
-	[VERDICT_DISPATCHED] = "dispatched",
-	[VERDICT_REFUSED] = "refused",
-	[VERDICT_PASSED] = "passed",
-};
-
-const char *verdict_word(enum verdict verdict)
-{
-	return verdict_words[verdict];
-}
-
-const char *protocol_word(int protocol)
-{
-	return protocol == IPPROTO_UDP ? "udp" : "tcp";
-}
 
 static void refused_deinit(struct refused *refused)
 {
@@ -68,20 +52,20 @@ const struct place *explanation_chosen(const struct explanation *explanation)
 	return NULL;
 }
 
-static unsigned long to_number(const struct client *client, const char *key)
+static unsigned long to_number(const struct client *client, enum message_key key)
 {
 	unsigned long number;
 
 	return text_to_uint(ask_value(client, key, "0"), ~0UL, &number) < 0 ? 0 : number;
 }
 
-static bool is_yes(const struct client *client, const char *key)
+static bool is_yes(const struct client *client, enum message_key key)
 {
 	return strcmp(ask_value(client, key, "no"), "yes") == 0;
 }
 
 /* NULL stays NULL */
-static int copy_value(const struct client *client, const char *key, char **ret)
+static int copy_value(const struct client *client, enum message_key key, char **ret)
 {
 	const char *value = message_get(&client->message, key);
 
@@ -95,14 +79,14 @@ static int read_refused(const struct client *client, struct refused *ret)
 {
 	int r;
 
-	if (!message_get(&client->message, "HAND_IN_REFUSED") || ret->reason)
+	if (!message_get(&client->message, KEY_HAND_IN_REFUSED) || ret->reason)
 		return 0;
-	ret->pid = (pid_t)to_number(client, "HAND_IN_REFUSED_PID");
-	ret->uid = (uid_t)to_number(client, "HAND_IN_REFUSED_UID");
-	r = copy_value(client, "HAND_IN_REFUSED", &ret->reason);
+	ret->pid = (pid_t)to_number(client, KEY_HAND_IN_REFUSED_PID);
+	ret->uid = (uid_t)to_number(client, KEY_HAND_IN_REFUSED_UID);
+	r = copy_value(client, KEY_HAND_IN_REFUSED, &ret->reason);
 	if (!r)
-		r = copy_value(client, "HAND_IN_REFUSED_NAME", &ret->name);
-	return r ? r : copy_value(client, "HAND_IN_REFUSED_TIME", &ret->time);
+		r = copy_value(client, KEY_HAND_IN_REFUSED_NAME, &ret->name);
+	return r ? r : copy_value(client, KEY_HAND_IN_REFUSED_TIME, &ret->time);
 }
 
 /* ---- explain */
@@ -116,10 +100,10 @@ static int add_cover(struct client *client, void *userdata)
 	if (ARRAY_RESERVE(explanation->covers, explanation->n_covers) < 0)
 		return -ENOMEM;
 	cover = &explanation->covers[explanation->n_covers++];
-	*cover = (struct cover){.line = to_number(client, "LINE")};
-	cover->name = strdup(ask_value(client, "NAME", ""));
-	cover->file = strdup(ask_value(client, "FILE", ""));
-	cover->text = strdup(ask_value(client, "MATCH", "*"));
+	*cover = (struct cover){.line = to_number(client, KEY_LINE)};
+	cover->name = strdup(ask_value(client, KEY_NAME, ""));
+	cover->file = strdup(ask_value(client, KEY_FILE, ""));
+	cover->text = strdup(ask_value(client, KEY_MATCH, "*"));
 	if (!cover->name || !cover->file || !cover->text)
 		return -ENOMEM;
 	if (rule_match_parse(cover->text, &cover->match, &refusal)) /* "*": only the wording suffers */
@@ -131,27 +115,24 @@ static int ask_verdict(struct client *client, const struct asked *asked, struct 
 	struct refusal *refusal)
 {
 	struct writer request;
-	const char *word;
 	int r;
 
-	client_begin(&request, "explain");
-	writer_put(&request, "PROTOCOL", "%s", protocol_word(asked->protocol));
-	writer_put(&request, "LOCAL", "%s", asked->text);
+	client_begin(&request, REQUEST_EXPLAIN);
+	writer_put(&request, KEY_PROTOCOL, "%s", protocol_word(asked->protocol));
+	writer_put(&request, KEY_LOCAL, "%s", asked->text);
 	if (*asked->from)
-		writer_put(&request, "REMOTE", "%s", asked->from);
+		writer_put(&request, KEY_REMOTE, "%s", asked->from);
 	r = ask(client, &request, NULL, 0, add_cover, explanation, refusal);
 	if (r)
 		return r;
-	word = ask_value(client, "VERDICT", "");
-	for (size_t i = 0; i < ARRAY_SIZE(verdict_words); i++)
-		if (strcmp(word, verdict_words[i]) == 0)
-			explanation->verdict = (enum verdict)i;
-	(void)snprintf(explanation->name, sizeof(explanation->name), "%s", ask_value(client, "NAME", ""));
-	(void)snprintf(explanation->error, sizeof(explanation->error), "%s", ask_value(client, "ERROR", ""));
+	(void)verdict_from_word(message_get(&client->message, KEY_VERDICT), &explanation->verdict);
+	(void)snprintf(explanation->name, sizeof(explanation->name), "%s", ask_value(client, KEY_NAME, ""));
+	(void)snprintf(
+		explanation->error, sizeof(explanation->error), "%s", ask_value(client, KEY_ERROR, ""));
 	(void)snprintf(explanation->generation, sizeof(explanation->generation), "%s",
-		ask_value(client, "GENERATION", ""));
-	explanation->cookie = strtoull(ask_value(client, "COOKIE", "0"), NULL, 16);
-	explanation->n_left_out = to_number(client, "LEFT_OUT");
+		ask_value(client, KEY_GENERATION, ""));
+	explanation->cookie = strtoull(ask_value(client, KEY_COOKIE, "0"), NULL, 16);
+	explanation->n_left_out = to_number(client, KEY_LEFT_OUT);
 	return read_refused(client, &explanation->refused);
 }
 
@@ -164,20 +145,20 @@ static int ask_status(struct client *client, struct explanation *explanation, st
 	struct stat st;
 	int r;
 
-	client_begin(&request, "status");
+	client_begin(&request, REQUEST_STATUS);
 	r = ask(client, &request, NULL, 0, NULL, NULL, refusal);
 	if (r)
 		return r;
-	netns = to_number(client, "NETNS");
+	netns = to_number(client, KEY_NETNS);
 	explanation->attached = netns != 0;
 	explanation->foreign_namespace = netns && stat("/proc/self/ns/net", &st) == 0 && st.st_ino != netns;
-	explanation->broker = (pid_t)to_number(client, "PID");
-	if (message_get(&client->message, "PROGRAMS"))
-		explanation->n_programs = to_number(client, "PROGRAMS");
+	explanation->broker = (pid_t)to_number(client, KEY_PID);
+	if (message_get(&client->message, KEY_PROGRAMS))
+		explanation->n_programs = to_number(client, KEY_PROGRAMS);
 	(void)snprintf(explanation->instance, sizeof(explanation->instance), "%s",
-		ask_value(client, "INSTANCE", ""));
-	if (strcmp(ask_value(client, "RELOAD", "ok"), "failed") == 0) {
-		r = copy_value(client, "RELOAD_REASON", &explanation->reload_failure);
+		ask_value(client, KEY_INSTANCE, ""));
+	if (strcmp(ask_value(client, KEY_RELOAD, "ok"), "failed") == 0) {
+		r = copy_value(client, KEY_RELOAD_REASON, &explanation->reload_failure);
 		if (r)
 			return r;
 	}
@@ -193,57 +174,58 @@ struct reading {
 
 static bool is_asked_seat(const struct client *client, const struct asked *asked)
 {
-	return (strcmp(ask_value(client, "PROTOCOL", ""), "udp") == 0) == (asked->protocol == IPPROTO_UDP) &&
-	       (strcmp(ask_value(client, "FAMILY", ""), "ipv6") == 0) == (asked->family == AF_INET6);
+	return (strcmp(ask_value(client, KEY_PROTOCOL, ""), "udp") == 0) ==
+		       (asked->protocol == IPPROTO_UDP) &&
+	       (strcmp(ask_value(client, KEY_FAMILY, ""), "ipv6") == 0) == (asked->family == AF_INET6);
 }
 
 static int add_place(struct client *client, void *userdata)
 {
 	const struct reading *reading = userdata;
 	struct explanation *explanation = reading->explanation;
-	bool udp = strcmp(ask_value(client, "PROTOCOL", ""), "udp") == 0,
-	     ipv6 = strcmp(ask_value(client, "FAMILY", ""), "ipv6") == 0;
+	bool udp = strcmp(ask_value(client, KEY_PROTOCOL, ""), "udp") == 0,
+	     ipv6 = strcmp(ask_value(client, KEY_FAMILY, ""), "ipv6") == 0;
 	struct rule_match match;
 	struct refusal refusal;
 	struct place *place;
 	int r;
 
-	if (message_get(&client->message, "COOKIE"))
+	if (message_get(&client->message, KEY_COOKIE))
 		explanation->n_seated[udp][ipv6]++;
 	if (!is_asked_seat(client, reading->asked))
 		return 0;
-	explanation->n_chosen_before += to_number(client, "REFUSED_EXISTS");
-	if (!message_get(&client->message, "COOKIE") || explanation->n_places == PLACES_MAX)
+	explanation->n_chosen_before += to_number(client, KEY_REFUSED_EXISTS);
+	if (!message_get(&client->message, KEY_COOKIE) || explanation->n_places == PLACES_MAX)
 		return 0;
 	place = &explanation->places[explanation->n_places++];
 	*place = (struct place){
-		.cookie = strtoull(ask_value(client, "COOKIE", "0"), NULL, 16),
-		.held = is_yes(client, "HELD"),
-		.dual_stack = is_yes(client, "DUAL_STACK"),
-		.pid = (pid_t)to_number(client, "PID"),
-		.uid = (uid_t)to_number(client, "UID"),
+		.cookie = strtoull(ask_value(client, KEY_COOKIE, "0"), NULL, 16),
+		.held = is_yes(client, KEY_HELD),
+		.dual_stack = is_yes(client, KEY_DUAL_STACK),
+		.pid = (pid_t)to_number(client, KEY_PID),
+		.uid = (uid_t)to_number(client, KEY_UID),
 	};
-	(void)snprintf(place->text, sizeof(place->text), "%s", ask_value(client, "ADDRESS", "?"));
+	(void)snprintf(place->text, sizeof(place->text), "%s", ask_value(client, KEY_ADDRESS, "?"));
 	if (!rule_match_parse(place->text, &match, &refusal)) {
 		place->family = match.prefix.family;
 		memcpy(place->address, match.prefix.address, sizeof(place->address));
 		place->port = match.first;
 	}
-	r = copy_value(client, "UNIT", &place->unit);
+	r = copy_value(client, KEY_UNIT, &place->unit);
 	if (!r)
-		r = copy_value(client, "VIA", &place->via);
-	return r ? r : copy_value(client, "HANDED_IN", &place->handed_in);
+		r = copy_value(client, KEY_VIA, &place->via);
+	return r ? r : copy_value(client, KEY_HANDED_IN, &place->handed_in);
 }
 
 /* The name can have gone since the broker was asked for the verdict: then there is nothing to add. */
-static int ask_name(struct client *client, const char *verb, const char *name,
+static int ask_name(struct client *client, enum request_verb verb, const char *name,
 	int (*row)(struct client *client, void *userdata), void *userdata, struct refusal *refusal)
 {
 	struct writer request;
 	int r;
 
 	client_begin(&request, verb);
-	writer_put(&request, "NAME", "%s", name);
+	writer_put(&request, KEY_NAME, "%s", name);
 	r = ask(client, &request, NULL, 0, row, userdata, refusal);
 	return r == REFUSED && refusal->error == ENOENT ? 0 : r;
 }
@@ -259,7 +241,7 @@ static int look_for_socket(struct client *client, void *userdata)
 {
 	struct rival *rival = userdata;
 
-	if (message_get(&client->message, "COOKIE") && is_asked_seat(client, rival->asked))
+	if (message_get(&client->message, KEY_COOKIE) && is_asked_seat(client, rival->asked))
 		rival->has_socket = true;
 	return 0;
 }
@@ -280,7 +262,7 @@ static int ask_rivals(struct client *client, const struct asked *asked, struct e
 		if (seen || n == RIVALS_MAX)
 			continue;
 		n++;
-		r = ask_name(client, "list", cover->name, look_for_socket, &rival, refusal);
+		r = ask_name(client, REQUEST_LIST, cover->name, look_for_socket, &rival, refusal);
 		if (r)
 			return r;
 		cover->has_socket = rival.has_socket;
@@ -306,7 +288,7 @@ static int check_refused(struct client *client, struct explanation *explanation,
 
 	if (!refused->name || strcmp(refused->name, explanation->name) == 0)
 		return 0;
-	r = ask_name(client, "rules", refused->name, note_rule, &has_rule, refusal);
+	r = ask_name(client, REQUEST_RULES, refused->name, note_rule, &has_rule, refusal);
 	if (!r && has_rule)
 		refused_deinit(refused);
 	return r;
@@ -326,9 +308,9 @@ int explanation_read(
 		r = ask_status(&client, ret, refusal);
 	if (r || !*ret->name)
 		return r;
-	r = ask_name(&client, "list", ret->name, add_place, &reading, refusal);
+	r = ask_name(&client, REQUEST_LIST, ret->name, add_place, &reading, refusal);
 	if (!r)
-		r = ask_name(&client, "rules", ret->name, settings_add_row, &ret->settings, refusal);
+		r = ask_name(&client, REQUEST_RULES, ret->name, settings_add_row, &ret->settings, refusal);
 	if (!r)
 		r = check_refused(&client, ret, refusal);
 	if (!r && ret->verdict != VERDICT_DISPATCHED)

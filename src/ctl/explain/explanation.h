@@ -11,6 +11,7 @@
 
 #include "../../rule/rule.h"
 #include "../../util/name.h"
+#include "../../wire/words.h"
 #include "../ctl.h"
 #include "../view/settings.h"
 
@@ -45,8 +46,6 @@ struct place {
 };
 
 #define PLACES_MAX 16 /* the broker has at most 8 */
-
-enum verdict { VERDICT_NO_RULE, VERDICT_DISPATCHED, VERDICT_REFUSED, VERDICT_PASSED };
 
 /* The last hand-in that was refused, of the winner, or under a name that has no rule: perhaps it was meant */
 struct refused {
@@ -92,9 +91,3 @@ int explanation_read(
 
 /* explanation_chosen() - the place that the program selects, or NULL */
 const struct place *explanation_chosen(const struct explanation *explanation);
-
-/* protocol_word() - "tcp" or "udp" */
-const char *protocol_word(int protocol);
-
-/* verdict_word() - as the broker spells it */
-const char *verdict_word(enum verdict verdict);

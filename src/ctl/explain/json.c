@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../util/transport.h"
 #include "print.h"
 #include "../out/json.h"
 

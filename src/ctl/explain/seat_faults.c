@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../util/transport.h"
 #include "diagnosis.h"
 #include "../out/since.h"
 
@@ -57,20 +58,20 @@ static void find_other_seats(const struct evidence *evidence, struct diagnosis *
 	if (explanation->n_seated[udp][!ipv6] && ipv6) {
 		finding = diagnosis_add(diagnosis, FINDING_FAIL, "family",
 			"'%s' has %s sockets of IPv4 alone, which cannot take IPv6", explanation->name,
-			protocol_text(asked->protocol));
+			protocol_name(asked->protocol));
 		finding_remedy(finding, "have the service listen on IPv6 and hand that socket in as well");
 	} else if (explanation->n_seated[udp][!ipv6]) {
 		finding = diagnosis_add(diagnosis, FINDING_FAIL, "family",
 			"'%s' has %s sockets of IPv6 alone, and they are v6only, as all are that are bound to one address: they cannot take IPv4",
-			explanation->name, protocol_text(asked->protocol));
+			explanation->name, protocol_name(asked->protocol));
 		finding_remedy(finding,
 			"hand an IPv4 socket in as well, or one that is bound to [::] without IPV6_V6ONLY (BindIPv6Only=both in a socket unit; Bound=any in the rule)");
 	}
 	if (explanation->n_seated[!udp][0] + explanation->n_seated[!udp][1]) {
 		finding = diagnosis_add(diagnosis, FINDING_FAIL, "protocol",
 			"'%s' has sockets of %s, which are of no use for %s", explanation->name,
-			protocol_text(udp ? IPPROTO_TCP : IPPROTO_UDP), protocol_text(asked->protocol));
-		finding_remedy(finding, "hand a %s socket in as well", protocol_text(asked->protocol));
+			protocol_name(udp ? IPPROTO_TCP : IPPROTO_UDP), protocol_name(asked->protocol));
+		finding_remedy(finding, "hand a %s socket in as well", protocol_name(asked->protocol));
 	}
 }
 
@@ -195,7 +196,7 @@ static void find_missing(const struct evidence *evidence, struct diagnosis *diag
 	bool passed = explanation->verdict == VERDICT_PASSED;
 	struct finding *finding = diagnosis_add(diagnosis, passed ? FINDING_WARN : FINDING_FAIL, "missing",
 		"no socket is handed in as '%s' (%s over %s)", explanation->name,
-		protocol_text(evidence->asked->protocol), family_text(evidence->asked->family));
+		protocol_name(evidence->asked->protocol), family_name(evidence->asked->family));
 
 	finding_remedy(finding,
 		"start the service; the journal tells which sockets the name had, and who was refused:");
@@ -239,7 +240,7 @@ static void find_socket_fault(const struct evidence *evidence, struct diagnosis 
 	else if (strcmp(explanation->error, "EAFNOSUPPORT") == 0)
 		finding = diagnosis_add(diagnosis, severity, "family",
 			"socket sk:%" PRIx64 " at %s cannot take %s (EAFNOSUPPORT)", place->cookie,
-			place->text, family_text(evidence->asked->family));
+			place->text, family_name(evidence->asked->family));
 	else
 		finding = diagnosis_add(diagnosis, severity, "socket",
 			"the kernel does not select socket sk:%" PRIx64 " at %s (%s)", place->cookie,

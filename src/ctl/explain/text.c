@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../../util/macro.h"
+#include "../../util/transport.h"
 #include "print.h"
 #include "../out/grid.h"
 
@@ -101,7 +102,7 @@ static int print_places(const struct ctl *ctl, const struct evidence *evidence)
 	if (!explanation->n_places)
 		return 0;
 	(void)printf("\nSockets of '%s' for %s over %s:\n", explanation->name,
-		protocol_text(evidence->asked->protocol), family_text(evidence->asked->family));
+		protocol_name(evidence->asked->protocol), family_name(evidence->asked->family));
 	r = grid_init(&grid, ctl, columns, ARRAY_SIZE(columns));
 	for (size_t i = 0; !r && i < explanation->n_places; i++) {
 		const struct place *place = &explanation->places[i];

@@ -66,12 +66,12 @@ int graph_list(const struct ctl *ctl)
 	memcpy(names, ctl->names, ctl->n_names * sizeof(*names));
 	qsort(names, ctl->n_names, sizeof(*names), compare_words);
 	sorted.names = names;
-	r = ask_each(&sorted, "list", "cannot list the sockets", seats_add_row, &seats);
+	r = ask_each(&sorted, REQUEST_LIST, "cannot list the sockets", seats_add_row, &seats);
 	if (r)
 		return r;
 	/* all of them: a name that has sockets may have no rule, and asking for that is refused */
 	all.n_names = 0;
-	r = ask_each(&all, "rules", "cannot list the rules", settings_add_row, &settings);
+	r = ask_each(&all, REQUEST_RULES, "cannot list the rules", settings_add_row, &settings);
 	if (r)
 		return r;
 	if (settings.n > 0)

@@ -3,41 +3,36 @@
 
 #include <ctype.h>
 #include <stdbool.h>
-#include <string.h>
 
-#define KEY_MAX 64
+#define WORD_MAX 64
 
-static bool is_listed(const char *key, const char *const *list)
+static bool is_listed(enum message_key key, const enum message_key *list)
 {
-	for (; *list; list++) {
-		size_t length = strlen(*list);
-
-		if ((*list)[length - 1] == '*' ? strncmp(key, *list, length - 1) == 0
-					       : strcmp(key, *list) == 0)
-			return true;
-	}
-	return false;
+	while (*list != KEY_NONE && *list != key)
+		list++;
+	return *list != KEY_NONE;
 }
 
-static bool is_framing(const char *key)
+static bool is_framing(enum message_key key)
 {
-	return strcmp(key, "ROW") == 0 || strcmp(key, "OK") == 0;
+	return key == KEY_ROW || key == KEY_OK;
 }
 
-void fields_print_json(const struct message *message, struct json *json, const char *const *numbers,
-	const char *const *booleans)
+void fields_print_json(const struct message *message, struct json *json, const enum message_key *numbers,
+	const enum message_key *booleans)
 {
 	for (size_t i = 0; i < message->n_fields; i++) {
-		const char *key = message->fields[i].key;
+		enum message_key key = message->fields[i].key;
+		const char *word = message->fields[i].word;
 		enum json_type type = is_listed(key, numbers)	 ? JSON_NUMBER
 				      : is_listed(key, booleans) ? JSON_BOOL
 								 : JSON_STRING;
-		char small[KEY_MAX] = "";
+		char small[WORD_MAX] = "";
 
 		if (is_framing(key))
 			continue;
-		for (size_t j = 0; key[j] && j < KEY_MAX - 1; j++)
-			small[j] = (char)tolower((unsigned char)key[j]);
+		for (size_t j = 0; word[j] && j < WORD_MAX - 1; j++)
+			small[j] = (char)tolower((unsigned char)word[j]);
 		json_text(json, small, message->fields[i].value, type);
 	}
 }
@@ -45,15 +40,15 @@ void fields_print_json(const struct message *message, struct json *json, const c
 void fields_print_text(const struct message *message, FILE *out)
 {
 	for (size_t i = 0; i < message->n_fields; i++) {
-		const char *key = message->fields[i].key;
+		const char *word = message->fields[i].word;
 		bool capital = true;
 
-		if (is_framing(key))
+		if (is_framing(message->fields[i].key))
 			continue;
-		for (; *key; key++) {
-			if (*key != '_')
-				(void)fputc(capital ? *key : tolower((unsigned char)*key), out);
-			capital = *key == '_';
+		for (; *word; word++) {
+			if (*word != '_')
+				(void)fputc(capital ? *word : tolower((unsigned char)*word), out);
+			capital = *word == '_';
 		}
 		(void)fprintf(out, "=%s\n", message->fields[i].value);
 	}

@@ -8,12 +8,12 @@
 
 /*
  * fields_print_json() - the fields as members of the object that is open, keys in small letters
- * @numbers, @booleans: NULL-terminated lists of the keys that are no strings; one that ends in '*' is a prefix
+ * @numbers, @booleans: the keys that are no strings, ended by KEY_NONE
  *
  * ROW and OK are left out.
  */
-void fields_print_json(const struct message *message, struct json *json, const char *const *numbers,
-	const char *const *booleans);
+void fields_print_json(const struct message *message, struct json *json, const enum message_key *numbers,
+	const enum message_key *booleans);
 
 /* fields_print_text() - lines "HandedIn=1763716800000000" */
 void fields_print_text(const struct message *message, FILE *out);

@@ -9,10 +9,25 @@
 #include "../../util/macro.h"
 #include "../../util/text.h"
 
-static const char *const counter_keys[N_SEAT_COUNTERS] = {"LOOKUPS", "MISSING", "REFUSED_FAMILY",
-	"REFUSED_PROTOCOL", "REFUSED_STATE", "REFUSED_EXISTS", "REFUSED_OTHER", "EVENTS_LOST"};
-static const char *const place_keys[N_PLACE_FIELDS] = {
-	"STATE", "COOKIE", "ADDRESS", "PID", "UNIT", "VIA", "HELD"};
+static const enum message_key counter_keys[N_SEAT_COUNTERS] = {
+	[SEAT_LOOKUPS] = KEY_LOOKUPS,
+	[SEAT_MISSING] = KEY_MISSING,
+	[SEAT_REFUSED_FAMILY] = KEY_REFUSED_FAMILY,
+	[SEAT_REFUSED_PROTOCOL] = KEY_REFUSED_PROTOCOL,
+	[SEAT_REFUSED_STATE] = KEY_REFUSED_STATE,
+	[SEAT_REFUSED_EXISTS] = KEY_REFUSED_EXISTS,
+	[SEAT_REFUSED_OTHER] = KEY_REFUSED_OTHER,
+	[SEAT_EVENTS_LOST] = KEY_EVENTS_LOST,
+};
+static const enum message_key place_keys[N_PLACE_FIELDS] = {
+	[PLACE_STATE] = KEY_STATE,
+	[PLACE_COOKIE] = KEY_COOKIE,
+	[PLACE_ADDRESS] = KEY_ADDRESS,
+	[PLACE_PID] = KEY_PID,
+	[PLACE_UNIT] = KEY_UNIT,
+	[PLACE_VIA] = KEY_VIA,
+	[PLACE_HELD] = KEY_HELD,
+};
 
 static void seat_deinit(struct seat *seat)
 {
@@ -34,11 +49,11 @@ void seats_deinit(struct seats *seats)
 
 static int compare(const struct seat *seat, const struct client *client)
 {
-	int r = strcmp(seat->name, ask_value(client, "NAME", ""));
+	int r = strcmp(seat->name, ask_value(client, KEY_NAME, ""));
 
 	if (!r)
-		r = strcmp(seat->protocol, ask_value(client, "PROTOCOL", ""));
-	return r ? r : strcmp(seat->family, ask_value(client, "FAMILY", ""));
+		r = strcmp(seat->protocol, ask_value(client, KEY_PROTOCOL, ""));
+	return r ? r : strcmp(seat->family, ask_value(client, KEY_FAMILY, ""));
 }
 
 static int add_seat(struct seats *seats, const struct client *client)
@@ -49,9 +64,9 @@ static int add_seat(struct seats *seats, const struct client *client)
 		return -ENOMEM;
 	seat = &seats->items[seats->n++];
 	*seat = (struct seat){
-		.name = strdup(ask_value(client, "NAME", "")),
-		.protocol = strdup(ask_value(client, "PROTOCOL", "")),
-		.family = strdup(ask_value(client, "FAMILY", "")),
+		.name = strdup(ask_value(client, KEY_NAME, "")),
+		.protocol = strdup(ask_value(client, KEY_PROTOCOL, "")),
+		.family = strdup(ask_value(client, KEY_FAMILY, "")),
 	};
 	if (!seat->name || !seat->protocol || !seat->family)
 		return -ENOMEM;
@@ -100,7 +115,7 @@ int seats_add_row(struct client *client, void *userdata)
 		return 0;
 	if (order < 0)
 		r = add_seat(seats, client);
-	if (!r && message_get(&client->message, "COOKIE"))
+	if (!r && message_get(&client->message, KEY_COOKIE))
 		r = add_place(&seats->items[seats->n - 1], client);
 	return r;
 }

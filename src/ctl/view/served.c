@@ -27,12 +27,12 @@ int served_check_namespace(struct client *client, struct refusal *refusal)
 	unsigned long inode;
 	int r;
 
-	client_begin(&request, "status");
+	client_begin(&request, REQUEST_STATUS);
 	r = ask(client, &request, NULL, 0, NULL, NULL, refusal);
 	if (r)
 		return r;
 	/* 0: its link is detached, and it serves none */
-	if (text_to_uint(ask_value(client, "NETNS", "0"), ~0UL, &inode) < 0 || inode == 0)
+	if (text_to_uint(ask_value(client, KEY_NETNS, "0"), ~0UL, &inode) < 0 || inode == 0)
 		return 0;
 	if (stat("/proc/self/ns/net", &st) < 0) {
 		int error = errno;
@@ -44,7 +44,7 @@ int served_check_namespace(struct client *client, struct refusal *refusal)
 		return 0;
 	return refuse(refusal, EXDEV,
 		"the broker serves network namespace %lu and usherctl runs in %lu (EXDEV); run it there: nsenter --net=/proc/%s/ns/net usherctl",
-		inode, (unsigned long)st.st_ino, ask_value(client, "PID", "PID"));
+		inode, (unsigned long)st.st_ino, ask_value(client, KEY_PID, "PID"));
 }
 
 static int add_row(struct client *client, void *userdata)
@@ -55,10 +55,10 @@ static int add_row(struct client *client, void *userdata)
 	if (ARRAY_RESERVE(served->items, served->n) < 0)
 		return -ENOMEM;
 	item = &served->items[served->n];
-	item->name = strdup(ask_value(client, "NAME", ""));
+	item->name = strdup(ask_value(client, KEY_NAME, ""));
 	if (!item->name)
 		return -ENOMEM;
-	item->cookie = strtoull(ask_value(client, "COOKIE", "0"), NULL, 16);
+	item->cookie = strtoull(ask_value(client, KEY_COOKIE, "0"), NULL, 16);
 	served->n++;
 	return 0;
 }
@@ -96,7 +96,7 @@ int served_read(struct client *client, struct served *served, struct refusal *re
 	struct writer request;
 	int r;
 
-	client_begin(&request, "list");
+	client_begin(&request, REQUEST_LIST);
 	r = ask(client, &request, NULL, 0, add_row, served, refusal);
 	if (r)
 		return r;

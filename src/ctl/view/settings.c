@@ -51,17 +51,17 @@ int settings_add_row(struct client *client, void *userdata)
 {
 	const struct message *message = &client->message;
 	struct setting setting = {
-		.name = ask_value(client, "NAME", ""),
-		.section = ask_value(client, "SECTION", ""),
-		.key = ask_value(client, "KEY", ""),
-		.value = ask_value(client, "VALUE", ""),
-		.file = ask_value(client, "FILE", ""),
-		.protocol = message_get(message, "PROTOCOL"),
-		.prefix = message_get(message, "PREFIX"),
-		.ports = message_get(message, "PORTS"),
+		.name = ask_value(client, KEY_NAME, ""),
+		.section = ask_value(client, KEY_SECTION, ""),
+		.key = ask_value(client, KEY_KEY, ""),
+		.value = ask_value(client, KEY_VALUE, ""),
+		.file = ask_value(client, KEY_FILE, ""),
+		.protocol = message_get(message, KEY_PROTOCOL),
+		.prefix = message_get(message, KEY_PREFIX),
+		.ports = message_get(message, KEY_PORTS),
 	};
 
-	if (text_to_uint(ask_value(client, "LINE", "0"), ~0UL, &setting.line) < 0)
+	if (text_to_uint(ask_value(client, KEY_LINE, "0"), ~0UL, &setting.line) < 0)
 		setting.line = 0;
 	return settings_add(userdata, &setting);
 }
