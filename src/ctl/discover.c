@@ -13,6 +13,7 @@
 
 #include "../access/access.h"
 #include "../scan/deliver.h"
+#include "../scan/target.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/netns.h"
@@ -23,7 +24,6 @@
 #include "ctl.h"
 #include "out/grid.h"
 #include "view/served.h"
-#include "host/wanted.h"
 
 enum {
 	NAME,
@@ -259,7 +259,7 @@ static bool is_there(const struct discovery *discovery, const struct rule *rule,
 		const struct candidate *candidate = &discovery->candidates.items[i];
 
 		if (candidate->rule == rule && candidate->socket.protocol == protocol &&
-			wanted_describes(match, &candidate->socket))
+			target_describes(rule, match, &candidate->socket))
 			return true;
 	}
 	return false;
@@ -278,8 +278,8 @@ static int add_missing(struct discovery *discovery, const struct rule *rule, uin
 		(void)snprintf(reason, sizeof(reason),
 			"nobody listens there; start the daemon, or see Socket= in %s:%u", rule->path,
 			match->line);
-		r = add_row(
-			discovery, rule->name, protocol, wanted_format(match, address), "missing", reason);
+		r = add_row(discovery, rule->name, protocol, rule_match_format_brief(match, address),
+			"missing", reason);
 		if (r)
 			return r;
 	}
@@ -296,7 +296,7 @@ static int add_rule(struct discovery *discovery, const struct rule *rule)
 		if (discovery->candidates.items[i].rule == rule)
 			r = add_candidate(discovery, &discovery->candidates.items[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(protocols) && !r; i++)
-		if (wanted_protocol(rule, protocols[i]))
+		if (rule_has_match(rule, protocols[i], AF_UNSPEC))
 			r = add_missing(discovery, rule, protocols[i]);
 	return r;
 }

@@ -111,6 +111,17 @@ const char *rule_match_format(const struct rule_match *match, char text[static R
 	return text;
 }
 
+const char *rule_match_format_brief(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX])
+{
+	const struct prefix *prefix = &match->prefix;
+
+	_Static_assert(RULE_MATCH_TEXT_MAX >= ENDPOINT_TEXT_MAX, "an endpoint fits");
+	if (prefix->family == AF_UNSPEC || prefix->length < (prefix->family == AF_INET ? 32 : 128) ||
+		match->first != match->last)
+		return rule_match_format(match, text);
+	return endpoint_format(prefix->family, prefix->address, match->first, text);
+}
+
 struct visit {
 	int (*function)(const struct rule_setting *setting, void *userdata);
 	void *userdata;

@@ -34,6 +34,13 @@ int diag_address(const struct diag_socket *socket, const uint8_t **ret)
 	return mapped ? AF_INET : socket->family;
 }
 
+bool diag_serves(const struct diag_socket *socket, int family)
+{
+	const uint8_t *address;
+
+	return diag_address(socket, &address) == family || (family == AF_INET && !socket->v6only);
+}
+
 static void socket_closep(struct mnl_socket **socket)
 {
 	if (*socket)

@@ -33,6 +33,9 @@ struct diag_socket {
 /* diag_address() - where it is bound; a v4-mapped IPv6 address is IPv4. Return: AF_INET or AF_INET6. */
 int diag_address(const struct diag_socket *socket, const uint8_t **ret);
 
+/* diag_serves() - can packets of a family reach it? IPv6 sockets that are not v6only serve IPv4 as well. */
+bool diag_serves(const struct diag_socket *socket, int family);
+
 /*
  * diag_dump() - list sockets
  * @protocol: IPPROTO_TCP, IPPROTO_UDP, or 0 for both

@@ -14,17 +14,9 @@ void candidate_refuse(struct candidate *candidate)
 	candidate->accepted = false;
 }
 
-/* Whether connections of this family reach it: as the broker tells (inspect.h). */
 static bool serves(const struct candidate *candidate, int family)
 {
-	const struct diag_socket *socket = &candidate->socket;
-	const uint8_t *address;
-
-	if (!candidate->accepted)
-		return false;
-	if (family == AF_INET)
-		return socket->family == AF_INET || !socket->v6only;
-	return diag_address(socket, &address) == AF_INET6;
+	return candidate->accepted && diag_serves(&candidate->socket, family);
 }
 
 static bool is_alike(const struct diag_socket *a, const struct diag_socket *b)

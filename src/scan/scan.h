@@ -65,6 +65,3 @@ struct scan {
  * refusal of that candidate at last.
  */
 int scan_run(const struct scan *scan, struct candidates *ret, struct refusal *refusal);
-
-/* scan_wants() - whether any [Discover] describes a socket of this protocol on this port */
-bool scan_wants(const struct rule_set *rules, uint8_t protocol, uint16_t port);

@@ -37,14 +37,6 @@ static bool wants(const struct rule *rule, uint8_t protocol, uint16_t port)
 	       rule_has_match(rule, protocol, AF_UNSPEC);
 }
 
-bool scan_wants(const struct rule_set *rules, uint8_t protocol, uint16_t port)
-{
-	for (size_t i = 0; port && i < rules->n_rules; i++)
-		if (wants(&rules->rules[i], protocol, port))
-			return true;
-	return false;
-}
-
 static int compare_pointers(const void *a, const void *b)
 {
 	return (a > b) - (a < b);
@@ -69,7 +61,7 @@ static int append_targets(struct targets *targets, const struct rule *rule, cons
 		targets->items[targets->n++] = (struct target){.protocol = protocol,
 			.port = discover->sockets[i].first,
 			.rule = rule,
-			.prefix = &discover->sockets[i].prefix};
+			.word = &discover->sockets[i]};
 	}
 	return 0;
 }
@@ -108,21 +100,34 @@ static const struct target *first_target(const struct targets *targets, const st
 
 bool target_is_served(const struct rule *rule, const struct diag_socket *socket)
 {
-	const uint8_t *address;
-	int family = diag_address(socket, &address);
+	static const int families[] = {AF_INET, AF_INET6};
 
-	return rule_has_match(rule, socket->protocol, family) ||
-	       (family == AF_INET6 && !socket->v6only && rule_has_match(rule, socket->protocol, AF_INET));
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		if (diag_serves(socket, families[i]) && rule_has_match(rule, socket->protocol, families[i]))
+			return true;
+	return false;
 }
 
-/* A port alone does not ask for the sockets of a family that the rule has nothing for. */
-static bool describes(const struct target *target, const struct diag_socket *socket)
+bool target_describes(
+	const struct rule *rule, const struct rule_match *word, const struct diag_socket *socket)
 {
 	const uint8_t *address;
 	int family = diag_address(socket, &address);
 
-	return target->prefix->family == AF_UNSPEC ? target_is_served(target->rule, socket)
-						   : prefix_contains(target->prefix, family, address);
+	if (word->first != socket->port)
+		return false;
+	if (word->prefix.family == AF_UNSPEC)
+		return target_is_served(rule, socket);
+	return prefix_contains(&word->prefix, family, address) &&
+	       rule_has_match(rule, socket->protocol, AF_UNSPEC);
+}
+
+bool target_is_described(const struct rule *rule, const struct diag_socket *socket)
+{
+	for (size_t i = 0; i < rule->discover.n_sockets; i++)
+		if (target_describes(rule, &rule->discover.sockets[i], socket))
+			return true;
+	return false;
 }
 
 static int compare_findings(const void *a, const void *b)
@@ -163,7 +168,8 @@ int targets_match(
 			at++) {
 			struct finding finding = {.rule = at->rule, .socket = kept};
 
-			if (describes(at, &sockets[kept]) && append_finding(&findings, finding) < 0)
+			if (target_describes(at->rule, at->word, &sockets[kept]) &&
+				append_finding(&findings, finding) < 0)
 				return -ENOMEM;
 		}
 		kept += findings.n > before;

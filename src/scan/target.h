@@ -10,7 +10,7 @@ struct target {
 	uint8_t protocol;
 	uint16_t port;
 	const struct rule *rule;
-	const struct prefix *prefix;
+	const struct rule_match *word; /* of Socket= */
 };
 
 struct targets {
@@ -47,3 +47,15 @@ int targets_match(
 
 /* target_is_served() - whether the rule has a match for what the socket can take */
 bool target_is_served(const struct rule *rule, const struct diag_socket *socket);
+
+/*
+ * target_describes() - does a word of the rule's Socket= describe this socket?
+ *
+ * A port alone describes the sockets of the families that the rule serves; a prefix describes any in it, so that the
+ * reason why it is refused can be shown.
+ */
+bool target_describes(
+	const struct rule *rule, const struct rule_match *word, const struct diag_socket *socket);
+
+/* target_is_described() - does [Discover] of the rule describe this socket? */
+bool target_is_described(const struct rule *rule, const struct diag_socket *socket);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "../host/wanted.h"
+#include "../../scan/target.h"
 
 /* What one rule takes */
 struct taken {
@@ -202,7 +202,7 @@ static void report(struct search *search, const struct diag_socket *socket, size
 	const struct rule *rule = &search->set->rules[index];
 	const struct taken *taken = &search->tally.taken[index];
 	struct bypassed_list *list = search->list;
-	bool described = wanted_is_described(rule, socket);
+	bool described = target_is_described(rule, socket);
 
 	if (search->served ? served_has(search->served, rule->name, socket->cookie) : described)
 		return;

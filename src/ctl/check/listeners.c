@@ -12,7 +12,6 @@
 #include "../../util/name.h"
 #include "../ask.h"
 #include "../complain.h"
-#include "../host/wanted.h"
 #include "../host/socket_owner.h"
 
 void listeners_deinit(struct listeners *listeners)
@@ -94,7 +93,7 @@ static const char *describe_taken(const struct bypassed *bypassed, char text[sta
 	if (!match.prefix.length && bypassed->match->prefix.family == AF_UNSPEC)
 		match.prefix.family = AF_UNSPEC;
 	(void)snprintf(text, TAKEN_MAX, "%s%s", match.prefix.family == AF_UNSPEC ? "port " : "",
-		wanted_format(&match, place));
+		rule_match_format_brief(&match, place));
 	return text;
 }
 

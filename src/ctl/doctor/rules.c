@@ -17,7 +17,6 @@
 #include "../../util/netns.h"
 #include "../complain.h"
 #include "doctor.h"
-#include "../host/wanted.h"
 
 static void check_files(struct doctor *doctor)
 {
@@ -283,7 +282,7 @@ static void look_at_absent(
 	if (!rule->discover.present || has_candidate(candidates, rule) || has_socket(doctor, rule->name))
 		return;
 	found(doctor, REPORT_WARN, "nobody listens at Socket=%s, where [Discover] of '%s' seeks a socket%s",
-		wanted_format(&rule->discover.sockets[0], where), rule->name,
+		rule_match_format_brief(&rule->discover.sockets[0], where), rule->name,
 		rule->discover.n_sockets > 1 ? ", nor at the others" : "");
 	remedy(doctor, "start the daemon, or write where it listens in %s:%u", rule->path,
 		rule->discover.sockets[0].line);

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "../../scan/process.h"
-#include "doctor.h"
-#include "../host/wanted.h"
+#include "../../scan/target.h"
 #include "../host/socket_owner.h"
+#include "doctor.h"
 
 #define MPTCP_MAX 64 /* so many listeners are looked at */
 #define HELD_MAX 64
@@ -189,11 +189,6 @@ static bool concerns(const struct rule_match *match, const struct seat *seat)
 	       (match->prefix.family == AF_UNSPEC || match->prefix.family == family_of(seat));
 }
 
-static const char *format_match(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX])
-{
-	return match->first == match->last ? wanted_format(match, text) : rule_match_format(match, text);
-}
-
 /* Call a function for each match of a rule that sends datagrams to a socket, until it returns true. */
 static void foreach_udp_match(
 	struct doctor *doctor, bool (*function)(struct doctor *doctor, const struct rule *rule,
@@ -220,7 +215,7 @@ static bool look_at_port(struct doctor *doctor, const struct rule *rule, const s
 		return false;
 	found(doctor, REPORT_WARN,
 		"'%s' gets what is sent to udp %s on a socket of port %u: its replies leave from port %u, and clients drop them",
-		rule->name, format_match(match, text), socket->port, socket->port);
+		rule->name, rule_match_format_brief(match, text), socket->port, socket->port);
 	remedy(doctor,
 		"bind the service to the port of the rule, on a private address; or let it reply from a second socket");
 	return true;
@@ -255,7 +250,7 @@ static bool look_at_address(struct doctor *doctor, const struct rule *rule, cons
 		return false;
 	found(doctor, REPORT_WARN,
 		"'%s' gets what is sent to udp %s on a socket bound to %s: its replies leave from there, unless it says otherwise for each",
-		rule->name, format_match(match, text),
+		rule->name, rule_match_format_brief(match, text),
 		endpoint_format(socket->family, socket->address, socket->port, where));
 	if (once)
 		remedy(doctor,
@@ -300,7 +295,7 @@ static bool is_covered(const struct doctor *doctor, const struct diag_socket *so
 static bool is_meant(const struct doctor *doctor, const struct diag_socket *socket)
 {
 	for (size_t i = 0; i < doctor->set->n_rules; i++)
-		if (wanted_is_described(&doctor->set->rules[i], socket))
+		if (target_is_described(&doctor->set->rules[i], socket))
 			return true;
 	return is_covered(doctor, socket);
 }

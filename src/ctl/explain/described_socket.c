@@ -12,7 +12,6 @@
 #include "../../util/instance.h"
 #include "../../util/macro.h"
 #include "../../util/netns.h"
-#include "../host/wanted.h"
 
 void described_deinit(struct described *described)
 {
@@ -31,25 +30,13 @@ static bool is_wanted(const struct explanation *explanation)
 	return false;
 }
 
-static bool serves(const struct candidate *candidate, const struct asked *asked)
-{
-	static const uint8_t wildcard[16];
-	const struct diag_socket *socket = &candidate->socket;
-	const uint8_t *address;
-
-	if (diag_address(socket, &address) == asked->family)
-		return true;
-	return asked->family == AF_INET && !socket->v6only &&
-	       memcmp(address, wildcard, sizeof(wildcard)) == 0;
-}
-
 /* One that would be taken says more than those that would not. */
 static const struct candidate *choose(const struct candidates *candidates, const struct asked *asked)
 {
 	const struct candidate *chosen = NULL;
 
 	for (size_t i = 0; i < candidates->n; i++)
-		if (serves(&candidates->items[i], asked) &&
+		if (diag_serves(&candidates->items[i].socket, asked->family) &&
 			(!chosen || (candidates->items[i].accepted && !chosen->accepted)))
 			chosen = &candidates->items[i];
 	return chosen;
@@ -64,7 +51,7 @@ static int describe(const struct candidate *candidate, const struct rule *rule, 
 		ret->line = rule->discover.sockets[0].line;
 		ret->file = strdup(rule->path);
 		(void)snprintf(ret->where, sizeof(ret->where), "%s",
-			wanted_format(&rule->discover.sockets[0], text));
+			rule_match_format_brief(&rule->discover.sockets[0], text));
 		return ret->file ? 0 : -ENOMEM;
 	}
 	ret->what = candidate->accepted ? DESCRIBED_ACCEPTED : DESCRIBED_REFUSED;

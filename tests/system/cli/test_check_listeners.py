@@ -136,6 +136,21 @@ def test_discovered(broker, rules, usherd):
         assert texts() == []
 
 
+@pytest.mark.parametrize("address, v6only", [("0.0.0.0", True), ("::", True), ("::", False), (V4, True), (V6, True)])
+@pytest.mark.parametrize("setting", ["Stream=80", "Stream=192.0.2.0/24:80", "Stream=[2001:db8::/48]:80"])
+def test_check_agrees_with_the_scan(rules, setting, address, v6only):
+    """[Discover] has a port alone, and the rule may serve one family only: the check warns of no socket that the scan
+    finds, and of each that the scan does not find and the rule takes packets from."""
+    discovered = rule(setting, access=["Bound=any"], discover=["Socket=80"])
+    with make_socket("tcp", address, 80, v6only=v6only):
+        rules(web=setting)
+        taken = texts() != []
+        rules(web=discovered)
+        (row,) = json.loads(ctl("--json", "discover", "--dry-run", check=False).stdout)["sockets"]
+        assert row["result"] in ("accepted", "refused", "missing")
+        assert texts() == [] and (row["result"] != "missing") == taken
+
+
 def test_missing_pass(rules):
     """Then it is bypassed only while a socket is handed in, and the text says so."""
     rules(web=["Stream=192.0.2.1:80", "Missing=pass"])

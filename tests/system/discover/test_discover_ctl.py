@@ -81,6 +81,19 @@ class TestDryRun:
         service.kill()
         assert {row[3] for row in results("--dry-run", status=1)} == {"missing"}
 
+    @pytest.mark.parametrize("setting, found", [
+        (f"Stream={V4}:80", ["[::1]:8080 refused", "8080 missing"]),
+        (f"Stream=[{V6}]:80", ["[::1]:8080 accepted"]),
+        ("Stream=80", ["[::1]:8080 accepted"]),
+    ])
+    def test_port_alone_of_one_family(self, rules, setting, found):
+        """A port alone describes sockets of the families that the rule has a match for, and no others: somebody who
+        listens there over IPv6 is not the daemon that a rule of IPv4 alone waits for."""
+        rules(web=rule(setting, discover=["Socket=8080 [::1]:8080"]))
+        ServiceProcess("web", "tcp", "::1", 8080)
+        rows = discover("--dry-run", status="missing" in found[-1])
+        assert [f"{row['socket']} {row['result']}" for row in rows] == found
+
     def test_memcached(self, rules):
         """A daemon that is not root's, over TCP and UDP."""
         rules(cache=rule("Stream=11211", "Datagram=11211", discover=["Socket=127.0.0.2:11211", "User=nobody"]))

@@ -575,3 +575,16 @@ class TestSockets:
             sock.bind((V4, 80))
             sock.listen()
             finds("mptcp", "warn", r"listens on 192\.0\.2\.1:80 with MPTCP", "SetMultipathTCP.false.")
+
+    @pytest.mark.parametrize("setting, meant", [("Stream=192.0.2.0/24:22", False), ("Stream=[2001:db8::/48]:22", True)])
+    def test_mptcp_of_a_family_that_no_rule_serves(self, healthy, setting, meant):
+        """A port alone of [Discover] is about the families of its rule."""
+        address = "::1" if meant else "127.0.0.3"
+        healthy(ssh=rule(setting, discover=["Socket=8888"]))
+        with Service("ssh", address=address, port=81) as ssh, \
+                socket.socket(socket.AF_INET6, socket.SOCK_STREAM, MPTCP) as sock:
+            hand_in("ssh", ssh)
+            sock.bind(("::1", 8888))
+            sock.listen()
+            (row,) = [row for row in doctor() if row["check"] == "mptcp"]
+            assert (row["result"] == "warn") == meant, row
