@@ -21,18 +21,6 @@ struct image *image_free(struct image *image)
 	return NULL;
 }
 
-static bool rule_covers(const struct rule *rule, int family, int protocol)
-{
-	for (size_t i = 0; i < rule->n_matches; i++) {
-		const struct rule_match *match = &rule->matches[i];
-
-		if (match->protocol == protocol &&
-			(match->prefix.family == AF_UNSPEC || match->prefix.family == family))
-			return true;
-	}
-	return false;
-}
-
 /* Number the seats and set the word of every rule in every table: words[table * n_rules + rule], 0 without a seat. */
 static int add_seats(struct image *image, const struct rule_set *set, const struct table *tables,
 	uint32_t *words, struct problems *problems)
@@ -45,7 +33,7 @@ static int add_seats(struct image *image, const struct rule_set *set, const stru
 		for (unsigned t = 0; t < USHER_TABLES; t++) {
 			const struct rule *rule = &set->rules[i];
 
-			if (!rule_covers(rule, tables[t].family, tables[t].protocol))
+			if (!rule_has_match(rule, tables[t].protocol, tables[t].family))
 				continue;
 			if (image->n_seats == USHER_SEATS_MAX) {
 				int r = problems_add(problems, rule->path, 0,

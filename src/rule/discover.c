@@ -118,21 +118,13 @@ void assign_scan_interval(struct parser *parser, const struct key *key, char *va
 	discover->scan_interval_ms = (unsigned)ms;
 }
 
-static bool has_stream(const struct rule *rule)
-{
-	for (size_t i = 0; i < rule->n_matches; i++)
-		if (rule->matches[i].protocol == IPPROTO_TCP)
-			return true;
-	return false;
-}
-
 /* In the kernel numbers are compared: users and whole addresses. Everything else is checked afterwards. */
 static void check_in_kernel(struct parser *parser)
 {
 	const struct rule_discover *discover = &parser->rule.discover;
 
 	parser->line = discover->listen_line;
-	if (!has_stream(&parser->rule))
+	if (!rule_has_match(&parser->rule, IPPROTO_TCP, AF_UNSPEC))
 		parser_complain(
 			parser, "Listen=kernel is for TCP, and the rule has no Stream=; write Listen=event");
 	if (!discover->users.n)

@@ -74,15 +74,18 @@ const struct rule *rule_set_find(const struct rule_set *set, const char *name)
 	return bsearch(name, set->rules, set->n_rules, sizeof(*set->rules), compare_name);
 }
 
+bool rule_match_concerns(const struct rule_match *match, int protocol, int family)
+{
+	int own = match->prefix.family;
+
+	return match->protocol == protocol && (own == AF_UNSPEC || family == AF_UNSPEC || own == family);
+}
+
 bool rule_has_match(const struct rule *rule, int protocol, int family)
 {
-	for (size_t i = 0; i < rule->n_matches; i++) {
-		int own = rule->matches[i].prefix.family;
-
-		if (rule->matches[i].protocol == protocol &&
-			(own == AF_UNSPEC || family == AF_UNSPEC || own == family))
+	for (size_t i = 0; i < rule->n_matches; i++)
+		if (rule_match_concerns(&rule->matches[i], protocol, family))
 			return true;
-	}
 	return false;
 }
 

@@ -85,7 +85,10 @@ const struct rule *rule_set_find(const struct rule_set *set, const char *name);
 /* rule_is_same() - whether both were made by one reading of a file, so that they differ in nothing */
 bool rule_is_same(const struct rule *a, const struct rule *b);
 
-/* rule_has_match() - whether the rule is about packets of a protocol and family; AF_UNSPEC: of either family */
+/* rule_match_concerns() - whether a match is about packets of a protocol and family; AF_UNSPEC: of either family */
+bool rule_match_concerns(const struct rule_match *match, int protocol, int family);
+
+/* rule_has_match() - whether a match of the rule is */
 bool rule_has_match(const struct rule *rule, int protocol, int family);
 
 /* Outcomes of rule_set_load() and rule_parse() besides 0 */

@@ -183,12 +183,6 @@ static const struct diag_socket *find_serving(const struct doctor *doctor, const
 	return NULL;
 }
 
-static bool concerns(const struct rule_match *match, const struct seat *seat)
-{
-	return match->protocol == IPPROTO_UDP &&
-	       (match->prefix.family == AF_UNSPEC || match->prefix.family == family_of(seat));
-}
-
 /* Call a function for each match of a rule that sends datagrams to a socket, until it returns true. */
 static void foreach_udp_match(
 	struct doctor *doctor, bool (*function)(struct doctor *doctor, const struct rule *rule,
@@ -200,7 +194,7 @@ static void foreach_udp_match(
 		const struct diag_socket *socket = rule ? find_serving(doctor, seat) : NULL;
 
 		for (size_t j = 0; socket && j < rule->n_matches; j++)
-			if (concerns(&rule->matches[j], seat) &&
+			if (rule_match_concerns(&rule->matches[j], IPPROTO_UDP, family_of(seat)) &&
 				function(doctor, rule, &rule->matches[j], socket))
 				break;
 	}
