@@ -41,6 +41,11 @@ bool diag_serves(const struct diag_socket *socket, int family)
 	return diag_address(socket, &address) == family || (family == AF_INET && !socket->v6only);
 }
 
+bool diag_queue_is_full(const struct diag_socket *socket)
+{
+	return socket->protocol == IPPROTO_TCP && socket->queue > socket->queue_max;
+}
+
 static void socket_closep(struct mnl_socket **socket)
 {
 	if (*socket)

@@ -36,6 +36,9 @@ int diag_address(const struct diag_socket *socket, const uint8_t **ret);
 /* diag_serves() - can packets of a family reach it? IPv6 sockets that are not v6only serve IPv4 as well. */
 bool diag_serves(const struct diag_socket *socket, int family);
 
+/* diag_queue_is_full() - a listener that would not take one connection more */
+bool diag_queue_is_full(const struct diag_socket *socket);
+
 /*
  * diag_dump() - list sockets
  * @protocol: IPPROTO_TCP, IPPROTO_UDP, or 0 for both

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../../rule/match.h"
 #include "../../scan/target.h"
 
 /* What one rule takes */
@@ -174,7 +175,7 @@ static void look_at_socket(struct search *search, const struct diag_socket *sock
 		look_at_family(search, socket, AF_INET, wildcard);
 }
 
-/* The match by which a rule takes a prefix: the longest that has it whole, and of these the narrowest. */
+/* The match by which a rule takes a prefix: the strongest that has it whole. */
 static const struct rule_match *find_match(
 	const struct rule *rule, const struct diag_socket *socket, const struct prefix *taken)
 {
@@ -189,9 +190,7 @@ static const struct rule_match *find_match(
 		if (match->prefix.family != AF_UNSPEC &&
 			!prefix_contains(&match->prefix, taken->family, taken->address))
 			continue;
-		if (!found || match->prefix.length > found->prefix.length ||
-			(match->prefix.length == found->prefix.length &&
-				match->last - match->first < found->last - found->first))
+		if (!found || rule_match_is_stronger(match, found))
 			found = match;
 	}
 	return found;

@@ -72,11 +72,6 @@ static void check_listening(struct doctor *doctor)
 
 /* ---- queues */
 
-static bool is_full(const struct diag_socket *socket)
-{
-	return socket->protocol == IPPROTO_TCP && socket->queue > socket->queue_max;
-}
-
 static bool is_held(const struct place *place)
 {
 	return place->fields[PLACE_HELD] && strcmp(place->fields[PLACE_HELD], "yes") == 0;
@@ -137,7 +132,7 @@ static void check_held(struct doctor *doctor)
 		/* process 1 keeps copies for the broker */
 		if (waiting.owners[i].pid > 1 || !doctor->pid || !all)
 			continue;
-		found(doctor, is_full(socket) ? REPORT_FAIL : REPORT_WARN,
+		found(doctor, diag_queue_is_full(socket) ? REPORT_FAIL : REPORT_WARN,
 			"connections wait in a socket held for '%s', which no service has open: %u of %u",
 			name, socket->queue, socket->queue_max);
 		remedy(doctor,
@@ -159,7 +154,7 @@ static void check_queues(struct doctor *doctor)
 			const struct place *place = doctor->seats.items[i].places[j];
 			const struct diag_socket *socket = doctor_find(doctor, place);
 
-			if (!socket || !is_full(socket))
+			if (!socket || !diag_queue_is_full(socket))
 				continue;
 			found(doctor, REPORT_WARN,
 				"socket %s of '%s' is full, the next connections are dropped: %u wait, and its backlog is %u",

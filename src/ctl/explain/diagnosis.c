@@ -118,7 +118,7 @@ static void say_dispatched(const struct evidence *evidence, const char *packet, 
 			seen->n_group, place->text, who);
 		return;
 	}
-	if (seen->socket && queue_is_full(seen->socket)) {
+	if (seen->socket && diag_queue_is_full(seen->socket)) {
 		SAY("%s is lost: it is for '%s', and the queue of socket sk:%" PRIx64 " at %s of %s is full",
 			packet, explanation->name, place->cookie, place->text, who);
 		diagnosis->arrives = false;
@@ -154,7 +154,7 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 	else
 		(void)snprintf(start, sizeof(start), "'%s' has no %ssocket for %s and passes it on",
 			explanation->name, explanation->n_places ? "usable " : "", packet);
-	if (taker && queue_is_full(taker->socket)) {
+	if (taker && diag_queue_is_full(taker->socket)) {
 		SAY("%s; it is for %s, whose queue is full", start, listener_format(taker, text));
 	} else if (taker) {
 		SAY("%s; it goes to %s", start, listener_format(taker, text));

@@ -31,11 +31,6 @@ void around_deinit(struct around *around)
 	around->sockets = NULL;
 }
 
-bool queue_is_full(const struct diag_socket *socket)
-{
-	return socket->protocol == IPPROTO_TCP && socket->queue > socket->queue_max;
-}
-
 /* ---- listeners */
 
 /* Sorted as the kernel prefers them. What does not fit on the list is counted. */

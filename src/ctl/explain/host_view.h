@@ -61,6 +61,3 @@ void around_deinit(struct around *around);
 
 /* around_taker() - the one of the takers that the kernel prefers, of those that any interface leads to; or NULL */
 const struct listener *around_taker(const struct around *around);
-
-/* queue_is_full() - a connection more would not be taken */
-bool queue_is_full(const struct diag_socket *socket);

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "../../util/transport.h"
-#include "diagnosis.h"
 #include "../out/since.h"
+#include "diagnosis.h"
 
 /* ---- no socket */
 
@@ -263,7 +263,7 @@ static void find_queue_fault(const struct evidence *evidence, struct diagnosis *
 	if (!place)
 		return;
 	seen = &evidence->around->places[place - explanation->places];
-	full = seen->socket && queue_is_full(seen->socket);
+	full = seen->socket && diag_queue_is_full(seen->socket);
 	/* process 1 keeps what is in its store; who may not look at its descriptors has the registrant to go by */
 	dead = place->held && seen->registrant_gone && seen->holder.pid <= 1;
 	if (dead) {
