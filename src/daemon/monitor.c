@@ -9,6 +9,7 @@
 
 #include "../observe/observe.h"
 #include "../util/prefix.h"
+#include "../util/transport.h"
 #include "../wire/names.h"
 #include "broker.h"
 
@@ -68,9 +69,9 @@ static void format_row(
 	put_word(row, KEY_NAME, about->name);
 	put_word(row, KEY_RULE, about->rule);
 	if (about->protocol)
-		writer_put(row, KEY_PROTOCOL, "%s", about->protocol == IPPROTO_UDP ? "udp" : "tcp");
+		writer_put(row, KEY_PROTOCOL, "%s", protocol_word(about->protocol));
 	if (about->family)
-		writer_put(row, KEY_FAMILY, "%s", about->family == AF_INET6 ? "ipv6" : "ipv4");
+		writer_put(row, KEY_FAMILY, "%s", family_word(about->family));
 	put_addresses(row, about);
 	if (about->cookie)
 		writer_put(row, KEY_COOKIE, "%" PRIx64, about->cookie);
@@ -189,16 +190,6 @@ static void subscriber_release(void *state)
 	clear(monitor);
 }
 
-static bool find_kind(const char *word, enum observe_kind *ret)
-{
-	for (unsigned kind = 0; kind < OBSERVE_KINDS; kind++)
-		if (!strcmp(observe_word(kind), word)) {
-			*ret = kind;
-			return true;
-		}
-	return false;
-}
-
 static int read_wanted(const char *words, uint64_t *ret, struct refusal *refusal)
 {
 	uint64_t wanted = 0;
@@ -207,7 +198,7 @@ static int read_wanted(const char *words, uint64_t *ret, struct refusal *refusal
 	for (size_t i = 0; words && names_nth(words, i, word, sizeof(word)); i++) {
 		enum observe_kind kind;
 
-		if (!find_kind(word, &kind))
+		if (!observe_from_word(word, &kind))
 			return refuse(refusal, EINVAL,
 				"there is no event '%s' (EINVAL); EVENTS= takes words such as 'gone', with a colon between two",
 				word);

@@ -22,7 +22,7 @@
 
 #define BROKER_TIMEOUT_MS 5000
 /* Not those that strangers can cause as they like: misses of remote hosts, refusals of local users. */
-#define BROKER_EVENTS "reloaded:gone:taken-over"
+static const enum observe_kind broker_events[] = {OBSERVE_RELOADED, OBSERVE_GONE, OBSERVE_TAKEN_OVER};
 #define AGAIN_US 20000U
 
 /* Somebody who listens and closes without end makes this many scans, and no more. */
@@ -271,14 +271,17 @@ static void on_broker_up(void *userdata)
 static void on_broker_event(const struct message *event, void *userdata)
 {
 	struct discoverer *discoverer = userdata;
-	const char *word = message_get(event, KEY_EVENT), *name = message_get(event, KEY_NAME);
+	const char *name = message_get(event, KEY_NAME);
 	const struct rule *rule;
+	enum observe_kind kind;
 
 	if (message_get(event, KEY_LOST)) {
 		on_broker_up(discoverer);
-	} else if (word && !strcmp(word, "reloaded")) {
+	} else if (!observe_from_word(message_get(event, KEY_EVENT), &kind)) {
+		return;
+	} else if (kind == OBSERVE_RELOADED) {
 		discoverer_reload(discoverer);
-	} else if (word && name && (!strcmp(word, "gone") || !strcmp(word, "taken-over"))) {
+	} else if (name && (kind == OBSERVE_GONE || kind == OBSERVE_TAKEN_OVER)) {
 		rule = rule_set_find(discoverer->set.rules, name);
 		if (!rule || !rule->discover.present)
 			return;
@@ -337,8 +340,8 @@ static int set_up(struct discoverer *discoverer, struct problems *problems, stru
 	if (r >= 0)
 		r = sd_event_source_set_ratelimit(discoverer->scan_source, SCANS_WINDOW_US, SCANS_BURST);
 	if (r >= 0)
-		r = subscription_new(discoverer->event, discoverer->manner.socket, BROKER_EVENTS, &handlers,
-			&discoverer->subscription);
+		r = subscription_new(discoverer->event, discoverer->manner.socket, broker_events,
+			ARRAY_SIZE(broker_events), &handlers, &discoverer->subscription);
 	return r < 0 ? r : 0;
 }
 

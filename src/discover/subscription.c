@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,7 +18,9 @@
 struct subscription {
 	struct client client;
 	struct subscription_handlers handlers;
-	const char *path, *events;
+	const char *path;
+	const enum observe_kind *events;
+	size_t n_events;
 	bool is_up;
 	unsigned pause_ms;
 	sd_event_source *io_source, *timer_source;
@@ -69,6 +72,17 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
 	return 0;
 }
 
+static void put_events(struct writer *request, const struct subscription *subscription)
+{
+	char text[OBSERVE_KINDS * 16] = "";
+	size_t size = 0;
+
+	for (size_t i = 0; i < subscription->n_events && size < sizeof(text); i++)
+		size += (size_t)snprintf(text + size, sizeof(text) - size, "%s%s", i ? ":" : "",
+			observe_word(subscription->events[i]));
+	writer_put(request, KEY_EVENTS, "%s", text);
+}
+
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct subscription *subscription = userdata;
@@ -80,7 +94,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	r = client_open(client, subscription->path, ANSWER_MS, &why);
 	client_begin(&request, REQUEST_MONITOR);
-	writer_put(&request, KEY_EVENTS, "%s", subscription->events);
+	put_events(&request, subscription);
 	if (!r)
 		r = client_request(client, &request, NULL, 0, &why);
 	if (!r) {
@@ -94,7 +108,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int subscription_new(sd_event *event, const char *path, const char *events,
+int subscription_new(sd_event *event, const char *path, const enum observe_kind *events, size_t n_events,
 	const struct subscription_handlers *handlers, struct subscription **ret)
 {
 	_cleanup_(subscription_freep) struct subscription *subscription = calloc(1, sizeof(*subscription));
@@ -106,6 +120,7 @@ int subscription_new(sd_event *event, const char *path, const char *events,
 	subscription->handlers = *handlers;
 	subscription->path = path;
 	subscription->events = events;
+	subscription->n_events = n_events;
 	subscription->pause_ms = FIRST_PAUSE_MS;
 	r = sd_event_add_time_relative(
 		event, &subscription->timer_source, CLOCK_MONOTONIC, 0, 1, on_time, subscription);

@@ -9,6 +9,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "../observe/observe.h"
 #include "../util/error.h"
 #include "../util/macro.h"
 #include "../wire/message.h"
@@ -28,11 +29,11 @@ struct subscription_handlers {
 /*
  * subscription_new() - subscribe; the first attempt is made when the event loop runs
  * @path: of the broker's socket, or NULL as for client_open(); borrowed
- * @events: EVENTS= of the request: what is to be told; borrowed
+ * @events, @n_events: EVENTS= of the request, which are all that come; borrowed
  *
  * Return: 0 or a negative errno.
  */
-int subscription_new(sd_event *event, const char *path, const char *events,
+int subscription_new(sd_event *event, const char *path, const enum observe_kind *events, size_t n_events,
 	const struct subscription_handlers *handlers, struct subscription **ret);
 
 /* subscription_free() - accepts NULL, returns NULL */

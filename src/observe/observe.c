@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "../util/macro.h"
 #include "../util/prefix.h"
 #include "../util/text.h"
+#include "../util/transport.h"
 
 #define FIELDS_MAX 20
 #define FIELD_SIZE 640
@@ -93,9 +93,9 @@ static void add_about(struct fields *fields, const struct observed *about)
 	add_text(fields, "USHER_NAME", about->name);
 	add_text(fields, "USHER_RULE", about->rule);
 	if (about->protocol)
-		add_text(fields, "USHER_PROTOCOL", about->protocol == IPPROTO_UDP ? "udp" : "tcp");
+		add_text(fields, "USHER_PROTOCOL", protocol_word(about->protocol));
 	if (about->family)
-		add_text(fields, "USHER_FAMILY", about->family == AF_INET6 ? "ipv6" : "ipv4");
+		add_text(fields, "USHER_FAMILY", family_word(about->family));
 	if (about->address) {
 		add_text(fields, "USHER_ADDRESS",
 			address_format(about->address_family, about->address, address));
@@ -194,6 +194,16 @@ void observe_listen(observe_listener *function, void *userdata)
 const char *observe_word(enum observe_kind kind)
 {
 	return kinds[kind].word;
+}
+
+bool observe_from_word(const char *word, enum observe_kind *ret)
+{
+	for (unsigned kind = 0; word && kind < OBSERVE_KINDS; kind++)
+		if (strcmp(kinds[kind].word, word) == 0) {
+			*ret = kind;
+			return true;
+		}
+	return false;
 }
 
 void observe(enum observe_kind kind, const struct observed *about, const char *format, ...)

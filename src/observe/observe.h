@@ -11,6 +11,7 @@
  * to OBSERVE_LIMIT messages of a kind in OBSERVE_LIMIT_SECONDS from a uid; how many were left out is said later.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -69,6 +70,9 @@ void observe_as(const char *program);
 
 /* observe_word() - what a kind is called: its name above in lower case, "taken-over" */
 const char *observe_word(enum observe_kind kind);
+
+/* observe_from_word() - the inverse; false for another word, or NULL */
+bool observe_from_word(const char *word, enum observe_kind *ret);
 
 /* @about is never NULL; @text is one line. Must not call observe(). */
 typedef void observe_listener(
