@@ -18,6 +18,7 @@
 #include "../util/macro.h"
 #include "../util/netns.h"
 #include "../util/text.h"
+#include "../util/transport.h"
 #include "ask.h"
 #include "check/check.h"
 #include "complain.h"
@@ -69,11 +70,6 @@ static void discovery_deinit(struct discovery *discovery)
 	(void)access_table_free(discovery->access);
 	(void)rule_set_free(discovery->rules);
 	grid_deinit(&discovery->grid);
-}
-
-static const char *protocol_name(uint8_t protocol)
-{
-	return protocol == IPPROTO_UDP ? "udp" : "tcp";
 }
 
 static int load_rules(struct discovery *discovery)
@@ -201,7 +197,7 @@ static int add_row(struct discovery *discovery, const char *name, uint8_t protoc
 	if (!r)
 		r = grid_set(grid, NAME, name);
 	if (!r)
-		r = grid_set(grid, PROTO, protocol_name(protocol));
+		r = grid_set(grid, PROTO, protocol_word(protocol));
 	if (!r)
 		r = grid_set(grid, SOCKET, address);
 	if (!r)

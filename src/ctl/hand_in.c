@@ -14,8 +14,8 @@
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
-#include "out/fields.h"
 #include "listen.h"
+#include "out/fields.h"
 #include "run.h"
 
 /* What is to be handed in */
@@ -134,7 +134,7 @@ static int hand_in(const struct ctl *ctl, const struct offer *offer)
 		return complain_refusal(r, &refusal, "cannot hand in '%s'", offer->names);
 	client_begin(&request, ctl->hold ? REQUEST_HOLD : REQUEST_HAND_IN);
 	writer_put(&request, offer->is_list ? KEY_NAMES : KEY_NAME, "%s", offer->names);
-	writer_put(&request, KEY_VIA, "usherctl");
+	writer_put(&request, KEY_VIA, "%s", via_word(VIA_CTL));
 	r = ask(&client, &request, offer->fds, offer->n, NULL, NULL, &refusal);
 	if (r)
 		return complain_refusal(r, &refusal, "cannot hand in '%s'", offer->names);

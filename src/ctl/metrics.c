@@ -67,19 +67,18 @@ static void write_refused(struct openmetrics *metrics, const struct seats *seats
 		}
 }
 
-static uint64_t count_places(const struct seat *seat, const char *state)
+static uint64_t count_places(const struct seat *seat, enum seat_state state)
 {
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < seat->n_places; i++)
-		n += seat->places[i]->fields[PLACE_STATE] &&
-		     strcmp(seat->places[i]->fields[PLACE_STATE], state) == 0;
+		n += place_is(seat->places[i], state);
 	return n;
 }
 
 static void write_places(struct openmetrics *metrics, const struct seats *seats)
 {
-	static const char *const states[] = {"serving", "standby", "early"};
+	static const enum seat_state states[] = {STATE_SERVING, STATE_STANDBY, STATE_EARLY};
 
 	openmetrics_family(
 		metrics, "usher_places", "gauge", NULL, "Sockets of the seat that a rule leads to");
@@ -88,7 +87,8 @@ static void write_places(struct openmetrics *metrics, const struct seats *seats)
 			const struct seat *seat = &seats->items[i];
 
 			openmetrics_count(metrics, count_places(seat, states[k]), "name", seat->name,
-				"protocol", seat->protocol, "family", seat->family, "state", states[k], NULL);
+				"protocol", seat->protocol, "family", seat->family, "state",
+				state_word(states[k]), NULL);
 		}
 }
 
@@ -101,14 +101,13 @@ static void write_states(struct openmetrics *metrics, const struct seats *seats)
 	for (size_t i = 0; i < seats->n; i++) {
 		const struct seat *seat = &seats->items[i];
 		const struct place *first = seat->n_places ? seat->places[0] : NULL;
-		const char *held = first ? first->fields[PLACE_HELD] : NULL;
 
 		if (!first)
 			counts[EMPTY]++;
-		else if (count_places(seat, "unrouted"))
+		else if (count_places(seat, STATE_UNROUTED))
 			counts[UNROUTED]++;
 		else
-			counts[held && strcmp(held, "yes") == 0 ? HELD : SERVED]++;
+			counts[place_is_held(first) ? HELD : SERVED]++;
 	}
 	openmetrics_family(metrics, "usher_seats", "gauge", NULL,
 		"Seats by what is first in them: a socket, one that the broker holds, none, or one without a rule");
@@ -265,8 +264,10 @@ static int write_status(struct openmetrics *metrics, const struct client *client
 	openmetrics_sample(metrics, strcmp(ask_value(client, KEY_NETNS, "0"), "0") ? "1" : "0", NULL);
 	write_singles(metrics, client);
 	openmetrics_family(metrics, "usher_reloads", "counter", NULL, "Reloads by their outcome" SINCE_START);
-	openmetrics_sample(metrics, ask_value(client, KEY_RELOADS, ""), "result", "ok", NULL);
-	openmetrics_sample(metrics, ask_value(client, KEY_RELOADS_FAILED, ""), "result", "failed", NULL);
+	openmetrics_sample(
+		metrics, ask_value(client, KEY_RELOADS, ""), "result", reload_word(RELOAD_OK), NULL);
+	openmetrics_sample(metrics, ask_value(client, KEY_RELOADS_FAILED, ""), "result",
+		reload_word(RELOAD_FAILED), NULL);
 	r = write_hand_ins(metrics, client);
 	return r ? r : write_maps(metrics, client);
 }

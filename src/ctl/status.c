@@ -55,6 +55,7 @@ static void print_status(const struct client *client)
 {
 	const char *instance = ask_value(client, KEY_INSTANCE, ""),
 		   *reload = ask_value(client, KEY_RELOAD, "");
+	enum reload_outcome outcome = RELOAD_OK;
 
 #define VALUE(key) ask_value(client, (key), "?")
 	(void)LINE("Broker", "usherd %s, pid %s, running since %s", VALUE(KEY_VERSION), VALUE(KEY_PID),
@@ -71,7 +72,8 @@ static void print_status(const struct client *client)
 	print_neighbours(client);
 	(void)LINE("Rules", "%s, matches: %s; generation %s, applied %s", VALUE(KEY_RULES),
 		VALUE(KEY_MATCHES), VALUE(KEY_GENERATION), SINCE(message_get(&client->message, KEY_APPLIED)));
-	if (strcmp(reload, "failed") == 0)
+	(void)reload_from_word(reload, &outcome);
+	if (outcome == RELOAD_FAILED)
 		(void)LINE("Reload", "failed: %s", VALUE(KEY_RELOAD_REASON));
 	else
 		(void)LINE("Reload", "%s", *reload ? reload : "none yet");

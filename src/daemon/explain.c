@@ -12,6 +12,7 @@
 #include "../rule/match.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
+#include "../util/transport.h"
 #include "request.h"
 
 /* Rows of one answer; nested ranges of ports could make many more. */
@@ -120,28 +121,29 @@ static bool explanation_next(void *state, struct writer *packet, int *fds, size_
 	writer_put(packet, KEY_LINE, "%u", cover->match->line);
 	writer_put(packet, KEY_MATCH, "%s", rule_match_format(cover->match, text));
 	/* the program has said whose the packet is; the strongest match of that rule is the one */
-	writer_put(packet, KEY_WINNER, "%s", !explanation->at ? "yes" : "no");
+	writer_put(packet, KEY_WINNER, "%s", yes_word(!explanation->at));
 	explanation->at++;
 	return true;
 }
 
 /* ---- the question */
 
-static int parse_endpoint(const char *key, const char *value, int family, uint8_t address[static 16],
+static int parse_endpoint(enum message_key key, const char *value, int family, uint8_t address[static 16],
 	uint16_t *port, int *ret_family, struct refusal *refusal)
 {
 	struct rule_match match;
 	struct refusal why;
 
 	if (rule_match_parse(value, &match, &why))
-		return refuse(refusal, EINVAL, "%s=: %s (EINVAL)", key, why.text);
+		return refuse(refusal, EINVAL, "%s=: %s (EINVAL)", key_word(key), why.text);
 	if (match.first != match.last || match.prefix.family == AF_UNSPEC ||
 		match.prefix.length != (match.prefix.family == AF_INET ? 32 : 128))
 		return refuse(refusal, EINVAL,
 			"%s=%s is not one address and one port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443",
-			key, value);
+			key_word(key), value);
 	if (family && family != match.prefix.family)
-		return refuse(refusal, EINVAL, "%s=%s is not of the family of LOCAL= (EINVAL)", key, value);
+		return refuse(refusal, EINVAL, "%s=%s is not of the family of LOCAL= (EINVAL)", key_word(key),
+			value);
 	memcpy(address, match.prefix.address, 16);
 	*port = match.first;
 	*ret_family = match.prefix.family;
@@ -150,19 +152,19 @@ static int parse_endpoint(const char *key, const char *value, int family, uint8_
 
 static int read_question(const struct message *message, struct question_packet *ret, struct refusal *refusal)
 {
-	const char *protocol = message_get(message, KEY_PROTOCOL), *local = message_get(message, KEY_LOCAL),
-		   *remote = message_get(message, KEY_REMOTE);
+	const char *local = message_get(message, KEY_LOCAL), *remote = message_get(message, KEY_REMOTE);
+	uint8_t protocol;
 	int family, r;
 
 	*ret = (struct question_packet){.family = 0};
-	if (!protocol || (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0))
+	if (!protocol_from_word(message_get(message, KEY_PROTOCOL), &protocol))
 		return refuse(refusal, EINVAL, "PROTOCOL= is neither tcp nor udp (EINVAL)");
 	if (!local)
 		return refuse(refusal, EINVAL, "there is no LOCAL= (EINVAL); write LOCAL=192.0.2.1:443");
-	ret->protocol = strcmp(protocol, "udp") != 0 ? IPPROTO_TCP : IPPROTO_UDP;
-	r = parse_endpoint("LOCAL", local, 0, ret->local_address, &ret->local_port, &ret->family, refusal);
+	ret->protocol = protocol;
+	r = parse_endpoint(KEY_LOCAL, local, 0, ret->local_address, &ret->local_port, &ret->family, refusal);
 	if (!r && remote)
-		r = parse_endpoint("REMOTE", remote, ret->family, ret->remote_address, &ret->remote_port,
+		r = parse_endpoint(KEY_REMOTE, remote, ret->family, ret->remote_address, &ret->remote_port,
 			&family, refusal);
 	return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include "hand_in.h"
+#include "../util/transport.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -198,8 +199,7 @@ static void report(const struct offer *offer, const struct candidate *candidate)
 	about.by_client = true;
 	about.pid = offer->owner->pid;
 	observe(OBSERVE_HANDED_IN, &about, "'%s': the %s socket at %s is handed in%s and serves", seat->name,
-		seat->protocol == IPPROTO_UDP ? "UDP" : "TCP", place_address(&place, address),
-		offer->hold ? ", held," : "");
+		protocol_name(seat->protocol), place_address(&place, address), offer->hold ? ", held," : "");
 }
 
 int hand_in(struct broker *broker, struct intake_request *request, const struct hand_in_manner *manner,

@@ -11,6 +11,7 @@
 
 #include "../util/macro.h"
 #include "../util/prefix.h"
+#include "../util/transport.h"
 #include "request.h"
 
 struct list {
@@ -39,20 +40,6 @@ static void list_freep(struct list **list)
 		list_release(*list);
 }
 
-static const char *via_name(uint8_t via)
-{
-	static const char *const names[USHER_VIA_N] = {
-		[USHER_VIA_CLIENT] = "client",
-		[USHER_VIA_LIBRARY] = "library",
-		[USHER_VIA_CTL] = "usherctl",
-		[USHER_VIA_DISCOVERED] = "discover",
-		[USHER_VIA_NOTIFY] = "notify",
-		[USHER_VIA_SYSTEMD] = "systemd",
-	};
-
-	return via < USHER_VIA_N ? names[via] : "client";
-}
-
 static bool is_routed(const struct broker *broker, const struct usher_seat *seat, uint32_t number)
 {
 	const struct rule *rule = rule_set_find(broker->generation->rules, seat->name);
@@ -64,8 +51,13 @@ static void write_seat(struct writer *row, const struct usher_seat *seat)
 {
 	writer_put(row, KEY_ROW, "1");
 	writer_put(row, KEY_NAME, "%s", seat->name);
-	writer_put(row, KEY_PROTOCOL, "%s", seat->protocol == IPPROTO_UDP ? "udp" : "tcp");
-	writer_put(row, KEY_FAMILY, "%s", seat->family == AF_INET6 ? "ipv6" : "ipv4");
+	writer_put(row, KEY_PROTOCOL, "%s", protocol_word(seat->protocol));
+	writer_put(row, KEY_FAMILY, "%s", family_word(seat->family));
+}
+
+static void write_state(struct writer *row, enum seat_state state)
+{
+	writer_put(row, KEY_STATE, "%s", state_word(state));
 }
 
 static void write_place(struct writer *row, const struct usher_place *place, unsigned number)
@@ -84,11 +76,11 @@ static void write_place(struct writer *row, const struct usher_place *place, uns
 	writer_put(row, KEY_GID, "%u", place->gid);
 	if (*place->unit)
 		writer_put(row, KEY_UNIT, "%s", place->unit);
-	writer_put(row, KEY_VERIFIED, "%s", place->flags & USHER_PLACE_VERIFIED ? "yes" : "no");
+	writer_put(row, KEY_VERIFIED, "%s", yes_word(place->flags & USHER_PLACE_VERIFIED));
 	writer_put(row, KEY_HANDED_IN, "%" PRIu64, (uint64_t)place->handed_in);
-	writer_put(row, KEY_VIA, "%s", via_name(place->via));
-	writer_put(row, KEY_HELD, "%s", place->flags & USHER_PLACE_HELD ? "yes" : "no");
-	writer_put(row, KEY_DUAL_STACK, "%s", place->flags & USHER_PLACE_DUAL_STACK ? "yes" : "no");
+	writer_put(row, KEY_VIA, "%s", via_word(place->via < VIA_N ? place->via : VIA_CLIENT));
+	writer_put(row, KEY_HELD, "%s", yes_word(place->flags & USHER_PLACE_HELD));
+	writer_put(row, KEY_DUAL_STACK, "%s", yes_word(place->flags & USHER_PLACE_DUAL_STACK));
 }
 
 static void write_counters(struct writer *row, const struct registry *registry, uint32_t seat)
@@ -168,14 +160,14 @@ static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 	number = list->seats[list->at];
 	write_seat(row, seat);
 	if (list->place == list->n_places && list->early) {
-		writer_put(row, KEY_STATE, "early");
+		write_state(row, STATE_EARLY);
 		writer_put(row, KEY_COOKIE, "%" PRIx64, list->early);
 	} else if (!list->n_places) {
-		writer_put(row, KEY_STATE, "missing");
+		write_state(row, STATE_MISSING);
 	} else {
 		bool routed = is_routed(list->broker, seat, number);
 
-		writer_put(row, KEY_STATE, "%s", !routed ? "unrouted" : list->place ? "standby" : "serving");
+		write_state(row, !routed ? STATE_UNROUTED : list->place ? STATE_STANDBY : STATE_SERVING);
 		write_place(row, &list->places[list->place].data, list->place + 1);
 	}
 	if (!list->place)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "../util/text.h"
+#include "../util/transport.h"
 #include "../wire/names.h"
 #include "../wire/protocol.h"
 
@@ -48,7 +49,7 @@ static int find_aims(const struct broker *broker, struct candidate *candidate, s
 		return 0;
 	return refuse(refusal, EPROTONOSUPPORT,
 		"is a %s socket for %s, and the rule '%s' has no match for that (EPROTONOSUPPORT); add one with %s= to %s",
-		facts->protocol == IPPROTO_UDP ? "UDP" : "TCP", facts->serves_ipv6 ? "IPv6" : "IPv4",
+		protocol_name(facts->protocol), family_name(facts->serves_ipv6 ? AF_INET6 : AF_INET),
 		candidate->rule->name, facts->protocol == IPPROTO_UDP ? "Datagram" : "Stream",
 		candidate->rule->path);
 }
@@ -148,7 +149,7 @@ static int take_owner(struct offer *offer, struct intake_request *request, struc
 {
 	const char *owner = message_get(request->message, KEY_OWNER);
 
-	if (strcmp(owner, "pidfd"))
+	if (strcmp(owner, OWNER_PIDFD) != 0)
 		return refuse(refusal, EINVAL,
 			"OWNER=%s is not known (EINVAL); it is OWNER=pidfd, with a pidfd as the last descriptor",
 			owner);

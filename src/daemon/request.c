@@ -110,47 +110,34 @@ static int detach(struct broker *broker, struct answer *answer)
 
 /* ---- the table of requests */
 
-enum request_kind {
-	HAND_IN,
-	HOLD,
-	WITHDRAW,
-	EVICT,
-	CLAIM,
-	RELOAD,
-	DETACH,
-	MONITOR,
-	STATUS,
-	LIST,
-	RULES,
-	EXPLAIN
-};
-
 static const struct request_form {
-	const char *verb;
-	enum request_kind kind;
 	bool takes_sockets; /* descriptors may come with it */
 	bool identifies;    /* pid and unit of the sender matter */
 	bool needs_root;
 	bool changes; /* something, so that a refusal concerns the administrator */
-} forms[] = {
-	{"hand-in", HAND_IN, true, true, false, true},
-	{"hold", HOLD, true, true, false, true},
-	{"withdraw", WITHDRAW, true, true, false, true},
-	{"evict", EVICT, false, false, true, true},
-	{"claim", CLAIM, false, true, false, true},
-	{"reload", RELOAD, false, false, true, true},
-	{"detach", DETACH, false, false, true, true},
-	{"monitor", MONITOR, false, false, true, false},
-	{"status", STATUS, false, false, false, false},
-	{"list", LIST, false, false, false, false},
-	{"rules", RULES, false, false, false, false},
-	{"explain", EXPLAIN, false, false, false, false},
+} forms[REQUEST_N] = {
+	[REQUEST_HAND_IN] = {true, true, false, true},
+	[REQUEST_HOLD] = {true, true, false, true},
+	[REQUEST_WITHDRAW] = {true, true, false, true},
+	[REQUEST_EVICT] = {false, false, true, true},
+	[REQUEST_CLAIM] = {false, true, false, true},
+	[REQUEST_RELOAD] = {false, false, true, true},
+	[REQUEST_DETACH] = {false, false, true, true},
+	[REQUEST_MONITOR] = {false, false, true, false},
+	[REQUEST_STATUS] = {false, false, false, false},
+	[REQUEST_LIST] = {false, false, false, false},
+	[REQUEST_RULES] = {false, false, false, false},
+	[REQUEST_EXPLAIN] = {false, false, false, false},
 };
 
-static int find_form(
-	const struct intake_request *request, const struct request_form **ret, struct refusal *refusal)
+static bool is_hand_in(enum request_verb verb)
 {
-	const char *verb = message_get(request->message, KEY_REQUEST),
+	return verb == REQUEST_HAND_IN || verb == REQUEST_HOLD;
+}
+
+static int read_verb(const struct intake_request *request, enum request_verb *ret, struct refusal *refusal)
+{
+	const char *word = message_get(request->message, KEY_REQUEST),
 		   *version = message_get(request->message, KEY_VERSION);
 	unsigned long number;
 
@@ -158,84 +145,76 @@ static int find_form(
 		return refuse(refusal, EPROTONOSUPPORT,
 			"version '%s' of the protocol is not known (EPROTONOSUPPORT); this broker speaks version %u",
 			version, PROTOCOL_VERSION);
-	if (!verb)
+	if (!word)
 		return refuse(
 			refusal, EBADMSG, "the packet has no REQUEST= (EBADMSG); see usher-protocol(7)");
-	for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
-		if (!strcmp(forms[i].verb, verb)) {
-			*ret = &forms[i];
-			return 0;
-		}
-	return refuse(refusal, EOPNOTSUPP,
-		"the request '%s' is not known (EOPNOTSUPP); this is usherd " USHER_VERSION, verb);
+	if (!verb_from_word(word, ret))
+		return refuse(refusal, EOPNOTSUPP,
+			"the request '%s' is not known (EOPNOTSUPP); this is usherd " USHER_VERSION, word);
+	return 0;
 }
 
 /* Root has to have opened the connection as well, so that nobody has root speak by passing it a socket. */
-static int check_form(const struct request_form *form, const struct intake_request *request, uid_t opener,
-	struct refusal *refusal)
+static int check_verb(
+	enum request_verb verb, const struct intake_request *request, uid_t opener, struct refusal *refusal)
 {
 	uid_t uid = request->identity.uid ? request->identity.uid : opener;
 
-	if (request->n_fds && !form->takes_sockets)
+	if (request->n_fds && !forms[verb].takes_sockets)
 		return refuse(refusal, EINVAL,
 			"%zu descriptors came with the request '%s', which takes none (EINVAL); they have been closed",
-			request->n_fds, form->verb);
-	if (form->needs_root && uid)
-		return refuse(
-			refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)", form->verb, uid);
-	if ((form->kind == HAND_IN || form->kind == HOLD) && message_get(request->message, KEY_OWNER) && uid)
+			request->n_fds, verb_word(verb));
+	if (forms[verb].needs_root && uid)
+		return refuse(refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)",
+			verb_word(verb), uid);
+	if (is_hand_in(verb) && message_get(request->message, KEY_OWNER) && uid)
 		return refuse(refusal, EPERM,
 			"only root may hand sockets in for another process (OWNER=), not uid %u (EPERM); let the process hand them in itself",
 			uid);
 	return 0;
 }
 
+/* The other two are ways of the broker's own. */
 static enum usher_via read_via(const struct message *message)
 {
-	static const struct {
-		const char *word;
-		enum usher_via via;
-	} words[] = {{"library", USHER_VIA_LIBRARY}, {"usherctl", USHER_VIA_CTL},
-		{"discover", USHER_VIA_DISCOVERED}};
-	const char *word = message_get(message, KEY_VIA);
+	enum via via = VIA_CLIENT;
 
-	for (size_t i = 0; word && i < ARRAY_SIZE(words); i++)
-		if (!strcmp(words[i].word, word))
-			return words[i].via;
-	return USHER_VIA_CLIENT;
+	(void)via_from_word(message_get(message, KEY_VIA), &via);
+	return via == VIA_NOTIFY || via == VIA_SYSTEMD ? USHER_VIA_CLIENT : (enum usher_via)via;
 }
 
 static int perform(
-	struct broker *broker, enum request_kind kind, struct intake_request *request, struct answer *answer)
+	struct broker *broker, enum request_verb verb, struct intake_request *request, struct answer *answer)
 {
 	const char *name = message_get(request->message, KEY_NAME);
 
-	switch (kind) {
-	case HAND_IN:
-	case HOLD:
+	switch (verb) {
+	case REQUEST_HAND_IN:
+	case REQUEST_HOLD:
 		return hand_in(broker, request,
-			&(struct hand_in_manner){.via = read_via(request->message), .hold = kind == HOLD},
+			&(struct hand_in_manner){
+				.via = read_via(request->message), .hold = verb == REQUEST_HOLD},
 			&answer->packet, &answer->refusal);
-	case WITHDRAW:
+	case REQUEST_WITHDRAW:
 		return request_withdraw(broker, request, &answer->packet, &answer->refusal);
-	case EVICT:
+	case REQUEST_EVICT:
 		return request_evict(broker, request->message, &answer->packet, &answer->refusal);
-	case CLAIM:
+	case REQUEST_CLAIM:
 		return request_claim(broker, request, &answer->source, &answer->refusal);
-	case RELOAD:
+	case REQUEST_RELOAD:
 		return reload(broker, answer);
-	case DETACH:
+	case REQUEST_DETACH:
 		return detach(broker, answer);
-	case MONITOR:
+	case REQUEST_MONITOR:
 		return monitor_subscribe(broker->monitor, answer->session,
 			message_get(request->message, KEY_EVENTS), &answer->source, &answer->refusal);
-	case STATUS:
+	case REQUEST_STATUS:
 		return request_status(broker, &answer->packet);
-	case LIST:
+	case REQUEST_LIST:
 		return request_list(broker, name, &answer->source, &answer->refusal);
-	case RULES:
+	case REQUEST_RULES:
 		return request_rules(broker, name, &answer->source, &answer->refusal);
-	case EXPLAIN:
+	case REQUEST_EXPLAIN:
 		return request_explain(broker, request->message, &answer->source, &answer->refusal);
 	}
 	return -EINVAL;
@@ -274,25 +253,28 @@ void request_handle(struct session *session, struct intake_request *request, voi
 	char name[NAME_LENGTH_MAX + 1];
 	const struct request_form *form = NULL;
 	struct broker *broker = userdata;
+	enum request_verb verb;
 	int r;
 
-	r = find_form(request, &form, &answer.refusal);
-	if (!r)
-		r = check_form(form, request, session_uid(session), &answer.refusal);
+	r = read_verb(request, &verb, &answer.refusal);
+	if (!r) {
+		form = &forms[verb];
+		r = check_verb(verb, request, session_uid(session), &answer.refusal);
+	}
 	if (!r && form->identifies)
 		intake_identify(request);
 	if (!r)
-		r = perform(broker, form->kind, request, &answer);
+		r = perform(broker, verb, request, &answer);
 	if (r < 0)
 		(void)refuse(&answer.refusal, -r, "the broker could not do it (%s); its log may say more",
 			errno_name(-r));
-	if (form && (form->kind == HAND_IN || form->kind == HOLD)) {
+	if (form && is_hand_in(verb)) {
 		request_count_hand_in(broker, request, r ? &answer.refusal : NULL);
 		session_time(session, tally_hand_in_time, &broker->tally);
 	}
 	if (r && form && form->changes)
-		request_report_refusal(
-			&request->identity, form->verb, names_text(request->message, name), &answer.refusal);
+		request_report_refusal(&request->identity, verb_word(verb),
+			names_text(request->message, name), &answer.refusal);
 	if (r)
 		session_refuse(session, &answer.refusal);
 	else if (answer.source.next)

@@ -6,6 +6,14 @@
 #include "../intake/session.h"
 #include "broker.h"
 
+/* The maps have the numbers of the words of VIA=. */
+_Static_assert(
+	(int)VIA_CLIENT == USHER_VIA_CLIENT && (int)VIA_LIBRARY == USHER_VIA_LIBRARY, "as in the maps");
+_Static_assert((int)VIA_CTL == USHER_VIA_CTL && (int)VIA_DISCOVER == USHER_VIA_DISCOVERED, "as in the maps");
+_Static_assert(
+	(int)VIA_NOTIFY == USHER_VIA_NOTIFY && (int)VIA_SYSTEMD == USHER_VIA_SYSTEMD, "as in the maps");
+_Static_assert((int)VIA_N == USHER_VIA_N, "as in the maps");
+
 /* request_handle() - for door_new(); @userdata is the struct broker */
 void request_handle(struct session *session, struct intake_request *request, void *userdata);
 

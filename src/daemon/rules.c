@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../util/macro.h"
+#include "../util/transport.h"
 #include "request.h"
 
 struct rules {
@@ -38,7 +39,7 @@ static void write_setting(struct writer *row, const struct rule *rule, const str
 	writer_put(row, KEY_LINE, "%u", setting->line);
 	if (!setting->match)
 		return;
-	writer_put(row, KEY_PROTOCOL, "%s", setting->match->protocol == IPPROTO_UDP ? "udp" : "tcp");
+	writer_put(row, KEY_PROTOCOL, "%s", protocol_word(setting->match->protocol));
 	writer_put(row, KEY_PREFIX, "%s",
 		setting->match->prefix.family == AF_UNSPEC ? "*"
 							   : prefix_format(&setting->match->prefix, text));

@@ -132,7 +132,7 @@ int request_status(struct broker *broker, struct writer *answer)
 	writer_put(answer, KEY_NETNS, "%u", link.netns);
 	if (programs >= 0)
 		writer_put(answer, KEY_PROGRAMS, "%d", programs);
-	writer_put(answer, KEY_RELOAD, "%s", broker->reload_failure ? "failed" : "ok");
+	writer_put(answer, KEY_RELOAD, "%s", reload_word(broker->reload_failure ? RELOAD_FAILED : RELOAD_OK));
 	if (broker->reload_failure)
 		writer_put(answer, KEY_RELOAD_REASON, "%.1000s", broker->reload_failure);
 	write_maps(generation, &totals, answer);

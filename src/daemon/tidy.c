@@ -8,15 +8,9 @@
 
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
+#include "../util/transport.h"
 #include "early.h"
 #include "place.h"
-
-static const char *seat_text(const struct usher_seat *seat)
-{
-	if (seat->protocol == IPPROTO_UDP)
-		return seat->family == AF_INET6 ? "UDP over IPv6" : "UDP over IPv4";
-	return seat->family == AF_INET6 ? "TCP over IPv6" : "TCP over IPv4";
-}
 
 static void report_takeover(struct broker *broker, uint32_t number, const struct usher_place *gone,
 	const struct usher_place *next)
@@ -28,7 +22,8 @@ static void report_takeover(struct broker *broker, uint32_t number, const struct
 	about.pid = (pid_t)next->pid;
 	observe(OBSERVE_TAKEN_OVER, &about,
 		"'%s' (%s): the socket at %s has closed, the older one at %s serves", seat->name,
-		seat_text(seat), place_address(gone, old), place_address(next, new));
+		transport_name(seat->protocol, seat->family), place_address(gone, old),
+		place_address(next, new));
 }
 
 static void report_gone(struct broker *broker, uint32_t number, const struct usher_place *gone)
@@ -38,7 +33,7 @@ static void report_gone(struct broker *broker, uint32_t number, const struct ush
 	char address[ENDPOINT_TEXT_MAX];
 
 	observe(OBSERVE_GONE, &about, "'%s' (%s): the socket at %s has closed and there is no other one",
-		seat->name, seat_text(seat), place_address(gone, address));
+		seat->name, transport_name(seat->protocol, seat->family), place_address(gone, address));
 }
 
 unsigned tidy_seat(struct broker *broker, uint32_t number)
@@ -110,7 +105,9 @@ static void report_event(
 			endpoint_format(event->family, event->local_address, event->local_port, local),
 			event->passed ? "passed on" : "refused",
 			event->error ? "the kernel assigned no socket of" : "no socket is handed in as",
-			seat->name, event->error ? errno_name(-event->error) : seat_text(seat));
+			seat->name,
+			event->error ? errno_name(-event->error)
+				     : transport_name(seat->protocol, seat->family));
 }
 
 static void on_event(const struct usher_event *event, void *userdata)

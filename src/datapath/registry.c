@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../util/errno_name.h"
+#include "../util/transport.h"
 #include "order.h"
 
 static int compare_seat(const struct usher_seat *seat, const char *name, int protocol, int family)
@@ -309,8 +310,8 @@ int registry_stage(struct registry *registry, uint32_t seat, int fd, const struc
 		return refuse(refusal, ENOSPC,
 			"does not fit: '%s' has %u live %s sockets for %s already, the most there can be (ENOSPC); withdraw or close some",
 			registry->seats[seat].name, USHER_PLACES_MAX,
-			registry->seats[seat].protocol == IPPROTO_UDP ? "UDP" : "TCP",
-			registry->seats[seat].family == AF_INET6 ? "IPv6" : "IPv4");
+			protocol_name(registry->seats[seat].protocol),
+			family_name(registry->seats[seat].family));
 	if (bpf_map_update_elem(registry->maps[REGISTRY_SOCKETS], &key, &value, BPF_ANY) < 0) {
 		int error = errno;
 

@@ -7,6 +7,7 @@
 
 #include "../observe/observe.h"
 #include "../util/prefix.h"
+#include "../util/transport.h"
 
 static bool is_known(const struct complaints *complaints, const struct candidate *candidate)
 {
@@ -53,7 +54,7 @@ void complaints_report(struct complaints *complaints, const struct candidate *ca
 		(void)snprintf(process, sizeof(process), " (%s, pid %d)", candidate->owner.name,
 			(int)candidate->owner.pid);
 	observe(OBSERVE_PASSED_OVER, &about, "'%s': the %s socket at %s%s %s", candidate->rule->name,
-		socket->protocol == IPPROTO_UDP ? "UDP" : "TCP",
+		protocol_name(socket->protocol),
 		endpoint_format(socket->family, socket->address, socket->port, address), process,
 		candidate->refusal.text);
 }

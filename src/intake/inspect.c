@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../util/transport.h"
+
 static int get_option(int fd, int level, int option, int *ret)
 {
 	socklen_t size = sizeof(*ret);
@@ -45,7 +47,7 @@ static int check_descriptor(int fd, struct refusal *refusal)
 		size > 0 ? target : "something else");
 }
 
-static const char *family_name(int family, char text[static 32])
+static const char *any_family_name(int family, char text[static 32])
 {
 	static const struct {
 		int family;
@@ -75,7 +77,7 @@ static int check_kind(int fd, int *ret_family, int *ret_protocol, struct refusal
 	if (family != AF_INET && family != AF_INET6)
 		return refuse(refusal, EAFNOSUPPORT,
 			"is a socket of %s, not of IPv4 or IPv6 (EAFNOSUPPORT); hand in a listening TCP or a bound UDP socket",
-			family_name(family, text));
+			any_family_name(family, text));
 	if (protocol == IPPROTO_MPTCP)
 		return refuse(refusal, EOPNOTSUPP,
 			"is an MPTCP listener, which a sockmap refuses (EOPNOTSUPP); listen with plain TCP (Go: GODEBUG=multipathtcp=0)");
@@ -103,7 +105,7 @@ static int check_state(int fd, int protocol, uint16_t port, struct refusal *refu
 
 	if (is_connected(fd))
 		return refuse(refusal, EISCONN, "is a connected %s socket (EISCONN); hand in the one that %s",
-			protocol == IPPROTO_UDP ? "UDP" : "TCP",
+			protocol_name(protocol),
 			protocol == IPPROTO_UDP ? "is only bound"
 						: "listens, not one that accept() returned");
 	if (protocol == IPPROTO_UDP)

@@ -65,8 +65,8 @@ static int check_fds(const int fds[], size_t n_fds, size_t n_min)
 }
 
 /* Connect and send a request about a name. Returns 0, REFUSED or CLIENT_ABSENT. */
-static int call_begin(struct client *client, enum request_verb verb, const char *name, const char *via,
-	const int fds[], size_t n_fds, int timeout_ms)
+static int call_begin(struct client *client, enum request_verb verb, const char *name, const int fds[],
+	size_t n_fds, int timeout_ms)
 {
 	struct writer request;
 	int r;
@@ -76,19 +76,19 @@ static int call_begin(struct client *client, enum request_verb verb, const char 
 		return r;
 	client_begin(&request, verb);
 	writer_put(&request, KEY_NAME, "%s", name);
-	if (via)
-		writer_put(&request, KEY_VIA, "%s", via);
+	if (verb == REQUEST_HAND_IN || verb == REQUEST_HOLD)
+		writer_put(&request, KEY_VIA, "%s", via_word(VIA_LIBRARY));
 	return client_request(client, &request, fds, n_fds, &last);
 }
 
 /* A request whose answer is nothing but done or refused. */
-static int call_simple(enum request_verb verb, const char *name, const char *via, const int fds[],
-	size_t n_fds, int timeout_ms)
+static int call_simple(
+	enum request_verb verb, const char *name, const int fds[], size_t n_fds, int timeout_ms)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	int r;
 
-	r = call_begin(&client, verb, name, via, fds, n_fds, timeout_ms);
+	r = call_begin(&client, verb, name, fds, n_fds, timeout_ms);
 	if (r != 0)
 		return r;
 	do {
@@ -107,8 +107,8 @@ _public_ int usher_hand_in(const char *name, const int fds[], size_t n_fds, unsi
 	if (r == 0)
 		r = check_fds(fds, n_fds, 1);
 	if (r == 0)
-		r = call_simple(flags & USHER_HOLD ? REQUEST_HOLD : REQUEST_HAND_IN, name, "library", fds,
-			n_fds, timeout_ms);
+		r = call_simple(
+			flags & USHER_HOLD ? REQUEST_HOLD : REQUEST_HAND_IN, name, fds, n_fds, timeout_ms);
 	return call_end(r, flags, 1);
 }
 
@@ -122,7 +122,7 @@ _public_ int usher_withdraw(const char *name, const int fds[], size_t n_fds, uns
 	if (r == 0)
 		r = check_fds(fds, n_fds, 0);
 	if (r == 0)
-		r = call_simple(REQUEST_WITHDRAW, name, NULL, fds, n_fds, timeout_ms);
+		r = call_simple(REQUEST_WITHDRAW, name, fds, n_fds, timeout_ms);
 	return call_end(r, flags, 1);
 }
 
@@ -165,7 +165,7 @@ _public_ int usher_claim(const char *name, int ret_fds[], size_t n_fds, unsigned
 	if (r == 0 && (!n_fds || !ret_fds))
 		r = refuse(&last, EINVAL, "there is no room for a socket (EINVAL)");
 	if (r == 0)
-		r = call_begin(&client, REQUEST_CLAIM, name, NULL, NULL, 0, timeout_ms);
+		r = call_begin(&client, REQUEST_CLAIM, name, NULL, 0, timeout_ms);
 	if (r == 0)
 		r = claim_receive(&client, ret_fds, n_fds, &n);
 	if (r == 0 && n > n_fds)

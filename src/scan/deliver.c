@@ -72,8 +72,8 @@ static int send_packet(
 
 	client_begin(&request, REQUEST_HAND_IN);
 	writer_put(&request, KEY_NAME, "%s", packet[0]->rule->name);
-	writer_put(&request, KEY_VIA, "discover");
-	writer_put(&request, KEY_OWNER, "pidfd");
+	writer_put(&request, KEY_VIA, "%s", via_word(VIA_DISCOVER));
+	writer_put(&request, KEY_OWNER, OWNER_PIDFD);
 	for (size_t i = 0; i < n; i++)
 		fds[i] = packet[i]->fd;
 	fds[n] = packet[0]->owner.pidfd;

@@ -15,6 +15,7 @@
 
 #include "../util/errno_name.h"
 #include "../util/macro.h"
+#include "../util/transport.h"
 #include "diag_reply.h"
 
 #define RECEIVE_MAX                                                                                          \
@@ -175,11 +176,6 @@ static int dump_once(struct diag_query *query, struct diag_list *list)
 	return r == DIAG_END ? 0 : r;
 }
 
-static const char *protocol_name(uint8_t protocol)
-{
-	return protocol == IPPROTO_TCP ? "TCP" : "UDP";
-}
-
 static int explain(const struct diag_query *query, int error, struct refusal *refusal)
 {
 	const char *protocol = protocol_name(query->protocol);
@@ -189,7 +185,7 @@ static int explain(const struct diag_query *query, int error, struct refusal *re
 	if (error == EPROTONOSUPPORT || error == ENOENT)
 		return refuse(refusal, EPROTONOSUPPORT,
 			"this kernel does not list %s sockets: it has no sock_diag for them (%s); load the module %s_diag",
-			protocol, errno_name(error), query->protocol == IPPROTO_TCP ? "tcp" : "udp");
+			protocol, errno_name(error), protocol_word(query->protocol));
 	return refuse(refusal, error, "the list of %s sockets could not be read from sock_diag (%s)",
 		protocol, errno_name(error));
 }

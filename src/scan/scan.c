@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "../util/array.h"
+#include "../util/transport.h"
 #include "fetch.h"
 #include "group.h"
 #include "openers.h"
@@ -123,7 +124,7 @@ static int weigh(struct round *round, const struct finding *finding, const struc
 	if (!r && !target_is_served(finding->rule, socket))
 		return refuse(refusal, EPROTONOSUPPORT,
 			"takes %s only, for which the rule '%s' has no match (EPROTONOSUPPORT); add one with %s= to %s, or remove the socket from Socket=",
-			family == AF_INET ? "IPv4" : "IPv6", finding->rule->name,
+			family_name(family), finding->rule->name,
 			socket->protocol == IPPROTO_UDP ? "Datagram" : "Stream", finding->rule->path);
 	return r ? r : access_check_bound(finding->rule, family, address, socket->port, refusal);
 }

@@ -128,8 +128,8 @@ enum request_verb {
 	REQUEST_LIST,
 	REQUEST_RULES,
 	REQUEST_EXPLAIN,
-	REQUEST_N,
 };
+#define REQUEST_N (REQUEST_EXPLAIN + 1)
 
 const char *verb_word(enum request_verb verb);
 bool verb_from_word(const char *word, enum request_verb *ret);
@@ -142,8 +142,8 @@ enum via {
 	VIA_DISCOVER,
 	VIA_NOTIFY,
 	VIA_SYSTEMD,
-	VIA_N,
 };
+#define VIA_N (VIA_SYSTEMD + 1)
 
 const char *via_word(enum via via);
 bool via_from_word(const char *word, enum via *ret);
@@ -155,8 +155,8 @@ enum seat_state {
 	STATE_MISSING,
 	STATE_EARLY,
 	STATE_UNROUTED,
-	STATE_N,
 };
+#define STATE_N (STATE_UNROUTED + 1)
 
 const char *state_word(enum seat_state state);
 bool state_from_word(const char *word, enum seat_state *ret);
@@ -167,8 +167,8 @@ enum verdict {
 	VERDICT_DISPATCHED,
 	VERDICT_REFUSED,
 	VERDICT_PASSED,
-	VERDICT_N,
 };
+#define VERDICT_N (VERDICT_PASSED + 1)
 
 const char *verdict_word(enum verdict verdict);
 bool verdict_from_word(const char *word, enum verdict *ret);
@@ -177,8 +177,8 @@ bool verdict_from_word(const char *word, enum verdict *ret);
 enum reload_outcome {
 	RELOAD_OK,
 	RELOAD_FAILED,
-	RELOAD_N,
 };
+#define RELOAD_N (RELOAD_FAILED + 1)
 
 const char *reload_word(enum reload_outcome outcome);
 bool reload_from_word(const char *word, enum reload_outcome *ret);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "../../util/name.h"
+#include "../../util/transport.h"
 #include "../ask.h"
 #include "../complain.h"
 #include "../host/socket_owner.h"
@@ -113,8 +114,8 @@ const char *listeners_describe(
 	if (bypassed->rule->missing_pass)
 		(void)snprintf(condition, sizeof(condition), ", while a socket is handed in as '%s',", name);
 	(void)snprintf(text, LISTENERS_TEXT_MAX, "'%s' takes %s %s%s%s before %s, which listens %s", name,
-		socket->protocol == IPPROTO_UDP ? "udp" : "tcp", taken, bypassed->more ? " and more" : "",
-		condition, whose_format(socket, owner, who), where);
+		protocol_word(socket->protocol), taken, bypassed->more ? " and more" : "", condition,
+		whose_format(socket, owner, who), where);
 	return text;
 }
 
@@ -177,7 +178,7 @@ static void print_json(const struct bypassed *bypassed, const struct process *ow
 	(void)snprintf(number, sizeof(number), "%u", bypassed->match->line);
 	json_number(json, "line", number);
 	json_string(json, "name", bypassed->rule->name);
-	json_string(json, "proto", socket->protocol == IPPROTO_UDP ? "udp" : "tcp");
+	json_string(json, "proto", protocol_word(socket->protocol));
 	json_string(json, "address", endpoint_format(socket->family, socket->address, socket->port, text));
 	(void)snprintf(text, sizeof(text), "sk:%" PRIx64, socket->cookie);
 	json_string(json, "socket", text);

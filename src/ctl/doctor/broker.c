@@ -109,9 +109,12 @@ static void check_programs(struct doctor *doctor)
 
 static void check_reload(struct doctor *doctor)
 {
+	enum reload_outcome reload = RELOAD_OK;
+
 	if (skips_silent(doctor))
 		return;
-	if (strcmp(ask_value(&doctor->client, KEY_RELOAD, "ok"), "failed") != 0) {
+	(void)reload_from_word(message_get(&doctor->client.message, KEY_RELOAD), &reload);
+	if (reload == RELOAD_OK) {
 		found(doctor, REPORT_OK, "the last reload went well");
 		return;
 	}

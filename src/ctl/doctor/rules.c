@@ -188,8 +188,7 @@ static void check_sockets(struct doctor *doctor)
 
 static bool is_unrouted(const struct seat *seat)
 {
-	return seat->n_places && seat->places[0]->fields[PLACE_STATE] &&
-	       strcmp(seat->places[0]->fields[PLACE_STATE], "unrouted") == 0;
+	return seat->n_places && place_is(seat->places[0], STATE_UNROUTED);
 }
 
 static void check_unrouted(struct doctor *doctor)

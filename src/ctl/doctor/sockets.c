@@ -10,6 +10,7 @@
 
 #include "../../scan/process.h"
 #include "../../scan/target.h"
+#include "../../util/transport.h"
 #include "../host/socket_owner.h"
 #include "doctor.h"
 
@@ -18,12 +19,17 @@
 
 static bool is_udp(const struct seat *seat)
 {
-	return strcmp(seat->protocol, "udp") == 0;
+	uint8_t protocol;
+
+	return protocol_from_word(seat->protocol, &protocol) && protocol == IPPROTO_UDP;
 }
 
 static int family_of(const struct seat *seat)
 {
-	return strcmp(seat->family, "ipv6") == 0 ? AF_INET6 : AF_INET;
+	int family = AF_INET;
+
+	(void)family_from_word(seat->family, &family);
+	return family;
 }
 
 /* Everything that looks at sockets needs the broker's list and the kernel's. */
@@ -72,11 +78,6 @@ static void check_listening(struct doctor *doctor)
 
 /* ---- queues */
 
-static bool is_held(const struct place *place)
-{
-	return place->fields[PLACE_HELD] && strcmp(place->fields[PLACE_HELD], "yes") == 0;
-}
-
 /* Connections wait in a held socket: who is going to accept them? */
 struct waiting {
 	const struct seat *seats[HELD_MAX];
@@ -98,7 +99,7 @@ static void add_waiting(struct doctor *doctor, struct waiting *waiting, const st
 		const struct diag_socket *socket = doctor_find(doctor, seat->places[i]);
 		bool known = false;
 
-		if (!socket || !is_held(seat->places[i]) || !socket->queue || is_udp(seat))
+		if (!socket || !place_is_held(seat->places[i]) || !socket->queue || is_udp(seat))
 			continue;
 		/* a dual-stack socket is in two seats */
 		for (size_t j = 0; j < waiting->n; j++)

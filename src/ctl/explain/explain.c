@@ -48,7 +48,7 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 	struct rule_match local, remote;
 
 	*ret = (struct asked){};
-	if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0) {
+	if (!protocol_from_word(protocol, &ret->protocol)) {
 		complain(
 			"bad protocol '%s': neither tcp nor udp (EINVAL); write usherctl explain tcp 192.0.2.1:443",
 			protocol);
@@ -56,7 +56,6 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 	}
 	if (read_endpoint("address", ctl->names[1], &local))
 		return WRONG;
-	ret->protocol = strcmp(protocol, "udp") == 0 ? IPPROTO_UDP : IPPROTO_TCP;
 	ret->family = local.prefix.family;
 	memcpy(ret->local, local.prefix.address, sizeof(ret->local));
 	ret->port = local.first;

@@ -61,7 +61,7 @@ static unsigned long to_number(const struct client *client, enum message_key key
 
 static bool is_yes(const struct client *client, enum message_key key)
 {
-	return strcmp(ask_value(client, key, "no"), "yes") == 0;
+	return yes_from_word(message_get(&client->message, key));
 }
 
 /* NULL stays NULL */
@@ -140,6 +140,7 @@ static int ask_verdict(struct client *client, const struct asked *asked, struct 
 
 static int ask_status(struct client *client, struct explanation *explanation, struct refusal *refusal)
 {
+	enum reload_outcome reload = RELOAD_OK;
 	struct writer request;
 	unsigned long netns;
 	struct stat st;
@@ -157,7 +158,8 @@ static int ask_status(struct client *client, struct explanation *explanation, st
 		explanation->n_programs = to_number(client, KEY_PROGRAMS);
 	(void)snprintf(explanation->instance, sizeof(explanation->instance), "%s",
 		ask_value(client, KEY_INSTANCE, ""));
-	if (strcmp(ask_value(client, KEY_RELOAD, "ok"), "failed") == 0) {
+	(void)reload_from_word(message_get(&client->message, KEY_RELOAD), &reload);
+	if (reload == RELOAD_FAILED) {
 		r = copy_value(client, KEY_RELOAD_REASON, &explanation->reload_failure);
 		if (r)
 			return r;
@@ -172,26 +174,36 @@ struct reading {
 	struct explanation *explanation;
 };
 
+static void read_seat(const struct client *client, uint8_t *protocol, int *family)
+{
+	*protocol = IPPROTO_TCP;
+	*family = AF_INET;
+	(void)protocol_from_word(message_get(&client->message, KEY_PROTOCOL), protocol);
+	(void)family_from_word(message_get(&client->message, KEY_FAMILY), family);
+}
+
 static bool is_asked_seat(const struct client *client, const struct asked *asked)
 {
-	return (strcmp(ask_value(client, KEY_PROTOCOL, ""), "udp") == 0) ==
-		       (asked->protocol == IPPROTO_UDP) &&
-	       (strcmp(ask_value(client, KEY_FAMILY, ""), "ipv6") == 0) == (asked->family == AF_INET6);
+	uint8_t protocol;
+	int family;
+
+	read_seat(client, &protocol, &family);
+	return protocol == asked->protocol && family == asked->family;
 }
 
 static int add_place(struct client *client, void *userdata)
 {
 	const struct reading *reading = userdata;
 	struct explanation *explanation = reading->explanation;
-	bool udp = strcmp(ask_value(client, KEY_PROTOCOL, ""), "udp") == 0,
-	     ipv6 = strcmp(ask_value(client, KEY_FAMILY, ""), "ipv6") == 0;
 	struct rule_match match;
 	struct refusal refusal;
 	struct place *place;
-	int r;
+	uint8_t protocol;
+	int family, r;
 
+	read_seat(client, &protocol, &family);
 	if (message_get(&client->message, KEY_COOKIE))
-		explanation->n_seated[udp][ipv6]++;
+		explanation->n_seated[protocol == IPPROTO_UDP][family == AF_INET6]++;
 	if (!is_asked_seat(client, reading->asked))
 		return 0;
 	explanation->n_chosen_before += to_number(client, KEY_REFUSED_EXISTS);

@@ -7,8 +7,8 @@
 
 #include "../../util/macro.h"
 #include "../../util/transport.h"
-#include "print.h"
 #include "../out/grid.h"
+#include "print.h"
 
 #define WIDTH 80
 #define CELL_MAX 4200 /* a path and a line number */
@@ -29,8 +29,8 @@ const char *explain_place_state(const struct explanation *explanation, const str
 	const struct place *chosen = explanation_chosen(explanation);
 
 	if (place == chosen)
-		return "serving";
-	return chosen && place > chosen ? "standby" : "unusable";
+		return state_word(STATE_SERVING);
+	return chosen && place > chosen ? state_word(STATE_STANDBY) : "unusable";
 }
 
 /* ---- tables */
@@ -113,7 +113,7 @@ static int print_places(const struct ctl *ctl, const struct evidence *evidence)
 			(const char *[]){explain_place_state(explanation, place), cookie, place->text,
 				format_queue(seen->socket, queue), format_pid(place->pid, pid),
 				seen->registrant.pid ? seen->registrant.name : NULL, place->unit,
-				place->held ? "yes" : "no"},
+				yes_word(place->held)},
 			ARRAY_SIZE(columns));
 	}
 	return r ? r : grid_print(&grid, NULL);

@@ -113,7 +113,7 @@ static void draw_owner(const struct place *place)
 static void draw_socket(const struct seat *seat, const struct place *place, size_t number)
 {
 	const char *state = VALUE(place, PLACE_STATE), *address = VALUE(place, PLACE_ADDRESS);
-	bool held = strcmp(VALUE(place, PLACE_HELD), "yes") == 0;
+	bool held = place_is_held(place);
 
 	(void)putchar('\t');
 	put_socket(place);
@@ -124,7 +124,7 @@ static void draw_socket(const struct seat *seat, const struct place *place, size
 	put_seat(seat);
 	(void)fputs(" -> ", stdout);
 	put_socket(place);
-	(void)printf(" [%slabel=\"%zu ", strcmp(state, "serving") == 0 ? "" : "style=dashed, ", number);
+	(void)printf(" [%slabel=\"%zu ", place_is(place, STATE_SERVING) ? "" : "style=dashed, ", number);
 	put_text(state);
 	(void)puts("\"];");
 	draw_owner(place);

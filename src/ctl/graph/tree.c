@@ -43,15 +43,15 @@ __attribute__((format(printf, 3, 4))) static void line(unsigned depth, bool last
 }
 
 /* The state of a socket, which is where a look goes first. */
-static const char *colour(const char *state)
+static const char *colour(const char *word)
 {
-	if (!tree.coloured)
+	enum seat_state state;
+
+	if (!tree.coloured || !state_from_word(word, &state))
 		return "";
-	if (strcmp(state, "serving") == 0)
+	if (state == STATE_SERVING)
 		return "\033[32m";
-	if (strcmp(state, "missing") == 0 || strcmp(state, "unrouted") == 0)
-		return "\033[31m";
-	return "";
+	return state == STATE_MISSING || state == STATE_UNROUTED ? "\033[31m" : "";
 }
 
 #define VALUE(place, field) ((place)->fields[field] ? (place)->fields[field] : "")
@@ -59,7 +59,7 @@ static const char *colour(const char *state)
 static void print_owner(const struct place *place)
 {
 	const char *unit = VALUE(place, PLACE_UNIT), *pid = VALUE(place, PLACE_PID);
-	bool held = strcmp(VALUE(place, PLACE_HELD), "yes") == 0;
+	bool held = place_is_held(place);
 
 	if (*unit || *pid)
 		line(4, !held, "%s%s%s%s", unit, *unit && *pid ? ", " : "", *pid ? "pid " : "", pid);
@@ -69,11 +69,11 @@ static void print_owner(const struct place *place)
 
 static void print_seat(const struct seat *seat, bool last)
 {
-	const char *end = tree.coloured ? "\033[m" : "";
+	const char *end = tree.coloured ? "\033[m" : "", *missing = state_word(STATE_MISSING);
 
 	line(2, last, "%s %s", seat->protocol, seat->family);
 	if (!seat->n_places)
-		line(3, true, "%smissing%s", colour("missing"), *colour("missing") ? end : "");
+		line(3, true, "%s%s%s", colour(missing), missing, *colour(missing) ? end : "");
 	for (size_t i = 0; i < seat->n_places; i++) {
 		const struct place *place = seat->places[i];
 		const char *state = VALUE(place, PLACE_STATE), *address = VALUE(place, PLACE_ADDRESS);

@@ -6,6 +6,7 @@
 
 #include "../../util/macro.h"
 #include "../../util/text.h"
+#include "../../wire/words.h"
 
 static void write_string(FILE *out, const char *value)
 {
@@ -90,7 +91,7 @@ void json_bool(struct json *json, const char *key, bool value)
 void json_text(struct json *json, const char *key, const char *value, enum json_type type)
 {
 	if (value && type == JSON_BOOL)
-		json_bool(json, key, strcmp(value, "yes") == 0);
+		json_bool(json, key, yes_from_word(value));
 	else if (type == JSON_NUMBER)
 		json_number(json, key, value);
 	else

@@ -29,6 +29,18 @@ static const enum message_key place_keys[N_PLACE_FIELDS] = {
 	[PLACE_HELD] = KEY_HELD,
 };
 
+bool place_is(const struct place *place, enum seat_state state)
+{
+	enum seat_state is;
+
+	return state_from_word(place->fields[PLACE_STATE], &is) && is == state;
+}
+
+bool place_is_held(const struct place *place)
+{
+	return yes_from_word(place->fields[PLACE_HELD]);
+}
+
 static void seat_deinit(struct seat *seat)
 {
 	for (size_t i = 0; i < seat->n_places; i++)

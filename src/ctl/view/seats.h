@@ -3,6 +3,7 @@
 
 /* The seats and their sockets, as the request `list` shows them. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,12 @@ struct seats {
 };
 
 #define SEATS_NULL ((struct seats){})
+
+/* place_is() - whether a socket is in this state */
+bool place_is(const struct place *place, enum seat_state state);
+
+/* place_is_held() - whether the broker keeps a duplicate of it */
+bool place_is_held(const struct place *place);
 
 void seats_deinit(struct seats *seats);
 

@@ -8,6 +8,7 @@
 
 #include "../../util/array.h"
 #include "../../util/text.h"
+#include "../../util/transport.h"
 
 void settings_deinit(struct settings *settings)
 {
@@ -87,7 +88,7 @@ static int add_setting(const struct rule_setting *from, void *userdata)
 	};
 
 	if (match) {
-		setting.protocol = match->protocol == IPPROTO_TCP ? "tcp" : "udp";
+		setting.protocol = protocol_word(match->protocol);
 		setting.prefix =
 			match->prefix.family == AF_UNSPEC ? "*" : prefix_format(&match->prefix, prefix);
 		setting.ports = rule_ports_format(match, ports);
