@@ -29,6 +29,7 @@ EXPECTED = """
     usr/sbin/usher-discover
     usr/sbin/usherd
     usr/share/bash-completion/completions/usherctl
+    usr/share/fish/vendor_completions.d/usherctl.fish
     usr/share/man/man1/usherctl.1
     usr/share/man/man3/libusher.3
     usr/share/man/man3/usher_claim.3

@@ -228,7 +228,7 @@ def files_are_short():
 
 def files_have_a_licence():
     bad = []
-    for path in sources("src", "bpf", "tests", "examples", suffixes=(".c", ".h", ".def", ".py", ".sh", ".bash", ".zsh", ".sym")):
+    for path in sources("src", "bpf", "tests", "examples", suffixes=(".c", ".h", ".def", ".py", ".sh", ".bash", ".zsh", ".fish", ".sym")):
         lines = path.read_text().splitlines()[:2]
         first = lines[1:] if lines and lines[0].startswith(("#!", "#compdef")) else lines[:1]
         if not first or "SPDX-License-Identifier: BSD-3-Clause" not in first[0]:

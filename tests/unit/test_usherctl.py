@@ -11,13 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tap import run_tests, test
+from usherctl_help import Help
+
 USHERCTL, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
 
 
 def run(*args, listen=None, names=None, **kwargs):
@@ -52,17 +49,70 @@ def write(folder, **files):
 
 
 @test
-def help_man_page_and_completions_have_the_same_verbs_and_options():
-    text = run("--help").stdout
-    verbs = set(re.findall(r"^  ([a-z][a-z-]*) ", text, re.M))
-    options = set(re.findall(r"--[a-z-]+", text))
-    assert len(verbs) >= 16 and len(options) >= 16, (verbs, options)
-    page = (ROOT / "docs/man/usherctl.1.scd").read_text()
-    for word in verbs | options:
-        assert re.search(rf"\*{word}\*", page), f"{word} is not in the man page"
-        for shell in "bash", "zsh":
-            completion = (ROOT / f"src/ctl/completion/template.{shell}").read_text()
-            assert re.search(rf"(?<![\w-]){word}(?![\w-])", completion), f"{word} is not completed by {shell}"
+def help_has_a_line_for_each_row_of_the_tables():
+    found = Help(USHERCTL)
+    for table, names in ("verbs", found.verbs), ("options", found.options):
+        rows = re.findall(r"^(?:VERB|OPTION)\(\w+, (?:\w+\(\w+\), )?\"([a-z-]+)\"", (ROOT / f"src/ctl/{table}.def").read_text(), re.M)
+        assert len(rows) > 15 and rows == [name.lstrip("-") for name in names], (rows, names)
+
+
+@test
+def a_verb_accepts_the_options_of_its_help():
+    found = Help(USHERCTL)
+    assert sum(len(option.verbs) for option in found.options.values()) > 10
+    for verb in found.verbs.values():
+        for option in found.options.values():
+            accepted = not option.verbs or verb.name in option.verbs
+            assert accepted == (option in verb.options), (verb.name, option.name)
+            if not accepted:
+                expect(run(verb.name, option.name, *["1"] * bool(option.argument and not option.optional)), 2, "^$",
+                       rf"^usherctl: bad option '{option.name}': '{verb.name}' does not accept it \(EINVAL\); "
+                       rf"see usherctl {verb.name} --help\n$")
+            elif option.verbs:  # an empty path of the socket is refused last, and nothing is done
+                words = [*["1"] * bool(option.argument and not option.optional), "--socket", ""]
+                arguments = {"NAME": ["web"], "PROTO ADDRESS:PORT": ["tcp", "192.0.2.1:80"], "[NAME…]": ["web"],
+                             "[PATH…]": [], "[NAME] [--] [COMMAND…]": ["web"],
+                             "NAME… -- COMMAND…": ["web", "--", "true"]}[verb.arguments]
+                expect(run(verb.name, option.name, *words, *arguments), 2, "^$", "^usherctl: bad socket path ''")
+
+
+MAN_OPTION = re.compile(r"\[(--[a-z-]+(?:\[=\w+\]| [A-Z:]+)?)…?\]")
+
+
+def plain(text):
+    """Text of the manual page without its markup"""
+    return re.sub(r"[*_]", "", text).replace("\\", "").replace("...", "…")
+
+
+@test
+def man_page_has_each_verb_with_its_options_and_begins_with_its_help():
+    found, page = Help(USHERCTL), (ROOT / "docs/man/usherctl.1.scd").read_text()
+    synopsis = plain(page[page.index("# SYNOPSIS"):page.index("# DESCRIPTION")])
+    lines = [line.split("[OPTION…] ", 1)[1].rstrip("+") for line in synopsis.splitlines() if "usherctl" in line]
+    for verb in found.verbs.values():
+        heading, text = re.search(rf"^(\*{verb.name}\*(?: .*)?)\n\t(.*)", page, re.M).groups()
+        assert plain(text).startswith(verb.text), f"{verb.name}: {text}"
+        options = {option.left for option in verb.options if option.verbs}
+        line = next(line for line in lines if verb.name in re.split(r"[][ |]", line))
+        for of_verb in plain(heading), line:
+            shown = MAN_OPTION.findall(of_verb)
+            assert set(shown) == options and len(shown) == len(options), (of_verb, options)
+        assert MAN_OPTION.sub("", plain(heading)).split() == [verb.name, *verb.arguments.split()], heading
+
+
+@test
+def man_page_has_each_option_and_begins_with_its_help():
+    found, page = Help(USHERCTL), (ROOT / "docs/man/usherctl.1.scd").read_text()
+    options = page[page.index("\n# OPTIONS"):page.index("\n# OUTPUT")]
+    shown = {}
+    for heading, text in re.findall(r"^(\*-.*)\n\t(.*)", options, re.M):
+        verbs, text = re.fullmatch(r"(?:([a-z-]+(?:, [a-z-]+)*): )?(.*)", plain(text)).groups()
+        shown[plain(heading)] = set(verbs.split(", ")) if verbs else None, text[0].upper() + text[1:]
+    assert sorted(shown) == sorted(option.left for option in found.options.values())
+    for option in found.options.values():
+        verbs, text = shown[option.left]
+        assert text.startswith(option.text), (option.left, text)
+        assert verbs is None or verbs == option.verbs, (option.left, verbs)
 
 
 @test
@@ -182,14 +232,4 @@ def closed_standard_descriptors_are_closed_for_the_command():
     assert done.returncode == 0 and "/dev/null" not in done.stderr, done
 
 
-print(f"1..{len(TESTS)}")
-FAILED = 0
-for number, function in enumerate(TESTS, 1):
-    try:
-        function()
-        print(f"ok {number} - {function.__name__}")
-    except (AssertionError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
-        FAILED += 1
-        print(f"not ok {number} - {function.__name__}")
-        print("# " + repr(error).replace("\n", "\n# "))
-sys.exit(FAILED > 0)
+run_tests()

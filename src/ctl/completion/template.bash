@@ -2,91 +2,103 @@
 # shellcheck shell=bash
 # Completion of usherctl(1) for bash
 
+# The tables set the variables of _usherctl.
+# shellcheck disable=SC2034
+@TABLES@
+
+_usherctl_words() { # WORD...
+	mapfile -t COMPREPLY < <(compgen -W "$*" -- "$cur")
+}
+
+_usherctl_paths() {
+	compopt -o filenames 2>/dev/null
+	mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+}
+
 _usherctl_names() {
-	"$1" "${@:2}" --no-legend list 2>/dev/null | cut -d ' ' -f 1 | sort -u
+	"${COMP_WORDS[0]}" "${where[@]}" --no-legend list 2>/dev/null | cut -d ' ' -f 1 | sort -u
+}
+
+_usherctl_command() { # INDEX-OF-COMMAND
+	if declare -F _comp_command_offset >/dev/null; then
+		_comp_command_offset "$1"
+	elif declare -F _command_offset >/dev/null; then
+		_command_offset "$1"
+	elif ((COMP_CWORD == $1)); then
+		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+	else
+		_usherctl_paths
+	fi
 }
 
 _usherctl() {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local verbs='status list rules show explain metrics check cat-config diff reload hand-in withdraw claim discover monitor top doctor detach help'
-	local options='--json --no-legend --instance --socket --timeout --help --version'
-	local verb='' where=() i word
+	local cur=${COMP_WORDS[COMP_CWORD]}
+	local verbs='' options='' valued='' takes='' words='' max=0 command=''
+	local verb='' option='' where=() n=0 i word
 
+	COMPREPLY=()
+	_usherctl_table ''
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
 		--)
-			# what follows is a command line of its own
 			_usherctl_command "$((i + 1))"
 			return
 			;;
-		--instance | --socket)
-			((i++))
-			where+=("$word" "${COMP_WORDS[i]}")
+		-*)
+			# readline makes three words of --option=value
+			if [[ ${COMP_WORDS[i + 1]} == = ]]; then
+				((i += 2))
+			elif [[ " $valued " == *" $word "* ]]; then
+				((i++))
+			else
+				continue
+			fi
+			if ((i >= COMP_CWORD)); then
+				option=$word
+			elif [[ $word == --instance || $word == --socket ]]; then
+				where+=("$word" "${COMP_WORDS[i]}")
+			fi
 			;;
-		--timeout | --fd | --count | --interval | --sort | --from)
+		:*)
+			# and of an address and a port
 			((i++))
 			;;
-		-*) ;;
 		*)
-			verb=${verb:-$word}
+			if [[ -z $verb ]]; then
+				verb=$word
+				_usherctl_table "$verb"
+			elif [[ $command && $n -ge $max ]]; then
+				_usherctl_command "$i"
+				return
+			else
+				((n++))
+			fi
 			;;
 		esac
 	done
 
-	COMPREPLY=()
-	case $prev in
-	--socket)
-		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-		return
-		;;
-	--sort)
-		mapfile -t COMPREPLY < <(compgen -W 'lookups missing refused name' -- "$cur")
-		return
-		;;
-	--fd | --instance | --timeout | --count | --interval | --from)
-		return
-		;;
-	esac
-	case $verb in
-	list) options+=' --graph --graph=dot' ;;
-	hand-in) options+=' --fd --hold --if-broker' ;;
-	withdraw) options+=' --fd --if-broker' ;;
-	claim) options+=' --if-broker --if-held' ;;
-	monitor) options+=' --count' ;;
-	top) options+=' --count --interval --sort' ;;
-	explain) options+=' --from' ;;
-	check) options+=' --no-listeners' ;;
-	discover) options+=' --dry-run' ;;
-	esac
-	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+	if [[ $option ]]; then
+		takes=''
+		_usherctl_value "$option"
+		[[ $cur != = ]] || cur=''
+	elif [[ $cur == -* ]]; then
+		takes='' words=$options
+	elif [[ -z $verb ]]; then
+		words=$verbs
+	elif ((n >= max)); then
+		[[ -z $command ]] || _usherctl_command "$COMP_CWORD"
 		return
 	fi
-	case $verb in
-	'')
-		mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
-		;;
-	explain)
-		[[ $prev != explain ]] || mapfile -t COMPREPLY < <(compgen -W 'tcp udp' -- "$cur")
-		;;
-	check)
-		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-		;;
-	list | rules | show | monitor | top | hand-in | withdraw | claim | discover)
-		mapfile -t COMPREPLY < <(compgen -W "$(_usherctl_names "${COMP_WORDS[0]}" "${where[@]}")" -- "$cur")
+	case $takes in
+	names) words=$(_usherctl_names) ;;
+	packet) ((n > 0)) || words='tcp udp' ;;
+	paths)
+		_usherctl_paths
+		return
 		;;
 	esac
-}
-
-_usherctl_command() {
-	if declare -F _command_offset >/dev/null; then
-		_command_offset "$1"
-	elif ((COMP_CWORD == $1)); then
-		mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
-	else
-		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
-	fi
+	_usherctl_words "$words"
 }
 
 complete -F _usherctl usherctl

@@ -325,6 +325,16 @@ def test_socket_variable(broker, usherd):
     assert ctl("--socket", running.socket, "status", env=away).returncode == 0
 
 
+def test_completion_of_names(broker):
+    """The completion asks the broker that the line names; tests/unit/test_completion.py has the rest."""
+    running = broker(web="Stream=80", dns="Datagram=53")
+    completion = USHERCTL.parent / "completion/usherctl"
+    script = '. "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _usherctl; printf "%s\n" "${COMPREPLY[@]}"'
+    for socket, names in (running.socket, ["dns", "web"]), ("/run/test/elsewhere", [""]):
+        done = run("bash", "-c", script, "bash", completion, USHERCTL, "--socket", socket, "show", "")
+        assert done.stdout.splitlines() == names and done.stderr == "", done
+
+
 def test_usherd_usage():
     assert run(USHERD, "--help").stdout
     assert "0.1.0" in run(USHERD, "--version").stdout

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tests as functions, in a program that prints TAP."""
+
+import subprocess
+import sys
+
+_TESTS = []
+
+
+class Skip(Exception):
+    pass
+
+
+def test(function):
+    _TESTS.append(function)
+    return function
+
+
+def run_tests():
+    """Run them in the order in which they were defined; the exit status says whether all passed."""
+    print(f"1..{len(_TESTS)}")
+    failed = 0
+    for number, function in enumerate(_TESTS, 1):
+        try:
+            function()
+            print(f"ok {number} - {function.__name__}", flush=True)
+        except Skip as reason:
+            print(f"ok {number} - {function.__name__} # SKIP {reason}", flush=True)
+        except (AssertionError, subprocess.SubprocessError, OSError, LookupError, ValueError) as error:
+            failed += 1
+            print(f"not ok {number} - {function.__name__}")
+            print("# " + f"{type(error).__name__}: {error}".replace("\n", "\n# "), flush=True)
+    sys.exit(failed > 0)
