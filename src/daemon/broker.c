@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
@@ -19,9 +18,6 @@
 #include "../util/errno_name.h"
 #include "../util/netns.h"
 #include "early.h"
-#include "notified.h"
-#include "request.h"
-#include "restore.h"
 #include "tidy.h"
 
 uint64_t broker_now(void)
@@ -217,7 +213,6 @@ static void report_reload(struct broker *broker, int r, const struct rule_change
 	struct observed about = {.reason = "out of memory"};
 	char text[1024];
 
-	tally_reload(&broker->tally, r);
 	free(TAKE_PTR(broker->reload_failure));
 	if (r == 0) {
 		observe(OBSERVE_RELOADED, NULL,
@@ -263,33 +258,11 @@ int broker_reload(struct broker *broker, struct rule_changes *ret_changes, struc
 	generation = generation_unref(generation); /* unless it is the broker's now */
 	report_reload(broker, r, &changes, problems, refusal);
 	*ret_changes = changes;
-	give_memory_back();
-	tell_service_manager(broker);
+	broker_announce(broker);
 	return r;
 }
 
 /* ---- start and end */
-
-static int refuse_door(struct refusal *refusal, int error, const char *path)
-{
-	return refuse(refusal, error, "cannot listen at %s (%s); usherd must be able to write there", path,
-		errno_name(error));
-}
-
-static int open_doors(struct broker *broker, struct passed *passed, struct refusal *refusal)
-{
-	const struct instance *instance = broker->instance;
-	int r;
-
-	if (mkdir(instance->run, 0755) < 0 && errno != EEXIST)
-		return refuse_door(refusal, errno, instance->run);
-	r = door_new(broker->event, TAKE_FD(passed->door), instance->socket, request_handle, broker,
-		&broker->door);
-	if (r < 0)
-		return refuse_door(refusal, -r, instance->socket);
-	r = notified_open(broker, TAKE_FD(passed->notify));
-	return r < 0 ? refuse_door(refusal, -r, instance->notify) : 0;
-}
 
 static int open_pins(struct broker *broker, struct refusal *refusal)
 {
@@ -302,23 +275,20 @@ static int open_pins(struct broker *broker, struct refusal *refusal)
 	return r;
 }
 
-int broker_open(struct broker *broker, sd_event *event, const struct instance *instance,
-	const char *instance_name, struct passed *passed, struct problems *problems, struct refusal *refusal)
+int broker_adopt(struct broker *broker, sd_event *event, const struct instance *instance,
+	const char *instance_name, struct problems *problems, struct refusal *refusal)
 {
-	_cleanup_(generation_unrefp) struct generation *generation = NULL;
 	int r;
 
 	broker->event = event;
 	broker->instance = instance;
 	broker->instance_name = instance_name;
-	broker->started = broker_now();
-	r = generation_parse(NULL, instance->rule_dirs, &generation, problems);
+	r = generation_parse(NULL, instance->rule_dirs, &broker->parsed, problems);
 	if (r)
 		return r == GENERATION_BAD ? BROKER_BAD_RULES : r;
 	broker->holder = holder_new();
 	broker->registrants = registrants_new(event, tidy_on_exit, broker);
-	broker->monitor = monitor_new();
-	if (!broker->holder || !broker->registrants || !broker->monitor)
+	if (!broker->holder || !broker->registrants)
 		return -ENOMEM;
 	broker->netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (broker->netns < 0)
@@ -338,29 +308,28 @@ int broker_open(struct broker *broker, sd_event *event, const struct instance *i
 			"pins are missing in %s, so that sockets handed in before cannot be adopted; services have to hand in again",
 			broker->pins.path);
 	r = adopt_link(broker);
-	/* whatever can fail comes before apply(): rules in force without a door would refuse all that they match */
 	if (!r)
 		r = early_new(broker);
+	return r ? r : tidy_start(broker);
+}
+
+int broker_apply(struct broker *broker, struct refusal *refusal)
+{
+	int r = apply(broker, &broker->parsed, refusal);
+
 	if (!r)
-		r = tidy_start(broker);
-	if (!r)
-		r = open_doors(broker, passed, refusal);
-	if (!r)
-		r = apply(broker, &generation, refusal);
-	if (r)
-		return r;
-	tidy_watch_registrants(broker);
-	restore_passed(broker, passed);
+		tidy_watch_registrants(broker);
+	return r;
+}
+
+void broker_announce(const struct broker *broker)
+{
 	give_memory_back();
 	tell_service_manager(broker);
-	return 0;
 }
 
 void broker_close(struct broker *broker)
 {
-	broker->door = door_free(broker->door);
-	broker->notify_door = notify_door_free(broker->notify_door);
-	broker->monitor = monitor_free(broker->monitor);
 	sd_event_source_disable_unref(broker->events_source);
 	sd_event_source_disable_unref(broker->tidy_source);
 	sd_event_source_disable_unref(broker->detach_source);
@@ -368,6 +337,7 @@ void broker_close(struct broker *broker)
 	early_free(broker->early);
 	registrants_free(broker->registrants);
 	holder_free(broker->holder);
+	generation_unref(broker->parsed);
 	generation_unref(broker->generation);
 	registry_close(&broker->registry);
 	closep(&broker->adopted_program);

@@ -5,7 +5,7 @@
  * The broker: what usherd is, apart from its command line
  *
  * Rules become generations, of which one is current; sockets come through the door into the registry. The state that
- * matters is in the kernel, pinned. What is here can be lost and is found again by broker_open().
+ * matters is in the kernel, pinned. What is here can be lost and is found again by broker_adopt().
  */
 
 #include <stdbool.h>
@@ -16,17 +16,11 @@
 #include "../datapath/pins.h"
 #include "../datapath/registry.h"
 #include "../holder/holder.h"
-#include "../intake/door.h"
-#include "../intake/notify_door.h"
-#include "../intake/passed.h"
 #include "../rule/changes.h"
 #include "../rule/problem.h"
 #include "../util/instance.h"
 #include "generation.h"
-#include "monitor.h"
-#include "refusals.h"
 #include "registrant.h"
-#include "tally.h"
 
 struct broker {
 	sd_event *event;		 /* borrowed */
@@ -37,19 +31,14 @@ struct broker {
 	int netns;
 	uint64_t netns_cookie;
 	int link;
-	int adopted_program; /* current when the broker started, until it has made a generation; -1 */
+	int adopted_program;	   /* current when the broker started, until it has made a generation; -1 */
+	struct generation *parsed; /* what broker_apply() makes current */
 	struct generation *generation; /* the current one */
 	struct holder *holder;
 	struct registrants *registrants;
-	struct door *door;
-	struct notify_door *notify_door;
 	struct events *events;
-	struct monitor *monitor;
 	struct early *early;
 	sd_event_source *events_source, *tidy_source, *detach_source;
-	struct tally tally;
-	struct refusals refusals;
-	uint64_t started;     /* CLOCK_REALTIME, microseconds */
 	char *reload_failure; /* why the last reload failed; NULL when it did not */
 };
 
@@ -60,24 +49,30 @@ struct broker {
 		.link = -1,                                                                                  \
 		.adopted_program = -1})
 
-/* Outcomes of broker_open() and broker_reload() besides 0 */
+/* Outcomes of broker_adopt(), broker_apply() and broker_reload() besides 0 */
 enum {
 	BROKER_REFUSED = REFUSED, /* the refusal says why */
 	BROKER_BAD_RULES,	  /* the problems say why */
 };
 
 /*
- * broker_open() - adopt what is pinned, make the rules current, open the door
+ * broker_adopt() - read the rules, and take over what an earlier broker left in the kernel
  * @instance_name: "" for the default instance
- * @passed:        what the service manager passed; what is of use is taken
  *
- * Bad rules are found before anything is touched. What an earlier broker left goes on dispatching in that case, and
- * in every other case of failure.
+ * Bad rules are found before anything is touched. What is there goes on dispatching by its own rules until
+ * broker_apply(), and in every case of failure. Between the two the doors must be opened: rules in force without a door
+ * would refuse all that they match.
  *
  * Return: 0, BROKER_REFUSED, BROKER_BAD_RULES, or a negative errno.
  */
-int broker_open(struct broker *broker, sd_event *event, const struct instance *instance,
-	const char *instance_name, struct passed *passed, struct problems *problems, struct refusal *refusal);
+int broker_adopt(struct broker *broker, sd_event *event, const struct instance *instance,
+	const char *instance_name, struct problems *problems, struct refusal *refusal);
+
+/* broker_apply() - make the rules that broker_adopt() read the current ones; 0, BROKER_REFUSED, or a negative errno */
+int broker_apply(struct broker *broker, struct refusal *refusal);
+
+/* broker_announce() - give memory back that start or reload needed, and report READY=1 to the service manager */
+void broker_announce(const struct broker *broker);
 
 /* broker_close() - let go of everything; dispatch stays in place */
 void broker_close(struct broker *broker);

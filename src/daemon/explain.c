@@ -169,11 +169,12 @@ static int read_question(const struct message *message, struct question_packet *
 	return r;
 }
 
-int request_explain(struct broker *broker, const struct message *message, struct session_source *answer,
+int request_explain(struct usherd *usherd, const struct message *message, struct session_source *answer,
 	struct refusal *refusal)
 {
 	_cleanup_(explanation_freep) struct explanation *explanation = NULL;
 	const struct refused_hand_in *refused;
+	const struct broker *broker = &usherd->broker;
 	struct question_packet packet;
 	int r;
 
@@ -190,7 +191,7 @@ int request_explain(struct broker *broker, const struct message *message, struct
 	if (explanation->answer.seat)
 		memcpy(explanation->name, broker->registry.seats[explanation->answer.seat].name,
 			sizeof(explanation->name));
-	refused = *explanation->name ? refusals_find(&broker->refusals, explanation->name) : NULL;
+	refused = *explanation->name ? refusals_find(&usherd->refusals, explanation->name) : NULL;
 	if (refused)
 		explanation->refused = *refused;
 	find_covers(explanation, &packet);

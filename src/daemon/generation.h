@@ -26,7 +26,7 @@ struct generation {
 	uint32_t *taken;     /* seats that did not exist before */
 	size_t n_taken, n_matches;
 	size_t n_prefixes4, n_prefixes6; /* in the tables of the program */
-	int program; /* -1 until it is loaded */
+	int program;			 /* -1 until it is loaded */
 	uint32_t program_id;
 	struct question question; /* asks what the program would do */
 };

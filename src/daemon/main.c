@@ -19,7 +19,9 @@
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../wire/protocol.h"
-#include "broker.h"
+#include "doors.h"
+#include "reload.h"
+#include "restore.h"
 
 /* Of systemd.exec(5) and sysexits.h; usherd(8) has the list. */
 enum {
@@ -129,21 +131,21 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 	(void)source;
 	(void)info;
-	(void)broker_reload(userdata, &changes, &problems, &refusal);
+	(void)reload_rules(userdata, &changes, &problems, &refusal);
 	return 0;
 }
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
-	struct broker *broker = userdata;
+	struct usherd *usherd = userdata;
 
 	(void)info;
-	if (!broker->door || door_finish(broker->door) < 0)
+	if (!usherd->door || door_finish(usherd->door) < 0)
 		return sd_event_exit(sd_event_source_get_event(source), 0);
 	return 0;
 }
 
-static int handle_signals(sd_event *event, struct broker *broker)
+static int handle_signals(sd_event *event, struct usherd *usherd)
 {
 	sigset_t mask;
 	int r;
@@ -155,11 +157,11 @@ static int handle_signals(sd_event *event, struct broker *broker)
 	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
 		return -errno;
 	(void)signal(SIGPIPE, SIG_IGN);
-	r = sd_event_add_signal(event, NULL, SIGTERM, on_terminate, broker);
+	r = sd_event_add_signal(event, NULL, SIGTERM, on_terminate, usherd);
 	if (r >= 0)
-		r = sd_event_add_signal(event, NULL, SIGINT, on_terminate, broker);
+		r = sd_event_add_signal(event, NULL, SIGINT, on_terminate, usherd);
 	if (r >= 0)
-		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, broker);
+		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, usherd);
 	return r < 0 ? r : 0;
 }
 
@@ -184,7 +186,7 @@ static void keep_heap_small(void)
 	(void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
-static int start(struct broker *broker, sd_event *event, const struct instance *instance, const char *name)
+static int start(struct usherd *usherd, sd_event *event, const struct instance *instance, const char *name)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(passed_deinit) struct passed passed = PASSED_NULL;
@@ -192,13 +194,21 @@ static int start(struct broker *broker, sd_event *event, const struct instance *
 	char text[1024];
 	int r;
 
-	r = handle_signals(event, broker);
+	usherd->started = broker_now();
+	r = handle_signals(event, usherd);
 	if (!r)
 		r = passed_take(&passed);
 	if (!r)
-		r = broker_open(broker, event, instance, name, &passed, &problems, &refusal);
+		r = broker_adopt(&usherd->broker, event, instance, name, &problems, &refusal);
 	if (!r)
+		r = doors_open(usherd, &passed, &refusal);
+	if (!r)
+		r = broker_apply(&usherd->broker, &refusal);
+	if (!r) {
+		restore_passed(&usherd->broker, &passed);
+		broker_announce(&usherd->broker);
 		return EXIT_SUCCESS;
+	}
 	if (r == BROKER_BAD_RULES) {
 		for (size_t i = 0; i < problems.n; i++)
 			observe(OBSERVE_NOT_STARTED, NULL, "%s",
@@ -221,7 +231,7 @@ static void event_unrefp(sd_event **event)
 int main(int argc, char **argv)
 {
 	_cleanup_(event_unrefp) sd_event *event = NULL;
-	struct broker broker = BROKER_NULL;
+	struct usherd usherd = USHERD_NULL;
 	struct options options = {.instance = ""};
 	struct instance instance;
 	int status, r;
@@ -247,7 +257,7 @@ int main(int argc, char **argv)
 		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no event loop (%s)", errno_name(-r));
 		return EX_OSERR;
 	}
-	status = start(&broker, event, &instance, options.instance);
+	status = start(&usherd, event, &instance, options.instance);
 	if (status == EXIT_SUCCESS) {
 		(void)sd_event_set_watchdog(event, true);
 		r = sd_event_loop(event);
@@ -257,6 +267,7 @@ int main(int argc, char **argv)
 			status = EX_OSERR;
 		}
 	}
-	broker_close(&broker);
+	doors_close(&usherd);
+	broker_close(&usherd.broker);
 	return status;
 }

@@ -3,20 +3,16 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
+#include "../wire/protocol.h"
 #include "hand_in.h"
 #include "place.h"
 #include "request.h"
-
-/* The request in the words of usher.sock, so that both doors come to the same place. */
-static void name_request(struct intake_request *request, struct message *message, const char *name)
-{
-	*message = (struct message){.n_fields = 1, .fields = {{.key = KEY_NAME, .value = name}}};
-	request->message = message;
-}
+#include "withdrawal.h"
 
 /* A held socket that was shut down, or has an error pending, is of no use to anybody. */
 static void on_hang_up(const char *name, uint64_t cookie, void *userdata)
@@ -49,50 +45,64 @@ static void watch(struct broker *broker, const struct intake_request *request, c
 	}
 }
 
-static int store(struct broker *broker, struct intake_request *request, const struct notify *notify,
+static int store(struct broker *broker, const struct intake_request *request, const struct notify *notify,
 	struct refusal *refusal)
 {
-	const struct hand_in_manner manner = {.via = USHER_VIA_NOTIFY, .hold = true};
-	struct writer answer = WRITER_NULL;
+	struct offer_socket sockets[PROTOCOL_HAND_IN_MAX];
+	const struct offer_request offer = {
+		.owner = &request->identity,
+		.pidfd = request->pidfd,
+		.via = USHER_VIA_NOTIFY,
+		.hold = true,
+		.sockets = sockets,
+		.n = request->n_fds,
+	};
+	struct hand_in_outcome outcome;
 	int r;
 
-	r = hand_in(broker, request, &manner, &answer, refusal);
+	r = request_check_sockets(request->n_fds, refusal);
+	if (r)
+		return r;
+	for (size_t i = 0; i < request->n_fds; i++) {
+		sockets[i].fd = request->fds[i];
+		sockets[i].number = i + 1;
+		(void)snprintf(
+			sockets[i].name, sizeof(sockets[i].name), "%.*s", NAME_LENGTH_MAX + 1, notify->name);
+	}
+	r = hand_in_offer(broker, &offer, &outcome, refusal);
 	if (!r && notify->poll)
 		watch(broker, request, notify->name);
 	return r;
 }
 
 /* As in the service manager's store, everything of that name goes; descriptors that came along are closed. */
-static int withdraw(struct broker *broker, struct intake_request *request, struct refusal *refusal)
+static int withdraw(struct broker *broker, const struct intake_request *request, const struct notify *notify,
+	struct refusal *refusal)
 {
-	struct intake_request all = *request;
-	struct writer answer = WRITER_NULL;
+	const struct withdrawal withdrawal = {.sender = &request->identity, .name = notify->name};
+	size_t n = 0;
 
-	all.n_fds = 0;
-	return request_withdraw(broker, &all, &answer, refusal);
+	return withdrawal_perform(broker, &withdrawal, &n, refusal);
 }
 
 static void on_request(struct intake_request *request, const struct notify *notify, void *userdata)
 {
-	struct broker *broker = userdata;
+	struct usherd *usherd = userdata;
+	const bool is_store = notify->action == NOTIFY_STORE;
 	struct refusal refusal;
-	struct message message;
 	int r;
 
-	name_request(request, &message, notify->name);
-	intake_identify(request);
-	r = notify->action == NOTIFY_STORE ? store(broker, request, notify, &refusal)
-					   : withdraw(broker, request, &refusal);
+	r = is_store ? store(&usherd->broker, request, notify, &refusal)
+		     : withdraw(&usherd->broker, request, notify, &refusal);
 	if (r < 0)
 		r = refuse(&refusal, -r, "the broker could not do it (%s)", errno_name(-r));
-	if (notify->action == NOTIFY_STORE) {
-		request_count_hand_in(broker, request, r ? &refusal : NULL);
-		tally_hand_in_time(intake_now() - request->received, &broker->tally);
+	if (is_store) {
+		request_count_hand_in(usherd, notify->name, &request->identity, r ? &refusal : NULL);
+		tally_hand_in_time(intake_now() - request->received, &usherd->tally);
 	}
 	if (r)
-		request_report_refusal(&request->identity,
-			notify->action == NOTIFY_STORE ? "FDSTORE=1" : "FDSTOREREMOVE=1", notify->name,
-			&refusal);
+		request_report_refusal(&request->identity, is_store ? "FDSTORE=1" : "FDSTOREREMOVE=1",
+			notify->name, &refusal);
 }
 
 static void on_refused(const struct identity *identity, const struct refusal *refusal, void *userdata)
@@ -105,11 +115,11 @@ static void on_refused(const struct identity *identity, const struct refusal *re
 			"refused a datagram: %s", refusal->text);
 }
 
-int notified_open(struct broker *broker, int passed_consume)
+int notified_open(struct usherd *usherd, int passed_consume)
 {
 	const struct notify_handlers handlers = {
-		.request = on_request, .refused = on_refused, .userdata = broker};
+		.request = on_request, .refused = on_refused, .userdata = usherd};
 
-	return notify_door_new(
-		broker->event, passed_consume, broker->instance->notify, &handlers, &broker->notify_door);
+	return notify_door_new(usherd->broker.event, passed_consume, usherd->broker.instance->notify,
+		&handlers, &usherd->notify_door);
 }

@@ -3,7 +3,7 @@
 
 /* What comes through /run/usher/notify: FDSTORE=1 hands in and holds, FDSTOREREMOVE=1 withdraws. */
 
-#include "broker.h"
+#include "usherd.h"
 
 /* notified_open() - open the door; @passed_consume as for notify_door_new() */
-int notified_open(struct broker *broker, int passed_consume);
+int notified_open(struct usherd *usherd, int passed_consume);

@@ -1,13 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What a request offers: its sockets, each looked at and sent to the seats of its rule. Nothing is changed here. */
+/* Sockets that are offered, each looked at and sent to the seats of its rule. Nothing is changed here. */
 
+#include "../access/identity.h"
 #include "../intake/inspect.h"
-#include "../intake/owner.h"
-#include "../intake/request.h"
+#include "../util/name.h"
 #include "broker.h"
-#include "hand_in.h"
+
+/* A socket, and the name under which it is offered */
+struct offer_socket {
+	int fd;
+	char name[NAME_LENGTH_MAX +
+		  2];	      /* not checked yet; one that is too long is cut to more than any name has */
+	unsigned long number; /* what the client knows the socket by, for messages */
+};
+
+/* What a door makes of what it received */
+struct offer_request {
+	const struct identity *owner; /* whose the sockets are */
+	int pidfd;		      /* of the owner, or -1 */
+	bool found;		      /* the owner has asked for nothing: usher-discover found its sockets */
+	enum usher_via via;
+	bool hold; /* the broker keeps duplicates */
+	const struct offer_socket *sockets;
+	size_t n;
+};
 
 /* A seat that a socket is to sit in: one, or two for a dual-stack socket. */
 struct aim {
@@ -16,8 +34,8 @@ struct aim {
 	bool dual_stack;
 };
 
-struct candidate {
-	int fd; /* of the request */
+struct offered_socket {
+	int fd; /* borrowed from the request */
 	const struct rule *rule;
 	struct socket_facts facts;
 	struct aim aims[2];
@@ -27,28 +45,21 @@ struct candidate {
 
 struct offer {
 	struct broker *broker;
-	const struct intake_request *request;
-	const struct identity *owner; /* whose the sockets are: the sender, or the process of OWNER= */
-	int pidfd;		      /* of the owner, or -1; borrowed */
-	bool found;		      /* OWNER=: the owner has asked for nothing */
-	enum usher_via via;
-	bool hold;
-	struct candidate *candidates;
-	size_t n;
-	struct owner process; /* of OWNER= */
+	const struct offer_request *request;
+	struct offered_socket *sockets; /* as many as the request has */
 };
 
-#define OFFER_NULL ((struct offer){.process = OWNER_NULL})
+#define OFFER_NULL ((struct offer){.sockets = NULL})
 
 /*
  * offer_read() - check each socket of a request, and whether its owner may use its name
- * @request: must outlive the offer; the pidfd of OWNER= is taken from its descriptors
- * @offer:   points into itself: do not copy it; to be deinitialised whatever comes of it
+ * @request: must outlive the offer
+ * @offer:   to be deinitialised whatever comes of it
  *
  * Return: 0, REFUSED, or a negative errno.
  */
-int offer_read(struct broker *broker, struct intake_request *request, const struct hand_in_manner *manner,
-	struct offer *offer, struct refusal *refusal);
+int offer_read(struct broker *broker, const struct offer_request *request, struct offer *offer,
+	struct refusal *refusal);
 void offer_deinit(struct offer *offer);
 
 /* offer_refuse() - put "socket 5 " in front of a refusal, the number being what the client knows it by; REFUSED */

@@ -24,24 +24,12 @@ static struct refused_hand_in *choose(struct refusals *refusals, const char *nam
 	return oldest;
 }
 
-/* Return: whether there is a name of that index, valid or not. */
-static bool read_name(const struct message *message, size_t index, char name[static NAME_LENGTH_MAX + 2])
-{
-	const char *one = message_get(message, KEY_NAME), *list = message_get(message, KEY_NAMES);
-
-	if (one || !list) {
-		(void)snprintf(name, NAME_LENGTH_MAX + 2, "%s", one && index == 0 ? one : "");
-		return one && index == 0;
-	}
-	return names_nth(list, index, name, NAME_LENGTH_MAX + 2);
-}
-
-void refusals_note(struct refusals *refusals, const struct message *message, const struct identity *client,
+void refusals_note(struct refusals *refusals, const char *names, const struct identity *client,
 	const struct refusal *refusal)
 {
 	char name[NAME_LENGTH_MAX + 2];
 
-	for (size_t i = 0; i < REFUSALS_MAX && read_name(message, i, name); i++) {
+	for (size_t i = 0; names && i < REFUSALS_MAX && names_nth(names, i, name, sizeof(name)); i++) {
 		struct refused_hand_in *item;
 
 		if (!name_is_valid(name))
@@ -55,11 +43,11 @@ void refusals_note(struct refusals *refusals, const struct message *message, con
 	}
 }
 
-void refusals_forget(struct refusals *refusals, const struct message *message)
+void refusals_forget(struct refusals *refusals, const char *names)
 {
 	char name[NAME_LENGTH_MAX + 2];
 
-	for (size_t i = 0; read_name(message, i, name); i++)
+	for (size_t i = 0; names && names_nth(names, i, name, sizeof(name)); i++)
 		for (size_t k = 0; k < REFUSALS_MAX; k++)
 			if (*name && strcmp(refusals->items[k].name, name) == 0)
 				refusals->items[k] = (struct refused_hand_in){};

@@ -30,12 +30,15 @@ struct refusals {
 	struct refused_hand_in items[REFUSALS_MAX];
 };
 
-/* refusals_note() - a hand-in of this client was refused; what is no valid name is left out */
-void refusals_note(struct refusals *refusals, const struct message *message, const struct identity *client,
+/*
+ * refusals_note() - a hand-in of this client was refused
+ * @names: separated by colons; what is no valid name is left out. NULL: there was none
+ */
+void refusals_note(struct refusals *refusals, const char *names, const struct identity *client,
 	const struct refusal *refusal);
 
 /* refusals_forget() - a hand-in under the same names was done */
-void refusals_forget(struct refusals *refusals, const struct message *message);
+void refusals_forget(struct refusals *refusals, const char *names);
 
 /* refusals_find() - of a name, or of NULL: of any; the last one, or NULL */
 const struct refused_hand_in *refusals_find(const struct refusals *refusals, const char *name);

@@ -14,7 +14,6 @@
 #include "../util/text.h"
 #include "../wire/names.h"
 #include "../wire/protocol.h"
-#include "hand_in.h"
 
 /*
  * What a request gives back: 0 with the one packet in `packet`, or with `source` filled, or REFUSED, or a negative
@@ -26,77 +25,6 @@ struct answer {
 	struct session_source source;
 	struct refusal refusal;
 };
-
-/* ---- reload */
-
-struct complaint {
-	struct problems problems;
-	size_t at;
-};
-
-static void complaint_release(void *state)
-{
-	struct complaint *complaint = state;
-
-	problems_deinit(&complaint->problems);
-	free(complaint);
-}
-
-static bool complaint_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
-{
-	struct complaint *complaint = state;
-	const struct problem *problem;
-	char text[1024];
-
-	(void)fds;
-	(void)n_fds;
-	if (complaint->at == complaint->problems.n) {
-		writer_put(packet, KEY_ERRNO, "%d", EBADMSG);
-		writer_put(packet, KEY_REASON, "%s",
-			problem_format(&complaint->problems.items[0], text, sizeof(text)));
-		return false;
-	}
-	problem = &complaint->problems.items[complaint->at++];
-	writer_put(packet, KEY_ROW, "1");
-	writer_put(packet, KEY_FILE, "%s", problem->file);
-	writer_put(packet, KEY_LINE, "%u", problem->line);
-	writer_put(packet, KEY_PROBLEM, "%.1000s", problem->text);
-	return true;
-}
-
-static int complain(struct problems *problems, struct session_source *source)
-{
-	struct complaint *complaint = calloc(1, sizeof(*complaint));
-
-	if (!complaint)
-		return -ENOMEM;
-	complaint->problems = *problems;
-	*problems = PROBLEMS_NULL;
-	*source = (struct session_source){
-		.next = complaint_next, .release = complaint_release, .state = complaint};
-	return 0;
-}
-
-static int reload(struct broker *broker, struct answer *answer)
-{
-	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
-	struct rule_changes changes;
-	int r;
-
-	r = broker_reload(broker, &changes, &problems, &answer->refusal);
-	if (r == BROKER_BAD_RULES)
-		return complain(&problems, &answer->source);
-	if (r)
-		return r;
-	writer_put(&answer->packet, KEY_OK, "1");
-	writer_put(&answer->packet, KEY_GENERATION, "%" PRIu64, broker->generation->number);
-	writer_put(&answer->packet, KEY_RULES, "%zu", broker->generation->rules->n_rules);
-	writer_put(&answer->packet, KEY_MATCHES, "%zu", broker->generation->n_matches);
-	writer_put(&answer->packet, KEY_ADDED, "%zu", changes.added);
-	writer_put(&answer->packet, KEY_REMOVED, "%zu", changes.removed);
-	writer_put(&answer->packet, KEY_KEPT, "%zu", changes.kept);
-	return 0;
-}
 
 static int detach(struct broker *broker, struct answer *answer)
 {
@@ -112,22 +40,21 @@ static int detach(struct broker *broker, struct answer *answer)
 
 static const struct request_form {
 	bool takes_sockets; /* descriptors may come with it */
-	bool identifies;    /* pid and unit of the sender matter */
 	bool needs_root;
 	bool changes; /* something, so that a refusal concerns the administrator */
 } forms[REQUEST_N] = {
-	[REQUEST_HAND_IN] = {true, true, false, true},
-	[REQUEST_HOLD] = {true, true, false, true},
-	[REQUEST_WITHDRAW] = {true, true, false, true},
-	[REQUEST_EVICT] = {false, false, true, true},
-	[REQUEST_CLAIM] = {false, true, false, true},
-	[REQUEST_RELOAD] = {false, false, true, true},
-	[REQUEST_DETACH] = {false, false, true, true},
-	[REQUEST_MONITOR] = {false, false, true, false},
-	[REQUEST_STATUS] = {false, false, false, false},
-	[REQUEST_LIST] = {false, false, false, false},
-	[REQUEST_RULES] = {false, false, false, false},
-	[REQUEST_EXPLAIN] = {false, false, false, false},
+	[REQUEST_HAND_IN] = {true, false, true},
+	[REQUEST_HOLD] = {true, false, true},
+	[REQUEST_WITHDRAW] = {true, false, true},
+	[REQUEST_EVICT] = {false, true, true},
+	[REQUEST_CLAIM] = {false, false, true},
+	[REQUEST_RELOAD] = {false, true, true},
+	[REQUEST_DETACH] = {false, true, true},
+	[REQUEST_MONITOR] = {false, true, false},
+	[REQUEST_STATUS] = {false, false, false},
+	[REQUEST_LIST] = {false, false, false},
+	[REQUEST_RULES] = {false, false, false},
+	[REQUEST_EXPLAIN] = {false, false, false},
 };
 
 static bool is_hand_in(enum request_verb verb)
@@ -174,27 +101,17 @@ static int check_verb(
 	return 0;
 }
 
-/* The other two are ways of the broker's own. */
-static enum usher_via read_via(const struct message *message)
-{
-	enum via via = VIA_CLIENT;
-
-	(void)via_from_word(message_get(message, KEY_VIA), &via);
-	return via == VIA_NOTIFY || via == VIA_SYSTEMD ? USHER_VIA_CLIENT : (enum usher_via)via;
-}
-
 static int perform(
-	struct broker *broker, enum request_verb verb, struct intake_request *request, struct answer *answer)
+	struct usherd *usherd, enum request_verb verb, struct intake_request *request, struct answer *answer)
 {
+	struct broker *broker = &usherd->broker;
 	const char *name = message_get(request->message, KEY_NAME);
 
 	switch (verb) {
 	case REQUEST_HAND_IN:
 	case REQUEST_HOLD:
-		return hand_in(broker, request,
-			&(struct hand_in_manner){
-				.via = read_via(request->message), .hold = verb == REQUEST_HOLD},
-			&answer->packet, &answer->refusal);
+		return request_hand_in(
+			broker, request, verb == REQUEST_HOLD, &answer->packet, &answer->refusal);
 	case REQUEST_WITHDRAW:
 		return request_withdraw(broker, request, &answer->packet, &answer->refusal);
 	case REQUEST_EVICT:
@@ -202,20 +119,20 @@ static int perform(
 	case REQUEST_CLAIM:
 		return request_claim(broker, request, &answer->source, &answer->refusal);
 	case REQUEST_RELOAD:
-		return reload(broker, answer);
+		return request_reload(usherd, &answer->packet, &answer->source, &answer->refusal);
 	case REQUEST_DETACH:
 		return detach(broker, answer);
 	case REQUEST_MONITOR:
-		return monitor_subscribe(broker->monitor, answer->session,
+		return monitor_subscribe(usherd->monitor, answer->session,
 			message_get(request->message, KEY_EVENTS), &answer->source, &answer->refusal);
 	case REQUEST_STATUS:
-		return request_status(broker, &answer->packet);
+		return request_status(usherd, &answer->packet);
 	case REQUEST_LIST:
 		return request_list(broker, name, &answer->source, &answer->refusal);
 	case REQUEST_RULES:
 		return request_rules(broker, name, &answer->source, &answer->refusal);
 	case REQUEST_EXPLAIN:
-		return request_explain(broker, request->message, &answer->source, &answer->refusal);
+		return request_explain(usherd, request->message, &answer->source, &answer->refusal);
 	}
 	return -EINVAL;
 }
@@ -237,14 +154,14 @@ void request_report_refusal(
 		name ? " for " : "", name ? name : "", (int)identity->pid, identity->uid, refusal->text);
 }
 
-void request_count_hand_in(
-	struct broker *broker, const struct intake_request *request, const struct refusal *refusal)
+void request_count_hand_in(struct usherd *usherd, const char *names, const struct identity *client,
+	const struct refusal *refusal)
 {
-	tally_hand_in(&broker->tally, refusal ? refusal->error : 0);
+	tally_hand_in(&usherd->tally, refusal ? refusal->error : 0);
 	if (refusal)
-		refusals_note(&broker->refusals, request->message, &request->identity, refusal);
+		refusals_note(&usherd->refusals, names, client, refusal);
 	else
-		refusals_forget(&broker->refusals, request->message);
+		refusals_forget(&usherd->refusals, names);
 }
 
 void request_handle(struct session *session, struct intake_request *request, void *userdata)
@@ -252,8 +169,9 @@ void request_handle(struct session *session, struct intake_request *request, voi
 	struct answer answer = {.session = session, .packet = WRITER_NULL};
 	char name[NAME_LENGTH_MAX + 1];
 	const struct request_form *form = NULL;
-	struct broker *broker = userdata;
+	struct usherd *usherd = userdata;
 	enum request_verb verb;
+	const char *names;
 	int r;
 
 	r = read_verb(request, &verb, &answer.refusal);
@@ -261,20 +179,18 @@ void request_handle(struct session *session, struct intake_request *request, voi
 		form = &forms[verb];
 		r = check_verb(verb, request, session_uid(session), &answer.refusal);
 	}
-	if (!r && form->identifies)
-		intake_identify(request);
 	if (!r)
-		r = perform(broker, verb, request, &answer);
+		r = perform(usherd, verb, request, &answer);
 	if (r < 0)
 		(void)refuse(&answer.refusal, -r, "the broker could not do it (%s); its log may say more",
 			errno_name(-r));
+	names = names_text(request->message, name);
 	if (form && is_hand_in(verb)) {
-		request_count_hand_in(broker, request, r ? &answer.refusal : NULL);
-		session_time(session, tally_hand_in_time, &broker->tally);
+		request_count_hand_in(usherd, names, &request->identity, r ? &answer.refusal : NULL);
+		session_time(session, tally_hand_in_time, &usherd->tally);
 	}
 	if (r && form && form->changes)
-		request_report_refusal(&request->identity, verb_word(verb),
-			names_text(request->message, name), &answer.refusal);
+		request_report_refusal(&request->identity, verb_word(verb), names, &answer.refusal);
 	if (r)
 		session_refuse(session, &answer.refusal);
 	else if (answer.source.next)

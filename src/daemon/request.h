@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The requests of docs/protocol.md. */
+/* The requests of docs/protocol.md: request_X() is in X.c, request_evict() in withdraw.c. */
 
-#include "../intake/session.h"
-#include "broker.h"
+#include "usherd.h"
 
 /* The maps have the numbers of the words of VIA=. */
 _Static_assert(
@@ -14,30 +13,52 @@ _Static_assert(
 	(int)VIA_NOTIFY == USHER_VIA_NOTIFY && (int)VIA_SYSTEMD == USHER_VIA_SYSTEMD, "as in the maps");
 _Static_assert((int)VIA_N == USHER_VIA_N, "as in the maps");
 
-/* request_handle() - for door_new(); @userdata is the struct broker */
+/* request_handle() - for door_new(); @userdata is the struct usherd */
 void request_handle(struct session *session, struct intake_request *request, void *userdata);
 
-/* request_report_refusal() - tell the administrator; @name may be NULL */
+/* request_report_refusal() - report it to the administrator; @name may be NULL */
 void request_report_refusal(
 	const struct identity *identity, const char *verb, const char *name, const struct refusal *refusal);
 
-/* request_count_hand_in() - keep in mind what came of it; @refusal is NULL when it was done */
-void request_count_hand_in(
-	struct broker *broker, const struct intake_request *request, const struct refusal *refusal);
+/*
+ * request_count_hand_in() - keep in mind what came of it
+ * @names:   separated by colons, or NULL
+ * @refusal: NULL when it was done
+ */
+void request_count_hand_in(struct usherd *usherd, const char *names, const struct identity *client,
+	const struct refusal *refusal);
+
+/* request_check_sockets() - as many as one request may bring; 0 or REFUSED */
+int request_check_sockets(size_t n, struct refusal *refusal);
+
+/*
+ * request_hand_in() - put the sockets of a request under the names in its message
+ * @request: its message has NAME= or NAMES=, and perhaps FDS=, VIA= and OWNER=, which is for the caller to refuse to
+ *           anybody but root; the pidfd of OWNER= is taken from its descriptors
+ * @hold:    the broker keeps duplicates
+ */
+int request_hand_in(struct broker *broker, struct intake_request *request, bool hold, struct writer *answer,
+	struct refusal *refusal);
 
 /*
  * request_withdraw() - take sockets out of their seats, and stop holding them
- * @request: identified; its message has NAME=. Without descriptors all sockets of the name go, with some just those.
+ * @request: its message has NAME=. Without descriptors all sockets of the name go, with some just those.
  */
-int request_withdraw(struct broker *broker, struct intake_request *request, struct writer *answer,
+int request_withdraw(struct broker *broker, const struct intake_request *request, struct writer *answer,
 	struct refusal *refusal);
 
 /* request_evict() - empty the slots of NAME= in `early` that hold the socket COOKIE= */
 int request_evict(
 	struct broker *broker, const struct message *message, struct writer *answer, struct refusal *refusal);
 
+/* request_reload() - one packet, or a row for each problem in the rule files */
+int request_reload(
+	struct usherd *usherd, struct writer *answer, struct session_source *rows, struct refusal *refusal);
+
+int request_status(const struct usherd *usherd, struct writer *answer);
+
 /* Requests that answer with rows; they fill the source on success. */
-int request_claim(struct broker *broker, struct intake_request *request, struct session_source *answer,
+int request_claim(struct broker *broker, const struct intake_request *request, struct session_source *answer,
 	struct refusal *refusal);
 int request_list(
 	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal);
@@ -45,8 +66,5 @@ int request_rules(
 	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal);
 
 /* request_explain() - @message has PROTOCOL=, LOCAL= and perhaps REMOTE= */
-int request_explain(struct broker *broker, const struct message *message, struct session_source *answer,
+int request_explain(struct usherd *usherd, const struct message *message, struct session_source *answer,
 	struct refusal *refusal);
-
-/* In status.c. */
-int request_status(struct broker *broker, struct writer *answer);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -15,21 +16,23 @@
 #include "hand_in.h"
 
 /* Nobody sent these: they come with the authority of whoever configured the service manager. */
-static int hand_in_passed(struct broker *broker, const char *name, int fd,
-	const struct hand_in_manner *manner, struct refusal *refusal)
+static int hand_in_passed(struct broker *broker, const char *name, int fd, bool hold, struct refusal *refusal)
 {
-	struct message message = {.n_fields = 1, .fields = {{.key = KEY_NAME, .value = name}}};
-	struct intake_request request = {
-		.message = &message,
-		.fds = &fd,
-		.n_fds = 1,
-		.identity = {.uid = 0, .gid = 0, .unit = ""},
+	const struct identity manager = {.unit = ""};
+	struct offer_socket socket = {.fd = fd, .number = 1};
+	const struct offer_request request = {
+		.owner = &manager,
 		.pidfd = -1,
-		.own_pidfd = -1,
+		.via = USHER_VIA_SYSTEMD,
+		.hold = hold,
+		.sockets = &socket,
+		.n = 1,
 	};
-	struct writer answer = WRITER_NULL;
-	int r = hand_in(broker, &request, manner, &answer, refusal);
+	struct hand_in_outcome outcome;
+	int r;
 
+	(void)snprintf(socket.name, sizeof(socket.name), "%.*s", NAME_LENGTH_MAX + 1, name);
+	r = hand_in_offer(broker, &request, &outcome, refusal);
 	return r < 0 ? refuse(refusal, -r, "the broker could not do it (%s)", errno_name(-r)) : r;
 }
 
@@ -44,7 +47,6 @@ static void report_refusal(const char *name, const struct refusal *refusal)
 static void restore_consume(struct broker *broker, const char *name, uint64_t stored_cookie, int fd_given)
 {
 	_cleanup_close_ int fd = fd_given;
-	const struct hand_in_manner manner = {.via = USHER_VIA_SYSTEMD, .hold = true};
 	struct registry_place place;
 	struct refusal refusal;
 	socklen_t size = sizeof(uint64_t);
@@ -65,7 +67,7 @@ static void restore_consume(struct broker *broker, const char *name, uint64_t st
 	copy = TAKE_FD(fd);
 	if (holder_restore_consume(broker->holder, name, cookie, copy, pid) < 0)
 		return;
-	if (!there && hand_in_passed(broker, name, copy, &manner, &refusal))
+	if (!there && hand_in_passed(broker, name, copy, true, &refusal))
 		report_refusal(name, &refusal);
 	else
 		observe(OBSERVE_RESTORED, &(struct observed){.name = name, .cookie = cookie},
@@ -95,7 +97,6 @@ static void unmark_lost(struct broker *broker)
 
 void restore_passed(struct broker *broker, struct passed *passed)
 {
-	const struct hand_in_manner manner = {.via = USHER_VIA_SYSTEMD};
 	char name[NAME_LENGTH_MAX + 1];
 	struct refusal refusal;
 	uint64_t cookie;
@@ -107,7 +108,7 @@ void restore_passed(struct broker *broker, struct passed *passed)
 	for (size_t i = passed->n_sockets; i-- > 0;) {
 		const struct passed_socket *socket = &passed->sockets[i];
 
-		if (socket->fd >= 0 && hand_in_passed(broker, socket->name, socket->fd, &manner, &refusal))
+		if (socket->fd >= 0 && hand_in_passed(broker, socket->name, socket->fd, false, &refusal))
 			report_refusal(socket->name, &refusal);
 	}
 	unmark_lost(broker);

@@ -3,6 +3,7 @@
 
 /* Sockets that the service manager passes at the start: held ones from its store, and those of Sockets= units. */
 
+#include "../intake/passed.h"
 #include "broker.h"
 
 /*

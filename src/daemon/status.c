@@ -95,8 +95,9 @@ static void write_maps(
 		generation->n_prefixes4, IMAGE_PREFIXES_MAX, generation->n_prefixes6, IMAGE_PREFIXES_MAX);
 }
 
-int request_status(struct broker *broker, struct writer *answer)
+int request_status(const struct usherd *usherd, struct writer *answer)
 {
+	const struct broker *broker = &usherd->broker;
 	const struct generation *generation = broker->generation;
 	int programs = link_count_programs(broker->netns);
 	struct totals totals = {0};
@@ -115,7 +116,7 @@ int request_status(struct broker *broker, struct writer *answer)
 	writer_put(answer, KEY_SCHEMA, "%u", USHER_SCHEMA);
 	writer_put(answer, KEY_INSTANCE, "%s", broker->instance_name);
 	writer_put(answer, KEY_PID, "%d", (int)getpid());
-	writer_put(answer, KEY_STARTED, "%" PRIu64, broker->started);
+	writer_put(answer, KEY_STARTED, "%" PRIu64, usherd->started);
 	writer_put(answer, KEY_GENERATION, "%" PRIu64, generation->number);
 	writer_put(answer, KEY_APPLIED, "%" PRIu64, generation->applied);
 	writer_put(answer, KEY_RULES, "%zu", generation->rules->n_rules);
@@ -136,9 +137,9 @@ int request_status(struct broker *broker, struct writer *answer)
 	if (broker->reload_failure)
 		writer_put(answer, KEY_RELOAD_REASON, "%.1000s", broker->reload_failure);
 	write_maps(generation, &totals, answer);
-	tally_write(&broker->tally, answer);
-	refusals_write(refusals_find(&broker->refusals, NULL), answer);
-	writer_put(answer, KEY_SESSIONS, "%zu", door_count(broker->door));
+	tally_write(&usherd->tally, answer);
+	refusals_write(refusals_find(&usherd->refusals, NULL), answer);
+	writer_put(answer, KEY_SESSIONS, "%zu", door_count(usherd->door));
 	footprint_write(answer);
 	return 0;
 }

@@ -17,26 +17,6 @@ uint64_t intake_now(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-void intake_request_init(struct intake_request *request, struct packet *packet)
-{
-	const struct ucred *sender = &packet->credentials;
-
-	*request = (struct intake_request){
-		.fds = packet->fds,
-		.n_fds = packet->n_fds,
-		.identity = {.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""},
-		.received = intake_now(),
-		.pidfd = packet->pidfd,
-		.own_pidfd = -1,
-	};
-}
-
-void intake_request_deinit(struct intake_request *request)
-{
-	closep(&request->own_pidfd);
-	free(request->unit);
-}
-
 static bool is_alive(int pidfd)
 {
 	struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
@@ -44,7 +24,7 @@ static bool is_alive(int pidfd)
 	return poll(&poll_fd, 1, 0) == 0;
 }
 
-void intake_identify(struct intake_request *request)
+static void identify(struct intake_request *request)
 {
 	struct identity *identity = &request->identity;
 
@@ -61,4 +41,25 @@ void intake_identify(struct intake_request *request)
 		identity->unit = "";
 		identity->verified = false;
 	}
+}
+
+void intake_request_init(struct intake_request *request, struct packet *packet)
+{
+	const struct ucred *sender = &packet->credentials;
+
+	*request = (struct intake_request){
+		.fds = packet->fds,
+		.n_fds = packet->n_fds,
+		.identity = {.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""},
+		.received = intake_now(),
+		.pidfd = packet->pidfd,
+		.own_pidfd = -1,
+	};
+	identify(request);
+}
+
+void intake_request_deinit(struct intake_request *request)
+{
+	closep(&request->own_pidfd);
+	free(request->unit);
 }

@@ -14,9 +14,9 @@ struct intake_request {
 	const struct message *message;
 	int *fds; /* to be taken with TAKE_FD; what is left is closed when the handler returns */
 	size_t n_fds;
-	struct identity identity; /* see intake_identify() for its pid and unit */
+	struct identity identity; /* of the sender */
 	uint64_t received;	  /* intake_now() */
-	int pidfd; /* of the sender, or -1 when the process is gone, not visible or not asked for; borrowed */
+	int pidfd;		  /* of the sender, or -1 when the process is gone or not visible; borrowed */
 
 	int own_pidfd; /* behind `pidfd` when it was opened by number */
 	char *unit;    /* behind identity.unit */
@@ -25,14 +25,12 @@ struct intake_request {
 /* intake_now() - CLOCK_MONOTONIC, nanoseconds */
 uint64_t intake_now(void);
 
-/* intake_request_init() - from a packet that has credentials; the packet must outlive the request */
+/*
+ * intake_request_init() - from a packet that has credentials; the packet must outlive the request
+ *
+ * The identity of the sender is complete afterwards, but for its groups. The pidfd is the one that came with the packet
+ * (Linux 6.5). Without one it is opened by number, and pid and unit are not `verified`: the number may have been used
+ * again since the packet was sent.
+ */
 void intake_request_init(struct intake_request *request, struct packet *packet);
 void intake_request_deinit(struct intake_request *request);
-
-/*
- * intake_identify() - complete the identity of a request: its unit, and whether pid and unit can be trusted
- *
- * Takes the pidfd that came with the packet (Linux 6.5). Without one it opens one by number, and pid and unit are not
- * `verified`: the number may have been used again since the packet was sent.
- */
-void intake_identify(struct intake_request *request);

@@ -139,7 +139,6 @@ static void answer_who(struct session *session, struct intake_request *request)
 	struct writer packet = WRITER_NULL;
 	const struct identity *identity = &request->identity;
 
-	intake_identify(request);
 	writer_put(&packet, KEY_OK, "1");
 	put_other(&packet, "PEER", session_uid(session));
 	writer_put(&packet, KEY_UID, "%u", identity->uid);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The request claim: held sockets are given to the process that asks for them. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../util/array.h"
+#include "../util/macro.h"
+#include "../wire/names.h"
+#include "named_rule.h"
+#include "place.h"
+#include "request.h"
+
+/* Sockets in one packet of an answer: so many names of the greatest length fit into its text. */
+#define CLAIM_BATCH 32U
+
+struct claim {
+	struct {
+		char name[NAME_LENGTH_MAX + 1];
+		int fd;
+	} * items;
+	size_t n, sent;
+};
+
+static void claim_release(void *state)
+{
+	struct claim *claim = state;
+
+	for (size_t i = 0; i < claim->n; i++)
+		closep(&claim->items[i].fd);
+	free(claim->items);
+	free(claim);
+}
+
+static void claim_freep(struct claim **claim)
+{
+	if (*claim)
+		claim_release(*claim);
+}
+
+static bool claim_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
+{
+	struct claim *claim = state;
+	char names[CLAIM_BATCH * (NAME_LENGTH_MAX + 1)];
+	size_t size = 0;
+
+	if (claim->sent == claim->n) {
+		writer_put(packet, KEY_OK, "1");
+		writer_put(packet, KEY_CLAIMED, "%zu", claim->n);
+		return false;
+	}
+	for (*n_fds = 0; *n_fds < CLAIM_BATCH && claim->sent < claim->n; claim->sent++) {
+		size_t length = strlen(claim->items[claim->sent].name);
+
+		if (size)
+			names[size++] = ':';
+		memcpy(names + size, claim->items[claim->sent].name, length);
+		size += length;
+		fds[(*n_fds)++] = claim->items[claim->sent].fd;
+	}
+	writer_put(packet, KEY_ROW, "1");
+	writer_put(packet, KEY_NAMES, "%.*s", (int)size, names);
+	return true;
+}
+
+static int claim_socket(struct claim *claim, const struct holder_entry *entry)
+{
+	int fd;
+
+	if (ARRAY_RESERVE(claim->items, claim->n) < 0)
+		return -ENOMEM;
+	fd = fcntl(entry->fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	claim->items[claim->n].fd = fd;
+	strcpy(claim->items[claim->n++].name, entry->name);
+	return 0;
+}
+
+static bool names_contain(const struct message *message, const char *wanted)
+{
+	const char *name = message_get(message, KEY_NAME), *names = message_get(message, KEY_NAMES);
+	char word[NAME_LENGTH_MAX + 2];
+
+	if (name)
+		return !strcmp(name, wanted);
+	for (size_t i = 0; names_nth(names, i, word, sizeof(word)); i++)
+		if (!strcmp(word, wanted))
+			return true;
+	return false;
+}
+
+/* Who claims a socket is who serves now. */
+static void change_owner(struct broker *broker, const struct intake_request *request)
+{
+	pid_t pid = registrants_is_watched(broker->registrants, request->identity.pid) ? request->identity.pid
+										       : 0;
+
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+		struct registry_place places[USHER_PLACES_MAX];
+		const char *name = broker->registry.seats[seat].name;
+		unsigned n;
+
+		if (!broker->registry.seats[seat].order || !names_contain(request->message, name))
+			continue;
+		n = registry_read_places(&broker->registry, seat, places);
+		for (unsigned i = 0; i < n; i++) {
+			if (!holder_find(broker->holder, name, places[i].data.cookie))
+				continue;
+			place_set_owner(&places[i].data, &request->identity);
+			(void)registry_write_place(&broker->registry, &places[i]);
+		}
+	}
+	for (size_t i = 0; i < holder_count(broker->holder); i++)
+		if (names_contain(request->message, holder_get(broker->holder, i)->name))
+			holder_adopt(broker->holder, i, pid);
+}
+
+int request_claim(struct broker *broker, const struct intake_request *request, struct session_source *answer,
+	struct refusal *refusal)
+{
+	_cleanup_(claim_freep) struct claim *claim = calloc(1, sizeof(*claim));
+	char name[NAME_LENGTH_MAX + 2];
+	int r;
+
+	if (!claim)
+		return -ENOMEM;
+	r = names_check_count(request->message, 0, refusal);
+	for (size_t i = 0; !r && (i == 0 || (message_get(request->message, KEY_NAMES) &&
+						    names_nth(message_get(request->message, KEY_NAMES), i,
+							    name, sizeof(name))));
+		i++) {
+		r = names_of_request(request->message, i, name, sizeof(name), refusal);
+		if (!r)
+			r = named_rule_check_access(broker, name, &request->identity, refusal);
+	}
+	for (size_t i = 0; !r && i < holder_count(broker->holder); i++)
+		if (names_contain(request->message, holder_get(broker->holder, i)->name))
+			r = claim_socket(claim, holder_get(broker->holder, i));
+	if (r)
+		return r;
+	if (!claim->n)
+		return refuse(refusal, ENOENT,
+			"nothing is held as '%s' (ENOENT); hand the sockets in with hold first ('usherctl hand-in --hold')",
+			names_text(request->message, name));
+	if (request->pidfd >= 0) {
+		r = registrants_watch_dup(
+			broker->registrants, request->identity.pid, request->identity.uid, request->pidfd);
+		if (r < 0)
+			return r;
+	}
+	change_owner(broker, request);
+	*answer = (struct session_source){
+		.next = claim_next, .release = claim_release, .state = TAKE_PTR(claim)};
+	return 0;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The requests hand-in and hold: what the packet says becomes an offer. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../intake/owner.h"
+#include "../util/macro.h"
+#include "../util/text.h"
+#include "../wire/names.h"
+#include "../wire/protocol.h"
+#include "hand_in.h"
+#include "request.h"
+
+/* The other two are ways of the broker's own. */
+static enum usher_via read_via(const struct message *message)
+{
+	enum via via = VIA_CLIENT;
+
+	(void)via_from_word(message_get(message, KEY_VIA), &via);
+	return via == VIA_NOTIFY || via == VIA_SYSTEMD ? USHER_VIA_CLIENT : (enum usher_via)via;
+}
+
+/* Of the process that has the sockets open: the last descriptor is its pidfd, and taken out of the request. */
+static int take_owner(struct intake_request *request, const struct offer_request *offer, struct owner *ret,
+	struct refusal *refusal)
+{
+	const char *owner = message_get(request->message, KEY_OWNER);
+
+	if (strcmp(owner, OWNER_PIDFD) != 0)
+		return refuse(refusal, EINVAL,
+			"OWNER=%s is not known (EINVAL); it is OWNER=pidfd, with a pidfd as the last descriptor",
+			owner);
+	if (offer->via != USHER_VIA_DISCOVERED)
+		return refuse(refusal, EINVAL,
+			"OWNER= requires VIA=discover (EINVAL); a process must hand in its own sockets itself");
+	if (offer->hold)
+		return refuse(refusal, EINVAL,
+			"OWNER= does not go with 'hold' (EINVAL); what is found ends with its process, so ask for 'hand-in'");
+	if (request->n_fds < 2)
+		return refuse(refusal, EINVAL,
+			"%zu descriptors came with OWNER=pidfd (EINVAL); send the listening sockets and, after them, the pidfd of the process that has them open",
+			request->n_fds);
+	return owner_take(&request->fds[--request->n_fds], ret, refusal);
+}
+
+int request_check_sockets(size_t n, struct refusal *refusal)
+{
+	if (!n)
+		return refuse(refusal, EINVAL,
+			"no socket came with the request (EINVAL); send the listening sockets with SCM_RIGHTS");
+	if (n > PROTOCOL_HAND_IN_MAX)
+		return refuse(refusal, E2BIG,
+			"%zu sockets came in one request, which takes %u (E2BIG); send several", n,
+			PROTOCOL_HAND_IN_MAX);
+	return 0;
+}
+
+/* The number a client knows a socket by is for the wording of refusals only. */
+static unsigned long socket_number(const struct message *message, size_t index)
+{
+	const char *numbers = message_get(message, KEY_FDS);
+	char word[16];
+	unsigned long number;
+
+	if (numbers && names_nth(numbers, index, word, sizeof(word)) &&
+		text_to_uint(word, 1U << 30, &number) == 0)
+		return number;
+	return index + 1;
+}
+
+static int name_sockets(
+	const struct intake_request *request, struct offer_socket *sockets, struct refusal *refusal)
+{
+	int r = request_check_sockets(request->n_fds, refusal);
+
+	if (!r)
+		r = names_check_count(request->message, request->n_fds, refusal);
+	for (size_t i = 0; !r && i < request->n_fds; i++) {
+		sockets[i].fd = request->fds[i];
+		sockets[i].number = socket_number(request->message, i);
+		r = names_of_request(request->message, i, sockets[i].name, sizeof(sockets[i].name), refusal);
+	}
+	return r;
+}
+
+int request_hand_in(struct broker *broker, struct intake_request *request, bool hold, struct writer *answer,
+	struct refusal *refusal)
+{
+	_cleanup_(owner_deinit) struct owner owner = OWNER_NULL;
+	struct offer_socket sockets[PROTOCOL_HAND_IN_MAX];
+	struct offer_request offer = {
+		.owner = &request->identity,
+		.pidfd = request->pidfd,
+		.found = message_get(request->message, KEY_OWNER),
+		.via = read_via(request->message),
+		.hold = hold,
+		.sockets = sockets,
+	};
+	struct hand_in_outcome outcome;
+	int r = 0;
+
+	if (offer.found) {
+		r = take_owner(request, &offer, &owner, refusal);
+		offer.owner = &owner.identity;
+		offer.pidfd = owner.pidfd;
+	}
+	if (!r)
+		r = name_sockets(request, sockets, refusal);
+	offer.n = request->n_fds;
+	if (!r)
+		r = hand_in_offer(broker, &offer, &outcome, refusal);
+	if (r)
+		return r;
+	writer_put(answer, KEY_OK, "1");
+	writer_put(answer, KEY_ADDED, "%zu", outcome.added);
+	writer_put(answer, KEY_KEPT, "%zu", outcome.kept);
+	return 0;
+}

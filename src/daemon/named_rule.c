@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "named_rule.h"
+
+#include <errno.h>
+
+#include "../util/name.h"
+
+static int check_name(const char *name, struct refusal *refusal)
+{
+	if (name_is_valid(name))
+		return 0;
+	return refuse(refusal, EINVAL, "'%s' is not a name (EINVAL); %s", name, NAME_RULE);
+}
+
+static int refuse_missing(const struct broker *broker, const char *name, struct refusal *refusal)
+{
+	return refuse(refusal, ENOENT,
+		"there is no rule '%s' (ENOENT); write %s/%s.rule and run 'usherctl reload'", name,
+		broker->instance->rule_dirs[0], name);
+}
+
+int named_rule_find(
+	const struct broker *broker, const char *name, const struct rule **ret, struct refusal *refusal)
+{
+	int r = check_name(name, refusal);
+
+	if (r)
+		return r;
+	*ret = rule_set_find(broker->generation->rules, name);
+	return *ret ? 0 : refuse_missing(broker, name, refusal);
+}
+
+int named_rule_check_access(const struct broker *broker, const char *name, const struct identity *identity,
+	struct refusal *refusal)
+{
+	const struct rule *rule;
+	int r = check_name(name, refusal);
+
+	if (r)
+		return r;
+	rule = rule_set_find(broker->generation->rules, name);
+	if (rule)
+		return access_check(broker->generation->access, rule, identity, refusal);
+	return identity->uid ? refuse_missing(broker, name, refusal) : 0;
+}

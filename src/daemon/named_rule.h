@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The rule of a name, and who may use the name */
+
+#include "../access/identity.h"
+#include "broker.h"
+
+/* named_rule_find() - Return: 0, or REFUSED: no valid name (EINVAL), or one without a rule (ENOENT) */
+int named_rule_find(
+	const struct broker *broker, const char *name, const struct rule **ret, struct refusal *refusal);
+
+/*
+ * named_rule_check_access() - may this process withdraw and claim sockets of a name?
+ *
+ * Only root may when the name has no rule any more: nothing says who else used it.
+ *
+ * Return: 0 or REFUSED.
+ */
+int named_rule_check_access(const struct broker *broker, const char *name, const struct identity *identity,
+	struct refusal *refusal);

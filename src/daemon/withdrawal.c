@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "withdrawal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../observe/observe.h"
+#include "../util/array.h"
+#include "early.h"
+#include "named_rule.h"
+#include "place.h"
+
+/* Cookies of sockets that have left a seat: a dual-stack socket sits in two, and counts once. */
+struct seen {
+	uint64_t *cookies;
+	size_t n;
+};
+
+static bool contains(const uint64_t *cookies, size_t n, uint64_t cookie)
+{
+	for (size_t i = 0; i < n; i++)
+		if (cookies[i] == cookie)
+			return true;
+	return false;
+}
+
+static bool is_wanted(const struct withdrawal *withdrawal, uint64_t cookie)
+{
+	return !withdrawal->cookies || contains(withdrawal->cookies, withdrawal->n, cookie);
+}
+
+static void report(
+	struct broker *broker, uint32_t seat, const struct usher_place *place, const struct identity *sender)
+{
+	struct observed about = place_observed(broker, &broker->registry.seats[seat], place);
+	char address[ENDPOINT_TEXT_MAX];
+
+	about.uid = sender->uid;
+	about.by_client = true;
+	observe(OBSERVE_WITHDRAWN, &about, "'%s': the socket at %s is withdrawn", about.name,
+		place_address(place, address));
+}
+
+static void note(struct broker *broker, uint32_t seat, const struct usher_place *place,
+	const struct withdrawal *withdrawal, struct seen *seen)
+{
+	if (contains(seen->cookies, seen->n, place->cookie) || ARRAY_RESERVE(seen->cookies, seen->n) < 0)
+		return;
+	seen->cookies[seen->n++] = place->cookie;
+	report(broker, seat, place, withdrawal->sender);
+}
+
+/* What Listen=kernel let in and nobody has handed in yet. */
+static void take_out_early(
+	struct broker *broker, uint32_t seat, const struct withdrawal *withdrawal, struct seen *seen)
+{
+	const struct usher_place place = {.cookie = registry_read_early(&broker->registry, seat)};
+
+	if (place.cookie && is_wanted(withdrawal, place.cookie) &&
+		early_take_out(broker, withdrawal->name, place.cookie))
+		note(broker, seat, &place, withdrawal, seen);
+}
+
+static void take_out(
+	struct broker *broker, uint32_t seat, const struct withdrawal *withdrawal, struct seen *seen)
+{
+	struct registry_place places[USHER_PLACES_MAX];
+	unsigned n = registry_read_places(&broker->registry, seat, places);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!is_wanted(withdrawal, places[i].data.cookie))
+			continue;
+		registry_remove(&broker->registry, seat, places[i].key.slot);
+		note(broker, seat, &places[i].data, withdrawal, seen);
+	}
+	take_out_early(broker, seat, withdrawal, seen);
+}
+
+int withdrawal_perform(
+	struct broker *broker, const struct withdrawal *withdrawal, size_t *ret, struct refusal *refusal)
+{
+	struct seen seen = {.n = 0};
+	int r;
+
+	r = named_rule_check_access(broker, withdrawal->name, withdrawal->sender, refusal);
+	if (r)
+		return r;
+	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
+		if (broker->registry.seats[seat].used &&
+			!strcmp(broker->registry.seats[seat].name, withdrawal->name))
+			take_out(broker, seat, withdrawal, &seen);
+	for (size_t i = 0; i < seen.n; i++)
+		(void)holder_drop(broker->holder, withdrawal->name, seen.cookies[i]);
+	free(seen.cookies);
+	if (!seen.n)
+		return refuse(refusal, ENOENT,
+			"%s is handed in as '%s' (ENOENT); 'usherctl list' shows what is",
+			withdrawal->cookies ? "no such socket" : "nothing", withdrawal->name);
+	*ret = seen.n;
+	return 0;
+}
