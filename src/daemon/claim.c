@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../broker/named_rule.h"
+#include "../broker/place.h"
 #include "../util/array.h"
 #include "../util/macro.h"
 #include "../wire/names.h"
-#include "named_rule.h"
-#include "place.h"
 #include "request.h"
 
 /* Sockets in one packet of an answer: so many names of the greatest length fit into its text. */

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../broker/broker.h"
 #include "../observe/observe.h"
 #include "../util/prefix.h"
 #include "../util/transport.h"
 #include "../wire/names.h"
-#include "broker.h"
 
 /* Of a text that may be of any length; as in the journal. */
 #define WORD_MAX 640

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../broker/hand_in.h"
+#include "../broker/place.h"
+#include "../broker/withdrawal.h"
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
 #include "../wire/protocol.h"
-#include "hand_in.h"
-#include "place.h"
 #include "request.h"
-#include "withdrawal.h"
 
 /* A held socket that was shut down, or has an error pending, is of no use to anybody. */
 static void on_hang_up(const char *name, uint64_t cookie, void *userdata)

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../broker/broker.h"
 #include "../wire/names.h"
-#include "broker.h"
 
 /* The entry of that name, or the one to be overwritten: a free one, or the oldest. */
 static struct refused_hand_in *choose(struct refusals *refusals, const char *name)

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../broker/hand_in.h"
 #include "../holder/store.h"
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/name.h"
-#include "hand_in.h"
 
 /* Nobody sent these: they come with the authority of whoever configured the service manager. */
 static int hand_in_passed(struct broker *broker, const char *name, int fd, bool hold, struct refusal *refusal)

@@ -3,8 +3,8 @@
 
 /* Sockets that the service manager passes at the start: held ones from its store, and those of Sockets= units. */
 
+#include "../broker/broker.h"
 #include "../intake/passed.h"
-#include "broker.h"
 
 /*
  * restore_passed() - take them all

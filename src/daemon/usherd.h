@@ -3,9 +3,9 @@
 
 /* usherd: the broker, the doors that lead to it, and what is recorded of the requests that come through them */
 
+#include "../broker/broker.h"
 #include "../intake/door.h"
 #include "../intake/notify_door.h"
-#include "broker.h"
 #include "monitor.h"
 #include "refusals.h"
 #include "tally.h"

@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../broker/early.h"
+#include "../broker/withdrawal.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
-#include "early.h"
 #include "request.h"
-#include "withdrawal.h"
 
 static int read_cookies(const struct intake_request *request, uint64_t *ret, struct refusal *refusal)
 {

@@ -224,10 +224,10 @@ static void forget(struct registry *registry, const struct usher_place_key *key)
 	(void)bpf_map_delete_elem(registry->maps[REGISTRY_PLACES], key);
 }
 
-unsigned registry_tidy(struct registry *registry, uint32_t seat, struct registry_tidied *ret)
+unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry_reaped *ret)
 {
 	uint64_t order = read_order(registry, seat), kept = order;
-	struct registry_tidied tidied = {.n_gone = 0};
+	struct registry_reaped reaped = {.n_gone = 0};
 
 	for (unsigned rank = 0; rank < order_length(order); rank++) {
 		struct usher_place_key key = {.seat = seat, .slot = order_slot(order, rank)};
@@ -235,17 +235,17 @@ unsigned registry_tidy(struct registry *registry, uint32_t seat, struct registry
 
 		if (read_cookie(registry, &key, &cookie))
 			continue;
-		tidied.first_gone = tidied.first_gone || !rank;
-		tidied.gone[tidied.n_gone].key = key;
+		reaped.first_gone = reaped.first_gone || !rank;
+		reaped.gone[reaped.n_gone].key = key;
 		(void)bpf_map_lookup_elem(
-			registry->maps[REGISTRY_PLACES], &key, &tidied.gone[tidied.n_gone].data);
-		tidied.n_gone++;
+			registry->maps[REGISTRY_PLACES], &key, &reaped.gone[reaped.n_gone].data);
+		reaped.n_gone++;
 		kept = order_without(kept, key.slot);
 		write_order(registry, seat, kept);
 		forget(registry, &key);
 	}
 	if (ret)
-		*ret = tidied;
+		*ret = reaped;
 	return order_length(kept);
 }
 
@@ -301,7 +301,7 @@ int registry_stage(struct registry *registry, uint32_t seat, int fd, const struc
 	int r = take_slot(registry, &key, place);
 
 	if (r == 0) {
-		(void)registry_tidy(registry, seat, NULL);
+		(void)registry_reap(registry, seat, NULL);
 		r = take_slot(registry, &key, place);
 	}
 	if (r < 0)

@@ -88,7 +88,7 @@ uint32_t registry_search_seat(const struct registry *registry, const uint32_t *s
 /* registry_take_seat() - Return: the number of a new seat with all counters zero; 0 when none is free */
 uint32_t registry_take_seat(struct registry *registry, const char *name, int protocol, int family);
 
-/* registry_free_seat() - give a seat back; it must have no place (registry_tidy()) and no program may know its number */
+/* registry_free_seat() - give a seat back; it must have no place (registry_reap()) and no program may know its number */
 void registry_free_seat(struct registry *registry, uint32_t seat);
 
 /* registry_read_counters() - the sum over all CPUs */
@@ -129,20 +129,20 @@ unsigned registry_read_cookies(const struct registry *registry, uint32_t seat, u
 bool registry_next_place(const struct registry *registry, const char *name, uint64_t cookie, uint32_t *seat,
 	struct registry_place *ret);
 
-/* What registry_tidy() found closed, the one that served first if it is among them. */
-struct registry_tidied {
+/* What registry_reap() found closed, the one that served first if it is among them. */
+struct registry_reaped {
 	struct registry_place gone[USHER_PLACES_MAX];
 	unsigned n_gone;
 	bool first_gone; /* gone[0] is the one that served */
 };
 
 /*
- * registry_tidy() - take closed sockets out of a seat's order
+ * registry_reap() - take closed sockets out of a seat's order
  * @ret: may be NULL
  *
  * Return: how many live ones are left.
  */
-unsigned registry_tidy(struct registry *registry, uint32_t seat, struct registry_tidied *ret);
+unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry_reaped *ret);
 
 /*
  * registry_stage() - put a socket into a free slot, out of the program's sight

@@ -190,7 +190,7 @@ static void sweep(struct registry *registry)
 
 		if (!registry->seats[seat].used)
 			continue;
-		(void)registry_tidy(registry, seat, NULL);
+		(void)registry_reap(registry, seat, NULL);
 		order = registry->seats[seat].order;
 		for (key.slot = 0; key.slot < USHER_PLACES_MAX; key.slot++)
 			if (order_without(order, key.slot) == order)

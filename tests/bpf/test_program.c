@@ -202,7 +202,7 @@ static void test_stage(void **state)
 	assert_int_equal(refusal.error, ENOSPC);
 	assert_non_null(strstr(refusal.text, "'web' has 8 live TCP sockets for IPv4"));
 	(void)close(fd);
-	assert_int_equal(registry_tidy(&world.registry, seat, NULL), 0);
+	assert_int_equal(registry_reap(&world.registry, seat, NULL), 0);
 }
 
 static void count_on_each_cpu(uint32_t seat, uint64_t lookups)

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "daemon/generation.h"
+#include "broker/generation.h"
 #include "datapath/registry.h"
 
 struct world {

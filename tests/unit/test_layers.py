@@ -26,7 +26,7 @@ NEVER = [
     ("pins", "bpf libbpf libsystemd wire"),
     ("scan", "bpf libbpf hooks discover datapath"),
     ("ctl", "discover hooks datapath broker daemon intake libbpf"),
-    ("broker", "daemon wire"),
+    ("broker", "daemon"),
     ("discover", "datapath broker daemon"),
     ("hooks", "datapath broker daemon"),
     ("lib", "rule access scan observe libsystemd libbpf"),
@@ -152,6 +152,15 @@ def no_layer_is_below_itself():
 
 def what_must_never_be():
     return [f"{layer} reaches {below}" for layer, words in NEVER for below in words.split() if below in reachable(layer)]
+
+
+def broker_knows_no_door():
+    """Of intake, only what looks at a descriptor: the doors and their sessions lead to the broker."""
+    allowed = {"src/intake/inspect.h", "src/intake/owner.h"}
+    return [f'{name(path)} includes "{header}"' for path in sources("src/broker")
+            for header in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), re.M)
+            if "/intake/" in header and os.path.normpath(f"src/broker/{header}") not in allowed
+            or "/wire/" in header]
 
 
 def pure_layers_link_nothing():
@@ -296,6 +305,7 @@ CHECKS = [
     includes_follow_the_layers,
     no_layer_is_below_itself,
     what_must_never_be,
+    broker_knows_no_door,
     pure_layers_link_nothing,
     one_file_calls_each,
     each_map_has_one_writer,

@@ -38,7 +38,7 @@ struct broker {
 	struct registrants *registrants;
 	struct events *events;
 	struct early *early;
-	sd_event_source *events_source, *tidy_source, *detach_source;
+	sd_event_source *events_source, *reap_source, *detach_source;
 	char *reload_failure; /* why the last reload failed; NULL when it did not */
 };
 

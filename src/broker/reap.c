@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tidy.h"
+#include "reap.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -36,43 +36,43 @@ static void report_gone(struct broker *broker, uint32_t number, const struct ush
 		seat->name, transport_name(seat->protocol, seat->family), place_address(gone, address));
 }
 
-unsigned tidy_seat(struct broker *broker, uint32_t number)
+unsigned reap_seat(struct broker *broker, uint32_t number)
 {
 	struct registry_place places[USHER_PLACES_MAX];
-	struct registry_tidied tidied;
-	unsigned left = registry_tidy(&broker->registry, number, &tidied);
+	struct registry_reaped reaped;
+	unsigned left = registry_reap(&broker->registry, number, &reaped);
 
-	if (!tidied.first_gone)
+	if (!reaped.first_gone)
 		return left;
 	if (registry_read_places(&broker->registry, number, places))
-		report_takeover(broker, number, &tidied.gone[0].data, &places[0].data);
+		report_takeover(broker, number, &reaped.gone[0].data, &places[0].data);
 	else
-		report_gone(broker, number, &tidied.gone[0].data);
+		report_gone(broker, number, &reaped.gone[0].data);
 	return left;
 }
 
-static int on_tidy(sd_event_source *source, void *userdata)
+static int on_reap(sd_event_source *source, void *userdata)
 {
 	struct broker *broker = userdata;
 
 	(void)source;
 	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
 		if (broker->registry.seats[seat].order)
-			(void)tidy_seat(broker, seat);
+			(void)reap_seat(broker, seat);
 	return 0;
 }
 
-void tidy_soon(struct broker *broker)
+void reap_soon(struct broker *broker)
 {
-	(void)sd_event_source_set_enabled(broker->tidy_source, SD_EVENT_ONESHOT);
+	(void)sd_event_source_set_enabled(broker->reap_source, SD_EVENT_ONESHOT);
 }
 
-void tidy_on_exit(pid_t pid, void *userdata)
+void reap_on_exit(pid_t pid, void *userdata)
 {
 	struct broker *broker = userdata;
 
 	holder_orphan(broker->holder, pid);
-	tidy_soon(broker);
+	reap_soon(broker);
 }
 
 static void report_event(
@@ -121,7 +121,7 @@ static void on_event(const struct usher_event *event, void *userdata)
 	}
 	if (!seat->used)
 		return;
-	(void)tidy_seat(broker, event->seat % USHER_SEATS_MAX);
+	(void)reap_seat(broker, event->seat % USHER_SEATS_MAX);
 	report_event(broker, event, seat);
 }
 
@@ -137,11 +137,11 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
-int tidy_start(struct broker *broker)
+int reap_start(struct broker *broker)
 {
 	int r;
 
-	r = sd_event_add_defer(broker->event, &broker->tidy_source, on_tidy, broker);
+	r = sd_event_add_defer(broker->event, &broker->reap_source, on_reap, broker);
 	if (r < 0)
 		return r;
 	r = events_new(&broker->registry, on_event, broker, &broker->events);
@@ -155,7 +155,7 @@ int tidy_start(struct broker *broker)
 	return r < 0 ? r : 0;
 }
 
-void tidy_watch_registrants(struct broker *broker)
+void reap_watch_registrants(struct broker *broker)
 {
 	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
 		struct registry_place places[USHER_PLACES_MAX];

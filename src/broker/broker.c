@@ -18,7 +18,7 @@
 #include "../util/errno_name.h"
 #include "../util/netns.h"
 #include "early.h"
-#include "tidy.h"
+#include "reap.h"
 
 uint64_t broker_now(void)
 {
@@ -103,7 +103,7 @@ static void free_seats(struct broker *broker)
 	for (size_t i = 0; i < generation->rules->n_rules * USHER_TABLES; i++)
 		wanted[generation->seats[i]] = 1;
 	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
-		if (broker->registry.seats[seat].used && !wanted[seat] && !tidy_seat(broker, seat))
+		if (broker->registry.seats[seat].used && !wanted[seat] && !reap_seat(broker, seat))
 			registry_free_seat(&broker->registry, seat);
 }
 
@@ -287,7 +287,7 @@ int broker_adopt(struct broker *broker, sd_event *event, const struct instance *
 	if (r)
 		return r == GENERATION_BAD ? BROKER_BAD_RULES : r;
 	broker->holder = holder_new();
-	broker->registrants = registrants_new(event, tidy_on_exit, broker);
+	broker->registrants = registrants_new(event, reap_on_exit, broker);
 	if (!broker->holder || !broker->registrants)
 		return -ENOMEM;
 	broker->netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -310,7 +310,7 @@ int broker_adopt(struct broker *broker, sd_event *event, const struct instance *
 	r = adopt_link(broker);
 	if (!r)
 		r = early_new(broker);
-	return r ? r : tidy_start(broker);
+	return r ? r : reap_start(broker);
 }
 
 int broker_apply(struct broker *broker, struct refusal *refusal)
@@ -318,7 +318,7 @@ int broker_apply(struct broker *broker, struct refusal *refusal)
 	int r = apply(broker, &broker->parsed, refusal);
 
 	if (!r)
-		tidy_watch_registrants(broker);
+		reap_watch_registrants(broker);
 	return r;
 }
 
@@ -331,7 +331,7 @@ void broker_announce(const struct broker *broker)
 void broker_close(struct broker *broker)
 {
 	sd_event_source_disable_unref(broker->events_source);
-	sd_event_source_disable_unref(broker->tidy_source);
+	sd_event_source_disable_unref(broker->reap_source);
 	sd_event_source_disable_unref(broker->detach_source);
 	events_free(broker->events);
 	early_free(broker->early);

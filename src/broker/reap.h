@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Closed sockets are noticed, and said
+ *
+ * The kernel takes a closed socket out of the maps without a word. What tells the broker are hints: a registrant that
+ * exits, an event of the program, a request. Each leads here, where the maps are read.
+ */
+
+#include "broker.h"
+
+/* reap_seat() - take closed sockets out of a seat's order, and report them; Return: how many live ones are left */
+unsigned reap_seat(struct broker *broker, uint32_t seat);
+
+/* reap_start() - be ready for hints */
+int reap_start(struct broker *broker);
+
+/* reap_soon() - look at all seats, once, when the loop comes round */
+void reap_soon(struct broker *broker);
+
+/* reap_watch_registrants() - watch the processes that the places name, after a restart of the broker */
+void reap_watch_registrants(struct broker *broker);
+
+/* reap_on_exit() - for registrants_new(); @userdata is the struct broker */
+void reap_on_exit(pid_t pid, void *userdata);
