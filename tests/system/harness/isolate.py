@@ -7,6 +7,7 @@ pins and programs.
 
 import contextlib
 import faulthandler
+import glob
 import json
 import os
 import signal
@@ -39,6 +40,8 @@ def _enter():
     os.mkdir("/run/test", 0o777)
     os.chmod("/run/test", 0o777)
     overlay("/etc")
+    for folder in glob.glob("/etc/usher*/") + glob.glob("/usr/lib/usher*/") + glob.glob("/usr/local/lib/usher*/"):
+        mount("tmpfs", folder, "tmpfs", 0, "mode=755")  # no rule of the host counts here
 
 
 def overlay(folder):
