@@ -10,6 +10,7 @@ import faulthandler
 import glob
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -40,16 +41,18 @@ def _enter():
     os.mkdir("/run/test", 0o777)
     os.chmod("/run/test", 0o777)
     overlay("/etc")
-    for folder in glob.glob("/etc/usher*/") + glob.glob("/usr/lib/usher*/") + glob.glob("/usr/local/lib/usher*/"):
+    for folder in glob.glob("/usr/lib/usher*/") + glob.glob("/usr/local/lib/usher*/"):
         mount("tmpfs", folder, "tmpfs", 0, "mode=755")  # no rule of the host counts here
 
 
 def overlay(folder):
-    """Make a folder writable for this test alone."""
+    """Make a folder writable for this test alone, without the rules that the host has there."""
     upper = f"/run/.overlay{folder.replace('/', '-')}"
     os.makedirs(upper + "/up")
     os.makedirs(upper + "/work")
     mount("overlay", folder, "overlay", 0, f"lowerdir={folder},upperdir={upper}/up,workdir={upper}/work")
+    for rules in glob.glob(f"{folder}/usher*/"):
+        shutil.rmtree(rules)
 
 
 def _fork_process_1(function, dump):
