@@ -30,25 +30,9 @@ int file_complain(struct problems *problems, const char *path, const char *text)
 	return r < 0 ? r : RULE_BAD;
 }
 
-/*
- * The clock is the one that file systems take their times from. AT_STATX_FORCE_SYNC: not what a server said earlier.
- * O_NONBLOCK: opening a FIFO that nobody writes to would wait forever.
- */
-int file_open(const char *path, struct file *file, struct problems *problems)
+/* Return: 0, RULE_BAD, FILE_MASKED, or -ENOMEM. */
+static int check_status(const struct statx *status, const char *path, struct problems *problems)
 {
-	const struct statx *status = &file->status;
-	struct stat link;
-	int error;
-
-	(void)clock_gettime(CLOCK_REALTIME_COARSE, &file->opened);
-	file->fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	error = errno;
-	if (file->fd < 0 && error == ENOENT && lstat(path, &link) < 0 && errno == ENOENT)
-		return FILE_GONE;
-	if (file->fd < 0)
-		return file_complain_errno(problems, path, "cannot open the file", error);
-	if (statx(file->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, FIELDS, &file->status) < 0)
-		return file_complain_errno(problems, path, "cannot read the file", errno);
 	if (S_ISCHR(status->stx_mode) && status->stx_rdev_major == 1 && status->stx_rdev_minor == 3)
 		return FILE_MASKED;
 	if (!S_ISREG(status->stx_mode))
@@ -59,6 +43,40 @@ int file_open(const char *path, struct file *file, struct problems *problems)
 		return file_complain(
 			problems, path, "the file is larger than 64 MiB; split it into several rules");
 	return 0;
+}
+
+/* What it means that a file cannot be opened or looked at. Return: RULE_BAD, FILE_GONE, or -ENOMEM. */
+static int complain_open(const char *path, int error, struct problems *problems)
+{
+	struct stat link;
+
+	if (error == ENOENT && lstat(path, &link) < 0 && errno == ENOENT)
+		return FILE_GONE;
+	return file_complain_errno(problems, path, "cannot open the file", error);
+}
+
+/*
+ * The clock is the one that file systems take their times from. AT_STATX_FORCE_SYNC: not what a server said earlier.
+ * O_NONBLOCK: opening a FIFO that nobody writes to would wait forever.
+ */
+int file_open(const char *path, struct file *file, struct problems *problems)
+{
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &file->opened);
+	file->fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (file->fd < 0)
+		return complain_open(path, errno, problems);
+	if (statx(file->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, FIELDS, &file->status) < 0)
+		return file_complain_errno(problems, path, "cannot read the file", errno);
+	return check_status(&file->status, path, problems);
+}
+
+int file_look(const char *path, struct problems *problems)
+{
+	struct statx status;
+
+	if (statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &status) < 0)
+		return complain_open(path, errno, problems);
+	return check_status(&status, path, problems);
 }
 
 void file_close(struct file *file)

@@ -59,6 +59,9 @@ struct rule_origin {
 int file_open(const char *path, struct file *file, struct problems *problems);
 void file_close(struct file *file);
 
+/* file_look() - what file_open() would say of a file, without opening it. Return: 0, RULE_BAD, FILE_*, or -ENOMEM. */
+int file_look(const char *path, struct problems *problems);
+
 /* file_read() - Return: 0, RULE_BAD, or -ENOMEM */
 int file_read(
 	const struct file *file, const char *path, char **ret, size_t *ret_size, struct problems *problems);

@@ -158,37 +158,49 @@ static int compare_rule(const void *a, const void *b)
 	return order ? order : strcmp(x->path, y->path);
 }
 
-/* What is called for the strongest file of each name. Return: 0, RULE_BAD, FILE_GONE or FILE_MASKED, or -ENOMEM. */
 struct visitor {
+	/* called for the strongest file of each name; Return: 0, RULE_BAD, FILE_GONE or FILE_MASKED, or -ENOMEM */
 	int (*function)(const char *path, void *userdata, struct problems *problems);
+	/* called for each weaker one, @by is the strongest; may be NULL */
+	void (*hidden)(const char *path, const char *by, bool masked, void *userdata);
 	void *userdata;
 };
 
-/* Visit the strongest file of each name; one that has gone meanwhile counts for nothing. */
+/* Visit the files of each name; one that has gone meanwhile counts for nothing. */
 static int visit_candidates(const char *const *dirs, const struct candidates *candidates,
 	const struct visitor *visitor, struct problems *problems)
 {
-	const char *settled = NULL;
-	bool bad = false;
+	_cleanup_free_ char *by = NULL; /* is the strongest one of this name */
+	const char *name = NULL;
+	bool masked = false, bad = false;
 
 	for (size_t i = 0; i < candidates->n; i++) {
 		const struct candidate *candidate = &candidates->items[i];
+		bool is_hidden = name && !strcmp(name, candidate->name);
 		_cleanup_free_ char *path = NULL;
 		int r;
 
-		if (settled && !strcmp(settled, candidate->name))
+		if (is_hidden && !visitor->hidden)
 			continue;
 		if (asprintf(&path, "%s/%s", dirs[candidate->dir], candidate->name) < 0) {
 			path = NULL; /* asprintf(3) leaves it undefined */
 			return -ENOMEM;
+		}
+		if (is_hidden) {
+			visitor->hidden(path, by, masked, visitor->userdata);
+			continue;
 		}
 		r = visitor->function(path, visitor->userdata, problems);
 		if (r < 0)
 			return r;
 		if (r == RULE_BAD)
 			bad = true;
-		if (r != FILE_GONE)
-			settled = candidate->name;
+		if (r == FILE_GONE)
+			continue;
+		name = candidate->name;
+		masked = r == FILE_MASKED;
+		free(by);
+		by = TAKE_PTR(path);
 	}
 	return bad ? RULE_BAD : 0;
 }
@@ -235,7 +247,9 @@ int rule_set_reload(const struct rule_set *before, const char *const *dirs, stru
 
 	if (!set)
 		return -ENOMEM;
-	r = visit_files(dirs, &(struct visitor){visit_load, &(struct load_visit){before, set}}, problems);
+	r = visit_files(dirs,
+		&(struct visitor){.function = visit_load, .userdata = &(struct load_visit){before, set}},
+		problems);
 	if (r)
 		return r;
 	if (set->n_rules) /* "a.rule" stands behind "a-b.rule", but "a" before "a-b" */
@@ -276,7 +290,41 @@ int rule_foreach_file(const char *const *dirs,
 {
 	struct text_visit visit = {function, userdata};
 
-	return visit_files(dirs, &(struct visitor){visit_text, &visit}, problems);
+	return visit_files(dirs, &(struct visitor){.function = visit_text, .userdata = &visit}, problems);
+}
+
+struct path_visit {
+	void (*function)(const char *path, enum rule_file_role role, const char *by, void *userdata);
+	void *userdata;
+};
+
+static int visit_path(const char *path, void *userdata, struct problems *problems)
+{
+	const struct path_visit *visit = userdata;
+	int r = file_look(path, problems);
+
+	if (r >= 0 && r != FILE_GONE)
+		visit->function(
+			path, r == FILE_MASKED ? RULE_FILE_MASKS : RULE_FILE_COUNTS, NULL, visit->userdata);
+	return r;
+}
+
+static void visit_hidden_path(const char *path, const char *by, bool masked, void *userdata)
+{
+	const struct path_visit *visit = userdata;
+
+	visit->function(path, masked ? RULE_FILE_MASKED : RULE_FILE_REPLACED, by, visit->userdata);
+}
+
+int rule_foreach_path(const char *const *dirs,
+	void (*function)(const char *path, enum rule_file_role role, const char *by, void *userdata),
+	void *userdata, struct problems *problems)
+{
+	struct path_visit visit = {function, userdata};
+
+	return visit_files(dirs,
+		&(struct visitor){.function = visit_path, .hidden = visit_hidden_path, .userdata = &visit},
+		problems);
 }
 
 /* A file that somebody named: there is nothing to mask, so that an empty one is a mistake. */

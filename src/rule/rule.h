@@ -129,6 +129,26 @@ int rule_foreach_file(const char *const *dirs,
 	void (*function)(const char *path, const char *text, size_t size, void *userdata), void *userdata,
 	struct problems *problems);
 
+/* What a file is among those of its name */
+enum rule_file_role {
+	RULE_FILE_COUNTS,   /* it is read, good or bad */
+	RULE_FILE_MASKS,    /* it is empty or /dev/null: there is no rule of that name */
+	RULE_FILE_REPLACED, /* a stronger one is read in its place */
+	RULE_FILE_MASKED,   /* a stronger one masks it */
+};
+
+/*
+ * rule_foreach_path() - call a function for each rule file, whether it counts or not; none is opened
+ * @function: @by is the stronger file of a REPLACED or MASKED one, else NULL
+ *
+ * In the order of names, and the strongest of each name first.
+ *
+ * Return: 0, RULE_BAD when a directory or a file cannot be looked at, or -ENOMEM.
+ */
+int rule_foreach_path(const char *const *dirs,
+	void (*function)(const char *path, enum rule_file_role role, const char *by, void *userdata),
+	void *userdata, struct problems *problems);
+
 /* rule_set_load_files() - as rule_set_load(), from a list of files, without precedence and masking (usherctl check PATH) */
 int rule_set_load_files(const char *const *paths, struct rule_set **ret, struct problems *problems);
 

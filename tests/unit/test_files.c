@@ -220,6 +220,48 @@ static void a_mask_in_a_weaker_directory_masks_nothing(void **state)
 	assert_string_equal(load(), "a:1 ");
 }
 
+/* For rule_foreach_path() */
+static void add_path(const char *path, enum rule_file_role role, const char *by, void *userdata)
+{
+	static const char *const roles[] = {[RULE_FILE_COUNTS] = "counts",
+		[RULE_FILE_MASKS] = "masks",
+		[RULE_FILE_REPLACED] = "replaced by ",
+		[RULE_FILE_MASKED] = "masked by "};
+	char *text = userdata;
+
+	(void)sprintf(text + strlen(text), "%s %s%s\n", path, roles[role], by ?: "");
+}
+
+static void each_path_has_a_role(void **state)
+{
+	struct problems problems = PROBLEMS_NULL;
+	char text[1024] = "";
+
+	(void)state;
+	write_rule("lib/a.rule", 1);
+	write_rule("run/a.rule", 1);
+	write_rule("etc/a.rule", 1);
+	write_rule("lib/b.rule", 1);
+	assert_return_code(symlink("/dev/null", "run/b.rule"), errno);
+	write_file("etc/c.rule", "");
+	write_rule("lib/d.rule", 1);
+	write_file("run/d.rule", "nonsense\n");
+	assert_int_equal(rule_foreach_path(dirs, add_path, text, &problems), 0);
+	assert_string_equal(text, "etc/a.rule counts\n"
+				  "run/a.rule replaced by etc/a.rule\n"
+				  "lib/a.rule replaced by etc/a.rule\n"
+				  "run/b.rule masks\n"
+				  "lib/b.rule masked by run/b.rule\n"
+				  "etc/c.rule masks\n"
+				  "run/d.rule counts\n"
+				  "lib/d.rule replaced by run/d.rule\n");
+	assert_return_code(mkfifo("run/e.rule", 0600), errno);
+	assert_int_equal(rule_foreach_path(dirs, add_path, text, &problems), RULE_BAD);
+	assert_int_equal(problems.n, 1);
+	assert_string_equal(problems.items[0].text, "it is not a regular file");
+	problems_deinit(&problems);
+}
+
 static void a_mask_may_have_any_name(void **state)
 {
 	(void)state;
@@ -447,6 +489,7 @@ int main(void)
 		TEST(rules_are_found_by_name),
 		TEST(dev_null_and_empty_files_mask),
 		TEST(a_mask_in_a_weaker_directory_masks_nothing),
+		TEST(each_path_has_a_role),
 		TEST(a_mask_may_have_any_name),
 		TEST(other_files_are_ignored),
 		TEST(symlinks_are_followed),

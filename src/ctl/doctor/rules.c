@@ -4,11 +4,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../../access/access.h"
 #include "../../scan/scan.h"
@@ -41,26 +39,15 @@ static void check_files(struct doctor *doctor)
 	remedy(doctor, "write %s/NAME.rule, see usher.rules(5)", doctor->instance.rule_dirs[0]);
 }
 
-/* For rule_foreach_file() */
-static void look_at_file(const char *path, const char *text, size_t size, void *userdata)
+/* For rule_foreach_path() */
+static void look_at_file(const char *path, enum rule_file_role role, const char *by, void *userdata)
 {
 	struct doctor *doctor = userdata;
-	const char *name = strrchr(path, '/');
-	bool below = false;
 
-	(void)size;
-	if (!text) {
+	if (role == RULE_FILE_MASKS)
 		found(doctor, REPORT_INFO, "%s masks the rule of that name", path);
-		return;
-	}
-	for (const char *const *dir = doctor->instance.rule_dirs; name && *dir; dir++) {
-		char other[PATH_MAX];
-
-		(void)snprintf(other, sizeof(other), "%s%s", *dir, name);
-		if (below && access(other, F_OK) == 0)
-			found(doctor, REPORT_INFO, "%s is read in place of %s", path, other);
-		below = below || strcmp(other, path) == 0;
-	}
+	else if (role == RULE_FILE_REPLACED)
+		found(doctor, REPORT_INFO, "%s is read in place of %s", by, path);
 }
 
 static void check_masked(struct doctor *doctor)
@@ -68,7 +55,7 @@ static void check_masked(struct doctor *doctor)
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	size_t before = doctor->report.totals[REPORT_INFO];
 
-	if (rule_foreach_file(doctor->instance.rule_dirs, look_at_file, doctor, &problems) == -ENOMEM)
+	if (rule_foreach_path(doctor->instance.rule_dirs, look_at_file, doctor, &problems) == -ENOMEM)
 		doctor->report.out_of_memory = true;
 	if (doctor->report.totals[REPORT_INFO] == before)
 		found(doctor, REPORT_OK, "no rule is masked, or read in place of another");

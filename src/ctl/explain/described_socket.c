@@ -9,7 +9,6 @@
 
 #include "../../access/access.h"
 #include "../../scan/scan.h"
-#include "../../util/instance.h"
 #include "../../util/macro.h"
 #include "../../util/netns.h"
 
@@ -63,37 +62,33 @@ static int describe(const struct candidate *candidate, const struct rule *rule, 
 	return 0;
 }
 
-int described_find(const struct asked *asked, const struct explanation *explanation, struct described *ret)
+int described_find(const struct asked *asked, const struct explanation *explanation,
+	const struct rule_set *rules, struct described *ret)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
-	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
 	_cleanup_(access_table_freep) struct access_table *access = NULL;
 	_cleanup_(candidates_deinit) struct candidates candidates = {};
-	struct scan scan = {
-		.name = explanation->name, .protocol = asked->protocol, .broker = explanation->broker};
-	const struct rule *rule = NULL;
-	struct instance instance;
+	struct scan scan = {.rules = rules,
+		.name = explanation->name,
+		.protocol = asked->protocol,
+		.broker = explanation->broker};
+	const struct rule *rule;
 	struct refusal refusal;
 	int r;
 
-	if (!is_wanted(explanation))
+	if (!rules || !is_wanted(explanation))
 		return 0;
-	r = instance_init(&instance, explanation->instance);
-	if (!r)
-		r = rule_set_load(instance.rule_dirs, &set, &problems);
-	if (!r)
-		r = access_table_new(set, &access, &problems);
+	rule = rule_set_find(rules, explanation->name);
+	if (!rule || !rule->discover.present)
+		return 0;
+	r = access_table_new(rules, &access, &problems);
 	if (!r)
 		r = netns_read_cookie(&scan.netns_cookie, &refusal);
+	scan.access = access;
 	if (!r)
-		rule = rule_set_find(set, explanation->name);
-	if (rule && rule->discover.present) {
-		scan.rules = set;
-		scan.access = access;
 		r = scan_run(&scan, &candidates, &refusal);
-		if (!r)
-			r = describe(choose(&candidates, asked), rule, ret);
-	}
+	if (!r)
+		r = describe(choose(&candidates, asked), rule, ret);
 	/* bad files, and what cannot be looked at, are told of by others */
 	return r == -ENOMEM ? r : 0;
 }

@@ -3,8 +3,8 @@
 
 /* The socket that [Discover] of a rule describes, and why nobody has handed it in */
 
-#include "explanation.h"
 #include "../host/socket_owner.h"
+#include "explanation.h"
 
 struct described {
 	enum {
@@ -27,9 +27,11 @@ void described_deinit(struct described *described);
 
 /*
  * described_find() - look for the socket that the winner lacks
+ * @rules: of the files; NULL when they are bad
  *
  * Only for root, as nobody else sees whose sockets are.
  *
  * Return: 0 or -ENOMEM.
  */
-int described_find(const struct asked *asked, const struct explanation *explanation, struct described *ret);
+int described_find(const struct asked *asked, const struct explanation *explanation,
+	const struct rule_set *rules, struct described *ret);

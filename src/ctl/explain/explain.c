@@ -116,7 +116,7 @@ int verb_explain(const struct ctl *ctl)
 	if (!r)
 		r = filed_read(&asked, &explanation, &filed);
 	if (!r)
-		r = described_find(&asked, &explanation, &described);
+		r = described_find(&asked, &explanation, filed.rules, &described);
 	if (!r)
 		r = diagnose(&evidence, &diagnosis);
 	if (r)

@@ -132,13 +132,13 @@ static void find_file_faults(const struct evidence *evidence, struct diagnosis *
 			explanation->reload_failure);
 		finding_remedy(finding, "repair that, then:");
 		finding_command(finding, "usherctl reload");
-	} else if (!filed->known) {
+	} else if (!filed->rules) {
 		finding = diagnosis_add(diagnosis, FINDING_WARN, "files-unknown",
 			"the rule files cannot be compared with what is in force: %s", filed->problem);
 		finding_remedy(finding, "see what is wrong with them:");
 		finding_command(finding, "usherctl check");
 	}
-	if (filed->known && filed->changed)
+	if (filed->rules && filed->changed)
 		find_changes(evidence, diagnosis);
 	if (filed->masked && filed->overridden && explanation->verdict != VERDICT_DISPATCHED) {
 		finding = diagnosis_add(diagnosis, FINDING_WARN, "overridden",

@@ -2,7 +2,6 @@
 #include "rule_files.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 
 void filed_deinit(struct filed *filed)
 {
-	free(filed->file);
+	rule_set_free(filed->rules);
 	free(filed->masked);
 	free(filed->mask);
 	*filed = FILED_NULL;
@@ -76,14 +75,14 @@ static int compare_rule(const struct rule *rule, const struct explanation *expla
 /* ---- masks */
 
 struct search {
-	const struct instance *instance;
 	const struct asked *asked;
-	const struct rule_match *best; /* of the files that are not masked */
+	const struct rule_match *best; /* of the files that count */
 	struct filed *filed;
 	int error;
 };
 
-static int look_below(struct search *search, const char *mask, const char *path)
+/* A file that does not count: would its rule win? */
+static int look_at_hidden(struct search *search, const char *path, const char *by)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
@@ -93,69 +92,54 @@ static int look_below(struct search *search, const char *mask, const char *path)
 	int r = rule_set_load_files(paths, &set, &problems);
 
 	if (r)
-		return r < 0 ? r : 0; /* not there, or bad: it would not win */
+		return r < 0 ? r : 0; /* gone, or bad: it would not win */
 	match = find(set, search->asked, &rule);
 	if (!match || (search->best && !rule_match_is_stronger(match, search->best)))
 		return 0;
 	search->filed->masked = strdup(path);
-	search->filed->mask = strdup(mask);
+	search->filed->mask = strdup(by);
 	(void)snprintf(search->filed->masked_name, sizeof(search->filed->masked_name), "%s", rule->name);
 	return search->filed->masked && search->filed->mask ? 0 : -ENOMEM;
 }
 
-/* For rule_foreach_file() */
-static void look_at_file(const char *path, const char *text, size_t size, void *userdata)
+/* For rule_foreach_path() */
+static void look_at_file(const char *path, enum rule_file_role role, const char *by, void *userdata)
 {
 	struct search *search = userdata;
-	const char *slash = strrchr(path, '/');
-	bool below = false;
 
-	(void)size;
-	if (!slash || search->filed->masked || search->error)
+	if (!by || search->filed->masked || search->error)
 		return;
-	search->filed->overridden = text != NULL;
-	for (size_t i = 0; i < INSTANCE_RULE_DIRS && !search->filed->masked && !search->error; i++) {
-		const char *dir = search->instance->rules[i];
-		char lower[PATH_MAX];
-
-		(void)snprintf(lower, sizeof(lower), "%s%s", dir, slash);
-		if (below)
-			search->error = look_below(search, path, lower);
-		below = below || (strncmp(path, dir, strlen(dir)) == 0 && path + strlen(dir) == slash);
-	}
+	search->filed->overridden = role == RULE_FILE_REPLACED;
+	search->error = look_at_hidden(search, path, by);
 }
 
 int filed_read(const struct asked *asked, const struct explanation *explanation, struct filed *ret)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
-	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
-	struct instance instance;
-	struct search search = {.instance = &instance, .asked = asked, .filed = ret};
+	struct search search = {.asked = asked, .filed = ret};
 	const struct rule *rule = NULL;
+	struct instance instance;
 	int r;
 
 	r = instance_init(&instance, explanation->instance);
 	if (!r)
-		r = rule_set_load(instance.rule_dirs, &set, &problems);
+		r = rule_set_load(instance.rule_dirs, &ret->rules, &problems);
 	if (r < 0)
 		return r;
 	if (r) {
 		(void)problem_format(&problems.items[0], ret->problem, sizeof(ret->problem));
 		return 0;
 	}
-	ret->known = true;
-	search.best = find(set, asked, &rule);
+	search.best = find(ret->rules, asked, &rule);
 	if (search.best) {
 		(void)snprintf(ret->name, sizeof(ret->name), "%s", rule->name);
-		ret->file = strdup(rule->path);
+		ret->file = rule->path;
 		ret->line = search.best->line;
-		if (!ret->file)
-			return -ENOMEM;
 	}
 	ret->changed = strcmp(ret->name, explanation->name) != 0;
 	if (!ret->changed && rule)
 		r = compare_rule(rule, explanation, &ret->changed);
 	if (!r)
-		r = rule_foreach_file(instance.rule_dirs, look_at_file, &search, &problems);
+		r = rule_foreach_path(instance.rule_dirs, look_at_file, &search, &problems);
 	return r < 0 ? r : search.error;
 }

@@ -6,10 +6,10 @@
 #include "explanation.h"
 
 struct filed {
-	bool known;
-	char problem[1024];		/* why not */
+	struct rule_set *rules; /* that were read for all of this explanation; NULL: the files are bad */
+	char problem[1024];	/* why they are */
 	char name[NAME_LENGTH_MAX + 1]; /* of the winner, "" */
-	char *file;
+	const char *file;		/* of the winner, which it belongs to */
 	unsigned line;
 	bool changed; /* another winner than the one in force, or other settings of it */
 	/* a rule that would win if its file were not masked, or another read in its place; NULL when there is none */
