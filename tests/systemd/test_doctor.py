@@ -2,25 +2,45 @@
 """usherctl doctor on real systemd: units that do not run, and drop-ins that take away what the broker needs."""
 
 import json
+import os
 import re
+import signal
+import time
 
 import pytest
 
+from harness.process import SLOW
 from units import enable, rule, service, settle, unit
 
 DROP_IN = "usherd.service.d/site.conf"
 
 
+UNIT_CHECKS = ("service", "service-settings", "socket-unit")
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+def findings(machine, *prefix):
+    done = machine.run(*prefix, "usherctl", "--json", "doctor", check=False)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    rows = json.loads(done.stdout)["findings"]
+    assert done.returncode == any(row["result"] == "fail" for row in rows)
+    return rows
+
+
 def doctor(machine):
     """The findings that are wrong: {check: [(result, text, remedy), ...]}."""
-    done = machine.run("usherctl", "--json", "doctor", check=False)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
     found = {}
-    for row in json.loads(done.stdout)["findings"]:
+    for row in findings(machine):
         if row["result"] in ("warn", "fail"):
             found.setdefault(row["check"], []).append((row["result"], row["text"], row["remedy"]))
-    assert done.returncode == any(row[0] == "fail" for rows in found.values() for row in rows)
     return found
+
+
+def of_units(machine, *prefix):
+    """What each check of a unit has to say: {(result, text), ...}."""
+    rows = [row for row in findings(machine, *prefix) if row["check"] in UNIT_CHECKS]
+    assert [row["check"] for row in rows] == list(UNIT_CHECKS)
+    return {(row["result"], row["text"]) for row in rows}
 
 
 def results(found):
@@ -45,6 +65,24 @@ def test_healthy(healthy):
     healthy.reboot()
     settle(healthy)
     assert doctor(healthy) == {}
+
+
+def test_ways_to_ask(healthy):
+    """Everybody asks systemd over the system bus; root needs none. What cannot be asked, or is not answered, is "skip"."""
+    fine = of_units(healthy)
+    assert {result for result, _ in fine} == {"ok"}
+    assert of_units(healthy, *AS_NOBODY) == fine
+    healthy.systemctl("stop", "dbus.socket", "dbus.service")
+    assert of_units(healthy) == fine
+    assert of_units(healthy, *AS_NOBODY) == {
+        ("skip", "systemd cannot be reached over the system bus: Connection refused (ECONNREFUSED); run as root")}
+    healthy.systemctl("start", "dbus.socket")
+    os.kill(healthy.pid, signal.SIGSTOP)
+    start = time.monotonic()
+    assert of_units(healthy) == {("skip", "systemd does not answer within 10 s (ETIMEDOUT)")}
+    assert time.monotonic() - start < 20 * SLOW
+    os.kill(healthy.pid, signal.SIGCONT)
+    assert of_units(healthy, *AS_NOBODY) == fine
 
 
 def test_units(healthy):
@@ -128,3 +166,6 @@ def test_nobody_discovers(healthy):
     assert "systemctl enable usher-discover.service" in found["discover-unit"][1][2]
     enable(healthy, "usher-discover.service")
     assert results(doctor(healthy)) == {"discover": ["warn"], "missing": ["warn"]}, "nobody listens there still"
+    healthy.systemctl("mask", "--now", "usher-discover.service")
+    rows = [row for row in findings(healthy) if row["check"] == "discover-unit"]
+    assert [(row["result"], row["text"]) for row in rows] == [("info", "there is no unit usher-discover.service (masked)")]

@@ -45,6 +45,7 @@ ONE_CALLER = {
     r"bpf_link_update|bpf_link__update_\w+": "src/datapath/link.c",
     r"\w*pidfd_getfd": "src/scan/fetch.c",
     r"sd_journal_\w+": "src/observe/observe.c",
+    r"sd_bus_(?:start|open\w*|call\w*)": "src/ctl/host/manager.c",
 }
 
 PRINTERS = (

@@ -40,6 +40,7 @@ static void doctor_deinit(struct doctor *doctor)
 	(void)image_free(doctor->image);
 	(void)rule_set_free(doctor->set);
 	problems_deinit(&doctor->problems);
+	manager_deinit(&doctor->manager);
 	free(doctor->sockets);
 }
 

@@ -16,6 +16,7 @@
 #include "../../image/image.h"
 #include "../../util/name.h"
 #include "../ctl.h"
+#include "../host/manager.h"
 #include "../out/report.h"
 #include "../view/seats.h"
 #include "../view/settings.h"
@@ -48,6 +49,8 @@ struct doctor {
 	struct rule_set *set;
 	struct image *image;
 	bool discovers; /* a rule has a section [Discover] */
+
+	struct manager manager;
 
 	/* what listens in this network namespace, by cookie */
 	struct diag_socket *sockets;

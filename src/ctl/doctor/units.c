@@ -2,38 +2,76 @@
 
 /* Units of systemd: whether they run, and whether a drop-in takes away what the broker needs. */
 
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "doctor.h"
 #include "../host/unit.h"
+#include "doctor.h"
 
-#define PROPERTIES                                                                                           \
-	"LoadState,ActiveState,UnitFileState,NeedDaemonReload,MainPID,DropInPaths,PrivateNetwork,"           \
-	"PrivateBPF,"                                                                                        \
-	"PrivateUsers,PrivatePIDs,ProtectProc,ProtectSystem,ProtectKernelTunables,ReadWritePaths,"           \
-	"CapabilityBoundingSet,SystemCallFilter,FileDescriptorStoreMax"
+/* What a check reads. If systemd does not show it, the check is skipped: silence does not mean that all is well. */
+struct property {
+	const char *name, *type;
+};
 
-/* What systemd says of a unit; otherwise why nothing is said is in the report. */
-static bool show(struct doctor *doctor, const char *name, struct unit *unit)
+static const struct property of_units[] = {
+	{"LoadState", "s"},
+	{"ActiveState", "s"},
+	{"UnitFileState", "s"},
+	{"NeedDaemonReload", "b"},
+	{},
+};
+
+static const struct property of_processes[] = {
+	{"MainPID", "u"},
+	{},
+};
+
+static const struct property of_settings[] = {
+	{"PrivateNetwork", "b"},
+	{"PrivateUsers", "b"},
+	{"ProtectProc", "s"},
+	{"ProtectSystem", "s"},
+	{"ProtectKernelTunables", "b"},
+	{"ReadWritePaths", "as"},
+	{"CapabilityBoundingSet", "t"},
+	{"SystemCallFilter", "(bas)"},
+	{"FileDescriptorStoreMax", "u"},
+	{},
+};
+
+static const char *find_missing(const struct unit *unit, const struct property *property)
+{
+	while (property && property->name && unit_has(unit, property->name, property->type))
+		property++;
+	return property ? property->name : NULL;
+}
+
+/*
+ * Ask systemd about a unit. If it is loaded and has the properties of all units and @more, it can be looked at;
+ * otherwise the report says why it is not.
+ */
+static bool load(struct doctor *doctor, const char *name, const struct property *more, struct unit *unit)
 {
 	struct refusal refusal;
-	int r;
+	const char *missing;
+	int r = unit_load(&doctor->manager, name, unit, &refusal);
 
-	if (access("/run/systemd/system", F_OK) < 0) {
-		found(doctor, REPORT_SKIP, "systemd does not run here");
-		return false;
-	}
-	r = unit_show(name, PROPERTIES, unit, &refusal);
 	doctor->report.out_of_memory = doctor->report.out_of_memory || r < 0;
 	if (r == REFUSED)
 		found(doctor, REPORT_SKIP, "%s", refusal.text);
-	else if (!r && !unit_is(unit, "LoadState", "loaded")) {
-		found(doctor, REPORT_INFO, "there is no unit %s (%s)", name, unit_get(unit, "LoadState"));
+	if (r)
+		return false;
+	missing = find_missing(unit, of_units);
+	if (!missing && !unit_is(unit, "LoadState", "loaded")) {
+		found(doctor, REPORT_INFO, "there is no unit %s (%s)", name, unit_text(unit, "LoadState"));
 		return false;
 	}
-	return !r;
+	if (!missing)
+		missing = find_missing(unit, more);
+	if (missing)
+		found(doctor, REPORT_SKIP, "systemd does not show %s= of %s", missing, name);
+	return !missing;
 }
 
 static bool is_enabled(const struct unit *unit)
@@ -47,7 +85,7 @@ static void look_at_state(struct doctor *doctor, const char *name, const struct 
 	bool active = unit_is(unit, "ActiveState", "active") || unit_is(unit, "ActiveState", "reloading");
 
 	if (!active) {
-		found(doctor, REPORT_WARN, "%s is %s", name, unit_get(unit, "ActiveState"));
+		found(doctor, REPORT_WARN, "%s is %s", name, unit_text(unit, "ActiveState"));
 		remedy(doctor, "systemctl start %s; see 'systemctl status %s'", name, name);
 	}
 	if (!is_enabled(unit)) {
@@ -66,15 +104,13 @@ static void look_at_state(struct doctor *doctor, const char *name, const struct 
 static void check_service(struct doctor *doctor)
 {
 	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
-	char pid[32];
 
-	if (!show(doctor, doctor->service, &unit))
+	if (!load(doctor, doctor->service, of_processes, &unit))
 		return;
 	look_at_state(doctor, doctor->service, &unit);
-	(void)snprintf(pid, sizeof(pid), "%d", doctor->pid);
-	if (doctor->answer || !doctor->pid || unit_is(&unit, "MainPID", pid))
+	if (doctor->answer || !doctor->pid || unit_number(&unit, "MainPID") == (uint64_t)doctor->pid)
 		return;
-	found(doctor, REPORT_WARN, "the usherd that answers (pid %s) is not that of %s", pid,
+	found(doctor, REPORT_WARN, "the usherd that answers (pid %d) is not that of %s", doctor->pid,
 		doctor->service);
 	remedy(doctor, "end it, and systemctl start %s", doctor->service);
 }
@@ -85,7 +121,7 @@ static void check_socket(struct doctor *doctor)
 	char name[sizeof(doctor->service) + 8];
 
 	(void)snprintf(name, sizeof(name), "usherd%s%s.socket", *doctor->name ? "@" : "", doctor->name);
-	if (show(doctor, name, &unit))
+	if (load(doctor, name, NULL, &unit))
 		look_at_state(doctor, name, &unit);
 }
 
@@ -118,11 +154,15 @@ static void advise(struct doctor *doctor, const char *what)
 		what, doctor->service, doctor->service);
 }
 
+static bool has_capability(const struct unit *unit, unsigned capability)
+{
+	return unit_number(unit, "CapabilityBoundingSet") >> capability & 1;
+}
+
 static void look_at_capabilities(struct doctor *doctor, const struct unit *unit)
 {
-	bool bpf = unit_has_word(unit, "CapabilityBoundingSet", "cap_bpf") ||
-		   unit_has_word(unit, "CapabilityBoundingSet", "cap_sys_admin"),
-	     net = unit_has_word(unit, "CapabilityBoundingSet", "cap_net_admin");
+	bool bpf = has_capability(unit, CAP_BPF) || has_capability(unit, CAP_SYS_ADMIN),
+	     net = has_capability(unit, CAP_NET_ADMIN);
 
 	if (bpf && net)
 		return;
@@ -131,14 +171,16 @@ static void look_at_capabilities(struct doctor *doctor, const struct unit *unit)
 	advise(doctor, "write CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN");
 }
 
-/* The list of what is allowed; behind "~" of what is not */
 static void look_at_system_calls(struct doctor *doctor, const struct unit *unit)
 {
-	const char *filter = unit_get(unit, "SystemCallFilter");
-	bool listed = unit_has_word(unit, "SystemCallFilter", "bpf") ||
-		      unit_has_word(unit, "SystemCallFilter", "~bpf");
+	bool allows, listed = false;
+	const char *call;
 
-	if (!*filter || listed == (*filter != '~'))
+	if (!unit_filter(unit, "SystemCallFilter", &allows))
+		return;
+	while ((call = unit_next(unit)))
+		listed = listed || strcmp(call, "bpf") == 0;
+	if (listed == allows)
 		return;
 	found(doctor, REPORT_FAIL, "SystemCallFilter= does not let the broker call bpf(2)");
 	advise(doctor, "add SystemCallFilter=bpf");
@@ -147,11 +189,15 @@ static void look_at_system_calls(struct doctor *doctor, const struct unit *unit)
 /* Is the folder of the pins below one of the paths? They may have "-" and "+" in front. */
 static bool may_write(const struct unit *unit, const char *path)
 {
-	for (const char *at = unit_get(unit, "ReadWritePaths"); *at; at += strcspn(at, " ")) {
+	const char *at;
+
+	if (!unit_list(unit, "ReadWritePaths"))
+		return false;
+	while ((at = unit_next(unit))) {
 		size_t length;
 
-		at += strspn(at, " -+");
-		length = strcspn(at, " ");
+		at += strspn(at, "-+");
+		length = strlen(at);
 		if (length && strncmp(path, at, length) == 0 && (!path[length] || path[length] == '/'))
 			return true;
 	}
@@ -173,9 +219,9 @@ static void look_at_paths(struct doctor *doctor, const struct unit *unit)
 
 static void look_at_store(struct doctor *doctor, const struct unit *unit)
 {
-	unsigned long held = doctor->answer ? 0 : doctor_number(doctor, KEY_HELD), most = 0;
+	unsigned long held = doctor->answer ? 0 : doctor_number(doctor, KEY_HELD),
+		      most = unit_number(unit, "FileDescriptorStoreMax");
 
-	(void)sscanf(unit_get(unit, "FileDescriptorStoreMax"), "%lu", &most);
 	if (held <= most)
 		return;
 	found(doctor, REPORT_WARN,
@@ -189,7 +235,7 @@ static void check_settings(struct doctor *doctor)
 	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
 	size_t before;
 
-	if (!show(doctor, doctor->service, &unit))
+	if (!load(doctor, doctor->service, of_settings, &unit))
 		return;
 	before = doctor->report.n;
 	for (size_t i = 0; i < ARRAY_SIZE(hindrances); i++) {
@@ -217,7 +263,7 @@ static void check_discover(struct doctor *doctor)
 		found(doctor, REPORT_OK, "not needed: no rule has a section [Discover]");
 	else if (*doctor->name)
 		found(doctor, REPORT_SKIP, "usher-discover.service is for the default instance");
-	else if (show(doctor, "usher-discover.service", &unit))
+	else if (load(doctor, "usher-discover.service", NULL, &unit))
 		look_at_state(doctor, "usher-discover.service", &unit);
 }
 

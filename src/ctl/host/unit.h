@@ -1,33 +1,41 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* A unit of systemd as `systemctl show` tells of it */
+/* A unit as the service manager describes it: properties, each with a name and a D-Bus type */
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
-#include "../../util/error.h"
+#include "manager.h"
 
 struct unit {
-	char *text; /* lines KEY=VALUE, each ended by NUL */
-	size_t size;
+	sd_bus_message *properties;
 };
 
 #define UNIT_NULL ((struct unit){})
 
 void unit_deinit(struct unit *unit);
 
-/*
- * unit_show() - run systemctl
- * @properties: separated by commas; one that this systemd does not know is left out of the answer
- *
- * Refused: it cannot be run, it fails, it does not answer in time. Return: 0, REFUSED, or -ENOMEM.
- */
-int unit_show(const char *name, const char *properties, struct unit *ret, struct refusal *refusal);
+/* unit_load() - ask for a unit; refused and returned as by manager_get_properties() */
+int unit_load(struct manager *manager, const char *name, struct unit *ret, struct refusal *refusal);
 
-/* unit_get() - "" when it is not there */
-const char *unit_get(const struct unit *unit, const char *property);
+/* unit_has() - does this systemd know the property, and is it of this type? */
+bool unit_has(const struct unit *unit, const char *property, const char *type);
+
+/* unit_text() - of a string, or "yes" and "no" of a boolean; "" if there is no such property. Borrowed from the unit. */
+const char *unit_text(const struct unit *unit, const char *property);
 bool unit_is(const struct unit *unit, const char *property, const char *value);
 
-/* unit_has_word() - is it one of the words, separated by blanks, of the property? */
-bool unit_has_word(const struct unit *unit, const char *property, const char *word);
+/* unit_number() - of an unsigned number of 32 or 64 bits; 0 if there is no such property */
+uint64_t unit_number(const struct unit *unit, const char *property);
+
+/*
+ * unit_list() - begin a list of strings, "as"
+ * unit_filter() - begin a list of what is allowed, or of what is denied, "(bas)"
+ * unit_next() - the next string of the list that was begun last, or NULL. Borrowed from the unit.
+ *
+ * Return: is there such a property?
+ */
+bool unit_list(const struct unit *unit, const char *property);
+bool unit_filter(const struct unit *unit, const char *property, bool *ret_allows);
+const char *unit_next(const struct unit *unit);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The service manager of the host: systemd
+ *
+ * Any user can ask it over the system bus. Root asks it directly, over a socket that only root may use and that works
+ * without a bus. The first question connects. Once systemd could not be reached or did not answer in time, every
+ * further question gets that refusal at once: a manager that hangs costs one deadline.
+ */
+
+#include <systemd/sd-bus.h>
+
+#include "../../util/error.h"
+
+struct manager {
+	sd_bus *bus;
+	struct refusal silence; /* its error is 0 as long as systemd answers */
+};
+
+#define MANAGER_NULL ((struct manager){})
+
+void manager_deinit(struct manager *manager);
+
+/*
+ * manager_get_properties() - all properties of a unit, a{sv}; systemd loads the unit if it is not loaded
+ *
+ * Refused: systemd does not run here, cannot be reached, does not answer in time, or does not let the caller ask.
+ * Return: 0, REFUSED, or -ENOMEM.
+ */
+int manager_get_properties(
+	struct manager *manager, const char *unit, sd_bus_message **ret_properties, struct refusal *refusal);
