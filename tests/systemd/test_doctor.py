@@ -120,6 +120,8 @@ def test_drop_ins(healthy):
         ("CapabilityBoundingSet=",): ("fail", "leaves out CAP_BPF and CAP_NET_ADMIN, ", "CapabilityBoundingSet="),
         ("SystemCallFilter=~bpf",): ("fail", "does not let the broker call bpf(2)", "add SystemCallFilter=bpf"),
         ("SystemCallFilter=", "SystemCallFilter=~@privileged"): ("fail", "does not let the broker call bpf(2)", "add "),
+        ("SystemCallFilter=~bpf:EPERM",): ("fail", "does not let the broker call bpf(2)", "add "),
+        ("SystemCallFilter=", "SystemCallFilter=~bpf:EPERM"): ("fail", "does not let the broker call bpf(2)", "add "),
         ("ReadWritePaths=", "ReadWritePaths=/sys/fs"): None,
         ("ReadWritePaths=",): ("fail", "keeps the broker from writing to /sys/fs/bpf/usher", "add ReadWritePaths=-/sys/fs/bpf/usher"),
         ("SystemCallFilter=",): None,

@@ -171,6 +171,7 @@ static void look_at_capabilities(struct doctor *doctor, const struct unit *unit)
 	advise(doctor, "write CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN");
 }
 
+/* "bpf:EPERM" denies the call with that error, in a list of allowed calls as well. */
 static void look_at_system_calls(struct doctor *doctor, const struct unit *unit)
 {
 	bool allows, listed = false;
@@ -179,7 +180,7 @@ static void look_at_system_calls(struct doctor *doctor, const struct unit *unit)
 	if (!unit_filter(unit, "SystemCallFilter", &allows))
 		return;
 	while ((call = unit_next(unit)))
-		listed = listed || strcmp(call, "bpf") == 0;
+		listed = listed || strcmp(call, "bpf") == 0 || (!allows && strncmp(call, "bpf:", 4) == 0);
 	if (listed == allows)
 		return;
 	found(doctor, REPORT_FAIL, "SystemCallFilter= does not let the broker call bpf(2)");

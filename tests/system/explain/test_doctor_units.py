@@ -153,6 +153,8 @@ class TestAnswers:
             ({"SystemCallFilter": ("(bas)", (True, ["read"]))}, "fail", "SystemCallFilter="),
             ({"SystemCallFilter": ("(bas)", (True, []))}, "fail", "SystemCallFilter="),
             ({"SystemCallFilter": ("(bas)", (False, ["acct", "bpf"]))}, "fail", "SystemCallFilter="),
+            ({"SystemCallFilter": ("(bas)", (False, ["acct", "bpf:EPERM"]))}, "fail", "SystemCallFilter="),
+            ({"SystemCallFilter": ("(bas)", (True, ["bpf:EPERM"]))}, "fail", "SystemCallFilter="),
             ({"ReadWritePaths": ("as", ["/sys/fs/bpf/ushe", "/var"])}, "fail", "ProtectSystem=strict keeps"),
             ({"ReadWritePaths": ("as", []), "ProtectKernelTunables": ("b", True)}, "fail", "ProtectKernelTunables=yes keeps"),
         ]:
@@ -166,7 +168,7 @@ class TestAnswers:
         manager = Manager()
         for properties in [
             {"SystemCallFilter": ("(bas)", (False, []))},
-            {"SystemCallFilter": ("(bas)", (False, ["reboot"]))},
+            {"SystemCallFilter": ("(bas)", (False, ["reboot", "bpfx:EPERM"]))},
             {"PrivateBPF": ("s", "no"), "PrivatePIDs": ("s", "no")},
             {"ReadWritePaths": ("as", []), "ProtectSystem": ("s", "full")},
             {"ReadWritePaths": ("as", ["/a", "-+/sys/fs"])},
