@@ -252,7 +252,7 @@ int broker_reload(struct broker *broker, struct rule_changes *ret_changes, struc
 	if (r == GENERATION_BAD)
 		r = BROKER_BAD_RULES;
 	if (r == 0)
-		r = rule_set_compare(broker->generation->rules, generation->rules, &changes);
+		r = changes_count(broker->generation->rules, generation->rules, &changes);
 	if (r == 0)
 		r = apply(broker, &generation, refusal);
 	generation = generation_unref(generation); /* unless it is the broker's now */

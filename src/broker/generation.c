@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "generation.h"
+#include "../rule/files.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ int generation_parse(const struct generation *before, const char *const *directo
 	generation->n_references = 1;
 	generation->program = -1;
 	generation->question = QUESTION_NULL;
-	r = rule_set_reload(before ? before->rules : NULL, directories, &generation->rules, problems);
+	r = files_reload(before ? before->rules : NULL, directories, &generation->rules, problems);
 	if (r)
 		return r < 0 ? r : GENERATION_BAD;
 	bad = access_table_new(generation->rules, &generation->access, problems);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../rule/files.h"
 #include "../rule/rule.h"
 #include "check/check.h"
 #include "complain.h"
@@ -33,7 +34,7 @@ int verb_cat_config(const struct ctl *ctl)
 	struct printing printing = {};
 	int r;
 
-	r = rule_foreach_file(ctl->instance.rule_dirs, print_file, &printing, &problems);
+	r = files_foreach(ctl->instance.rule_dirs, print_file, &printing, &problems);
 	if (r < 0)
 		return complain_memory();
 	check_print_problems(&problems);

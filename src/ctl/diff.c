@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../rule/files.h"
 #include "../util/macro.h"
 #include "ask.h"
 #include "check/check.h"
@@ -23,7 +24,7 @@ static int load_files(const struct ctl *ctl, struct settings *ret)
 	_cleanup_(image_freep) struct image *image = NULL;
 	int r;
 
-	r = rule_set_load(ctl->instance.rule_dirs, &set, &problems);
+	r = files_load(ctl->instance.rule_dirs, &set, &problems);
 	if (r == 0)
 		r = check_rules(set, &image, &problems);
 	if (r == 0)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../access/access.h"
+#include "../rule/files.h"
 #include "../scan/deliver.h"
 #include "../scan/target.h"
 #include "../util/errno_name.h"
@@ -78,7 +79,7 @@ static int load_rules(struct discovery *discovery)
 	_cleanup_(image_freep) struct image *image = NULL;
 	int r;
 
-	r = rule_set_load(discovery->ctl->instance.rule_dirs, &discovery->rules, &problems);
+	r = files_load(discovery->ctl->instance.rule_dirs, &discovery->rules, &problems);
 	if (r == 0)
 		r = check_rules(discovery->rules, &image, &problems);
 	if (r == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ruleset.h"
+#include "../rule/files.h"
 
 #include "../util/macro.h"
 
@@ -9,7 +10,7 @@ int ruleset_load(struct ruleset *set, const char *const *directories, struct pro
 	_cleanup_(rule_set_freep) struct rule_set *rules = NULL;
 	int r;
 
-	r = rule_set_reload(set->rules, directories, &rules, problems);
+	r = files_reload(set->rules, directories, &rules, problems);
 	if (!r)
 		r = access_table_new(rules, &access, problems);
 	if (r)

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "../util/array.h"
 #include "../rule/changes.h"
+#include "../util/array.h"
 
 static void extend(struct ports *ports, const struct rule_match *match)
 {
@@ -41,7 +41,7 @@ void reuse_find_ports(
 	for (unsigned t = 0; t < USHER_TABLES; t++)
 		ports[t] = before ? PORTS_NONE : PORTS_ALL;
 	if (before)
-		(void)rule_set_foreach_change(before, set, extend_by_change, ports);
+		(void)changes_foreach(before, set, extend_by_change, ports);
 }
 
 /* The nodes of a class follow one another, the root last. */

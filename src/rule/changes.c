@@ -28,7 +28,7 @@ static void trim(struct rule_change *change)
 		change->n_same++) {
 		change->old++;
 		change->n_old--;
-		change->new++;
+		change->new ++;
 		change->n_new--;
 	}
 	for (; change->n_old && change->n_new &&
@@ -39,7 +39,7 @@ static void trim(struct rule_change *change)
 	}
 }
 
-int rule_set_foreach_change(const struct rule_set *old, const struct rule_set *new,
+int changes_foreach(const struct rule_set *old, const struct rule_set *new,
 	int (*function)(const struct rule_change *change, void *userdata), void *userdata)
 {
 	size_t n_old = old ? old->n_rules : 0, i = 0, k = 0;
@@ -115,10 +115,10 @@ static int count(const struct rule_change *change, void *userdata)
 	return 0;
 }
 
-int rule_set_compare(const struct rule_set *old, const struct rule_set *new, struct rule_changes *ret)
+int changes_count(const struct rule_set *old, const struct rule_set *new, struct rule_changes *ret)
 {
 	struct rule_changes changes = {0};
-	int r = rule_set_foreach_change(old, new, count, &changes);
+	int r = changes_foreach(old, new, count, &changes);
 
 	if (!r)
 		*ret = changes;

@@ -13,14 +13,14 @@ struct rule_change {
 };
 
 /*
- * rule_set_foreach_change() - call a function for every name that is in either of two rule sets
+ * changes_foreach() - call a function for every name that is in either of two rule sets
  * @old: may be NULL
  *
  * A match is the same when it takes the same packets, wherever it stands in its file.
  *
  * Return: 0, or what the function returned, if that was not 0: it is not called again then.
  */
-int rule_set_foreach_change(const struct rule_set *old, const struct rule_set *new,
+int changes_foreach(const struct rule_set *old, const struct rule_set *new,
 	int (*function)(const struct rule_change *change, void *userdata), void *userdata);
 
 struct rule_changes {
@@ -28,11 +28,11 @@ struct rule_changes {
 };
 
 /*
- * rule_set_compare() - count the matches by which two rule sets differ
+ * changes_count() - count the matches by which two rule sets differ
  * @old: may be NULL
  *
  * A match is the same when its rule has the same name, and it takes the same packets; where it stands is of no account.
  *
  * Return: 0 or -ENOMEM.
  */
-int rule_set_compare(const struct rule_set *old, const struct rule_set *new, struct rule_changes *ret);
+int changes_count(const struct rule_set *old, const struct rule_set *new, struct rule_changes *ret);

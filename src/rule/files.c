@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From directories and files to a rule set: which files count, and which of them are read. */
+#include "files.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -8,26 +10,26 @@
 #include "../util/array.h"
 #include "../util/name.h"
 #include "file.h"
-#include "rule.h"
+#include "parse.h"
 
 #define SUFFIX ".rule"
 
 /* A file name in one of the directories. */
-struct candidate {
+struct listed_file {
 	char *name;
 	size_t dir;
 };
 
-struct candidates {
-	struct candidate *items;
+struct listing {
+	struct listed_file *items;
 	size_t n;
 };
 
-static void candidates_deinit(struct candidates *candidates)
+static void listing_deinit(struct listing *listing)
 {
-	for (size_t i = 0; i < candidates->n; i++)
-		free(candidates->items[i].name);
-	free(candidates->items);
+	for (size_t i = 0; i < listing->n; i++)
+		free(listing->items[i].name);
+	free(listing->items);
 }
 
 static bool ends_with_suffix(const char *name)
@@ -61,7 +63,7 @@ static int parse_file(const char *name, const char *path, const struct file *fil
 		r = problems_add(problems, path, 0, "'%s' cannot name a rule: %s", name, NAME_RULE);
 		return r < 0 ? r : RULE_BAD;
 	}
-	r = rule_parse(name, path, text, size, ret, problems);
+	r = parse_rule(name, path, text, size, ret, problems);
 	if (r || !file_is_settled(file))
 		return r;
 	ret->origin = file_origin(file);
@@ -107,7 +109,7 @@ static int add_rule_consume(struct rule_set *set, struct rule *rule)
 }
 
 /* Hidden files are left alone: editors keep their locks and copies in them. */
-static int collect(const char *path, size_t dir, struct candidates *candidates, struct problems *problems)
+static int collect(const char *path, size_t dir, struct listing *listing, struct problems *problems)
 {
 	DIR *stream = opendir(path);
 	int r = 0;
@@ -128,23 +130,22 @@ static int collect(const char *path, size_t dir, struct candidates *candidates, 
 		}
 		if (entry->d_name[0] == '.' || !ends_with_suffix(entry->d_name))
 			continue;
-		r = ARRAY_RESERVE(candidates->items, candidates->n);
+		r = ARRAY_RESERVE(listing->items, listing->n);
 		if (r < 0)
 			break;
-		candidates->items[candidates->n] =
-			(struct candidate){.name = strdup(entry->d_name), .dir = dir};
-		if (!candidates->items[candidates->n].name)
+		listing->items[listing->n] = (struct listed_file){.name = strdup(entry->d_name), .dir = dir};
+		if (!listing->items[listing->n].name)
 			r = -ENOMEM;
 		else
-			candidates->n++;
+			listing->n++;
 	}
 	(void)closedir(stream);
 	return r;
 }
 
-static int compare_candidate(const void *a, const void *b)
+static int compare_listed(const void *a, const void *b)
 {
-	const struct candidate *x = a, *y = b;
+	const struct listed_file *x = a, *y = b;
 	int order = strcmp(x->name, y->name);
 
 	return order ? order : (x->dir > y->dir) - (x->dir < y->dir);
@@ -167,22 +168,22 @@ struct visitor {
 };
 
 /* Visit the files of each name; one that has gone meanwhile counts for nothing. */
-static int visit_candidates(const char *const *dirs, const struct candidates *candidates,
-	const struct visitor *visitor, struct problems *problems)
+static int visit_listed(const char *const *dirs, const struct listing *listing, const struct visitor *visitor,
+	struct problems *problems)
 {
 	_cleanup_free_ char *by = NULL; /* is the strongest one of this name */
 	const char *name = NULL;
 	bool masked = false, bad = false;
 
-	for (size_t i = 0; i < candidates->n; i++) {
-		const struct candidate *candidate = &candidates->items[i];
-		bool is_hidden = name && !strcmp(name, candidate->name);
+	for (size_t i = 0; i < listing->n; i++) {
+		const struct listed_file *file = &listing->items[i];
+		bool is_hidden = name && !strcmp(name, file->name);
 		_cleanup_free_ char *path = NULL;
 		int r;
 
 		if (is_hidden && !visitor->hidden)
 			continue;
-		if (asprintf(&path, "%s/%s", dirs[candidate->dir], candidate->name) < 0) {
+		if (asprintf(&path, "%s/%s", dirs[file->dir], file->name) < 0) {
 			path = NULL; /* asprintf(3) leaves it undefined */
 			return -ENOMEM;
 		}
@@ -197,7 +198,7 @@ static int visit_candidates(const char *const *dirs, const struct candidates *ca
 			bad = true;
 		if (r == FILE_GONE)
 			continue;
-		name = candidate->name;
+		name = file->name;
 		masked = r == FILE_MASKED;
 		free(by);
 		by = TAKE_PTR(path);
@@ -208,19 +209,19 @@ static int visit_candidates(const char *const *dirs, const struct candidates *ca
 /* A directory that cannot be read is a problem and hinders nothing else. */
 static int visit_files(const char *const *dirs, const struct visitor *visitor, struct problems *problems)
 {
-	_cleanup_(candidates_deinit) struct candidates candidates = {0};
+	_cleanup_(listing_deinit) struct listing listing = {0};
 	bool bad = false;
 	int r;
 
 	for (size_t i = 0; dirs[i]; i++) {
-		r = collect(dirs[i], i, &candidates, problems);
+		r = collect(dirs[i], i, &listing, problems);
 		if (r < 0)
 			return r;
 		bad = bad || r == RULE_BAD;
 	}
-	if (candidates.n)
-		qsort(candidates.items, candidates.n, sizeof(*candidates.items), compare_candidate);
-	r = visit_candidates(dirs, &candidates, visitor, problems);
+	if (listing.n)
+		qsort(listing.items, listing.n, sizeof(*listing.items), compare_listed);
+	r = visit_listed(dirs, &listing, visitor, problems);
 	return r ? r : bad ? RULE_BAD : 0;
 }
 
@@ -239,7 +240,7 @@ static int visit_load(const char *path, void *userdata, struct problems *problem
 	return r ? r : add_rule_consume(visit->set, &rule);
 }
 
-int rule_set_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
+int files_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
 	struct problems *problems)
 {
 	_cleanup_(rule_set_freep) struct rule_set *set = calloc(1, sizeof(*set));
@@ -252,15 +253,15 @@ int rule_set_reload(const struct rule_set *before, const char *const *dirs, stru
 		problems);
 	if (r)
 		return r;
-	if (set->n_rules) /* "a.rule" stands behind "a-b.rule", but "a" before "a-b" */
+	if (set->n_rules) /* "a.rule" comes after "a-b.rule", but "a" before "a-b" */
 		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_rule);
 	*ret = TAKE_PTR(set);
 	return 0;
 }
 
-int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problems *problems)
+int files_load(const char *const *dirs, struct rule_set **ret, struct problems *problems)
 {
-	return rule_set_reload(NULL, dirs, ret, problems);
+	return files_reload(NULL, dirs, ret, problems);
 }
 
 struct text_visit {
@@ -284,7 +285,7 @@ static int visit_text(const char *path, void *userdata, struct problems *problem
 	return r;
 }
 
-int rule_foreach_file(const char *const *dirs,
+int files_foreach(const char *const *dirs,
 	void (*function)(const char *path, const char *text, size_t size, void *userdata), void *userdata,
 	struct problems *problems)
 {
@@ -316,7 +317,7 @@ static void visit_hidden_path(const char *path, const char *by, bool masked, voi
 	visit->function(path, masked ? RULE_FILE_MASKED : RULE_FILE_REPLACED, by, visit->userdata);
 }
 
-int rule_foreach_path(const char *const *dirs,
+int files_foreach_path(const char *const *dirs,
 	void (*function)(const char *path, enum rule_file_role role, const char *by, void *userdata),
 	void *userdata, struct problems *problems)
 {
@@ -343,7 +344,7 @@ static int load_named(const char *path, struct rule *ret, struct problems *probl
 	return r;
 }
 
-int rule_set_load_files(const char *const *paths, struct rule_set **ret, struct problems *problems)
+int files_load_named(const char *const *paths, struct rule_set **ret, struct problems *problems)
 {
 	_cleanup_(rule_set_freep) struct rule_set *set = calloc(1, sizeof(*set));
 	bool bad = false;

@@ -11,13 +11,13 @@
 #define ACCESS_NAME_MAX 255U
 #define EXECUTABLE_MAX 1023U /* fits into a packet of the protocol, with room for the rest */
 
-char *next_word(char **value)
+char *key_next_word(char **value)
 {
 	char *word = *value, *end;
 
-	while (is_blank(*word))
+	while (key_is_blank(*word))
 		word++;
-	for (end = word; *end && !is_blank(*end);)
+	for (end = word; *end && !key_is_blank(*end);)
 		end++;
 	if (end == word)
 		return NULL;
@@ -27,7 +27,7 @@ char *next_word(char **value)
 	return word;
 }
 
-bool assign_once(struct parser *parser, const struct key *key, unsigned *line)
+bool key_assign_once(struct parser *parser, const struct key *key, unsigned *line)
 {
 	if (*line) {
 		parser_complain(
@@ -70,16 +70,16 @@ static void assign_words(struct parser *parser, const struct key *key, char *val
 	bool (*is_valid)(const char *word), const char *remedy)
 {
 	struct rule_words *words = (struct rule_words *)((char *)&parser->rule + key->words);
-	char quoted[QUOTE_MAX];
+	char quoted[TEXT_QUOTE_MAX];
 
 	if (!*value)
 		words_clear(words);
-	for (char *word = next_word(&value); word && !parser->error && !parser->stop;
-		word = next_word(&value)) {
+	for (char *word = key_next_word(&value); word && !parser->error && !parser->stop;
+		word = key_next_word(&value)) {
 		if (is_valid(word))
 			words_add(parser, words, key, word);
 		else
-			parser_complain(parser, "%s cannot be %s", quote(word, quoted), remedy);
+			parser_complain(parser, "%s cannot be %s", text_quote(word, quoted), remedy);
 	}
 }
 
@@ -108,23 +108,23 @@ static bool is_executable(const char *word)
 
 #define ACCOUNT_REMEDY "write a name or a number up to 4294967294, separated by blanks"
 
-void assign_users(struct parser *parser, const struct key *key, char *value)
+void key_assign_users(struct parser *parser, const struct key *key, char *value)
 {
 	assign_words(parser, key, value, is_account, "a user; " ACCOUNT_REMEDY);
 }
 
-void assign_groups(struct parser *parser, const struct key *key, char *value)
+void key_assign_groups(struct parser *parser, const struct key *key, char *value)
 {
 	assign_words(parser, key, value, is_account, "a group; " ACCOUNT_REMEDY);
 }
 
-void assign_units(struct parser *parser, const struct key *key, char *value)
+void key_assign_units(struct parser *parser, const struct key *key, char *value)
 {
 	assign_words(
 		parser, key, value, is_unit, "a unit; write a name such as nginx.service or a shell glob");
 }
 
-void assign_executables(struct parser *parser, const struct key *key, char *value)
+void key_assign_executables(struct parser *parser, const struct key *key, char *value)
 {
 	assign_words(parser, key, value, is_executable,
 		"an executable; write an absolute path such as /usr/sbin/sshd or a shell glob, of up to 1023 bytes");

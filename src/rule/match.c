@@ -11,14 +11,6 @@
 /* The longest match: "[" 39 characters of address "/128]:65535-65535". Room for what is wrong with it, too. */
 #define WORD_MAX 128
 
-const char *quote(const char *word, char text[static QUOTE_MAX])
-{
-	bool cut = strlen(word) > QUOTE_MAX - sizeof("''...");
-
-	(void)snprintf(text, QUOTE_MAX, "'%.*s%s'", QUOTE_MAX - (int)sizeof("''..."), word, cut ? "..." : "");
-	return text;
-}
-
 /* The part of a word from @start to @end, which is shorter than WORD_MAX */
 static const char *cut(const char *start, const char *end, char text[static WORD_MAX])
 {
@@ -120,11 +112,11 @@ int rule_match_parse(const char *word, struct rule_match *ret, struct refusal *r
 {
 	struct rule_match match = {.prefix.family = AF_UNSPEC};
 	const char *colon = strchr(word, ':');
-	char text[WORD_MAX], quoted[QUOTE_MAX];
+	char text[WORD_MAX], quoted[TEXT_QUOTE_MAX];
 	int r;
 
 	if (strlen(word) >= sizeof(text))
-		return refuse(refusal, EINVAL, "%s is too long to be a match", quote(word, quoted));
+		return refuse(refusal, EINVAL, "%s is too long to be a match", text_quote(word, quoted));
 	if (word[0] == '[') {
 		r = parse_bracketed(word, &match, refusal);
 	} else if (!colon) {

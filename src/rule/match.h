@@ -27,7 +27,3 @@ bool rule_match_covers(
  * Precedence as docs/rules.md has it: the longest prefix, then the narrowest range of ports.
  */
 bool rule_match_is_stronger(const struct rule_match *a, const struct rule_match *b);
-
-/* A word in single quotes for a message, cut when it is long. */
-#define QUOTE_MAX 72
-const char *quote(const char *word, char text[static QUOTE_MAX]);

@@ -13,43 +13,21 @@
 #include "parse.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../util/text.h"
-#include "discover.h"
 #include "key.h"
-#include "match.h"
+#include "section.h"
 
-void parser_complain(struct parser *parser, const char *format, ...)
-{
-	char text[512];
-	va_list ap;
-	int r;
-
-	if (parser->error || parser->stop)
-		return;
-	va_start(ap, format);
-	(void)vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	r = problems_add(parser->problems, parser->rule.path, parser->line, "%s", text);
-	if (!r && ++parser->n_problems == PARSE_PROBLEMS_MAX) {
-		parser->stop = true;
-		r = problems_add(parser->problems, parser->rule.path, 0,
-			"%u problems are enough; the rest of the file was not read", PARSE_PROBLEMS_MAX);
-	}
-	parser->error = r;
-}
-
-/* Where the comment of a line starts, or its end: at a '#' or ';', first or behind a blank */
+/* Where the comment of a line starts, or its end: at a '#' or ';', first or after a blank */
 static char *find_comment(char *line, char *end)
 {
 	/* few lines have one */
 	if (!memchr(line, '#', (size_t)(end - line)) && !memchr(line, ';', (size_t)(end - line)))
 		return end;
 	for (char *s = line; s < end; s++)
-		if ((*s == '#' || *s == ';') && (s == line || is_blank(s[-1])))
+		if ((*s == '#' || *s == ';') && (s == line || key_is_blank(s[-1])))
 			return s;
 	return end;
 }
@@ -59,10 +37,10 @@ static char *strip(char *line, size_t size)
 {
 	char *end = find_comment(line, line + size);
 
-	while (end > line && is_blank(end[-1]))
+	while (end > line && key_is_blank(end[-1]))
 		end--;
 	*end = '\0';
-	while (is_blank(*line))
+	while (key_is_blank(*line))
 		line++;
 	return line;
 }
@@ -89,47 +67,47 @@ static bool check_bytes(struct parser *parser, const char *text, size_t size)
 static void parse_section(struct parser *parser, char *text)
 {
 	size_t length = strlen(text);
-	char quoted[QUOTE_MAX];
+	char quoted[TEXT_QUOTE_MAX];
 
 	parser->section = NULL;
 	parser->skip = true;
 	if (text[length - 1] != ']') {
-		parser_complain(
-			parser, "%s: the closing bracket of the section is missing", quote(text, quoted));
+		parser_complain(parser, "%s: the closing bracket of the section is missing",
+			text_quote(text, quoted));
 		return;
 	}
 	text[length - 1] = '\0';
-	parser_enter(parser, text + 1);
+	section_enter(parser, text + 1);
 }
 
 static void parse_assignment(struct parser *parser, char *text)
 {
 	char *value = strchr(text, '=');
-	char quoted[QUOTE_MAX];
+	char quoted[TEXT_QUOTE_MAX];
 	size_t length;
 
 	if (!value) {
 		parser_complain(parser,
 			"%s is neither [SECTION] nor KEY=VALUE; a line cannot be continued, repeat the key",
-			quote(text, quoted));
+			text_quote(text, quoted));
 		return;
 	}
 	length = (size_t)(value - text);
-	while (length && is_blank(text[length - 1]))
+	while (length && key_is_blank(text[length - 1]))
 		length--;
 	*value++ = '\0';
 	text[length] = '\0';
-	while (is_blank(*value))
+	while (key_is_blank(*value))
 		value++;
 	if (parser->skip)
 		return;
 	if (!length)
 		parser_complain(parser, "the key before '=' is missing");
 	else if (!parser->section)
-		parser_complain(
-			parser, "%s stands before any section; write [Rule] above it", quote(text, quoted));
+		parser_complain(parser, "%s stands before any section; write [Rule] above it",
+			text_quote(text, quoted));
 	else
-		parser_assign(parser, text, value);
+		section_assign(parser, text, value);
 }
 
 /* `line` is size + 1 bytes. */
@@ -188,17 +166,17 @@ static void check_rule(struct parser *parser)
 		parser->line = 0;
 		parser_complain(parser, "the rule matches nothing; write Stream= or Datagram= under [Rule]");
 	}
-	discover_check(parser);
+	section_discover_check(parser);
 }
 
-int rule_parse(const char *name, const char *path, const char *text, size_t size, struct rule *ret,
+int parse_rule(const char *name, const char *path, const char *text, size_t size, struct rule *ret,
 	struct problems *problems)
 {
 	_cleanup_(rule_deinit) struct rule rule = {0};
 	struct parser parser = {.problems = problems};
 	int r;
 
-	parser_set_default_bound(&parser);
+	section_access_set_default_bound(&parser);
 	parser.rule.name = strdup(name);
 	parser.rule.path = strdup(path);
 	if (!parser.rule.name || !parser.rule.path)

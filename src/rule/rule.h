@@ -27,7 +27,7 @@ struct rule_words {
 	struct {
 		char *text;
 		unsigned line;
-	} *items;
+	} * items;
 	size_t n;
 };
 
@@ -36,20 +36,22 @@ struct rule_access {
 	struct rule_words users, groups, units;
 	struct prefix *bound; /* where sockets may be bound; the default when Bound= is not set */
 	size_t n_bound;
-	bool bound_any; /* Bound=any: no limit; n_bound is 0 */
+	bool bound_any;	     /* Bound=any: no limit; n_bound is 0 */
 	unsigned bound_line; /* 0: the default */
 };
 
 /* Which listening socket of a daemon that cannot hand anything in stands for the name, and who may own it. */
 struct rule_discover {
 	bool present; /* there is a section [Discover]; then there is at least one socket */
-	struct rule_match *sockets; /* protocol is 0: those of the rule's matches; one port; AF_UNSPEC: any address */
+	struct rule_match
+		*sockets; /* protocol is 0: those of the rule's matches; one port; AF_UNSPEC: any address */
 	size_t n_sockets;
 	struct rule_words users, units, executables;
-	bool in_kernel;		   /* Listen=kernel; then there are 1 to RULE_KERNEL_USERS_MAX users */
-	unsigned listen_line;	   /* 0: the default, Listen=event */
-	unsigned scan_interval_ms; /* ScanInterval=, the longest time between two scans where there are no events */
-	unsigned scan_line;	   /* 0: the default, RULE_SCAN_INTERVAL_MS */
+	bool in_kernel;	      /* Listen=kernel; then there are 1 to RULE_KERNEL_USERS_MAX users */
+	unsigned listen_line; /* 0: the default, Listen=event */
+	unsigned
+		scan_interval_ms; /* ScanInterval=, the longest time between two scans where there are no events */
+	unsigned scan_line;	  /* 0: the default, RULE_SCAN_INTERVAL_MS */
 };
 
 #define RULE_SCAN_INTERVAL_MS 5000U
@@ -91,81 +93,16 @@ bool rule_match_concerns(const struct rule_match *match, int protocol, int famil
 /* rule_has_match() - whether a match of the rule is */
 bool rule_has_match(const struct rule *rule, int protocol, int family);
 
-/* Outcomes of rule_set_load() and rule_parse() besides 0 */
+/* Outcome of files_load() and parse_rule() besides 0 */
 enum {
 	RULE_BAD = 1, /* the problems say what */
 };
-
-/*
- * rule_set_load() - read the rule files of a list of directories
- * @dirs:     NULL-terminated, the strongest first; one that does not exist counts as empty. For a file name that stands
- *            in several, the first wins; a symlink to /dev/null or an empty file there masks it.
- * @ret:      the set, to be freed with rule_set_free(); set on 0 only
- * @problems: everything that is wrong in any file, appended
- *
- * Files without the suffix ".rule" are ignored. Never blocks on what is not a regular file (a FIFO is a problem), never
- * reads more than RULE_FILE_MAX bytes of one. Conflicts between rules are image_compile()'s business.
- *
- * Return: 0, RULE_BAD, or -ENOMEM.
- */
-int rule_set_load(const char *const *dirs, struct rule_set **ret, struct problems *problems);
-
-/*
- * rule_set_reload() - as rule_set_load(), but files that have not changed since an earlier load are not read again
- * @before: may be NULL; rules that both sets have (rule_is_same()) outlive it
- *
- * A file is known again by its path, its inode and its times (file.h).
- */
-int rule_set_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
-	struct problems *problems);
-
-/*
- * rule_foreach_file() - call a function with the text of every file that rule_set_load() would read, in their order
- * @function: @text is NULL for a file that masks others; it need not be terminated, and may be of any bytes
- *
- * Return: 0, RULE_BAD when a directory or a file cannot be read, or -ENOMEM.
- */
-int rule_foreach_file(const char *const *dirs,
-	void (*function)(const char *path, const char *text, size_t size, void *userdata), void *userdata,
-	struct problems *problems);
-
-/* What a file is among those of its name */
-enum rule_file_role {
-	RULE_FILE_COUNTS,   /* it is read, good or bad */
-	RULE_FILE_MASKS,    /* it is empty or /dev/null: there is no rule of that name */
-	RULE_FILE_REPLACED, /* a stronger one is read in its place */
-	RULE_FILE_MASKED,   /* a stronger one masks it */
-};
-
-/*
- * rule_foreach_path() - call a function for each rule file, whether it counts or not; none is opened
- * @function: @by is the stronger file of a REPLACED or MASKED one, else NULL
- *
- * In the order of names, and the strongest of each name first.
- *
- * Return: 0, RULE_BAD when a directory or a file cannot be looked at, or -ENOMEM.
- */
-int rule_foreach_path(const char *const *dirs,
-	void (*function)(const char *path, enum rule_file_role role, const char *by, void *userdata),
-	void *userdata, struct problems *problems);
-
-/* rule_set_load_files() - as rule_set_load(), from a list of files, without precedence and masking (usherctl check PATH) */
-int rule_set_load_files(const char *const *paths, struct rule_set **ret, struct problems *problems);
 
 #define RULE_FILE_MAX (64U * 1024U * 1024U) /* RULE_MATCHES_MAX of the longest matches, a line each */
 #define RULE_LINE_MAX (64U * 1024U)
 #define RULE_MATCHES_MAX 1000000U /* of one rule */
 #define RULE_WORDS_MAX 4096U	  /* of one key of [Access] or [Discover] */
 
-/*
- * rule_parse() - parse the text of one file
- * @name: name of the rule, valid (name.h)
- * @path: for the problems
- * @text: @size bytes, not necessarily terminated, any bytes whatever
- * @ret:  initialised on 0 only; rule_deinit() releases it
- */
-int rule_parse(const char *name, const char *path, const char *text, size_t size, struct rule *ret,
-	struct problems *problems);
 void rule_deinit(struct rule *rule);
 
 /* rule_share() - the same rule for another set, with a rule_deinit() of its own; only of a rule with an origin */
@@ -179,8 +116,8 @@ struct rule_setting {
 	const char *section; /* "Rule", "Access", "Discover" */
 	const char *key;
 	const char *value;
-	unsigned line;			 /* 0: a default */
-	const struct rule_match *match;	 /* for Stream and Datagram, else NULL */
+	unsigned line;			/* 0: a default */
+	const struct rule_match *match; /* for Stream and Datagram, else NULL */
 };
 
 /*
@@ -190,8 +127,8 @@ struct rule_setting {
  *
  * Stops at the first result other than 0 and returns it.
  */
-int rule_foreach_setting(const struct rule *rule, int (*function)(const struct rule_setting *setting, void *userdata),
-	void *userdata);
+int rule_foreach_setting(const struct rule *rule,
+	int (*function)(const struct rule_setting *setting, void *userdata), void *userdata);
 
 #define RULE_MATCH_TEXT_MAX 96
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The length of the valid UTF-8 sequence that starts here (RFC 3629, no surrogates, no overlong forms); 0 if none. */
@@ -106,4 +107,13 @@ int text_to_uint(const char *text, unsigned long max, unsigned long *ret)
 		return -ERANGE;
 	*ret = value;
 	return 0;
+}
+
+const char *text_quote(const char *word, char text[static TEXT_QUOTE_MAX])
+{
+	bool cut = strlen(word) > TEXT_QUOTE_MAX - sizeof("''...");
+
+	(void)snprintf(text, TEXT_QUOTE_MAX, "'%.*s%s'", TEXT_QUOTE_MAX - (int)sizeof("''..."), word,
+		cut ? "..." : "");
+	return text;
 }

@@ -22,3 +22,8 @@ bool text_is_clean(const char *text, size_t size);
  * Return: 0; -EINVAL when it is not one; -ERANGE when it is above @max.
  */
 int text_to_uint(const char *text, unsigned long max, unsigned long *ret);
+
+#define TEXT_QUOTE_MAX 72
+
+/* text_quote() - a word in single quotes, for a message; cut when it is long */
+const char *text_quote(const char *word, char text[static TEXT_QUOTE_MAX]);

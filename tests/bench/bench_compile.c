@@ -22,6 +22,7 @@
 #include "bpf/world.h"
 #include "datapath/link.h"
 #include "rule/changes.h"
+#include "rule/files.h"
 
 enum step { PARSE, ACCESS, COMPILE, COMPARE, LOAD, SWITCH, RELEASE, STEPS };
 
@@ -89,7 +90,7 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 	/* so that the paths are the same */
 	check(folder, chdir(folder) < 0 ? -errno : 0, NULL, NULL);
 	t = now();
-	check("rules", rule_set_reload(before, here, &next->rules, &problems), &problems, &refusal);
+	check("rules", files_reload(before, here, &next->rules, &problems), &problems, &refusal);
 	times[PARSE] = lap(&t);
 	check("access", access_table_new(next->rules, &next->access, &problems), &problems, &refusal);
 	times[ACCESS] = lap(&t);
@@ -102,7 +103,7 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 	times[COMPILE] = lap(&t);
 	for (size_t i = 0; i < next->rules->n_rules; i++)
 		next->n_matches += next->rules->rules[i].n_matches;
-	check("compare", rule_set_compare(before, next->rules, &changes), &problems, &refusal);
+	check("compare", changes_count(before, next->rules, &changes), &problems, &refusal);
 	times[COMPARE] = lap(&t);
 	check("load", generation_load(next, &bench->world.registry, &refusal), &problems, &refusal);
 	times[LOAD] = lap(&t);

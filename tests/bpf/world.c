@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "world.h"
+#include "rule/parse.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -117,7 +118,7 @@ struct rule_set *world_parse(const char *name, const char *text, ...)
 	for (; name; name = va_arg(ap, const char *), text = name ? va_arg(ap, const char *) : NULL) {
 		set->rules = reallocarray(set->rules, set->n_rules + 1, sizeof(*set->rules));
 		if (!set->rules ||
-			rule_parse(name, name, text, strlen(text), &set->rules[set->n_rules++], &problems))
+			parse_rule(name, name, text, strlen(text), &set->rules[set->n_rules++], &problems))
 			fail(name, problems.n ? problems.items[0].text : "out of memory");
 	}
 	va_end(ap);

@@ -16,6 +16,7 @@
 
 #include "../unit/reference.h"
 #include "image/image.h"
+#include "rule/parse.h"
 #include "util/text.h"
 
 #define SEPARATOR '\f'
@@ -62,7 +63,7 @@ static void check_rule(const struct rule *rule)
 	for (size_t i = 0; i < rule->n_matches; i++)
 		assert(rule->matches[i].first >= 1 && rule->matches[i].first <= rule->matches[i].last);
 	assert(rule->n_matches);
-	assert(rule_parse(rule->name, rule->path, text, strlen(text), &copy, &problems) == 0);
+	assert(parse_rule(rule->name, rule->path, text, strlen(text), &copy, &problems) == 0);
 	again = write_rule(&copy);
 	assert(!strcmp(text, again));
 	rule_deinit(&copy);
@@ -142,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < REFERENCE_RULES_MAX; i++) {
 		const char *end = size ? memchr(text, SEPARATOR, size) : NULL;
 		size_t length = end ? (size_t)(end - text) : size, before = problems.n;
-		int r = rule_parse(names[i], "file", text, length, &set->rules[set->n_rules], &problems);
+		int r = parse_rule(names[i], "file", text, length, &set->rules[set->n_rules], &problems);
 
 		assert(r == 0 || r == RULE_BAD);
 		assert((r == 0) == (problems.n == before));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #undef NDEBUG
 #include "reference.h"
+#include "rule/parse.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -375,7 +376,7 @@ struct rule_set *reference_load(struct reference *reference)
 	assert(set->rules);
 	for (size_t i = 0; i < reference->n_rules; i++) {
 		char *text = reference_write(reference, i);
-		int r = rule_parse(reference->rules[i].name, reference->rules[i].name, text, strlen(text),
+		int r = parse_rule(reference->rules[i].name, reference->rules[i].name, text, strlen(text),
 			&set->rules[set->n_rules++], &problems);
 
 		for (size_t k = 0; k < problems.n; k++)

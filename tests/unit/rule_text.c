@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #undef NDEBUG
 #include "rule_text.h"
+#include "rule/parse.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +25,7 @@ struct rule_set *make_set(const struct given *given, size_t n)
 		char path[64];
 
 		(void)snprintf(path, sizeof(path), "/etc/usher/rules.d/%s.rule", given[set->n_rules].name);
-		if (rule_parse(given[set->n_rules].name, path, text, strlen(text), &set->rules[set->n_rules],
+		if (parse_rule(given[set->n_rules].name, path, text, strlen(text), &set->rules[set->n_rules],
 			    &problems))
 			fail_msg("rule %zu: %s", set->n_rules, problems.n ? problems.items[0].text : "?");
 	}

@@ -20,6 +20,8 @@
 
 #include <cmocka.h>
 
+#include "rule/files.h"
+#include "rule/parse.h"
 #include "rule/rule.h"
 
 #define CASES_MAX 200
@@ -56,7 +58,7 @@ static void check_spelling(const struct rule *rule)
 	char *text = respell(rule), *again;
 	struct rule copy;
 
-	assert(rule_parse(rule->name, rule->path, text, strlen(text), &copy, &problems) == 0);
+	assert(parse_rule(rule->name, rule->path, text, strlen(text), &copy, &problems) == 0);
 	again = respell(&copy);
 	assert(!strcmp(text, again));
 	rule_deinit(&copy);
@@ -73,7 +75,7 @@ static char *parse(const char *path, bool *ret_good)
 	size_t size;
 	char *text;
 	FILE *file = open_memstream(&text, &size);
-	int r = rule_set_load_files(paths, &set, &problems);
+	int r = files_load_named(paths, &set, &problems);
 
 	assert(file);
 	assert(r == 0 || r == RULE_BAD);

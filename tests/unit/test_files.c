@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "rule/files.h"
 #include "rule/rule.h"
 #include "util/name.h"
 
@@ -128,7 +129,7 @@ static const char *load(void)
 {
 	struct problems problems = PROBLEMS_NULL;
 	struct rule_set *set = NULL;
-	int r = rule_set_load(dirs, &set, &problems);
+	int r = files_load(dirs, &set, &problems);
 
 	return load_text(r, set, &problems);
 }
@@ -137,7 +138,7 @@ static const char *load_files(const char *const *paths)
 {
 	struct problems problems = PROBLEMS_NULL;
 	struct rule_set *set = NULL;
-	int r = rule_set_load_files(paths, &set, &problems);
+	int r = files_load_named(paths, &set, &problems);
 
 	return load_text(r, set, &problems);
 }
@@ -184,13 +185,13 @@ static void rules_are_found_by_name(void **state)
 	struct rule_set *set = NULL;
 
 	(void)state;
-	assert_int_equal(rule_set_load(dirs, &set, &problems), 0);
+	assert_int_equal(files_load(dirs, &set, &problems), 0);
 	assert_null(rule_set_find(set, "a"));
 	set = rule_set_free(set);
 	write_rule("etc/a.rule", 1);
 	write_rule("etc/a-b.rule", 2);
 	write_rule("etc/b.rule", 3);
-	assert_int_equal(rule_set_load(dirs, &set, &problems), 0);
+	assert_int_equal(files_load(dirs, &set, &problems), 0);
 	assert_string_equal(rule_set_find(set, "a-b")->path, "etc/a-b.rule");
 	assert_ptr_equal(rule_set_find(set, "b"), &set->rules[2]);
 	assert_null(rule_set_find(set, "a.rule"));
@@ -220,7 +221,7 @@ static void a_mask_in_a_weaker_directory_masks_nothing(void **state)
 	assert_string_equal(load(), "a:1 ");
 }
 
-/* For rule_foreach_path() */
+/* For files_foreach_path() */
 static void add_path(const char *path, enum rule_file_role role, const char *by, void *userdata)
 {
 	static const char *const roles[] = {[RULE_FILE_COUNTS] = "counts",
@@ -246,7 +247,7 @@ static void each_path_has_a_role(void **state)
 	write_file("etc/c.rule", "");
 	write_rule("lib/d.rule", 1);
 	write_file("run/d.rule", "nonsense\n");
-	assert_int_equal(rule_foreach_path(dirs, add_path, text, &problems), 0);
+	assert_int_equal(files_foreach_path(dirs, add_path, text, &problems), 0);
 	assert_string_equal(text, "etc/a.rule counts\n"
 				  "run/a.rule replaced by etc/a.rule\n"
 				  "lib/a.rule replaced by etc/a.rule\n"
@@ -256,7 +257,7 @@ static void each_path_has_a_role(void **state)
 				  "run/d.rule counts\n"
 				  "lib/d.rule replaced by run/d.rule\n");
 	assert_return_code(mkfifo("run/e.rule", 0600), errno);
-	assert_int_equal(rule_foreach_path(dirs, add_path, text, &problems), RULE_BAD);
+	assert_int_equal(files_foreach_path(dirs, add_path, text, &problems), RULE_BAD);
 	assert_int_equal(problems.n, 1);
 	assert_string_equal(problems.items[0].text, "it is not a regular file");
 	problems_deinit(&problems);

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "image/image.h"
+#include "rule/parse.h"
 
 #define NAMES_MAX 2000
 
@@ -36,7 +37,7 @@ static struct compiled compile(const char *const *rules)
 	compiled.set->rules = calloc(NAMES_MAX, sizeof(struct rule));
 	assert_non_null(compiled.set->rules);
 	for (; *rules; rules += 2) {
-		assert_int_equal(rule_parse(rules[0], rules[0], rules[1], strlen(rules[1]),
+		assert_int_equal(parse_rule(rules[0], rules[0], rules[1], strlen(rules[1]),
 					 &compiled.set->rules[compiled.set->n_rules], &compiled.problems),
 			0);
 		compiled.set->n_rules++;

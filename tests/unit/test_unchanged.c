@@ -23,6 +23,7 @@
 #include <cmocka.h>
 
 #include "rule/file.h"
+#include "rule/files.h"
 #include "rule/rule.h"
 
 static const char *const dirs[] = {"etc", "lib", NULL};
@@ -118,7 +119,7 @@ static const char *reload(struct fixture *fixture)
 	struct rule_set *set;
 	size_t used = 0;
 
-	assert_int_equal(rule_set_reload(fixture->set, dirs, &set, &problems), 0);
+	assert_int_equal(files_reload(fixture->set, dirs, &set, &problems), 0);
 	assert_int_equal(problems.n, 0);
 	rule_set_free(fixture->before);
 	fixture->before = fixture->set;
@@ -178,7 +179,7 @@ static void without_a_set_before_everything_is_read(void **state)
 	struct rule_set *set;
 
 	load_settled(fixture);
-	assert_int_equal(rule_set_load(dirs, &set, &problems), 0);
+	assert_int_equal(files_load(dirs, &set, &problems), 0);
 	assert_false(rule_is_same(&set->rules[0], &fixture->set->rules[0]));
 	rule_set_free(set);
 }
@@ -399,7 +400,7 @@ static void load_bad(struct fixture *fixture, const char *expected)
 	struct rule_set *set;
 	char text[128];
 
-	assert_int_equal(rule_set_reload(fixture->set, dirs, &set, &problems), RULE_BAD);
+	assert_int_equal(files_reload(fixture->set, dirs, &set, &problems), RULE_BAD);
 	assert_int_equal(problems.n, 1);
 	assert_string_equal(problem_format(&problems.items[0], text, sizeof(text)), expected);
 	problems_deinit(&problems);

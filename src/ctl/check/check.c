@@ -3,6 +3,7 @@
 /* usherctl check: read the rule files as the broker would, without the broker. */
 
 #include "check.h"
+#include "../../rule/files.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -113,9 +114,9 @@ int verb_check(const struct ctl *ctl)
 	if (check_paths(ctl, &folders))
 		return EXIT_FAILURE;
 	if (ctl->n_names == 0)
-		r = rule_set_load(ctl->instance.rule_dirs, &set, &problems);
+		r = files_load(ctl->instance.rule_dirs, &set, &problems);
 	else
-		r = (folders ? rule_set_load : rule_set_load_files)(ctl->names, &set, &problems);
+		r = (folders ? files_load : files_load_named)(ctl->names, &set, &problems);
 	if (r == 0)
 		r = check_rules(set, &image, &problems);
 	if (r == 0 && !ctl->no_listeners)

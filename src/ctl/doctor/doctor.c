@@ -3,6 +3,7 @@
 /* usherctl doctor: is anything in the way of usher? */
 
 #include "doctor.h"
+#include "../../rule/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -180,7 +181,7 @@ static void find_instance(struct doctor *doctor)
 
 static int read_rules(struct doctor *doctor)
 {
-	int r = rule_set_load(doctor->instance.rule_dirs, &doctor->set, &doctor->problems);
+	int r = files_load(doctor->instance.rule_dirs, &doctor->set, &doctor->problems);
 
 	if (!r)
 		r = check_rules(doctor->set, &doctor->image, &doctor->problems);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../access/access.h"
+#include "../../rule/files.h"
 #include "../../scan/scan.h"
 #include "../../util/cleanup.h"
 #include "../../util/errno_name.h"
@@ -39,7 +40,7 @@ static void check_files(struct doctor *doctor)
 	remedy(doctor, "write %s/NAME.rule, see usher.rules(5)", doctor->instance.rule_dirs[0]);
 }
 
-/* For rule_foreach_path() */
+/* For files_foreach_path() */
 static void look_at_file(const char *path, enum rule_file_role role, const char *by, void *userdata)
 {
 	struct doctor *doctor = userdata;
@@ -55,7 +56,7 @@ static void check_masked(struct doctor *doctor)
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	size_t before = doctor->report.totals[REPORT_INFO];
 
-	if (rule_foreach_path(doctor->instance.rule_dirs, look_at_file, doctor, &problems) == -ENOMEM)
+	if (files_foreach_path(doctor->instance.rule_dirs, look_at_file, doctor, &problems) == -ENOMEM)
 		doctor->report.out_of_memory = true;
 	if (doctor->report.totals[REPORT_INFO] == before)
 		found(doctor, REPORT_OK, "no rule is masked, or read in place of another");

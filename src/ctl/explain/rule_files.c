@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../rule/files.h"
 #include "../../rule/match.h"
 #include "../../util/instance.h"
 #include "../../util/macro.h"
@@ -89,7 +90,7 @@ static int look_at_hidden(struct search *search, const char *path, const char *b
 	const char *const paths[] = {path, NULL};
 	const struct rule_match *match;
 	const struct rule *rule;
-	int r = rule_set_load_files(paths, &set, &problems);
+	int r = files_load_named(paths, &set, &problems);
 
 	if (r)
 		return r < 0 ? r : 0; /* gone, or bad: it would not win */
@@ -102,7 +103,7 @@ static int look_at_hidden(struct search *search, const char *path, const char *b
 	return search->filed->masked && search->filed->mask ? 0 : -ENOMEM;
 }
 
-/* For rule_foreach_path() */
+/* For files_foreach_path() */
 static void look_at_file(const char *path, enum rule_file_role role, const char *by, void *userdata)
 {
 	struct search *search = userdata;
@@ -123,7 +124,7 @@ int filed_read(const struct asked *asked, const struct explanation *explanation,
 
 	r = instance_init(&instance, explanation->instance);
 	if (!r)
-		r = rule_set_load(instance.rule_dirs, &ret->rules, &problems);
+		r = files_load(instance.rule_dirs, &ret->rules, &problems);
 	if (r < 0)
 		return r;
 	if (r) {
@@ -140,6 +141,6 @@ int filed_read(const struct asked *asked, const struct explanation *explanation,
 	if (!ret->changed && rule)
 		r = compare_rule(rule, explanation, &ret->changed);
 	if (!r)
-		r = rule_foreach_path(instance.rule_dirs, look_at_file, &search, &problems);
+		r = files_foreach_path(instance.rule_dirs, look_at_file, &search, &problems);
 	return r < 0 ? r : search.error;
 }

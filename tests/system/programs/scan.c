@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "rule/files.h"
 #include "scan/scan.h"
 #include "util/netns.h"
 
@@ -147,7 +148,7 @@ int main(int argc, char **argv)
 	assert(!netns_read_cookie(&scan.netns_cookie, &refusal));
 	for (int i = 2; i < argc; i++)
 		set(&scan, argv[i], &times, &waits);
-	assert(!rule_set_load(folders, &rules, &problems));
+	assert(!files_load(folders, &rules, &problems));
 	assert(!access_table_new(rules, &access, &problems));
 	scan.rules = rules;
 	scan.access = access;

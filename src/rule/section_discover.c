@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "discover.h"
+
+/* The section [Discover] */
+
+#include "section.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,7 +16,7 @@
 #define SCAN_INTERVAL_MIN_MS 100U
 #define SCAN_INTERVAL_MAX_MS (60U * 60 * 1000)
 
-void discover_enter(struct parser *parser)
+void section_discover_enter(struct parser *parser)
 {
 	struct rule_discover *discover = &parser->rule.discover;
 
@@ -45,28 +48,28 @@ static void add_socket(struct parser *parser, const char *word)
 	}
 }
 
-void assign_sockets(struct parser *parser, const struct key *key, char *value)
+void section_discover_sockets(struct parser *parser, const struct key *key, char *value)
 {
 	(void)key;
 	if (!*value)
 		parser->rule.discover.n_sockets = 0;
-	for (char *word = next_word(&value); word && !parser->error && !parser->stop;
-		word = next_word(&value))
+	for (char *word = key_next_word(&value); word && !parser->error && !parser->stop;
+		word = key_next_word(&value))
 		add_socket(parser, word);
 }
 
-void assign_listen(struct parser *parser, const struct key *key, char *value)
+void section_discover_listen(struct parser *parser, const struct key *key, char *value)
 {
 	struct rule_discover *discover = &parser->rule.discover;
 	bool in_kernel = !strcmp(value, "kernel");
-	char quoted[QUOTE_MAX];
+	char quoted[TEXT_QUOTE_MAX];
 
 	if (!*value)
 		discover->listen_line = 0;
 	else if (!in_kernel && strcmp(value, "event") != 0)
-		parser_complain(
-			parser, "%s is not a value of Listen=; write event or kernel", quote(value, quoted));
-	else if (!assign_once(parser, key, &discover->listen_line))
+		parser_complain(parser, "%s is not a value of Listen=; write event or kernel",
+			text_quote(value, quoted));
+	else if (!key_assign_once(parser, key, &discover->listen_line))
 		return;
 	discover->in_kernel = in_kernel;
 }
@@ -96,23 +99,23 @@ static bool parse_time(const char *value, uint64_t *ret_ms)
 	return false;
 }
 
-void assign_scan_interval(struct parser *parser, const struct key *key, char *value)
+void section_discover_scan_interval(struct parser *parser, const struct key *key, char *value)
 {
 	struct rule_discover *discover = &parser->rule.discover;
 	uint64_t ms = RULE_SCAN_INTERVAL_MS;
-	char quoted[QUOTE_MAX];
+	char quoted[TEXT_QUOTE_MAX];
 
 	if (!*value) {
 		discover->scan_line = 0;
 	} else if (!parse_time(value, &ms)) {
-		parser_complain(
-			parser, "%s is not a time; write such as 500ms, 5s or 2min", quote(value, quoted));
+		parser_complain(parser, "%s is not a time; write such as 500ms, 5s or 2min",
+			text_quote(value, quoted));
 		return;
 	} else if (ms < SCAN_INTERVAL_MIN_MS || ms > SCAN_INTERVAL_MAX_MS) {
-		parser_complain(
-			parser, "%s is out of range; ScanInterval= is 100ms to 1h", quote(value, quoted));
+		parser_complain(parser, "%s is out of range; ScanInterval= is 100ms to 1h",
+			text_quote(value, quoted));
 		return;
-	} else if (!assign_once(parser, key, &discover->scan_line)) {
+	} else if (!key_assign_once(parser, key, &discover->scan_line)) {
 		return;
 	}
 	discover->scan_interval_ms = (unsigned)ms;
@@ -148,7 +151,7 @@ static void check_in_kernel(struct parser *parser)
 	}
 }
 
-void discover_check(struct parser *parser)
+void section_discover_check(struct parser *parser)
 {
 	const struct rule_discover *discover = &parser->rule.discover;
 

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The rule files of an instance: which of them count, and the rules in them */
+
+#include "rule.h"
+
+/*
+ * files_load() - read the rule files of a list of directories
+ * @dirs:     NULL-terminated, the strongest first; one that does not exist counts as empty. For a file name that stands
+ *            in several, the first wins; a symlink to /dev/null or an empty file there masks it.
+ * @ret:      the set, to be freed with rule_set_free(); set on 0 only
+ * @problems: everything that is wrong in any file, appended
+ *
+ * Files without the suffix ".rule" are ignored. Never blocks on what is not a regular file (a FIFO is a problem), never
+ * reads more than RULE_FILE_MAX bytes of one. Conflicts between rules are image_compile()'s business.
+ *
+ * Return: 0, RULE_BAD, or -ENOMEM.
+ */
+int files_load(const char *const *dirs, struct rule_set **ret, struct problems *problems);
+
+/*
+ * files_reload() - as files_load(), but files that have not changed since an earlier load are not read again
+ * @before: may be NULL; rules that both sets have (rule_is_same()) outlive it
+ *
+ * A file is known again by its path, its inode and its times (file.h).
+ */
+int files_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
+	struct problems *problems);
+
+/*
+ * files_foreach() - call a function with the text of every file that files_load() would read, in their order
+ * @function: @text is NULL for a file that masks others; it need not be terminated, and may be of any bytes
+ *
+ * Return: 0, RULE_BAD when a directory or a file cannot be read, or -ENOMEM.
+ */
+int files_foreach(const char *const *dirs,
+	void (*function)(const char *path, const char *text, size_t size, void *userdata), void *userdata,
+	struct problems *problems);
+
+/* What a file is among those of its name */
+enum rule_file_role {
+	RULE_FILE_COUNTS,   /* it is read, good or bad */
+	RULE_FILE_MASKS,    /* it is empty or /dev/null: there is no rule of that name */
+	RULE_FILE_REPLACED, /* a stronger one is read in its place */
+	RULE_FILE_MASKED,   /* a stronger one masks it */
+};
+
+/*
+ * files_foreach_path() - call a function for each rule file, whether it counts or not; none is opened
+ * @function: @by is the stronger file of a REPLACED or MASKED one, else NULL
+ *
+ * In the order of names, and the strongest of each name first.
+ *
+ * Return: 0, RULE_BAD when a directory or a file cannot be looked at, or -ENOMEM.
+ */
+int files_foreach_path(const char *const *dirs,
+	void (*function)(const char *path, enum rule_file_role role, const char *by, void *userdata),
+	void *userdata, struct problems *problems);
+
+/* files_load_named() - as files_load(), from a list of files, without precedence and masking (usherctl check PATH) */
+int files_load_named(const char *const *paths, struct rule_set **ret, struct problems *problems);

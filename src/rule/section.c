@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The sections and keys of a rule file, and what a value of each may be: usher.rules(5) */
+#include "section.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <strings.h>
+
+#include "../util/text.h"
+#include "key.h"
+
+struct section {
+	const char *name;
+	const char *known;  /* the keys, for a message */
+	struct key keys[7]; /* the last one has no name */
+};
+
+#define WORDS(member) offsetof(struct rule, member)
+
+static const struct section sections[] = {
+	{
+		.name = "Rule",
+		.known = "Stream, Datagram, Missing and Order",
+		.keys = {{"Stream", section_rule_matches, .protocol = IPPROTO_TCP},
+			{"Datagram", section_rule_matches, .protocol = IPPROTO_UDP},
+			{"Missing", section_rule_missing, 0}, {"Order", section_rule_order, 0}},
+	},
+	{
+		.name = "Access",
+		.known = "User, Group, Unit and Bound",
+		.keys = {{"User", key_assign_users, WORDS(access.users)},
+			{"Group", key_assign_groups, WORDS(access.groups)},
+			{"Unit", key_assign_units, WORDS(access.units)}, {"Bound", section_access_bound, 0}},
+	},
+	{
+		.name = "Discover",
+		.known = "Socket, User, Unit, Executable, Listen and ScanInterval",
+		.keys = {{"Socket", section_discover_sockets, 0},
+			{"User", key_assign_users, WORDS(discover.users)},
+			{"Unit", key_assign_units, WORDS(discover.units)},
+			{"Executable", key_assign_executables, WORDS(discover.executables)},
+			{"Listen", section_discover_listen, 0},
+			{"ScanInterval", section_discover_scan_interval, 0}},
+	},
+};
+
+void section_enter(struct parser *parser, const char *name)
+{
+	char quoted[TEXT_QUOTE_MAX];
+
+	parser->section = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		if (!strcmp(name, sections[i].name))
+			parser->section = &sections[i];
+	parser->skip = !parser->section;
+	if (!parser->section)
+		parser_complain(parser,
+			"unknown section %s; the sections are [Rule], [Access] and [Discover]",
+			text_quote(name, quoted));
+	else if (!strcmp(name, "Access"))
+		parser->rule.access.present = true;
+	else if (!strcmp(name, "Discover"))
+		section_discover_enter(parser);
+}
+
+static const struct key *find_key(const struct section *section, const char *name)
+{
+	for (const struct key *key = section->keys; key->name; key++)
+		if (!strcasecmp(name, key->name))
+			return key;
+	return NULL;
+}
+
+/* Why a key is unknown: it is spelled otherwise, another section has it, or there is none. */
+static void complain_key(struct parser *parser, const char *name)
+{
+	const struct key *key = find_key(parser->section, name);
+	char quoted[TEXT_QUOTE_MAX];
+
+	(void)text_quote(name, quoted);
+	if (key) {
+		parser_complain(parser, "unknown key %s in [%s]; did you mean %s=?", quoted,
+			parser->section->name, key->name);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+		key = find_key(&sections[i], name);
+		if (key) {
+			parser_complain(parser, "%s does not belong to [%s]; write %s= under [%s]", quoted,
+				parser->section->name, key->name, sections[i].name);
+			return;
+		}
+	}
+	parser_complain(parser, "unknown key %s in [%s]; the keys are %s", quoted, parser->section->name,
+		parser->section->known);
+}
+
+void section_assign(struct parser *parser, const char *name, char *value)
+{
+	for (const struct key *key = parser->section->keys; key->name; key++)
+		if (!strcmp(name, key->name)) {
+			key->assign(parser, key, value);
+			return;
+		}
+	complain_key(parser, name);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The sections and keys of a rule file, and what a value of each may be: usher.rules(5)
+ *
+ * section.c has the table of all; section_X.c has the keys of [X].
+ */
+
+#include "key.h"
+
+/* section_enter() - a line [NAME] */
+void section_enter(struct parser *parser, const char *name);
+
+/* section_assign() - a line KEY=VALUE; @value is without blanks at both ends, and is cut into words in place */
+void section_assign(struct parser *parser, const char *name, char *value);
+
+void section_rule_matches(struct parser *parser, const struct key *key, char *value);
+void section_rule_missing(struct parser *parser, const struct key *key, char *value);
+void section_rule_order(struct parser *parser, const struct key *key, char *value);
+
+void section_access_bound(struct parser *parser, const struct key *key, char *value);
+
+/* section_access_set_default_bound() - where sockets may be bound when Bound= does not say; also frees what there was */
+void section_access_set_default_bound(struct parser *parser);
+
+/* section_discover_enter() - a line [Discover] */
+void section_discover_enter(struct parser *parser);
+
+/* section_discover_check() - when all of the file was read: what its keys must be together */
+void section_discover_check(struct parser *parser);
+
+void section_discover_sockets(struct parser *parser, const struct key *key, char *value);
+void section_discover_listen(struct parser *parser, const struct key *key, char *value);
+void section_discover_scan_interval(struct parser *parser, const struct key *key, char *value);
