@@ -346,7 +346,7 @@ static int hold_link(const struct pins_folder *folder)
 
 int pins_folder_remove(const struct pins_folder *folder, struct refusal *refusal)
 {
-	_cleanup_close_ int held = hold_link(folder);
+	_cleanup_close_ __attribute__((unused)) int held = hold_link(folder);
 	struct removal removal = {.folder = folder, .refusal = refusal};
 	char rest[REST_MAX];
 	int r;
