@@ -351,7 +351,6 @@ int pins_folder_remove(const struct pins_folder *folder, struct refusal *refusal
 	char rest[REST_MAX];
 	int r;
 
-	(void)held; /* clang does not count the end of the block as a use */
 	r = foreach_entry(folder, check_entry, &removal);
 	for (unsigned i = 0; i < PASSES_MAX && !r; i++) {
 		r = remove_pins(&removal);
