@@ -42,12 +42,12 @@ struct usher_listen {
 	__u8 pad[7];
 };
 
-/* What the task_file iterator writes for each descriptor that is one of the sockets sought. */
-struct usher_holder {
+/* What the task_file iterator writes for each descriptor that is one of those looked for. */
+struct usher_opener {
 	__u32 inode; /* of the socket */
 	__u32 pid;   /* thread group, in the pid namespace of usher-discover */
 	__u32 fd;    /* its number there */
 };
 
 _Static_assert(sizeof(struct usher_listen) == 32, "layout is shared between program and user space");
-_Static_assert(sizeof(struct usher_holder) == 12, "layout is shared between program and user space");
+_Static_assert(sizeof(struct usher_opener) == 12, "layout is shared between program and user space");

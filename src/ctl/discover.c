@@ -59,7 +59,7 @@ struct discovery {
 	pid_t broker;	      /* 0: none */
 	struct rule_set *rules;
 	struct access_table *access;
-	struct candidates candidates;
+	struct scan_candidates candidates;
 	struct grid grid;
 	unsigned long n_good, n_refused, n_missing;
 };
@@ -67,7 +67,7 @@ struct discovery {
 static void discovery_deinit(struct discovery *discovery)
 {
 	client_close(&discovery->client);
-	candidates_deinit(&discovery->candidates);
+	scan_candidates_deinit(&discovery->candidates);
 	(void)access_table_free(discovery->access);
 	(void)rule_set_free(discovery->rules);
 	grid_deinit(&discovery->grid);
@@ -167,14 +167,14 @@ static int hand_in(struct discovery *discovery)
 	struct refusal refusal;
 
 	for (size_t i = 0; i < discovery->candidates.n; i++) {
-		struct candidate *candidate = &discovery->candidates.items[i];
+		struct scan_candidate *candidate = &discovery->candidates.items[i];
 
 		if (is_selected(discovery->ctl, candidate->rule))
 			continue;
 		closep(&candidate->fd);
 		candidate->fd = -1;
 	}
-	if (deliver(&discovery->client, &discovery->candidates, &refusal) == 0)
+	if (deliver_candidates(&discovery->client, &discovery->candidates, &refusal) == 0)
 		return EXIT_SUCCESS;
 	complain("cannot hand in everything: %s; run it again", refusal.text);
 	return EXIT_FAILURE;
@@ -207,7 +207,7 @@ static int add_row(struct discovery *discovery, const char *name, uint8_t protoc
 }
 
 static const char *result_of(
-	const struct discovery *discovery, const struct candidate *candidate, const char **ret_reason)
+	const struct discovery *discovery, const struct scan_candidate *candidate, const char **ret_reason)
 {
 	*ret_reason = NULL;
 	if (!candidate->accepted) {
@@ -221,7 +221,7 @@ static const char *result_of(
 	return "accepted";
 }
 
-static int add_candidate(struct discovery *discovery, const struct candidate *candidate)
+static int add_candidate(struct discovery *discovery, const struct scan_candidate *candidate)
 {
 	const struct diag_socket *socket = &candidate->socket;
 	const struct process *owner = &candidate->owner;
@@ -253,7 +253,7 @@ static bool is_there(const struct discovery *discovery, const struct rule *rule,
 	const struct rule_match *match)
 {
 	for (size_t i = 0; i < discovery->candidates.n; i++) {
-		const struct candidate *candidate = &discovery->candidates.items[i];
+		const struct scan_candidate *candidate = &discovery->candidates.items[i];
 
 		if (candidate->rule == rule && candidate->socket.protocol == protocol &&
 			target_describes(rule, match, &candidate->socket))

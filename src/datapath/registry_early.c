@@ -43,9 +43,9 @@ int registry_write_early_rules(struct registry *registry, const struct registry_
 		bpf_map_get_next_key(map, n_there ? &there[n_there - 1] : NULL, &there[n_there]) == 0)
 		n_there++;
 	for (size_t i = 0; i < n_there; i++) {
-		const struct registry_early_rule sought = {.key = there[i]};
+		const struct registry_early_rule wanted = {.key = there[i]};
 
-		if (!n || !bsearch(&sought, rules, n, sizeof(*rules), registry_compare_early_rules))
+		if (!n || !bsearch(&wanted, rules, n, sizeof(*rules), registry_compare_early_rules))
 			(void)bpf_map_delete_elem(map, &there[i]);
 	}
 	for (size_t i = 0; i < n; i++)

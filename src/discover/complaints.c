@@ -9,7 +9,7 @@
 #include "../util/prefix.h"
 #include "../util/transport.h"
 
-static bool is_known(const struct complaints *complaints, const struct candidate *candidate)
+static bool is_known(const struct complaints *complaints, const struct scan_candidate *candidate)
 {
 	size_t n = complaints->n < COMPLAINTS_MAX ? complaints->n : COMPLAINTS_MAX;
 
@@ -21,7 +21,7 @@ static bool is_known(const struct complaints *complaints, const struct candidate
 	return false;
 }
 
-void complaints_report(struct complaints *complaints, const struct candidate *candidate)
+void complaints_report(struct complaints *complaints, const struct scan_candidate *candidate)
 {
 	const struct diag_socket *socket = &candidate->socket;
 	const struct observed about = {

@@ -18,4 +18,4 @@ struct complaints {
 };
 
 /* complaints_report() - report a refused candidate, unless it was reported for this reason before */
-void complaints_report(struct complaints *complaints, const struct candidate *candidate);
+void complaints_report(struct complaints *complaints, const struct scan_candidate *candidate);

@@ -10,7 +10,7 @@
 
 #define BROKER_TIMEOUT_MS 5000
 
-static int hand_in(const struct looker *looker, struct candidates *candidates, struct refusal *refusal)
+static int hand_in(const struct looker *looker, struct scan_candidates *candidates, struct refusal *refusal)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	bool is_early = false, is_accepted = false;
@@ -24,9 +24,9 @@ static int hand_in(const struct looker *looker, struct candidates *candidates, s
 		return 0;
 	r = client_open(&client, looker->socket, BROKER_TIMEOUT_MS, refusal);
 	if (!r)
-		r = deliver(&client, candidates, refusal);
+		r = deliver_candidates(&client, candidates, refusal);
 	for (size_t i = 0; i < candidates->n && !r; i++) {
-		struct candidate *candidate = &candidates->items[i];
+		struct scan_candidate *candidate = &candidates->items[i];
 
 		if (!candidate->accepted && agenda_has_early(looker->agenda, candidate->socket.cookie))
 			r = deliver_evict(&client, candidate->rule->name, candidate->socket.cookie,
@@ -38,13 +38,13 @@ static int hand_in(const struct looker *looker, struct candidates *candidates, s
 }
 
 /* A process that ended on the way here has taken its socket with it: nothing is wrong. */
-static bool has_ended(const struct candidate *candidate)
+static bool has_ended(const struct scan_candidate *candidate)
 {
 	return candidate->owner.pidfd >= 0 && !process_is_alive(&candidate->owner);
 }
 
 /* Nobody has it open, or it changed hands at each try: a moment later somebody may have it, and no event will say so. */
-static bool is_moving(const struct candidate *candidate)
+static bool is_moving(const struct scan_candidate *candidate)
 {
 	return candidate->refusal.error == EAGAIN || candidate->refusal.error == ESRCH ||
 	       has_ended(candidate);
@@ -52,7 +52,7 @@ static bool is_moving(const struct candidate *candidate)
 
 void look_once(struct looker *looker, const struct scan *scan, struct look_outcome *ret)
 {
-	_cleanup_(candidates_deinit) struct candidates candidates = {.n = 0};
+	_cleanup_(scan_candidates_deinit) struct scan_candidates candidates = {.n = 0};
 	struct refusal refusal;
 	int r;
 
@@ -66,7 +66,7 @@ void look_once(struct looker *looker, const struct scan *scan, struct look_outco
 	}
 	ret->is_unfinished = hand_in(looker, &candidates, &refusal) != 0;
 	for (size_t i = 0; i < candidates.n; i++) {
-		const struct candidate *candidate = &candidates.items[i];
+		const struct scan_candidate *candidate = &candidates.items[i];
 
 		if (!candidate->accepted && !has_ended(candidate))
 			complaints_report(&looker->complaints, candidate);

@@ -179,10 +179,10 @@ static int run(const struct discoverer_manner *manner)
 /* Loading the iterator takes longer than all that a scan does: not when the first daemon has begun to listen. */
 static void prepare_search(void)
 {
-	_cleanup_(holders_deinit) struct holders nothing = {.n = 0};
+	_cleanup_(openers_deinit) struct openers nothing = {.n = 0};
 
 	(void)iterator_find(NULL, 0, getpid(), &nothing);
-	holders_use(iterator_find);
+	openers_use(iterator_find);
 }
 
 int main(int argc, char **argv)

@@ -9,16 +9,16 @@
 #include <sys/stat.h>
 
 #include "../../bpf/usher-discover.h"
+#include "../scan/inode_index.h"
 #include "../util/macro.h"
 #include "descriptors.skel.h"
-#include "../scan/sought.h"
 
 #define CAPACITY_MIN 256U
 #define RECORDS_PER_READ 2048U
 
 /*
  * Loaded once, for libbpf reads all types of the kernel to do so, which takes longer than most searches; loaded again when
- * more is sought than ever before. It ends with the process.
+ * more is looked for than ever before. It ends with the process.
  */
 static struct descriptors *loaded;
 static bool absent;
@@ -44,7 +44,7 @@ static int load(uint32_t capacity)
 	if (!program)
 		return -errno;
 	r = stat("/proc/self/ns/pid", &st) < 0 ? -errno
-					       : bpf_map__set_max_entries(program->maps.sought, capacity);
+					       : bpf_map__set_max_entries(program->maps.inodes, capacity);
 	if (!r) {
 		program->rodata->pid_namespace = (uint32_t)st.st_ino;
 		r = descriptors__load(program);
@@ -60,7 +60,7 @@ static int load(uint32_t capacity)
 
 static int make_ready(size_t n)
 {
-	uint32_t capacity = loaded ? bpf_map__max_entries(loaded->maps.sought) : CAPACITY_MIN;
+	uint32_t capacity = loaded ? bpf_map__max_entries(loaded->maps.inodes) : CAPACITY_MIN;
 
 	if (loaded && n <= capacity)
 		return 0;
@@ -71,20 +71,20 @@ static int make_ready(size_t n)
 	return load(capacity);
 }
 
-/* The inode numbers that are sought, each once. Return: how many. */
-static uint32_t list_inodes(const struct sought *sought, uint32_t *inodes)
+/* The inode numbers that are looked for, each once. Return: how many. */
+static uint32_t list_inodes(const struct inode_index *index, uint32_t *inodes)
 {
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < sought->n; i++)
-		if (!n || inodes[n - 1] != sought->sockets[i].inode)
-			inodes[n++] = sought->sockets[i].inode;
+	for (size_t i = 0; i < index->n; i++)
+		if (!n || inodes[n - 1] != index->sockets[i].inode)
+			inodes[n++] = index->sockets[i].inode;
 	return n;
 }
 
-static int read_records(int iterator, struct sought *sought)
+static int read_records(int iterator, struct inode_index *index)
 {
-	_cleanup_free_ struct usher_holder *records = calloc(RECORDS_PER_READ, sizeof(*records));
+	_cleanup_free_ struct usher_opener *records = calloc(RECORDS_PER_READ, sizeof(*records));
 
 	if (!records)
 		return -ENOMEM;
@@ -97,8 +97,8 @@ static int read_records(int iterator, struct sought *sought)
 		if (size <= 0)
 			return size < 0 ? -errno : 0;
 		for (size_t i = 0; i < (size_t)size / sizeof(*records); i++) {
-			int r = sought_add(
-				sought, records[i].inode, (pid_t)records[i].pid, (int)records[i].fd);
+			int r = inode_index_add(
+				index, records[i].inode, (pid_t)records[i].pid, (int)records[i].fd);
 
 			if (r < 0)
 				return r;
@@ -106,57 +106,57 @@ static int read_records(int iterator, struct sought *sought)
 	}
 }
 
-static int iterate(pid_t pid, struct sought *sought)
+static int iterate(pid_t pid, struct inode_index *index)
 {
 	union bpf_iter_link_info info = {.task.pid = (uint32_t)pid};
 	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof(info));
 	_cleanup_(bpf_link_destroyp) struct bpf_link *link =
-		bpf_program__attach_iter(loaded->progs.find_holders, pid ? &options : NULL);
+		bpf_program__attach_iter(loaded->progs.find_openers, pid ? &options : NULL);
 	_cleanup_close_ int iterator = -1;
 
 	if (!link)
 		return -errno;
 	iterator = bpf_iter_create(bpf_link__fd(link));
-	return iterator < 0 ? -errno : read_records(iterator, sought);
+	return iterator < 0 ? -errno : read_records(iterator, index);
 }
 
-static int search(struct sought *sought, pid_t pid)
+static int search(struct inode_index *index, pid_t pid)
 {
-	_cleanup_free_ uint32_t *inodes = calloc(sought->n + 1, sizeof(*inodes));
-	_cleanup_free_ uint8_t *values = calloc(sought->n + 1, sizeof(*values));
+	_cleanup_free_ uint32_t *inodes = calloc(index->n + 1, sizeof(*inodes));
+	_cleanup_free_ uint8_t *values = calloc(index->n + 1, sizeof(*values));
 	uint32_t n, n_done;
 	int r;
 
 	if (!inodes || !values)
 		return -ENOMEM;
-	n = n_done = list_inodes(sought, inodes);
-	if (n && bpf_map_update_batch(bpf_map__fd(loaded->maps.sought), inodes, values, &n_done, NULL) < 0)
+	n = n_done = list_inodes(index, inodes);
+	if (n && bpf_map_update_batch(bpf_map__fd(loaded->maps.inodes), inodes, values, &n_done, NULL) < 0)
 		return -errno;
-	r = iterate(pid, sought);
+	r = iterate(pid, index);
 	n_done = n;
-	if (n && bpf_map_delete_batch(bpf_map__fd(loaded->maps.sought), inodes, &n_done, NULL) < 0 && !r)
+	if (n && bpf_map_delete_batch(bpf_map__fd(loaded->maps.inodes), inodes, &n_done, NULL) < 0 && !r)
 		r = -errno;
 	return r;
 }
 
-int iterator_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret)
+int iterator_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct openers *ret)
 {
-	_cleanup_(sought_deinit) struct sought sought = {.n = 0};
+	_cleanup_(inode_index_deinit) struct inode_index index = {.n = 0};
 	int r;
 
 	if (absent)
-		return HOLDERS_ABSENT;
+		return OPENERS_ABSENT;
 	r = make_ready(n);
 	if (r < 0 && is_lasting(r)) {
 		absent = true;
-		return HOLDERS_ABSENT;
+		return OPENERS_ABSENT;
 	}
 	if (!r)
-		r = sought_init(&sought, sockets, n);
+		r = inode_index_init(&index, sockets, n);
 	if (!r)
-		r = search(&sought, pid);
+		r = search(&index, pid);
 	if (r < 0)
 		return r;
-	sought_take(&sought, ret);
+	inode_index_take(&index, ret);
 	return 0;
 }

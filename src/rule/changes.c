@@ -21,7 +21,7 @@ static int compare_matches(const struct rule_match *x, const struct rule_match *
 	return r ? r : (int)x->last - (int)y->last;
 }
 
-/* Takes off what is alike at both ends, where nothing has to be sought. */
+/* Takes off what is alike at both ends, where nothing has to be searched. */
 static void trim(struct rule_change *change)
 {
 	for (; change->n_old && change->n_new && !compare_matches(change->old, change->new);

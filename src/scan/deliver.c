@@ -9,35 +9,37 @@
 #include "../util/macro.h"
 #include "../util/text.h"
 
-static bool is_same_seat(const struct candidate *a, const struct candidate *b)
+static bool is_same_seat(const struct scan_candidate *a, const struct scan_candidate *b)
 {
 	return a->rule == b->rule && a->socket.protocol == b->socket.protocol &&
 	       a->socket.family == b->socket.family;
 }
 
 /* How many members of a candidate's group come before it; whatever their process, only the first ones are handed in. */
-static unsigned rank_in_group(const struct candidates *candidates, const struct candidate *candidate)
+static unsigned rank_in_group(
+	const struct scan_candidates *candidates, const struct scan_candidate *candidate)
 {
 	unsigned rank = 0;
 
-	for (const struct candidate *other = candidates->items; other < candidate; other++)
+	for (const struct scan_candidate *other = candidates->items; other < candidate; other++)
 		rank += other->accepted && is_same_seat(other, candidate);
 	return rank;
 }
 
-static void close_socket(struct candidate *candidate)
+static void close_socket(struct scan_candidate *candidate)
 {
 	closep(&candidate->fd);
 	candidate->fd = -1;
 }
 
 /* The sockets that are left of the seat and the owner of the first one that is left. Return: how many. */
-static size_t collect(const struct candidates *candidates, struct candidate *packet[static DELIVER_GROUP_MAX])
+static size_t collect(
+	const struct scan_candidates *candidates, struct scan_candidate *packet[static DELIVER_GROUP_MAX])
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < candidates->n && n < DELIVER_GROUP_MAX; i++) {
-		struct candidate *candidate = &candidates->items[i];
+		struct scan_candidate *candidate = &candidates->items[i];
 
 		if (candidate->fd < 0 || (n && (!is_same_seat(candidate, packet[0]) ||
 						       candidate->owner.pid != packet[0]->owner.pid)))
@@ -63,7 +65,7 @@ static int ask(
 }
 
 static int send_packet(
-	struct client *client, struct candidate *const *packet, size_t n, struct refusal *refusal)
+	struct client *client, struct scan_candidate *const *packet, size_t n, struct refusal *refusal)
 {
 	int fds[DELIVER_GROUP_MAX + 1];
 	struct writer request;
@@ -92,9 +94,9 @@ static int send_packet(
 	return r;
 }
 
-int deliver(struct client *client, struct candidates *candidates, struct refusal *refusal)
+int deliver_candidates(struct client *client, struct scan_candidates *candidates, struct refusal *refusal)
 {
-	struct candidate *packet[DELIVER_GROUP_MAX];
+	struct scan_candidate *packet[DELIVER_GROUP_MAX];
 	size_t n;
 	int r = 0;
 

@@ -12,13 +12,13 @@
  */
 #define DELIVER_GROUP_MAX 2U
 
-/* Outcome of deliver() besides 0 and REFUSED */
+/* Outcome of deliver_candidates() besides 0 and REFUSED */
 enum {
 	DELIVER_ABSENT = 2, /* the broker went away meanwhile; the refusal says how it showed */
 };
 
 /*
- * deliver() - hand in what was accepted, the sockets of one name, protocol, family and owner in one request
+ * deliver_candidates() - hand in what was accepted, the sockets of one name, protocol, family and owner in one request
  *
  * So that what the broker refuses of one family does not take the others with it.
  *
@@ -28,7 +28,7 @@ enum {
  *
  * Return: 0 or DELIVER_ABSENT.
  */
-int deliver(struct client *client, struct candidates *candidates, struct refusal *refusal);
+int deliver_candidates(struct client *client, struct scan_candidates *candidates, struct refusal *refusal);
 
 /*
  * deliver_read_broker() - the pid of the broker, in this pid namespace

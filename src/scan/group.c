@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-void candidate_refuse(struct candidate *candidate)
+void group_refuse_candidate(struct scan_candidate *candidate)
 {
 	closep(&candidate->fd);
 	candidate->fd = -1;
@@ -14,7 +14,7 @@ void candidate_refuse(struct candidate *candidate)
 	candidate->accepted = false;
 }
 
-static bool serves(const struct candidate *candidate, int family)
+static bool serves(const struct scan_candidate *candidate, int family)
 {
 	return candidate->accepted && diag_serves(&candidate->socket, family);
 }
@@ -28,12 +28,12 @@ static bool is_alike(const struct diag_socket *a, const struct diag_socket *b)
 
 /* Two that are not alike and serve this family. */
 struct pair {
-	const struct candidate *a, *b;
+	const struct scan_candidate *a, *b;
 };
 
-static struct pair find_conflict(const struct candidate *candidates, size_t n, int family)
+static struct pair find_conflict(const struct scan_candidate *candidates, size_t n, int family)
 {
-	const struct candidate *first = NULL;
+	const struct scan_candidate *first = NULL;
 
 	for (size_t i = 0; i < n; i++) {
 		if (!serves(&candidates[i], family))
@@ -46,7 +46,7 @@ static struct pair find_conflict(const struct candidate *candidates, size_t n, i
 	return (struct pair){.a = NULL};
 }
 
-static void refuse_ambiguous(struct candidate *candidate, const struct candidate *other)
+static void refuse_ambiguous(struct scan_candidate *candidate, const struct scan_candidate *other)
 {
 	char text[ENDPOINT_TEXT_MAX];
 	const uint8_t *address;
@@ -58,12 +58,12 @@ static void refuse_ambiguous(struct candidate *candidate, const struct candidate
 		candidate->rule->path);
 }
 
-void group_check_bound(struct candidate *candidates, size_t n)
+void group_check_bound(struct scan_candidate *candidates, size_t n)
 {
 	struct pair v4 = find_conflict(candidates, n, AF_INET), v6 = find_conflict(candidates, n, AF_INET6);
 
 	for (size_t i = 0; i < n; i++) {
-		struct candidate *candidate = &candidates[i];
+		struct scan_candidate *candidate = &candidates[i];
 		const struct pair *conflict = NULL;
 
 		if (v4.a && serves(candidate, AF_INET))
@@ -73,13 +73,13 @@ void group_check_bound(struct candidate *candidates, size_t n)
 		if (!conflict)
 			continue;
 		refuse_ambiguous(candidate, candidate == conflict->a ? conflict->b : conflict->a);
-		candidate_refuse(candidate);
+		group_refuse_candidate(candidate);
 	}
 }
 
-void group_refuse_all(struct candidate *candidates, size_t n)
+void group_refuse_all(struct scan_candidate *candidates, size_t n)
 {
-	const struct candidate *first = NULL, *second = NULL;
+	const struct scan_candidate *first = NULL, *second = NULL;
 
 	for (size_t i = 0; i < n; i++) {
 		if (!candidates[i].accepted)
@@ -91,6 +91,6 @@ void group_refuse_all(struct candidate *candidates, size_t n)
 		if (!candidates[i].accepted)
 			continue;
 		refuse_ambiguous(&candidates[i], &candidates[i] == first ? second ?: first : first);
-		candidate_refuse(&candidates[i]);
+		group_refuse_candidate(&candidates[i]);
 	}
 }

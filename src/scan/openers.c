@@ -10,27 +10,27 @@
 #include <string.h>
 
 #include "../util/macro.h"
-#include "sought.h"
+#include "inode_index.h"
 
 #define ENTRIES_BYTES 32768
 #define SOCKET_LINK "socket:["
 
 struct search {
-	struct sought *sought;
+	struct inode_index *index;
 	char entries[ENTRIES_BYTES];
 };
 
-static holders_function *other_way;
+static openers_function *other_way;
 
-void holders_use(holders_function *function)
+void openers_use(openers_function *function)
 {
 	other_way = function;
 }
 
-void holders_deinit(struct holders *holders)
+void openers_deinit(struct openers *openers)
 {
-	free(holders->items);
-	*holders = (struct holders){.n = 0};
+	free(openers->items);
+	*openers = (struct openers){.n = 0};
 }
 
 /* Digits to the end, or to @end: 0 when it is anything else; no pid and no inode is 0. */
@@ -60,8 +60,8 @@ static int look_at_fd(struct search *search, int directory, pid_t pid, const cha
 	link[size] = 0;
 	if (strncmp(link, SOCKET_LINK, strlen(SOCKET_LINK)))
 		return 0;
-	return sought_add(
-		search->sought, (uint32_t)parse_number(link + strlen(SOCKET_LINK), ']'), pid, atoi(name));
+	return inode_index_add(
+		search->index, (uint32_t)parse_number(link + strlen(SOCKET_LINK), ']'), pid, atoi(name));
 }
 
 /* getdents64(2) itself: opendir(3) would allocate and free for each of thousands of processes. */
@@ -96,7 +96,7 @@ static int look_at_process(struct search *search, int proc, pid_t pid)
 	else
 		r = look_at_fds(search, directory, pid);
 	if (r == -EACCES || r == -EPERM)
-		search->sought->holders.n_unreadable++;
+		search->index->openers.n_unreadable++;
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -123,33 +123,33 @@ static int look_at_all(struct search *search, int proc)
 	}
 }
 
-int holders_find_proc(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret)
+int openers_find_proc(const struct diag_socket *sockets, size_t n, pid_t pid, struct openers *ret)
 {
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_free_ struct search *search = malloc(sizeof(*search));
-	_cleanup_(sought_deinit) struct sought sought = {.n = 0};
+	_cleanup_(inode_index_deinit) struct inode_index index = {.n = 0};
 	int r;
 
 	if (proc < 0)
 		return -errno;
 	if (!search)
 		return -ENOMEM;
-	r = sought_init(&sought, sockets, n);
+	r = inode_index_init(&index, sockets, n);
 	if (r < 0)
 		return r;
-	search->sought = &sought;
-	if (sought.n)
+	search->index = &index;
+	if (index.n)
 		r = pid ? look_at_process(search, proc, pid) : look_at_all(search, proc);
 	if (r < 0)
 		return r;
-	sought_take(&sought, ret);
+	inode_index_take(&index, ret);
 	return 0;
 }
 
-int holders_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret)
+int openers_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct openers *ret)
 {
 	if (!n) {
-		*ret = (struct holders){.n = 0};
+		*ret = (struct openers){.n = 0};
 		return 0;
 	}
 	if (other_way) {
@@ -157,8 +157,8 @@ int holders_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct 
 
 		if (!r || r == -ENOMEM)
 			return r;
-		if (r == HOLDERS_ABSENT)
+		if (r == OPENERS_ABSENT)
 			other_way = NULL;
 	}
-	return holders_find_proc(sockets, n, pid, ret);
+	return openers_find_proc(sockets, n, pid, ret);
 }

@@ -15,43 +15,43 @@
 #include "../util/error.h"
 #include "diag.h"
 
-/* Process @pid has socket number @socket of those sought open as descriptor @fd. A hint: both may have changed since. */
-struct holder_fd {
+/* Process @pid has socket number @socket of those index open as descriptor @fd. A hint: both may have changed since. */
+struct opener {
 	size_t socket;
 	pid_t pid;
 	int fd;
 };
 
-struct holders {
-	struct holder_fd *items; /* sorted by socket, pid, fd; at most HOLDERS_PER_SOCKET of a socket */
+struct openers {
+	struct opener *items; /* sorted by socket, pid, fd; at most OPENERS_PER_SOCKET of a socket */
 	size_t n;
 	size_t n_unreadable; /* processes whose descriptors could not be listed (EACCES, EPERM) */
 };
 
-#define HOLDERS_PER_SOCKET 256U /* a server with more workers than this shows the first ones */
+#define OPENERS_PER_SOCKET 256U /* a server with more workers than this shows the first ones */
 
-void holders_deinit(struct holders *holders);
+void openers_deinit(struct openers *openers);
 
-/* The other way, if there is one: 0, HOLDERS_ABSENT (it does not work here, and is not asked again), or a negative errno */
-typedef int holders_function(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret);
+/* The other way, if there is one: 0, OPENERS_ABSENT (it does not work here, and is not asked again), or a negative errno */
+typedef int openers_function(const struct diag_socket *sockets, size_t n, pid_t pid, struct openers *ret);
 
 enum {
-	HOLDERS_ABSENT = 1,
+	OPENERS_ABSENT = 1,
 };
 
 /*
- * holders_use() - ask this one first: usher-discover gives iterator_find()
+ * openers_use() - ask this one first: usher-discover gives iterator_find()
  *
  * So that usherctl, which scans too, needs no libbpf. Without it, and when it fails, /proc is read.
  */
-void holders_use(holders_function *function);
+void openers_use(openers_function *function);
 
 /*
- * holders_find() - look at the descriptors of all processes, or of one
+ * openers_find() - look at the descriptors of all processes, or of one
  * @pid: only this process; 0 for all
  *
- * `holders_find_proc()` reads /proc in any case. Processes that end meanwhile are left out.
+ * `openers_find_proc()` reads /proc in any case. Processes that end meanwhile are left out.
  * Return: 0 or a negative errno.
  */
-int holders_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret);
-int holders_find_proc(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret);
+int openers_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct openers *ret);
+int openers_find_proc(const struct diag_socket *sockets, size_t n, pid_t pid, struct openers *ret);

@@ -110,7 +110,7 @@ static bool precedes(const struct process *a, const struct process *b)
 }
 
 int owner_choose(struct owners *owners, const struct rule *rule, const struct diag_socket *socket,
-	const struct holder_fd *holders, size_t n, const struct process **ret, struct refusal *refusal)
+	const struct opener *openers, size_t n, const struct process **ret, struct refusal *refusal)
 {
 	const struct process *best = NULL, *stranger = NULL;
 	bool unseen = false, held = false;
@@ -120,11 +120,11 @@ int owner_choose(struct owners *owners, const struct rule *rule, const struct di
 		const struct process *process;
 		int r;
 
-		held |= owners->broker && holders[i].pid == owners->broker;
-		if (holders[i].pid == getpid() || holders[i].pid == owners->broker ||
-			(i && holders[i].pid == holders[i - 1].pid))
+		held |= owners->broker && openers[i].pid == owners->broker;
+		if (openers[i].pid == getpid() || openers[i].pid == owners->broker ||
+			(i && openers[i].pid == openers[i - 1].pid))
 			continue;
-		r = look_at(owners, holders[i].pid, &process, &reason);
+		r = look_at(owners, openers[i].pid, &process, &reason);
 		if (r < 0)
 			return r;
 		if (r == REFUSED && !unseen && !stranger)

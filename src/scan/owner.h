@@ -24,13 +24,13 @@ enum {
 
 /*
  * owner_choose() - the oldest process that may own the socket for the rule, process 1 last
- * @holders: of this socket, sorted by pid
+ * @openers: of this socket, sorted by pid
  * @ret:     borrowed, without pidfd; on REFUSED the oldest that may not, or NULL when none can be looked at
  *
  * Return: 0, OWNER_NONE, REFUSED (text as in scan.h), or -ENOMEM.
  */
 int owner_choose(struct owners *owners, const struct rule *rule, const struct diag_socket *socket,
-	const struct holder_fd *holders, size_t n, const struct process **ret, struct refusal *refusal);
+	const struct opener *openers, size_t n, const struct process **ret, struct refusal *refusal);
 
 /* owner_check() - may this process own it? Return: 0 or REFUSED. */
 int owner_check(const struct owners *owners, const struct rule *rule, const struct diag_socket *socket,

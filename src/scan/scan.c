@@ -31,35 +31,35 @@ struct round {
 	pid_t pid; /* only this process */
 	struct diag_socket *sockets;
 	size_t n_sockets;
-	struct findings findings;
-	struct holders holders;
+	struct target_hits hits;
+	struct openers openers;
 	struct owners owners;
 	size_t n_refused; /* of the rule that is being looked at */
-	struct candidates candidates;
+	struct scan_candidates candidates;
 	size_t *sockets_of; /* for each candidate its socket */
 };
 
-static void candidate_deinit(struct candidate *candidate)
+static void candidate_deinit(struct scan_candidate *candidate)
 {
 	closep(&candidate->fd);
 	process_close(&candidate->owner);
 }
 
-void candidates_deinit(struct candidates *candidates)
+void scan_candidates_deinit(struct scan_candidates *candidates)
 {
 	for (size_t i = 0; i < candidates->n; i++)
 		candidate_deinit(&candidates->items[i]);
 	free(candidates->items);
-	*candidates = (struct candidates){.n = 0};
+	*candidates = (struct scan_candidates){.n = 0};
 }
 
 static void round_deinit(struct round *round)
 {
 	free(round->sockets);
-	findings_deinit(&round->findings);
-	holders_deinit(&round->holders);
+	target_hits_deinit(&round->hits);
+	openers_deinit(&round->openers);
 	owners_deinit(&round->owners);
-	candidates_deinit(&round->candidates);
+	scan_candidates_deinit(&round->candidates);
 	free(round->sockets_of);
 }
 
@@ -78,67 +78,65 @@ static int nobody(const struct round *round, const struct diag_socket *socket, s
 	/* it may have been closed since, or been given to a process behind the one that was being looked at */
 	if (!round->number)
 		return ROUND_CHANGED;
-	if (socket->inode && round->holders.n_unreadable)
+	if (socket->inode && round->openers.n_unreadable)
 		return refuse(refusal, EACCES,
 			"is open in a process whose descriptors cannot be listed, one of %zu (EACCES); run as root with CAP_SYS_PTRACE, or in usher-discover.service",
-			round->holders.n_unreadable);
+			round->openers.n_unreadable);
 	return refuse(refusal, ESRCH,
 		"is open in no process that is visible here (ESRCH): it is the kernel's own or of another pid namespace, or it is on its way in a message; it has to be handed in by whoever has it");
 }
 
 static int compare_socket(const void *socket, const void *holder)
 {
-	size_t x = *(const size_t *)socket, y = ((const struct holder_fd *)holder)->socket;
+	size_t x = *(const size_t *)socket, y = ((const struct opener *)holder)->socket;
 
 	return (x > y) - (x < y);
 }
 
-static const struct holder_fd *holders_of(const struct round *round, size_t socket, size_t *ret_n)
+static const struct opener *openers_of(const struct round *round, size_t socket, size_t *ret_n)
 {
-	const struct holder_fd *items = round->holders.items;
-	size_t low = array_lower_bound(&socket, items, round->holders.n, sizeof(*items), compare_socket),
+	const struct opener *items = round->openers.items;
+	size_t low = array_lower_bound(&socket, items, round->openers.n, sizeof(*items), compare_socket),
 	       n = 0;
 
-	while (low + n < round->holders.n && items[low + n].socket == socket)
+	while (low + n < round->openers.n && items[low + n].socket == socket)
 		n++;
 	*ret_n = n;
 	return items + low;
 }
 
 /* Return: 0, REFUSED, ROUND_CHANGED, or -ENOMEM. */
-static int weigh(struct round *round, const struct finding *finding, const struct process **ret_owner,
+static int weigh(struct round *round, const struct target_hit *hit, const struct process **ret_owner,
 	struct refusal *refusal)
 {
-	const struct diag_socket *socket = &round->sockets[finding->socket];
+	const struct diag_socket *socket = &round->sockets[hit->socket];
 	const uint8_t *address;
 	size_t n;
-	const struct holder_fd *holders = holders_of(round, finding->socket, &n);
+	const struct opener *openers = openers_of(round, hit->socket, &n);
 	int family = diag_address(socket, &address), r;
 
 	*ret_owner = NULL;
-	r = owner_choose(&round->owners, finding->rule, socket, holders, n, ret_owner, refusal);
+	r = owner_choose(&round->owners, hit->rule, socket, openers, n, ret_owner, refusal);
 	if (r == OWNER_NONE)
 		return nobody(round, socket, refusal);
 	if (!r && socket->mptcp)
 		return fetch_refuse_mptcp(refusal);
-	if (!r && !target_is_served(finding->rule, socket))
+	if (!r && !target_is_served(hit->rule, socket))
 		return refuse(refusal, EPROTONOSUPPORT,
 			"takes %s only, for which the rule '%s' has no match (EPROTONOSUPPORT); add one with %s= to %s, or remove the socket from Socket=",
-			family_name(family), finding->rule->name,
-			socket->protocol == IPPROTO_UDP ? "Datagram" : "Stream", finding->rule->path);
-	return r ? r : access_check_bound(finding->rule, family, address, socket->port, refusal);
+			family_name(family), hit->rule->name,
+			socket->protocol == IPPROTO_UDP ? "Datagram" : "Stream", hit->rule->path);
+	return r ? r : access_check_bound(hit->rule, family, address, socket->port, refusal);
 }
 
 /* Return: 0, ROUND_CHANGED, ROUND_UNSETTLED, or -ENOMEM. */
-static int append(struct round *round, const struct finding *finding)
+static int append(struct round *round, const struct target_hit *hit)
 {
-	struct candidates *candidates = &round->candidates;
-	struct candidate candidate = {.rule = finding->rule,
-		.socket = round->sockets[finding->socket],
-		.owner = PROCESS_NULL,
-		.fd = -1};
+	struct scan_candidates *candidates = &round->candidates;
+	struct scan_candidate candidate = {
+		.rule = hit->rule, .socket = round->sockets[hit->socket], .owner = PROCESS_NULL, .fd = -1};
 	const struct process *owner;
-	int r = weigh(round, finding, &owner, &candidate.refusal);
+	int r = weigh(round, hit, &owner, &candidate.refusal);
 
 	if (r && round->pid)
 		return r < 0 ? r : ROUND_UNSETTLED;
@@ -153,7 +151,7 @@ static int append(struct round *round, const struct finding *finding)
 		ARRAY_RESERVE(round->sockets_of, candidates->n) < 0 ||
 		(owner && process_copy(owner, &candidate.owner) < 0))
 		return -ENOMEM;
-	round->sockets_of[candidates->n] = finding->socket;
+	round->sockets_of[candidates->n] = hit->socket;
 	candidates->items[candidates->n++] = candidate;
 	return 0;
 }
@@ -171,12 +169,12 @@ static int refuse_untold(struct refusal *refusal)
  *
  * Return: 0, REFUSED, ROUND_CHANGED, or -ENOMEM.
  */
-static int fetch(const struct round *round, struct candidate *candidate, size_t socket)
+static int fetch(const struct round *round, struct scan_candidate *candidate, size_t socket)
 {
 	_cleanup_(process_close) struct process process = PROCESS_NULL;
 	struct refusal *refusal = &candidate->refusal;
 	size_t n;
-	const struct holder_fd *holders = holders_of(round, socket, &n);
+	const struct opener *openers = openers_of(round, socket, &n);
 	int r = process_open(candidate->owner.pid, &process, refusal);
 
 	if (r == PROCESS_GONE)
@@ -189,8 +187,8 @@ static int fetch(const struct round *round, struct candidate *candidate, size_t 
 		return r;
 	r = FETCH_CHANGED;
 	for (size_t i = 0; i < n && r == FETCH_CHANGED; i++)
-		if (holders[i].pid == process.pid)
-			r = fetch_dup(&process, holders[i].fd, &candidate->socket, round->scan->netns_cookie,
+		if (openers[i].pid == process.pid)
+			r = fetch_dup(&process, openers[i].fd, &candidate->socket, round->scan->netns_cookie,
 				&candidate->fd, refusal);
 	if (r == FETCH_CHANGED)
 		return changed(round, refusal);
@@ -214,7 +212,7 @@ static bool has_reuseport(int fd)
  * Take sockets that are alike, one by one.
  * @candidates: of one rule, protocol and family; those still accepted are bound alike
  */
-static int fetch_group(struct round *round, struct candidate *candidates, size_t n)
+static int fetch_group(struct round *round, struct scan_candidate *candidates, size_t n)
 {
 	const size_t *sockets_of = &round->sockets_of[candidates - round->candidates.items];
 	size_t n_accepted = 0, n_fetched = 0;
@@ -228,7 +226,7 @@ static int fetch_group(struct round *round, struct candidate *candidates, size_t
 		if (r < 0 || r == ROUND_CHANGED)
 			return r;
 		if (r == REFUSED) {
-			candidate_refuse(&candidates[i]);
+			group_refuse_candidate(&candidates[i]);
 			continue;
 		}
 		reuseport &= has_reuseport(candidates[i].fd);
@@ -237,21 +235,21 @@ static int fetch_group(struct round *round, struct candidate *candidates, size_t
 		(void)refuse(&candidates[i].refusal, E2BIG,
 			"is not needed: %u sockets of its SO_REUSEPORT group are handed in (E2BIG), and the kernel spreads over all of it",
 			SCAN_GROUP_MAX);
-		candidate_refuse(&candidates[i]);
+		group_refuse_candidate(&candidates[i]);
 	}
 	if (n_accepted > 1 && !reuseport)
 		group_refuse_all(candidates, n);
 	return 0;
 }
 
-static bool is_same(const struct candidate *a, const struct candidate *b, bool family)
+static bool is_same(const struct scan_candidate *a, const struct scan_candidate *b, bool family)
 {
 	return a->rule == b->rule && a->socket.protocol == b->socket.protocol &&
 	       (!family || a->socket.family == b->socket.family);
 }
 
 /* How many from here on are of one rule and protocol, and of one family. */
-static size_t run_length(const struct candidates *candidates, size_t from, bool family)
+static size_t run_length(const struct scan_candidates *candidates, size_t from, bool family)
 {
 	size_t n = 1;
 
@@ -263,7 +261,7 @@ static size_t run_length(const struct candidates *candidates, size_t from, bool 
 
 static int settle(struct round *round)
 {
-	struct candidates *candidates = &round->candidates;
+	struct scan_candidates *candidates = &round->candidates;
 	size_t n;
 
 	for (size_t i = 0; i < candidates->n; i += n) {
@@ -290,18 +288,18 @@ static int judge(struct round *round, pid_t pid)
 	const struct scan *scan = round->scan;
 	int r;
 
-	holders_deinit(&round->holders);
+	openers_deinit(&round->openers);
 	owners_deinit(&round->owners);
-	candidates_deinit(&round->candidates);
+	scan_candidates_deinit(&round->candidates);
 	round->owners = (struct owners){.access = scan->access, .broker = scan->broker};
 	round->pid = pid;
-	r = holders_find(round->sockets, round->n_sockets, pid, &round->holders);
-	for (size_t i = 0; !r && i < round->findings.n; i++) {
-		const struct finding *finding = &round->findings.items[i];
+	r = openers_find(round->sockets, round->n_sockets, pid, &round->openers);
+	for (size_t i = 0; !r && i < round->hits.n; i++) {
+		const struct target_hit *hit = &round->hits.items[i];
 
-		if (!i || finding->rule != finding[-1].rule)
+		if (!i || hit->rule != hit[-1].rule)
 			round->n_refused = 0;
-		r = append(round, finding);
+		r = append(round, hit);
 	}
 	return r ? r : settle(round);
 }
@@ -320,10 +318,10 @@ static int list_sockets(struct round *round, const struct targets *targets, stru
 	if (!n)
 		return 0;
 	r = diag_dump(round->scan->protocol, ports, n, &round->sockets, &round->n_sockets, refusal);
-	return r ? r : targets_match(targets, round->sockets, &round->n_sockets, &round->findings);
+	return r ? r : targets_match(targets, round->sockets, &round->n_sockets, &round->hits);
 }
 
-int scan_run(const struct scan *scan, struct candidates *ret, struct refusal *refusal)
+int scan_run(const struct scan *scan, struct scan_candidates *ret, struct refusal *refusal)
 {
 	_cleanup_(targets_deinit) struct targets targets = {.n = 0};
 	int r = targets_collect(scan, &targets);
@@ -344,7 +342,7 @@ int scan_run(const struct scan *scan, struct candidates *ret, struct refusal *re
 		if (r)
 			continue;
 		*ret = round.candidates;
-		round.candidates = (struct candidates){.n = 0};
+		round.candidates = (struct scan_candidates){.n = 0};
 	}
 	return r;
 }

@@ -4,7 +4,7 @@
 /*
  * Which sockets of legacy daemons stand for which names
  *
- * A scan asks for the sockets that [Discover] of any rule describes (diag.h), who has them open (holders.h), whether he
+ * A scan asks for the sockets that [Discover] of any rule describes (diag.h), who has them open (openers.h), whether he
  * may own them (access_check_owner()), and takes a duplicate (fetch.h). Each socket that a Socket= describes becomes a
  * candidate, accepted or refused with a reason.
  *
@@ -24,7 +24,7 @@
 #include "diag.h"
 #include "process.h"
 
-struct candidate {
+struct scan_candidate {
 	const struct rule *rule; /* borrowed from the set */
 	struct diag_socket socket;
 	/* pid 0 when nobody was found or could be seen; also for most refused ones, then without a pidfd */
@@ -33,11 +33,11 @@ struct candidate {
 	bool accepted;
 	/* when not; the text starts with a verb, for "socket 127.0.0.2:80 of NAME (pid 5) " in front */
 	struct refusal refusal;
-	bool handed_in, kept; /* what deliver() made of it; kept: it was handed in before */
+	bool handed_in, kept; /* what deliver_candidates() made of it; kept: it was handed in before */
 };
 
-struct candidates {
-	struct candidate *items; /* sorted by rule name, protocol, family, port, address, cookie */
+struct scan_candidates {
+	struct scan_candidate *items; /* sorted by rule name, protocol, family, port, address, cookie */
 	size_t n;
 	size_t n_left_out; /* refused ones behind the first SCAN_REFUSED_MAX of a rule: strangers can make many */
 };
@@ -45,7 +45,7 @@ struct candidates {
 #define SCAN_GROUP_MAX 64U
 #define SCAN_REFUSED_MAX 256U
 
-void candidates_deinit(struct candidates *candidates);
+void scan_candidates_deinit(struct scan_candidates *candidates);
 
 struct scan {
 	const struct rule_set *rules;
@@ -64,4 +64,4 @@ struct scan {
  * Races with processes that end, re-use descriptors, or sockets that close are looked at again, a few times, and are a
  * refusal of that candidate at last.
  */
-int scan_run(const struct scan *scan, struct candidates *ret, struct refusal *refusal);
+int scan_run(const struct scan *scan, struct scan_candidates *ret, struct refusal *refusal);

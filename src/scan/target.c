@@ -16,10 +16,10 @@ void targets_deinit(struct targets *targets)
 	*targets = (struct targets){.n = 0};
 }
 
-void findings_deinit(struct findings *findings)
+void target_hits_deinit(struct target_hits *hits)
 {
-	free(findings->items);
-	*findings = (struct findings){.n = 0};
+	free(hits->items);
+	*hits = (struct target_hits){.n = 0};
 }
 
 static bool has_port(const struct rule_discover *discover, uint16_t port)
@@ -130,54 +130,54 @@ bool target_is_described(const struct rule *rule, const struct diag_socket *sock
 	return false;
 }
 
-static int compare_findings(const void *a, const void *b)
+static int compare_hits(const void *a, const void *b)
 {
-	const struct finding *x = a, *y = b;
+	const struct target_hit *x = a, *y = b;
 
 	if (x->rule != y->rule)
 		return compare_pointers(x->rule, y->rule);
 	return (x->socket > y->socket) - (x->socket < y->socket);
 }
 
-static int append_finding(struct findings *findings, struct finding finding)
+static int append_hit(struct target_hits *hits, struct target_hit hit)
 {
-	const struct finding *last = findings->n ? &findings->items[findings->n - 1] : NULL;
+	const struct target_hit *last = hits->n ? &hits->items[hits->n - 1] : NULL;
 
 	/* two words of one rule describe it */
-	if (last && last->rule == finding.rule && last->socket == finding.socket)
+	if (last && last->rule == hit.rule && last->socket == hit.socket)
 		return 0;
-	if (ARRAY_RESERVE(findings->items, findings->n) < 0)
+	if (ARRAY_RESERVE(hits->items, hits->n) < 0)
 		return -ENOMEM;
-	findings->items[findings->n++] = finding;
+	hits->items[hits->n++] = hit;
 	return 0;
 }
 
-int targets_match(
-	const struct targets *targets, struct diag_socket *sockets, size_t *n_sockets, struct findings *ret)
+int targets_match(const struct targets *targets, struct diag_socket *sockets, size_t *n_sockets,
+	struct target_hits *ret)
 {
-	_cleanup_(findings_deinit) struct findings findings = {.n = 0};
+	_cleanup_(target_hits_deinit) struct target_hits hits = {.n = 0};
 	const struct target *end = targets->items + targets->n;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < *n_sockets; i++) {
-		size_t before = findings.n;
+		size_t before = hits.n;
 
 		sockets[kept] = sockets[i];
 		for (const struct target *at = first_target(targets, &sockets[kept]);
 			at < end && at->protocol == sockets[kept].protocol && at->port == sockets[kept].port;
 			at++) {
-			struct finding finding = {.rule = at->rule, .socket = kept};
+			struct target_hit hit = {.rule = at->rule, .socket = kept};
 
 			if (target_describes(at->rule, at->word, &sockets[kept]) &&
-				append_finding(&findings, finding) < 0)
+				append_hit(&hits, hit) < 0)
 				return -ENOMEM;
 		}
-		kept += findings.n > before;
+		kept += hits.n > before;
 	}
 	*n_sockets = kept;
-	if (findings.n)
-		qsort(findings.items, findings.n, sizeof(*findings.items), compare_findings);
-	*ret = findings;
-	findings = (struct findings){.n = 0};
+	if (hits.n)
+		qsort(hits.items, hits.n, sizeof(*hits.items), compare_hits);
+	*ret = hits;
+	hits = (struct target_hits){.n = 0};
 	return 0;
 }

@@ -24,17 +24,17 @@ void targets_deinit(struct targets *targets);
 int targets_collect(const struct scan *scan, struct targets *ret);
 
 /* A rule, and a socket that it describes. */
-struct finding {
+struct target_hit {
 	const struct rule *rule;
 	size_t socket;
 };
 
-struct findings {
-	struct finding *items; /* sorted by rule, socket; no two alike */
+struct target_hits {
+	struct target_hit *items; /* sorted by rule, socket; no two alike */
 	size_t n;
 };
 
-void findings_deinit(struct findings *findings);
+void target_hits_deinit(struct target_hits *hits);
 
 /*
  * targets_match() - find the sockets that are described
@@ -42,8 +42,8 @@ void findings_deinit(struct findings *findings);
  *
  * Return: 0 or -ENOMEM.
  */
-int targets_match(
-	const struct targets *targets, struct diag_socket *sockets, size_t *n_sockets, struct findings *ret);
+int targets_match(const struct targets *targets, struct diag_socket *sockets, size_t *n_sockets,
+	struct target_hits *ret);
 
 /* target_is_served() - whether the rule has a match for what the socket can take */
 bool target_is_served(const struct rule *rule, const struct diag_socket *socket);

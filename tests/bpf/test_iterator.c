@@ -38,28 +38,28 @@ static struct diag_socket sought(const struct sandbox_process *process)
 }
 
 /* Both ways, which must agree. */
-static struct holders find(const struct diag_socket *sockets, size_t n, pid_t pid)
+static struct openers find(const struct diag_socket *sockets, size_t n, pid_t pid)
 {
-	struct holders holders, others;
+	struct openers openers, others;
 
-	assert_int_equal(iterator_find(sockets, n, pid, &holders), 0);
-	assert_int_equal(holders_find_proc(sockets, n, pid, &others), 0);
-	assert_int_equal(holders.n, others.n);
-	for (size_t i = 0; i < holders.n; i++) {
-		assert_int_equal(holders.items[i].socket, others.items[i].socket);
-		assert_int_equal(holders.items[i].pid, others.items[i].pid);
-		assert_int_equal(holders.items[i].fd, others.items[i].fd);
+	assert_int_equal(iterator_find(sockets, n, pid, &openers), 0);
+	assert_int_equal(openers_find_proc(sockets, n, pid, &others), 0);
+	assert_int_equal(openers.n, others.n);
+	for (size_t i = 0; i < openers.n; i++) {
+		assert_int_equal(openers.items[i].socket, others.items[i].socket);
+		assert_int_equal(openers.items[i].pid, others.items[i].pid);
+		assert_int_equal(openers.items[i].fd, others.items[i].fd);
 	}
-	holders_deinit(&others);
-	return holders;
+	openers_deinit(&others);
+	return openers;
 }
 
-static void assert_holder(const struct holders *holders, size_t index, size_t socket, pid_t pid, int fd)
+static void assert_holder(const struct openers *openers, size_t index, size_t socket, pid_t pid, int fd)
 {
-	assert_true(index < holders->n);
-	assert_int_equal(holders->items[index].socket, socket);
-	assert_int_equal(holders->items[index].pid, pid);
-	assert_int_equal(holders->items[index].fd, fd);
+	assert_true(index < openers->n);
+	assert_int_equal(openers->items[index].socket, socket);
+	assert_int_equal(openers->items[index].pid, pid);
+	assert_int_equal(openers->items[index].fd, fd);
 }
 
 static void test_processes(void **state)
@@ -68,7 +68,7 @@ static void test_processes(void **state)
 		.family = AF_INET6, .protocol = IPPROTO_UDP, .port = 53, .n_duplicates = 1};
 	struct sandbox_process first = start(&tcp), second = start(&udp);
 	struct diag_socket sockets[] = {sought(&second), sought(&first), {.inode = 0}, sought(&second)};
-	_cleanup_(holders_deinit) struct holders all = find(sockets, 4, 0), one = find(sockets, 4, first.pid);
+	_cleanup_(openers_deinit) struct openers all = find(sockets, 4, 0), one = find(sockets, 4, first.pid);
 
 	(void)state;
 	assert_int_equal(all.n, 5);
@@ -89,14 +89,14 @@ static void test_mptcp(void **state)
 	struct sandbox_spec spec = {.family = AF_INET, .protocol = IPPROTO_MPTCP, .port = 8080};
 	struct sandbox_process process = sandbox_start(&spec);
 	struct diag_socket socket = {.cookie = 1, .inode = process.inode};
-	_cleanup_(holders_deinit) struct holders holders = find(&socket, 1, 0);
+	_cleanup_(openers_deinit) struct openers openers = find(&socket, 1, 0);
 
 	(void)state;
 	sandbox_end(&process);
 	if (process.error == EPROTONOSUPPORT || process.error == ENOPROTOOPT)
 		skip();
-	assert_int_equal(holders.n, 1);
-	assert_holder(&holders, 0, 0, process.pid, process.fd);
+	assert_int_equal(openers.n, 1);
+	assert_holder(&openers, 0, 0, process.pid, process.fd);
 }
 
 static void test_children(void **state)
@@ -104,23 +104,23 @@ static void test_children(void **state)
 	struct sandbox_spec spec = tcp;
 	struct sandbox_process process;
 	struct diag_socket socket;
-	struct holders holders;
+	struct openers openers;
 
 	(void)state;
 	spec.n_children = 2;
 	process = start(&spec);
 	socket = sought(&process);
-	holders = find(&socket, 1, 0);
-	assert_int_equal(holders.n, 3);
-	assert_holder(&holders, 0, 0, process.pid, process.fd);
-	assert_holder(&holders, 1, 0, process.children[0], process.fd);
-	assert_holder(&holders, 2, 0, process.children[1], process.fd);
-	holders_deinit(&holders);
+	openers = find(&socket, 1, 0);
+	assert_int_equal(openers.n, 3);
+	assert_holder(&openers, 0, 0, process.pid, process.fd);
+	assert_holder(&openers, 1, 0, process.children[0], process.fd);
+	assert_holder(&openers, 2, 0, process.children[1], process.fd);
+	openers_deinit(&openers);
 	sandbox_close(&process);
-	holders = find(&socket, 1, 0);
-	assert_int_equal(holders.n, 2);
-	assert_holder(&holders, 0, 0, process.children[0], process.fd);
-	holders_deinit(&holders);
+	openers = find(&socket, 1, 0);
+	assert_int_equal(openers.n, 2);
+	assert_holder(&openers, 0, 0, process.children[0], process.fd);
+	openers_deinit(&openers);
 	sandbox_end(&process);
 }
 
@@ -128,15 +128,15 @@ static void test_closed(void **state)
 {
 	struct sandbox_process process = start(&tcp);
 	struct diag_socket socket = sought(&process);
-	struct holders holders;
+	struct openers openers;
 
 	(void)state;
 	sandbox_close(&process);
-	holders = find(&socket, 1, 0);
-	assert_int_equal(holders.n, 0);
+	openers = find(&socket, 1, 0);
+	assert_int_equal(openers.n, 0);
 	sandbox_end(&process);
-	holders = find(&socket, 1, process.pid);
-	assert_int_equal(holders.n, 0);
+	openers = find(&socket, 1, process.pid);
+	assert_int_equal(openers.n, 0);
 }
 
 static void test_many(void **state)
@@ -145,21 +145,21 @@ static void test_many(void **state)
 	struct sandbox_spec spec = tcp;
 	struct diag_socket *sockets = calloc(N, sizeof(*sockets));
 	struct sandbox_process process;
-	struct holders holders;
+	struct openers openers;
 
 	(void)state;
 	assert_non_null(sockets);
-	spec.n_duplicates = HOLDERS_PER_SOCKET + 50;
+	spec.n_duplicates = OPENERS_PER_SOCKET + 50;
 	process = start(&spec);
 	for (uint32_t i = 0; i < N - 1; i++)
 		sockets[i].inode = UINT32_MAX - i;
 	sockets[N - 1] = sought(&process);
-	holders = find(sockets, N, 0);
-	assert_int_equal(holders.n, HOLDERS_PER_SOCKET);
-	assert_holder(&holders, 0, N - 1, process.pid, process.fd);
-	holders_deinit(&holders);
-	holders = find(sockets, N - 1, 0); /* none of those that were sought before is found again */
-	assert_int_equal(holders.n, 0);
+	openers = find(sockets, N, 0);
+	assert_int_equal(openers.n, OPENERS_PER_SOCKET);
+	assert_holder(&openers, 0, N - 1, process.pid, process.fd);
+	openers_deinit(&openers);
+	openers = find(sockets, N - 1, 0); /* none of those that were sought before is found again */
+	assert_int_equal(openers.n, 0);
 	sandbox_end(&process);
 	free(sockets);
 }
@@ -169,16 +169,16 @@ static void test_pid_namespace_below(void **state)
 	struct sandbox_spec spec = tcp;
 	struct sandbox_process process;
 	struct diag_socket socket;
-	struct holders holders;
+	struct openers openers;
 
 	(void)state;
 	spec.other_pidns = true;
 	process = start(&spec);
 	socket = sought(&process);
-	holders = find(&socket, 1, 0);
-	assert_int_equal(holders.n, 1);
-	assert_holder(&holders, 0, 0, process.pid, process.fd);
-	holders_deinit(&holders);
+	openers = find(&socket, 1, 0);
+	assert_int_equal(openers.n, 1);
+	assert_holder(&openers, 0, 0, process.pid, process.fd);
+	openers_deinit(&openers);
 	sandbox_end(&process);
 }
 
@@ -195,16 +195,16 @@ static void test_pid_namespace_above(void **state)
 		struct sandbox_spec spec = {.family = AF_INET, .protocol = IPPROTO_TCP, .port = 8081};
 		struct sandbox_process inside;
 		struct diag_socket sockets[2];
-		struct holders holders;
+		struct openers openers;
 
 		if (unshare(CLONE_NEWNS) < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0)
 			_exit(1);
 		inside = sandbox_start(&spec);
 		sockets[0] = sought(&outside);
 		sockets[1] = sought(&inside);
-		if (inside.error || iterator_find(sockets, 2, 0, &holders))
+		if (inside.error || iterator_find(sockets, 2, 0, &openers))
 			_exit(2);
-		_exit(holders.n == 1 && holders.items[0].socket == 1 && holders.items[0].pid == inside.pid
+		_exit(openers.n == 1 && openers.items[0].socket == 1 && openers.items[0].pid == inside.pid
 				? 0
 				: 3);
 	}
@@ -236,7 +236,7 @@ static void test_thread_with_own_descriptors(void **state)
 {
 	struct apart apart = {.inode = 0};
 	struct diag_socket socket = {.inode = 0};
-	struct holders holders;
+	struct openers openers;
 	pthread_t thread;
 
 	(void)state;
@@ -245,16 +245,16 @@ static void test_thread_with_own_descriptors(void **state)
 	(void)pthread_barrier_wait(&apart.barrier);
 	assert_int_not_equal(apart.inode, 0);
 	socket.inode = apart.inode;
-	holders = find(&socket, 1, 0);
+	openers = find(&socket, 1, 0);
 	(void)pthread_barrier_wait(&apart.barrier);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_int_equal(holders.n, 0);
+	assert_int_equal(openers.n, 0);
 }
 
 static int search_with(uint64_t capabilities)
 {
 	struct diag_socket socket = {.inode = 1};
-	struct holders holders;
+	struct openers openers;
 	int status;
 	pid_t pid = sandbox_fork(false);
 
@@ -262,8 +262,8 @@ static int search_with(uint64_t capabilities)
 		int r;
 
 		sandbox_keep(capabilities);
-		r = iterator_find(&socket, 1, 0, &holders);
-		_exit(iterator_find(&socket, 1, 0, &holders) == r ? r : 99);
+		r = iterator_find(&socket, 1, 0, &openers);
+		_exit(iterator_find(&socket, 1, 0, &openers) == r ? r : 99);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WEXITSTATUS(status);
@@ -273,8 +273,8 @@ static void test_capabilities(void **state)
 {
 	(void)state;
 	assert_int_equal(search_with(1ULL << CAP_BPF | 1ULL << CAP_PERFMON), 0);
-	assert_int_equal(search_with(1ULL << CAP_BPF), HOLDERS_ABSENT);
-	assert_int_equal(search_with(1ULL << CAP_PERFMON), HOLDERS_ABSENT);
+	assert_int_equal(search_with(1ULL << CAP_BPF), OPENERS_ABSENT);
+	assert_int_equal(search_with(1ULL << CAP_PERFMON), OPENERS_ABSENT);
 }
 
 static int all_tests(void)

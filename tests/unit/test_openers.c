@@ -31,15 +31,15 @@ static struct diag_socket sought(int fd)
 	return (struct diag_socket){.inode = (uint32_t)status.st_ino};
 }
 
-static struct holders find(const struct diag_socket *sockets, size_t n, pid_t pid)
+static struct openers find(const struct diag_socket *sockets, size_t n, pid_t pid)
 {
-	struct holders holders;
+	struct openers openers;
 
-	assert_int_equal(holders_find(sockets, n, pid, &holders), 0);
-	return holders;
+	assert_int_equal(openers_find(sockets, n, pid, &openers), 0);
+	return openers;
 }
 
-static void expect(const struct holder_fd *holder, size_t socket, pid_t pid, int fd)
+static void expect(const struct opener *holder, size_t socket, pid_t pid, int fd)
 {
 	assert_int_equal(holder->socket, socket);
 	assert_int_equal(holder->pid, pid);
@@ -52,24 +52,24 @@ static void sockets_of_this_process(void **state)
 			    none = make_udp("127.0.0.4");
 	_cleanup_close_ int again = fcntl(b, F_DUPFD_CLOEXEC, 200);
 	struct diag_socket sockets[] = {sought(b), sought(none), sought(a), {.inode = 0}};
-	struct holders holders;
+	struct openers openers;
 
 	(void)state;
 	(void)close(none);
 	none = -1;
-	holders = find(sockets, ARRAY_SIZE(sockets), 0);
-	assert_int_equal(holders.n, 3);
-	expect(&holders.items[0], 0, getpid(), b);
-	expect(&holders.items[1], 0, getpid(), again);
-	expect(&holders.items[2], 2, getpid(), a);
-	holders_deinit(&holders);
+	openers = find(sockets, ARRAY_SIZE(sockets), 0);
+	assert_int_equal(openers.n, 3);
+	expect(&openers.items[0], 0, getpid(), b);
+	expect(&openers.items[1], 0, getpid(), again);
+	expect(&openers.items[2], 2, getpid(), a);
+	openers_deinit(&openers);
 }
 
 static void one_process_or_all(void **state)
 {
 	_cleanup_close_ int fd = make_udp("127.0.0.2");
 	struct diag_socket socket = sought(fd);
-	struct holders holders;
+	struct openers openers;
 	pid_t child = fork();
 
 	(void)state;
@@ -77,20 +77,20 @@ static void one_process_or_all(void **state)
 		(void)pause();
 		_exit(0);
 	}
-	holders = find(&socket, 1, 0);
-	assert_int_equal(holders.n, 2);
-	expect(&holders.items[0], 0, child < getpid() ? child : getpid(), fd);
-	holders_deinit(&holders);
-	holders = find(&socket, 1, child);
-	assert_int_equal(holders.n, 1);
-	expect(holders.items, 0, child, fd);
-	holders_deinit(&holders);
+	openers = find(&socket, 1, 0);
+	assert_int_equal(openers.n, 2);
+	expect(&openers.items[0], 0, child < getpid() ? child : getpid(), fd);
+	openers_deinit(&openers);
+	openers = find(&socket, 1, child);
+	assert_int_equal(openers.n, 1);
+	expect(openers.items, 0, child, fd);
+	openers_deinit(&openers);
 	assert_int_equal(kill(child, SIGKILL), 0);
 	assert_int_equal(waitpid(child, NULL, 0), child);
-	holders = find(&socket, 1, child);
-	assert_int_equal(holders.n, 0);
-	assert_int_equal(holders.n_unreadable, 0);
-	holders_deinit(&holders);
+	openers = find(&socket, 1, child);
+	assert_int_equal(openers.n, 0);
+	assert_int_equal(openers.n_unreadable, 0);
+	openers_deinit(&openers);
 }
 
 /* Numbers of inodes go round: the cookies, which are compared later, tell which of the two it is. */
@@ -98,30 +98,30 @@ static void two_sockets_of_one_inode(void **state)
 {
 	_cleanup_close_ int fd = make_udp("127.0.0.2"), other = make_udp("127.0.0.3");
 	struct diag_socket sockets[] = {sought(fd), sought(other), sought(fd), sought(fd)};
-	struct holders holders = find(sockets, ARRAY_SIZE(sockets), getpid());
+	struct openers openers = find(sockets, ARRAY_SIZE(sockets), getpid());
 
 	(void)state;
-	assert_int_equal(holders.n, 4);
-	expect(&holders.items[0], 0, getpid(), fd);
-	expect(&holders.items[1], 1, getpid(), other);
-	expect(&holders.items[2], 2, getpid(), fd);
-	expect(&holders.items[3], 3, getpid(), fd);
-	holders_deinit(&holders);
+	assert_int_equal(openers.n, 4);
+	expect(&openers.items[0], 0, getpid(), fd);
+	expect(&openers.items[1], 1, getpid(), other);
+	expect(&openers.items[2], 2, getpid(), fd);
+	expect(&openers.items[3], 3, getpid(), fd);
+	openers_deinit(&openers);
 }
 
 static void no_more_than_so_many(void **state)
 {
 	_cleanup_close_ int fd = make_udp("127.0.0.2");
 	struct diag_socket socket = sought(fd);
-	struct holders holders;
+	struct openers openers;
 	int copies[300];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(copies); i++)
 		copies[i] = dup(fd);
-	holders = find(&socket, 1, 0);
-	assert_int_equal(holders.n, HOLDERS_PER_SOCKET);
-	holders_deinit(&holders);
+	openers = find(&socket, 1, 0);
+	assert_int_equal(openers.n, OPENERS_PER_SOCKET);
+	openers_deinit(&openers);
 	for (size_t i = 0; i < ARRAY_SIZE(copies); i++)
 		(void)close(copies[i]);
 }
@@ -129,14 +129,14 @@ static void no_more_than_so_many(void **state)
 static unsigned asked;
 static int answer;
 
-static int other_way(const struct diag_socket *sockets, size_t n, pid_t pid, struct holders *ret)
+static int other_way(const struct diag_socket *sockets, size_t n, pid_t pid, struct openers *ret)
 {
 	(void)sockets;
 	(void)n;
 	(void)pid;
 	asked++;
 	if (!answer)
-		*ret = (struct holders){.n_unreadable = 99};
+		*ret = (struct openers){.n_unreadable = 99};
 	return answer;
 }
 
@@ -144,26 +144,26 @@ static void the_other_way_first(void **state)
 {
 	_cleanup_close_ int fd = make_udp("127.0.0.2");
 	struct diag_socket socket = sought(fd);
-	struct holders holders;
+	struct openers openers;
 
 	(void)state;
-	holders_use(other_way);
-	holders = find(&socket, 0, 0);
+	openers_use(other_way);
+	openers = find(&socket, 0, 0);
 	assert_int_equal(asked, 0);
-	holders = find(&socket, 1, 0);
-	assert_int_equal(holders.n_unreadable, 99);
+	openers = find(&socket, 1, 0);
+	assert_int_equal(openers.n_unreadable, 99);
 	/* it failed this time */
 	answer = -EIO;
-	holders = find(&socket, 1, 0);
-	assert_int_equal(holders.n, 1);
-	holders_deinit(&holders);
+	openers = find(&socket, 1, 0);
+	assert_int_equal(openers.n, 1);
+	openers_deinit(&openers);
 	assert_int_equal(asked, 2);
 	/* it never works here */
-	answer = HOLDERS_ABSENT;
+	answer = OPENERS_ABSENT;
 	for (int i = 0; i < 2; i++) {
-		holders = find(&socket, 1, 0);
-		assert_int_equal(holders.n, 1);
-		holders_deinit(&holders);
+		openers = find(&socket, 1, 0);
+		assert_int_equal(openers.n, 1);
+		openers_deinit(&openers);
 	}
 	assert_int_equal(asked, 3);
 }

@@ -203,7 +203,7 @@ static void check_unrouted(struct doctor *doctor)
 
 /* ---- [Discover] */
 
-static bool is_seated(const struct doctor *doctor, const struct candidate *candidate)
+static bool is_seated(const struct doctor *doctor, const struct scan_candidate *candidate)
 {
 	for (size_t i = 0; i < doctor->seats.n; i++) {
 		const struct seat *seat = &doctor->seats.items[i];
@@ -217,7 +217,7 @@ static bool is_seated(const struct doctor *doctor, const struct candidate *candi
 }
 
 /* Of an SO_REUSEPORT group one is enough; the group is together in the list. */
-static bool is_group_seated(const struct doctor *doctor, const struct candidates *candidates, size_t at)
+static bool is_group_seated(const struct doctor *doctor, const struct scan_candidates *candidates, size_t at)
 {
 	for (size_t i = 0; i < candidates->n; i++)
 		if (candidates->items[i].rule == candidates->items[at].rule &&
@@ -226,9 +226,9 @@ static bool is_group_seated(const struct doctor *doctor, const struct candidates
 	return false;
 }
 
-static void look_at_candidate(struct doctor *doctor, const struct candidates *candidates, size_t at)
+static void look_at_candidate(struct doctor *doctor, const struct scan_candidates *candidates, size_t at)
 {
-	const struct candidate *candidate = &candidates->items[at];
+	const struct scan_candidate *candidate = &candidates->items[at];
 	const struct diag_socket *socket = &candidate->socket;
 	char where[ENDPOINT_TEXT_MAX];
 
@@ -245,7 +245,7 @@ static void look_at_candidate(struct doctor *doctor, const struct candidates *ca
 	}
 }
 
-static bool has_candidate(const struct candidates *candidates, const struct rule *rule)
+static bool has_candidate(const struct scan_candidates *candidates, const struct rule *rule)
 {
 	for (size_t i = 0; i < candidates->n; i++)
 		if (candidates->items[i].rule == rule)
@@ -262,7 +262,7 @@ static bool has_socket(const struct doctor *doctor, const char *name)
 }
 
 static void look_at_absent(
-	struct doctor *doctor, const struct candidates *candidates, const struct rule *rule)
+	struct doctor *doctor, const struct scan_candidates *candidates, const struct rule *rule)
 {
 	char where[RULE_MATCH_TEXT_MAX];
 
@@ -279,7 +279,7 @@ static void scan(struct doctor *doctor)
 {
 	_cleanup_(access_table_freep) struct access_table *access = NULL;
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
-	_cleanup_(candidates_deinit) struct candidates candidates = {};
+	_cleanup_(scan_candidates_deinit) struct scan_candidates candidates = {};
 	struct scan scan = {.rules = doctor->set, .broker = doctor->pid};
 	struct refusal refusal = {};
 	int r = access_table_new(doctor->set, &access, &problems);

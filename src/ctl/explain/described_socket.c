@@ -30,9 +30,10 @@ static bool is_wanted(const struct explanation *explanation)
 }
 
 /* One that would be taken says more than those that would not. */
-static const struct candidate *choose(const struct candidates *candidates, const struct asked *asked)
+static const struct scan_candidate *choose(
+	const struct scan_candidates *candidates, const struct asked *asked)
 {
-	const struct candidate *chosen = NULL;
+	const struct scan_candidate *chosen = NULL;
 
 	for (size_t i = 0; i < candidates->n; i++)
 		if (diag_serves(&candidates->items[i].socket, asked->family) &&
@@ -41,7 +42,7 @@ static const struct candidate *choose(const struct candidates *candidates, const
 	return chosen;
 }
 
-static int describe(const struct candidate *candidate, const struct rule *rule, struct described *ret)
+static int describe(const struct scan_candidate *candidate, const struct rule *rule, struct described *ret)
 {
 	char text[RULE_MATCH_TEXT_MAX];
 
@@ -67,7 +68,7 @@ int described_find(const struct asked *asked, const struct explanation *explanat
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(access_table_freep) struct access_table *access = NULL;
-	_cleanup_(candidates_deinit) struct candidates candidates = {};
+	_cleanup_(scan_candidates_deinit) struct scan_candidates candidates = {};
 	struct scan scan = {.rules = rules,
 		.name = explanation->name,
 		.protocol = asked->protocol,

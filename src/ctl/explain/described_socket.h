@@ -16,7 +16,7 @@ struct described {
 	char where[ENDPOINT_TEXT_MAX]; /* is it bound; when absent, should it be: the first Socket= */
 	char who[WHOSE_TEXT_MAX];      /* has it open */
 	pid_t pid;		       /* 0: not seen */
-	struct refusal refusal;	       /* a predicate, as in struct candidate */
+	struct refusal refusal;	       /* a predicate, as in struct scan_candidate */
 	char *file;		       /* and line of the first Socket= */
 	unsigned line;
 };

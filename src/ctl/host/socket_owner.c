@@ -33,19 +33,19 @@ static void consider(struct process *owner, pid_t pid)
 int whose_find(
 	const struct diag_socket *sockets, size_t n, pid_t except, struct process *owners, bool *ret_all)
 {
-	_cleanup_(holders_deinit) struct holders holders = {};
+	_cleanup_(openers_deinit) struct openers openers = {};
 	int r = 0;
 
 	if (ret_all)
 		*ret_all = false;
 	if (n)
-		r = holders_find_proc(sockets, n, 0, &holders);
+		r = openers_find_proc(sockets, n, 0, &openers);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0; /* then nobody was seen */
 	if (ret_all)
-		*ret_all = !holders.n_unreadable;
-	for (size_t i = 0; i < holders.n; i++) {
-		const struct holder_fd *item = &holders.items[i];
+		*ret_all = !openers.n_unreadable;
+	for (size_t i = 0; i < openers.n; i++) {
+		const struct opener *item = &openers.items[i];
 
 		if (item->pid == except)
 			continue;

@@ -57,7 +57,7 @@ static unsigned count_descriptors(void)
 }
 
 /* What nobody else can check: that the duplicate is the socket, and its owner held. */
-static void check(const struct candidate *candidate)
+static void check(const struct scan_candidate *candidate)
 {
 	socklen_t size = sizeof(uint64_t);
 	uint64_t cookie;
@@ -72,7 +72,7 @@ static void check(const struct candidate *candidate)
 	assert(cookie == candidate->socket.cookie);
 }
 
-static void show(const struct candidate *candidate)
+static void show(const struct scan_candidate *candidate)
 {
 	char endpoint[ENDPOINT_TEXT_MAX];
 	const uint8_t *address;
@@ -89,7 +89,7 @@ static void show(const struct candidate *candidate)
 static void run(const struct scan *scan)
 {
 	struct refusal refusal = {.error = 0};
-	struct candidates candidates = {.n = 0};
+	struct scan_candidates candidates = {.n = 0};
 	uint64_t before = now(CLOCK_MONOTONIC), before_cpu = now(CLOCK_PROCESS_CPUTIME_ID);
 	int r = scan_run(scan, &candidates, &refusal);
 	uint64_t after = now(CLOCK_MONOTONIC), after_cpu = now(CLOCK_PROCESS_CPUTIME_ID);
@@ -100,7 +100,7 @@ static void run(const struct scan *scan)
 	}
 	printf("=\t%d\t%zu\t%" PRIu64 "\t%" PRIu64, r, candidates.n_left_out, after - before,
 		after_cpu - before_cpu);
-	candidates_deinit(&candidates);
+	scan_candidates_deinit(&candidates);
 	printf("\t%lu\t%u\t%s\n", peak(), count_descriptors(), refusal.text);
 	(void)fflush(stdout);
 }
