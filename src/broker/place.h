@@ -6,7 +6,7 @@
 #include "../access/identity.h"
 #include "../intake/inspect.h"
 #include "../observe/observe.h"
-#include "../util/prefix.h"
+#include "../util/address.h"
 #include "broker.h"
 
 /* place_make() - the record of a socket that is handed in now; @flags are USHER_PLACE_* */

@@ -136,8 +136,7 @@ static int parse_endpoint(enum message_key key, const char *value, int family, u
 
 	if (rule_match_parse(value, &match, &why))
 		return refuse(refusal, EINVAL, "%s=: %s (EINVAL)", key_word(key), why.text);
-	if (match.first != match.last || match.prefix.family == AF_UNSPEC ||
-		match.prefix.length != (match.prefix.family == AF_INET ? 32 : 128))
+	if (!rule_match_is_endpoint(&match))
 		return refuse(refusal, EINVAL,
 			"%s=%s is not one address and one port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443",
 			key_word(key), value);

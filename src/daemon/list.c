@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/address.h"
 #include "../util/macro.h"
-#include "../util/prefix.h"
 #include "../util/transport.h"
 #include "request.h"
 

@@ -9,7 +9,7 @@
 
 #include "../broker/broker.h"
 #include "../observe/observe.h"
-#include "../util/prefix.h"
+#include "../util/address.h"
 #include "../util/transport.h"
 #include "../wire/names.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "../observe/observe.h"
-#include "../util/prefix.h"
+#include "../util/address.h"
 #include "../util/transport.h"
 
 static bool is_known(const struct complaints *complaints, const struct scan_candidate *candidate)

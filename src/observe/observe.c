@@ -15,8 +15,8 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
+#include "../util/address.h"
 #include "../util/macro.h"
-#include "../util/prefix.h"
 #include "../util/text.h"
 #include "../util/transport.h"
 

@@ -81,6 +81,11 @@ bool rule_match_concerns(const struct rule_match *match, int protocol, int famil
 	return match->protocol == protocol && (own == AF_UNSPEC || family == AF_UNSPEC || own == family);
 }
 
+bool rule_match_is_endpoint(const struct rule_match *match)
+{
+	return match->first == match->last && prefix_is_address(&match->prefix);
+}
+
 bool rule_has_match(const struct rule *rule, int protocol, int family)
 {
 	for (size_t i = 0; i < rule->n_matches; i++)
@@ -116,13 +121,10 @@ const char *rule_match_format(const struct rule_match *match, char text[static R
 
 const char *rule_match_format_brief(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX])
 {
-	const struct prefix *prefix = &match->prefix;
-
 	_Static_assert(RULE_MATCH_TEXT_MAX >= ENDPOINT_TEXT_MAX, "an endpoint fits");
-	if (prefix->family == AF_UNSPEC || prefix->length < (prefix->family == AF_INET ? 32 : 128) ||
-		match->first != match->last)
+	if (!rule_match_is_endpoint(match))
 		return rule_match_format(match, text);
-	return endpoint_format(prefix->family, prefix->address, match->first, text);
+	return endpoint_format(match->prefix.family, match->prefix.address, match->first, text);
 }
 
 struct visit {

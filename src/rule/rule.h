@@ -90,6 +90,9 @@ bool rule_is_same(const struct rule *a, const struct rule *b);
 /* rule_match_concerns() - whether a match is about packets of a protocol and family; AF_UNSPEC: of either family */
 bool rule_match_concerns(const struct rule_match *match, int protocol, int family);
 
+/* rule_match_is_endpoint() - whether it is one address and one port */
+bool rule_match_is_endpoint(const struct rule_match *match);
+
 /* rule_has_match() - whether a match of the rule is */
 bool rule_has_match(const struct rule *rule, int protocol, int family);
 

@@ -141,8 +141,7 @@ static void check_in_kernel(struct parser *parser)
 		const struct rule_match *socket = &discover->sockets[i];
 		char text[RULE_MATCH_TEXT_MAX];
 
-		if (socket->prefix.family == AF_UNSPEC ||
-			socket->prefix.length == (socket->prefix.family == AF_INET ? 32 : 128))
+		if (socket->prefix.family == AF_UNSPEC || prefix_is_address(&socket->prefix))
 			continue;
 		parser->line = socket->line;
 		parser_complain(parser,

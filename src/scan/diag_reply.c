@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/address.h"
 #include "../util/array.h"
 
 #define ERRNO_MAX 4095
@@ -91,7 +92,7 @@ static int read_socket(const struct diag_query *query, const struct nlmsghdr *he
 		.queue = message->idiag_rqueue,
 		.queue_max = query->protocol == IPPROTO_TCP ? message->idiag_wqueue : 0,
 	};
-	memcpy(socket.address, message->id.idiag_src, query->family == AF_INET ? 4 : 16);
+	memcpy(socket.address, message->id.idiag_src, address_size(query->family));
 	mnl_attr_for_each (attribute, header, sizeof(*message))
 		read_attribute(attribute, &socket);
 	return append(list, &socket);

@@ -9,11 +9,6 @@
 
 #include "text.h"
 
-static unsigned address_bits(int family)
-{
-	return family == AF_INET6 ? 128 : 32;
-}
-
 /* @length: 0 to 128 */
 static void mask(uint8_t *address, unsigned length)
 {
@@ -72,30 +67,18 @@ const char *prefix_format(const struct prefix *prefix, char text[static PREFIX_T
 	return text;
 }
 
+bool prefix_is_address(const struct prefix *prefix)
+{
+	return prefix->family != AF_UNSPEC && prefix->length == address_bits(prefix->family);
+}
+
 bool prefix_contains(const struct prefix *prefix, int family, const uint8_t *address)
 {
 	uint8_t masked[16] = {0};
 
 	if (family != prefix->family)
 		return false;
-	memcpy(masked, address, address_bits(family) / 8);
+	memcpy(masked, address, address_size(family));
 	mask(masked, prefix->length);
 	return !memcmp(masked, prefix->address, sizeof(masked));
-}
-
-const char *address_format(int family, const uint8_t *address, char *text)
-{
-	*text = 0;
-	(void)inet_ntop(family, address, text, INET6_ADDRSTRLEN);
-	return text;
-}
-
-const char *endpoint_format(
-	int family, const uint8_t *address, uint16_t port, char text[static ENDPOINT_TEXT_MAX])
-{
-	char host[INET6_ADDRSTRLEN];
-
-	(void)snprintf(text, ENDPOINT_TEXT_MAX, family == AF_INET6 ? "[%s]:%u" : "%s:%u",
-		address_format(family, address, host), port);
-	return text;
 }

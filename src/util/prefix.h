@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* IP address prefixes and endpoints: parsing, formatting, matching. */
+/* IP address prefixes: parsing, formatting, matching. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "error.h"
 
-/* "ffff:…:255.255.255.255/128" and "[…]:65535" both fit. */
+/* "ffff:…:255.255.255.255/128" fits. */
 #define PREFIX_TEXT_MAX 64
-#define ENDPOINT_TEXT_MAX 64
 
 struct prefix {
 	uint8_t family;	     /* AF_INET or AF_INET6 */
@@ -32,12 +32,8 @@ int prefix_parse(const char *text, struct prefix *ret, struct refusal *refusal);
 /* prefix_format() - the inverse; always with the length */
 const char *prefix_format(const struct prefix *prefix, char text[static PREFIX_TEXT_MAX]);
 
+/* prefix_is_address() - whether it is of full length; one of AF_UNSPEC, which is any address, is not */
+bool prefix_is_address(const struct prefix *prefix);
+
 /* prefix_contains() - whether an address (4 or 16 bytes, network order) is of the prefix's family and within it */
 bool prefix_contains(const struct prefix *prefix, int family, const uint8_t *address);
-
-/* address_format() - an address alone; @text of at least INET6_ADDRSTRLEN bytes */
-const char *address_format(int family, const uint8_t *address, char *text);
-
-/* endpoint_format() - "192.0.2.1:80" or "[2001:db8::1]:80"; @port in host order */
-const char *endpoint_format(
-	int family, const uint8_t *address, uint16_t port, char text[static ENDPOINT_TEXT_MAX]);

@@ -124,17 +124,22 @@ static void contains(void **state)
 	}
 }
 
-static void endpoints(void **state)
+static void addresses(void **state)
 {
-	char text[ENDPOINT_TEXT_MAX];
-	uint8_t address[16];
+	static const struct {
+		const char *prefix;
+		bool result;
+	} cases[] = {{"192.0.2.1", true}, {"192.0.2.1/32", true}, {"192.0.2.0/31", false}, {"::/32", false},
+		{"::1", true}, {"::/0", false}};
+	struct refusal refusal;
+	struct prefix prefix;
 
 	(void)state;
-	assert_int_equal(inet_pton(AF_INET, "192.0.2.1", address), 1);
-	assert_string_equal(endpoint_format(AF_INET, address, 65535, text), "192.0.2.1:65535");
-	assert_int_equal(inet_pton(AF_INET6, "1111:2222:3333:4444:5555:6666:7777:8888", address), 1);
-	assert_string_equal(
-		endpoint_format(AF_INET6, address, 1, text), "[1111:2222:3333:4444:5555:6666:7777:8888]:1");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(prefix_parse(cases[i].prefix, &prefix, &refusal), 0);
+		assert_int_equal(prefix_is_address(&prefix), cases[i].result);
+	}
+	assert_false(prefix_is_address(&(struct prefix){.family = AF_UNSPEC}));
 }
 
 int main(void)
@@ -143,7 +148,7 @@ int main(void)
 		cmocka_unit_test(good_ones),
 		cmocka_unit_test(bad_ones),
 		cmocka_unit_test(contains),
-		cmocka_unit_test(endpoints),
+		cmocka_unit_test(addresses),
 	};
 
 	return cmocka_run_group_tests_name("prefix", tests, NULL, NULL);

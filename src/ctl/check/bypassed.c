@@ -137,42 +137,34 @@ static void look_at_wildcard(struct search *search, const struct diag_socket *so
 	}
 }
 
-static bool is_multicast(int family, const uint8_t *address)
-{
-	return family == AF_INET ? (address[0] & 0xf0) == 0xe0 : address[0] == 0xff;
-}
-
 static void look_at_family(
 	struct search *search, const struct diag_socket *socket, int family, const uint8_t *address)
 {
-	static const uint8_t wildcard[16];
-	size_t size = family == AF_INET ? 4 : 16;
-	struct prefix exact = {.family = (uint8_t)family, .length = (uint8_t)(size * 8)};
+	struct prefix exact = {.family = (uint8_t)family, .length = (uint8_t)address_bits(family)};
 	uint32_t word;
 
-	if (!memcmp(address, wildcard, size)) {
+	if (address_is_any(family, address)) {
 		look_at_wildcard(search, socket, family);
 		return;
 	}
 	/* the kernel delivers multicast without a lookup of one socket */
-	if (is_multicast(family, address))
+	if (address_is_multicast(family, address))
 		return;
 	word = image_lookup(search->image, family, socket->protocol, address, socket->port);
 	if (!word)
 		return;
-	memcpy(exact.address, address, size);
+	memcpy(exact.address, address, address_size(family));
 	tally_add(&search->tally, search->rules[word], &exact, false);
 }
 
 static void look_at_socket(struct search *search, const struct diag_socket *socket)
 {
-	static const uint8_t wildcard[16];
 	const uint8_t *address;
 	int family = diag_address(socket, &address);
 
 	look_at_family(search, socket, family, address);
-	if (family == AF_INET6 && !socket->v6only && !memcmp(address, wildcard, sizeof(wildcard)))
-		look_at_family(search, socket, AF_INET, wildcard);
+	if (family == AF_INET6 && address_is_any(family, address) && diag_serves(socket, AF_INET))
+		look_at_wildcard(search, socket, AF_INET);
 }
 
 /* The match by which a rule takes a prefix: the strongest that has it whole. */

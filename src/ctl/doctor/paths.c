@@ -7,9 +7,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "doctor.h"
 #include "../check/listeners.h"
 #include "../host/route.h"
+#include "doctor.h"
 
 /* ---- routes */
 
@@ -46,7 +46,7 @@ static void collect_prefixes(const struct rule_set *set, struct prefixes *prefix
 /* The first address, the second, the last but one: the first and the last of a subnet may be broadcast addresses. */
 static void sample(const struct prefix *prefix, unsigned number, uint8_t address[static 16])
 {
-	size_t bits = prefix->family == AF_INET ? 32 : 128;
+	size_t bits = address_bits(prefix->family);
 
 	memcpy(address, prefix->address, 16);
 	if (prefix->length == bits || number == 0)

@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../../scan/process.h"
 #include "../../scan/target.h"
@@ -226,17 +225,15 @@ static void check_udp_ports(struct doctor *doctor)
 static bool look_at_address(struct doctor *doctor, const struct rule *rule, const struct rule_match *match,
 	const struct diag_socket *socket)
 {
-	static const uint8_t wildcard[16];
 	const uint8_t *address;
 	int family = diag_address(socket, &address);
-	size_t size = family == AF_INET ? 4 : 16;
 	char where[ENDPOINT_TEXT_MAX], text[RULE_MATCH_TEXT_MAX];
 	bool once = doctor->report.n_lines == 0;
 
-	if (!memcmp(address, wildcard, size))
+	if (address_is_any(family, address))
 		return true;
-	if (match->prefix.family == family && match->prefix.length == size * 8 &&
-		!memcmp(match->prefix.address, address, size))
+	if (match->prefix.family == family && prefix_is_address(&match->prefix) &&
+		address_is_same(family, match->prefix.address, address))
 		return false;
 	found(doctor, REPORT_WARN,
 		"'%s' gets what is sent to udp %s on a socket bound to %s: its replies leave from there, unless it says otherwise for each",
@@ -271,14 +268,13 @@ static bool misses_tcp(const struct doctor *doctor)
 
 static bool is_covered(const struct doctor *doctor, const struct diag_socket *socket)
 {
-	static const uint8_t wildcard[16];
 	const uint8_t *address;
 	int family = diag_address(socket, &address);
 
-	if (memcmp(address, wildcard, family == AF_INET ? 4 : 16) != 0)
+	if (!address_is_any(family, address))
 		return image_lookup(doctor->image, family, socket->protocol, address, socket->port);
 	return image_port_word(doctor->image, family, socket->protocol, socket->port) ||
-	       (family == AF_INET6 && !socket->v6only &&
+	       (diag_serves(socket, AF_INET) &&
 		       image_port_word(doctor->image, AF_INET, socket->protocol, socket->port));
 }
 

@@ -225,8 +225,8 @@ static void find_route_fault(const struct evidence *evidence, struct diagnosis *
 	if (prefix && prefix->family != AF_UNSPEC && prefix->length >= (asked->family == AF_INET ? 16 : 32))
 		finding_command(finding, "ip route add local %s dev lo", prefix_format(prefix, wide));
 	else
-		finding_command(finding, "ip route add local %s/%d dev lo", address,
-			asked->family == AF_INET ? 32 : 128);
+		finding_command(
+			finding, "ip route add local %s/%u dev lo", address, address_bits(asked->family));
 }
 
 static void find_namespace_fault(const struct evidence *evidence, struct diagnosis *diagnosis)

@@ -22,18 +22,15 @@ enum { WRONG = 1 };
 
 static int read_endpoint(const char *what, const char *text, struct rule_match *ret)
 {
-	static const uint8_t unspecified[16];
 	struct refusal refusal;
 
-	if (rule_match_parse(text, ret, &refusal) || ret->first != ret->last ||
-		ret->prefix.family == AF_UNSPEC ||
-		ret->prefix.length != (ret->prefix.family == AF_INET ? 32 : 128)) {
+	if (rule_match_parse(text, ret, &refusal) || !rule_match_is_endpoint(ret)) {
 		complain(
 			"bad %s '%s': not an IP address and a port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443, names are not looked up",
 			what, text);
 		return WRONG;
 	}
-	if (memcmp(ret->prefix.address, unspecified, sizeof(unspecified)) == 0) {
+	if (address_is_any(ret->prefix.family, ret->prefix.address)) {
 		complain(
 			"bad %s '%s': nothing is sent to or from this address (EINVAL); write the one that clients use",
 			what, text);

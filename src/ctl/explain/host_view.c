@@ -7,8 +7,6 @@
 
 #include "../host/socket_owner.h"
 
-static const uint8_t wildcard[16];
-
 static void list_deinit(struct listener_list *list)
 {
 	for (size_t i = 0; i < list->n; i++)
@@ -64,13 +62,12 @@ static void consider(struct around *around, const struct asked *asked, const str
 {
 	const uint8_t *address;
 	int family = diag_address(socket, &address);
-	size_t size = family == AF_INET ? 4 : 16;
 
 	if (socket->protocol != asked->protocol || socket->port != asked->port)
 		return;
-	if (family == asked->family && !memcmp(address, asked->local, size))
+	if (family == asked->family && address_is_same(family, address, asked->local))
 		add(&around->takers, socket, LISTENER_EXACT);
-	else if (memcmp(address, wildcard, size) != 0)
+	else if (!address_is_any(family, address))
 		return;
 	else if (family == asked->family)
 		add(&around->takers, socket, LISTENER_WILDCARD);

@@ -13,7 +13,6 @@ static void find_udp(const struct evidence *evidence, struct diagnosis *diagnosi
 {
 	const struct place *place = explanation_chosen(evidence->explanation);
 	const struct asked *asked = evidence->asked;
-	static const uint8_t wildcard[16];
 	char own[INET6_ADDRSTRLEN], wanted[INET6_ADDRSTRLEN];
 	struct finding *finding;
 
@@ -27,10 +26,9 @@ static void find_udp(const struct evidence *evidence, struct diagnosis *diagnosi
 			place->port, asked->port);
 		finding_remedy(finding, "bind the service to port %u, at an address of its own", asked->port);
 	}
-	if (place->family == asked->family &&
-		!memcmp(place->address, asked->local, asked->family == AF_INET ? 4 : 16))
+	if (place->family == asked->family && address_is_same(place->family, place->address, asked->local))
 		return;
-	if (!memcmp(place->address, wildcard, sizeof(wildcard)))
+	if (address_is_any(place->family, place->address))
 		finding = diagnosis_add(diagnosis, FINDING_NOTE, "udp-address",
 			"replies leave from an address that the route chooses, which may not be %s, unless the service sets their source (IP_PKTINFO)",
 			wanted);

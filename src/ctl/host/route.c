@@ -5,9 +5,9 @@
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <stdbool.h>
-#include <string.h>
 #include <sys/time.h>
 
+#include "../../util/address.h"
 #include "../../util/errno_name.h"
 #include "../../util/macro.h"
 #include "../complain.h"
@@ -25,7 +25,6 @@ static int ask_kernel(struct mnl_socket *netlink, int family, const uint8_t *add
 	_Alignas(struct nlmsghdr) char buffer[256] = {0};
 	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	size_t size = family == AF_INET ? 4 : 16;
 	struct rtmsg *message;
 
 	header->nlmsg_type = RTM_GETROUTE;
@@ -33,8 +32,8 @@ static int ask_kernel(struct mnl_socket *netlink, int family, const uint8_t *add
 	header->nlmsg_seq = 1;
 	message = mnl_nlmsg_put_extra_header(header, sizeof(*message));
 	message->rtm_family = (unsigned char)family;
-	message->rtm_dst_len = (unsigned char)(size * 8);
-	mnl_attr_put(header, RTA_DST, size, address);
+	message->rtm_dst_len = (unsigned char)address_bits(family);
+	mnl_attr_put(header, RTA_DST, address_size(family), address);
 	if (mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0 ||
 		setsockopt(mnl_socket_get_fd(netlink), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) <
 			0 ||
@@ -76,12 +75,6 @@ static bool is_answer(int error)
 	return error == ENETUNREACH || error == EHOSTUNREACH || error == EACCES || error == EINVAL;
 }
 
-/* Without a default route the kernel finds none for these, and delivers them all the same. */
-static bool is_multicast(int family, const uint8_t *address)
-{
-	return family == AF_INET ? (address[0] & 0xf0) == 0xe0 : address[0] == 0xff;
-}
-
 int route_find(int family, const uint8_t *address, enum route *ret, struct refusal *refusal)
 {
 	_cleanup_(socket_closep) struct mnl_socket *netlink = NULL;
@@ -90,7 +83,8 @@ int route_find(int family, const uint8_t *address, enum route *ret, struct refus
 	ssize_t size;
 	int r;
 
-	if (is_multicast(family, address)) {
+	/* without a default route the kernel finds none for these, and delivers them all the same */
+	if (address_is_multicast(family, address)) {
 		*ret = ROUTE_MULTICAST;
 		return 0;
 	}
