@@ -13,7 +13,7 @@ root = pathlib.Path(sys.argv[1])
 tests = root / "tests"
 text = (root / "docs/promises.md").read_text()
 
-REFERENCE = re.compile(r"`((?:system|systemd|unit|bpf|fuzz)/[\w/]+\.(?:py|c))(?:::(\w+))?`")
+REFERENCE = re.compile(r"`((?:system|systemd|unit|bpf|fuzz)/[\w/]+\.(?:py|c))(?:::(\w+(?:::\w+)?))?`")
 
 
 def promises():
@@ -28,8 +28,8 @@ def every_test_exists():
         path = tests / file
         if not path.exists():
             bad.append(f"there is no tests/{file}")
-        elif test and not re.search(rf"^\s*(?:def|class|static void) {test}\b", path.read_text(), re.M):
-            bad.append(f"tests/{file} has no {test}")
+        bad += [f"tests/{file} has no {name}" for name in test.split("::") if test and path.exists() and not re.search(
+            rf"^\s*(?:def|class|static void) {name}\b", path.read_text(), re.M)]
     return bad
 
 

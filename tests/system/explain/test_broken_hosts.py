@@ -1,63 +1,81 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Broken set-ups of host, kernel and broker: does usherctl name the cause?
-
-set-up                              command            cause that is named
-----------------------------------  -----------------  ------------------------------------------------------------
-no route to the address             explain, doctor    not a local address; the command that makes it one
-address routed to another host      explain, doctor    it goes on to another host
-sk_lookup program that is first     explain, doctor    another program, and how often it was first
-sk_lookup program that comes after  explain, doctor    another program, which may choose instead
-second instance of usher            explain, doctor    another program; that instance
-link detached with bpftool          explain, doctor    somebody detached the link
-broker killed                       explain, doctor    it does not answer, dispatch goes on by the pins
-broker has never run                explain, doctor    it does not answer, nothing is dispatched
-broker hangs                        explain, doctor    it does not answer in time
-broker of another namespace         explain, doctor    the namespace, and how to ask there
-pins of a broker that is gone       doctor             the instance that does not run
-pin of the link removed by hand     doctor             somebody removed the link
-folder of the pins is everybody's   doctor             others may write to it
-no BPF file system                  doctor             none is mounted
-program of an older generation      doctor             it is pinned and not in force
+"""Broken set-ups of host and broker: explain and doctor name the cause, and what to do.
 
 Each is built for real, a client tries it, and usherctl is run as an administrator runs it. `pytest -rP` has the screens.
 """
 
+import os
 import pathlib
+import re
 
 import pytest
 
 from harness import bpf, wire
-from harness.broken import UNREACHABLE, ask, attach, doctor, explain, says, serving, show
-from harness.broker import Usherd
+from harness.broken import UNREACHABLE, ask, attach, serving
+from harness.broker import Usherd, ctl
+from harness.diagnosed import Diagnosed
+from harness.discover import Discover
 from harness.host import Netns, ip, rule, run, write_rule
-from harness.service import Service
+from harness.isolate import mount
+from harness.process import libc
+from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED
+
+from says import Doctor, Explain, Fails, fail, info, note, setup, skip, warn
 
 WEB = "tcp 192.0.2.1:80"
 PINS = pathlib.Path("/sys/fs/bpf/usher")
+NOBODY = 65534
+SOME = re.compile(r"[1-9]\d*")
+MS_RDONLY, MS_REMOUNT = 1, 32
+MNT_DETACH = 2
 
 
 # ---- routes
 
-def test_no_route(broker):
-    broker(web="Stream=203.0.113.0/24:80")
-    with serving("web"):
-        explain("tcp 203.0.113.9:80", UNREACHABLE, r"203\.0\.113\.9 is not a local address", "there is no route for it",
-                "ip route add local 203.0.113.0/24 dev lo")
-        doctor("warn", r"203\.0\.113\.0/24 is in a rule, and no address of it is local",
-               "ip route add local 203.0.113.0/24 dev lo")
-        run("ip", "route", "add", "local", "203.0.113.0/24", "dev", "lo")
-        explain("tcp 203.0.113.9:80", "web")
+@pytest.mark.parametrize("match, packet, prefix, checked", [
+    ("203.0.113.0/24:80", "tcp 203.0.113.9:80", "203.0.113.0/24", True),
+    ("80", "tcp 203.0.113.9:80", "203.0.113.9/32", False),
+    ("0.0.0.0/1:80", "tcp 10.0.0.9:80", "10.0.0.9/32", False),
+    ("10.9.8.7:80", "tcp 10.9.8.7:80", "10.9.8.7/32", True),
+    ("[2001:db8:77::/48]:80", "tcp [2001:db8:77::1]:80", "2001:db8:77::/48", True),
+])
+@setup
+def test_no_route(broker, match, packet, prefix, checked):
+    """The address is not local: the command that makes it so is there, of the prefix unless that is wide."""
+    broker(web=f"Stream={match}")
+    address = packet.split()[1].removesuffix(":80").strip("[]")
+    with serving("web", address="::1" if "[" in packet else "127.0.0.2"):
+        yield Explain(packet, UNREACHABLE, fail("no-route", address=address, prefix=prefix),
+                      says=("no-route", {"address": address}))
+        yield Doctor(*[warn("routes", prefix=prefix)] * checked)
+        run("ip", "route", "add", "local", prefix, "dev", "lo")
+        yield Explain(packet, "web")
+        yield Doctor()
 
 
+@setup
 def test_routed_elsewhere(broker, client):
+    """The address is routed to another host. Of a subnet of this host, one local address is enough."""
     ip("route add 203.0.113.128/25 via 203.0.113.2")
-    broker(web="Stream=203.0.113.128/25:80")
-    with serving("web"):
-        explain("tcp 203.0.113.129:80", None, r"203\.0\.113\.129 is not a local address", "goes on to another host",
-                "ip route add local 203.0.113.128/25 dev lo", status=1)
-        doctor("warn", r"203\.0\.113\.128/25 is in a rule, and no address of it is local: .*go on to another host",
-               "ip route add local")
+    broker(web="Stream=203.0.113.128/25:80", near="Stream=203.0.113.0/24:81")
+    with serving("web"), Service("near", port=8081) as near:
+        wire.hand_in("near", near)
+        yield Explain("tcp 203.0.113.129:80", None, fail("no-route:elsewhere", prefix="203.0.113.128/25"), route="elsewhere",
+                      status=1)
+        yield Doctor(warn("routes:elsewhere", prefix="203.0.113.128/25"))
+
+
+@setup
+def test_no_host(broker, client):
+    """Addresses with a route and without a host: a black hole, broadcast, multicast."""
+    broker()
+    ip("route add blackhole 198.18.0.0/15")
+    yield Explain("tcp 198.18.0.1:80", None, fail("no-route"), fail("no-listener"), route="none", status=1)
+    yield Explain("tcp 203.0.113.1:80", None, fail("no-listener"), route="local", status=1)
+    for address, what in (("203.0.113.255", "broadcast"), ("224.0.0.251", "multicast"), ("[ff02::fb]", "multicast")):
+        yield Explain(f"udp {address}:53", None, fail("multicast", what=what), fail("no-listener"),
+                      says=("multicast", {"what": what}), status=1)
 
 
 # ---- other programs
@@ -68,25 +86,30 @@ def foreign():
         yield service.socket
 
 
+@setup
 def test_foreign_program_first(broker, foreign):
-    """It chooses before usher's program is asked: EEXIST."""
+    """An sk_lookup program that chooses before usher's is asked: EEXIST."""
     attach("redirect", foreign)
-    broker(web="Stream=80")
+    running = broker(web="Stream=80")
+    if "PROGRAMS" not in running.status():
+        pytest.skip("machine: this kernel does not tell how many programs there are")
     with serving("web"):
-        assert ask(WEB) == "foreign"
-        explain(WEB, "foreign", "1 more sk_lookup program", "Another one was first 1 times", "bpftool link show")
-        doctor("warn", "1 more sk_lookup program.*another one came first: [1-9]", "bpftool")
+        yield Explain(WEB, "foreign", note("programs"), programs=2)
+        yield Explain(WEB, "foreign", warn("programs:first", n=1))
+        yield Doctor(warn("programs", n=SOME))
 
 
+@setup
 def test_foreign_program_after(broker, foreign):
-    """It replaces what usher's program has chosen."""
+    """An sk_lookup program that replaces what usher's has chosen."""
     broker(web="Stream=80")
     with serving("web"):
         attach("replace", foreign)
-        explain(WEB, "foreign", "1 more sk_lookup program", "choose another socket first or instead", "bpftool link show")
-        doctor("warn", "1 more sk_lookup program", "bpftool")
+        yield Explain(WEB, "foreign", note("programs"))
+        yield Doctor(warn("programs", n=0))
 
 
+@setup
 def test_two_instances(broker):
     """Both have a rule and a socket for the port: the one that was started first has the packets."""
     other = Usherd("blue")
@@ -96,94 +119,207 @@ def test_two_instances(broker):
     with Service("blue", port=8081) as blue, serving("web"):
         wire.request("hand-in", [blue], other.socket, NAME="web")
         assert ask(WEB) == "blue"
-        explain(WEB, "blue", "1 more sk_lookup program", "Another one was first 1 times", "bpftool link show")
-        done = doctor("warn", "1 more sk_lookup program.*another one came first: [1-9]", "bpftool")
-        assert "/sys/fs/bpf/usher-blue" in done.flat
+        yield Explain(WEB, "blue", warn("programs:first", n=1))
+        yield Doctor(warn("programs", n=SOME), info("instances", instance="blue"))
 
 
 # ---- the broker
 
+@setup
 def test_link_detached(broker):
+    """Somebody detached the link, with bpftool for instance; a reload attaches it again."""
     broker(web="Stream=80")
     with serving("web"):
         run(bpf.BPFTOOL, "link", "detach", "id", bpf.links()[0]["id"])
-        explain(WEB, REFUSED, "no rule is asked", "somebody detached the link of usherd", "usherctl reload")
-        doctor("fail", r"somebody detached link \d+: nothing is dispatched", "usherctl reload")
+        yield Explain(WEB, REFUSED, fail("detached"), fail("no-listener:detached"), says=("detached", {}), attached=False)
+        yield Doctor(fail("dispatch"))
+        ctl("reload")
+        yield Explain(WEB, "web")
+        yield Doctor()
 
 
+@setup
 def test_broker_killed(broker):
-    """Clients are served, and whatever happens next is not noticed."""
+    """Clients are served, and whatever happens next is not noticed; after detach nothing is dispatched."""
     running = broker(web="Stream=80")
     with serving("web"):
         running.kill()
-        explain(WEB, "web", "usher.sock", "dispatch goes on without it, by what is pinned in /sys/fs/bpf/usher", status=3)
-        doctor("fail", "usher.sock", "systemctl start usherd.service", "journalctl")
-        doctor("warn", "dispatch goes on without a broker, pinned in /sys/fs/bpf/usher", "systemctl start usherd.service")
+        assert ask(WEB) == "web"
+        yield Fails(3, "absent", "explain", *WEB.split(), values={"packet": WEB})
+        yield Doctor(fail("answer"), warn("pins:absent"))
+        ctl("detach")
+        yield Fails(3, "absent:nothing", "explain", *WEB.split(), values={"packet": WEB})
 
 
+@setup
 def test_no_broker(rules):
-    rules(web="Stream=80")
-    explain(WEB, REFUSED, "usher.sock", "nothing is dispatched, nothing is pinned", status=3)
-    doctor("fail", "usher.sock", "systemctl start usherd.service")
+    """The broker has never run."""
+    rules(web="Stream=192.0.2.0/24:80")
+    assert ask(WEB) == REFUSED
+    yield Fails(3, "absent:nothing", "explain", *WEB.split(), values={"packet": WEB})
+    yield Doctor(fail("answer"))
 
 
+@setup
 def test_broker_hangs(broker):
+    """The broker is stopped or overloaded: no verb waits for it longer than --timeout."""
     running = broker(web="Stream=80")
     running.pause()
-    done = show("--timeout", "1", "explain", "tcp", "192.0.2.1:80")
-    hangs = ["has not finished within 1000 ms", "see whether usherd is stopped or overloaded"]
-    assert done.returncode == 1
-    says(done, hangs)
-    done = show("--timeout", "1", "doctor")
-    assert done.returncode == 1
-    says(done, [r"fail +answer: .*" + hangs[0]])
+    yield Fails(1, "late", "--timeout", "1", "explain", *WEB.split())
+    yield Doctor(fail("answer:late"), warn("pins:absent"), front=["--timeout", "1"])
     running.resume()
 
 
+@setup
 def test_other_namespace(broker):
-    """usherctl runs in a container's network, the broker serves the host's."""
-    running = broker(web="Stream=80")
+    """usherctl runs in a container's network, the broker serves the host's: what listens in the one is none of the other's
+    business."""
+    running = broker(web="Stream=80", soft=rule("Stream=81", Missing="pass"))
+    elsewhere = Netns()
     with serving("web"):
-        enter = rf"nsenter --net=/proc/{running.pid}/ns/net usherctl"
-        elsewhere = Netns()
-        explain(WEB, None, "another network namespace", f"{enter} explain tcp 192.0.2.1:80", namespace=elsewhere)
-        doctor("warn", "another", f"{enter} doctor", namespace=elsewhere)
+        with elsewhere.entered():
+            other = Service("elsewhere", address="0.0.0.0", port=81)
+        with other:
+            yield Explain(WEB, None, warn("namespace", pid=running.pid, packet=WEB), namespace=elsewhere, route="unknown",
+                          listeners=[])
+            yield Explain("tcp 192.0.2.1:81", None, warn("namespace"), warn("missing", name="soft"), namespace=elsewhere,
+                          says=("passed:unknown", {"name": "soft"}), listeners=[], status=1)
+            yield Doctor(warn("namespace", pid=running.pid), skip("routes:skipped"), skip("bypassed:skipped"),
+                         skip("listening:skipped"), skip("mptcp:skipped"), namespace=elsewhere)
 
 
-# ---- pins
+@setup
+def test_instance():
+    """The files that explain compares are those of the broker that answers, whatever socket it was asked at."""
+    usherd = Usherd("b")
+    write_rule("web", rule("Stream=80"), "/run/usher-b/rules.d")
+    usherd.start()
+    with Service("web") as service:
+        wire.request("hand-in", [service], usherd.socket, NAME="web")
+        for front in (["--instance", "b"], ["--socket", usherd.socket]):
+            yield Explain(WEB, "web", front=front)
 
+
+# ---- pins and BPF file systems
+
+@setup
 def test_left_over(broker):
-    """Another instance has been killed, and goes on dispatching."""
+    """Another instance runs, which is fine; killed, it goes on dispatching."""
     old = Usherd("old")
-    write_rule("web", rule("Stream=80"), old.run_dir / "rules.d")
-    old.start().kill()
-    broker(web="Stream=81")
-    doctor("warn", "/sys/fs/bpf/usher-old is of a broker that does not run: dispatch goes on by it",
-           "usherctl --instance old detach")
+    write_rule("old", rule("Stream=99"), old.run_dir / "rules.d")
+    old.start()
+    broker(web="Stream=80")
+    with serving("web"):
+        yield Doctor(warn("programs"), info("instances", instance="old"))
+        old.kill()
+        yield Doctor(warn("programs"), warn("instances:left", instance="old"))
+        yield Doctor(fail("answer", instance="-old", unit="@old"),
+                     warn("pins:absent", instance="-old", unit="@old", option=" --instance old"), front=["--instance", "old"])
 
 
+@setup
 def test_pin_removed(broker):
+    """Somebody removed the pin of the link."""
     broker(web="Stream=80")
-    (PINS / "link").unlink()
-    doctor("fail", "somebody removed the link in /sys/fs/bpf/usher", "systemctl restart usherd.service")
+    with serving("web"):
+        (PINS / "link").unlink()
+        yield Doctor(fail("pins:link"))
 
 
-def test_folder_of_the_pins(broker):
+@pytest.mark.parametrize("mode", [0o777, 0o770])
+@setup
+def test_folder_that_others_may_write(broker, mode):
+    """The folder of the pins is everybody's, or a group's."""
     broker(web="Stream=80")
-    PINS.chmod(0o777)
-    doctor("fail", "/sys/fs/bpf/usher may be written by others", "chmod go-w /sys/fs/bpf/usher")
+    with serving("web"):
+        PINS.chmod(mode)
+        yield Doctor(fail("pins-folder:mode", mode=f"{mode:04o}"))
 
 
-def test_no_bpffs(rules):
-    rules(web="Stream=80")
-    run("mount", "-t", "tmpfs", "none", "/sys/fs/bpf")
-    doctor("fail", "no BPF file system is mounted on /sys/fs/bpf", "mount -t bpf bpf /sys/fs/bpf")
+@setup
+def test_folder_of_another_user(broker):
+    """The folder of the pins is not root's."""
+    broker(web="Stream=80")
+    with serving("web"):
+        os.chown(PINS, NOBODY, NOBODY)
+        yield Doctor(fail("pins-folder:owner", uid=NOBODY))
 
 
+@setup
 def test_old_generation(broker):
-    """A broker that was killed in the middle of a switch."""
+    """The program of a generation that is not in force, as a broker leaves it that was killed in the middle of a switch."""
     broker(web="Stream=80")
-    program = bpf.bpftool("prog", "show", "pinned", str(next(PINS.glob("program-*"))))
-    run(bpf.BPFTOOL, "prog", "pin", "id", program["id"], PINS / "program-999")
-    doctor("warn", "/sys/fs/bpf/usher/program-999 is pinned, and generation 1 is in force",
-           "rm /sys/fs/bpf/usher/program-999")
+    with serving("web"):
+        current, = PINS.glob("program-*")
+        run(bpf.BPFTOOL, "prog", "pin", "pinned", current, PINS / "program-999")
+        yield Doctor(warn("program-pins", program="program-999"))
+
+
+def unmount(kind):
+    """Every mount of a kind of file system."""
+    for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
+        if f" - {kind} " in line:
+            libc("umount2", line.split()[4].encode(), MNT_DETACH)
+
+
+@pytest.mark.parametrize("remove", [lambda: unmount("bpf"), lambda: mount("tmpfs", "/sys/fs/bpf", "tmpfs")],
+                         ids=["nothing", "tmpfs"])
+@setup
+def test_no_bpffs(rules, remove):
+    """No BPF file system is mounted, or another one is in its place."""
+    rules(web="Stream=192.0.2.0/24:80")
+    remove()
+    yield Doctor(fail("bpffs"), fail("answer"))
+
+
+@setup
+def test_read_only_bpffs(broker):
+    """The BPF file system is mounted read-only."""
+    broker(web="Stream=80")
+    with serving("web"):
+        mount("bpf", "/sys/fs/bpf", "bpf", MS_REMOUNT | MS_RDONLY)
+        yield Doctor(fail("bpffs:read-only"))
+
+
+# ---- what usher-discover needs, and limits
+
+DISCOVER = rule("Stream=192.0.2.0/24:22", discover=["Socket=127.0.0.3:81"])
+
+
+@setup
+def test_no_cgroup2(broker):
+    """No cgroup v2 is mounted, and a rule has [Discover]."""
+    unmount("cgroup2")
+    broker(ssh=DISCOVER)
+    ServiceProcess("ssh", address="127.0.0.3", port=81)
+    ctl("discover", "ssh")
+    yield Doctor(warn("cgroup2"))
+
+
+@setup
+def test_lockdown(broker, rules):
+    """A kernel that is locked down matters to rules with [Discover], and only where it keeps its memory confidential."""
+    mount("tmpfs", "/sys/kernel/security", "tmpfs")
+    lockdown = pathlib.Path("/sys/kernel/security/lockdown")
+    lockdown.write_text("none integrity [confidentiality]\n")
+    broker(web="Stream=80")
+    with serving("web"):
+        yield Doctor(info("lockdown:unimportant"))
+        Discover()
+        rules(ssh=DISCOVER)
+        ctl("reload")
+        ServiceProcess("ssh", address="127.0.0.3", port=81)
+        ctl("discover", "ssh")
+        yield Doctor(warn("lockdown"))
+        lockdown.write_text("none [integrity] confidentiality\n")
+        assert Diagnosed().of("lockdown")[0][0] == "ok"
+
+
+@setup
+def test_descriptors(rules, usherd):
+    """The broker's clients use up its descriptors."""
+    rules(web="Stream=192.0.2.0/24:80")
+    usherd.start(nofile=256)
+    connections = [usherd.connect() for _ in range(int(usherd.status()["FDS_MAX"]) - 30)]
+    assert len(connections) > 100
+    yield Doctor(warn("descriptors", n=SOME, most=256), warn("missing"))

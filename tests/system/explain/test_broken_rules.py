@@ -1,187 +1,248 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Broken set-ups of rules: does usherctl name the cause?
-
-set-up                              command            cause that is named
-----------------------------------  -----------------  ------------------------------------------------------------
-no rule for the port                explain            no rule matches, and nobody listens there
-longer prefix of another name       explain            the name that has a socket loses, and to which match
-rule edited, not reloaded           explain, doctor    the file has changed, and is not in force
-rule file removed, not reloaded     explain, doctor    no match in the files is for it any more
-two rules conflict, reload failed   reload, explain,   both files and lines; the rules from before are in force
-                                    doctor
-bad line, not reloaded              explain, doctor    file, line and the word that is not understood
-bad line, reload failed             explain, doctor    the same, and the rules from before are in force
-rule masked                         explain, doctor    the mask, and the file below it
-file of the same name overrides     explain, doctor    the file that is read, and the one that is not
-file that does not end in .rule     doctor             it is not read
-rule gone, its socket is not        explain, doctor    no rule leads to the socket
-Missing=pass, another listener      explain            the name passes the packet on, and to whom
-Missing=pass, nobody                explain            nobody listens there either
-[Discover] with the wrong User=     explain, doctor    the owner is not in User=
-usher-discover does not run         explain, doctor    the socket that [Discover] describes is not handed in
-daemon of [Discover] is not there   explain, doctor    none was handed in, nobody listens at Socket=
+"""Broken set-ups of rules, their files and [Discover]: explain and doctor name the cause, and what to do.
 
 Each is built for real, a client tries it, and usherctl is run as an administrator runs it. `pytest -rP` has the screens.
 """
 
 import os
 import pathlib
+import re
 
 import pytest
 
-from harness.broken import doctor, explain, says, serving, show
+from harness import wire
+from harness.broken import serving
+from harness.broker import ctl
+from harness.discover import Discover
 from harness.host import RULE_FOLDERS, rule, write_rule
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED
 
-WEB = "tcp 192.0.2.1:80"
-FILE = r"/run/usher/rules\.d/web\.rule"
+from says import Doctor, Explain, Fails, fail, info, setup, warn
+
+WEB, WEB6 = "tcp 192.0.2.1:80", "tcp [2001:db8::1]:80"
+FILE, ETC_FILE = "/run/usher/rules.d/web.rule", "/etc/usher/rules.d/web.rule"
 NOBODY = 65534
 
 
+@setup
 def test_no_rule(broker):
     """The rule has another port."""
     broker(web="Stream=192.0.2.0/24:80")
     with serving("web"):
-        explain("tcp 192.0.2.1:8080", REFUSED, r"no rule matches tcp 192\.0\.2\.1:8080, and nobody listens there",
-                "start the service that should listen, or write a rule")
+        yield Explain("tcp 192.0.2.1:8080", REFUSED, fail("no-listener", address="192.0.2.1:8080"), says=("no-rule", {}))
+        yield Doctor()
 
 
+@setup
 def test_shadowed(broker):
-    broker(net="Stream=192.0.2.0/24:80", host="Stream=192.0.2.1:*")
-    with serving("net"):
-        explain("tcp 192.0.2.9:80", "net")
-        explain(WEB, REFUSED, r"'net' has a socket for it and loses to 'host': 192\.0\.2\.1(/32)?:\* has a longer prefix",
-                r"narrow or remove 192\.0\.2\.1(/32)?:\* in /run/usher/rules\.d/host\.rule:2")
+    """A rule that wins keeps the packet, and the one with the socket gets nothing."""
+    broker(net="Stream=192.0.2.0/24:80", host="Stream=192.0.2.1:*", wide="Stream=192.0.2.0/24:80-81")
+    with serving("net") as service:
+        yield Explain("tcp 192.0.2.9:80", "net")
+        yield Explain(WEB, REFUSED, fail("missing", name="host"),
+                      warn("shadowed", name="net", winner="host", match="192.0.2.1/32:*", advantage="a longer prefix",
+                           where="/run/usher/rules.d/host.rule:2"))
+        yield Doctor(warn("missing", name="host"), warn("missing", name="wide"))
         with serving("host", port=8081):
-            explain(WEB, "host", "net +192.0.2.0/24:80 +shorter prefix")
+            yield Explain(WEB, "host", rules=[{"name": "host", "winner": True}, {"name": "net", "result": "shorter prefix"},
+                                              {"name": "wide", "result": "shorter prefix"}])
+        wire.request("withdraw", NAME="net")
+        wire.hand_in("wide", service)
+        yield Explain("tcp 192.0.2.2:80", REFUSED, fail("missing", name="net"),
+                      warn("shadowed", name="wide", winner="net", advantage="fewer ports"))
 
 
 # ---- files and what is in force
 
+@setup
 def test_not_reloaded(broker, rules):
+    """A file was edited, and nobody has reloaded."""
     broker(web="Stream=81")
     rules(web="Stream=80")
     with serving("web"):
-        explain(WEB, REFUSED, "no rule matches", rf"the rule files give it to 'web' \({FILE}:2\), which is not in force",
-                "usherctl diff", "usherctl reload")
-        doctor("warn", "files have changed since the last reload", "usherctl diff && usherctl reload")
+        yield Explain(WEB, REFUSED, fail("no-listener"), warn("files-changed:given", where=f"{FILE}:2"))
+        yield Doctor(warn("in-force", add=1, remove=1))
 
 
+@setup
 def test_removed_and_not_reloaded(broker):
+    """A file was removed, and nobody has reloaded."""
+    broker(web="Stream=80", other="Stream=81")
+    os.unlink(FILE)
+    yield Explain(WEB, REFUSED, fail("missing"), warn("files-changed:gone"))
+    yield Doctor(warn("in-force", add=0, remove=1), warn("missing"), warn("missing", name="other"))
+
+
+@setup
+def test_changed_and_not_reloaded(broker, rules):
+    """The files change for some packets and not for others, with a service that goes on."""
     broker(web="Stream=80")
-    os.unlink("/run/usher/rules.d/web.rule")
-    explain(WEB, REFUSED, "no match in the rule files is for it any more, which is not in force", "usherctl reload")
-    doctor("warn", "files have changed since the last reload", "usherctl reload")
+    with serving("web"):
+        rules(web=["Stream=80", "Missing=pass"])
+        yield Explain(WEB, "web", warn("files-changed", where=FILE))
+        rules(web="Stream=80", host="Stream=192.0.2.1:80")
+        yield Explain(WEB, "web", warn("files-changed:given", name="host", where="/run/usher/rules.d/host.rule:2"))
+        yield Explain("tcp 192.0.2.2:80", "web")
+        yield Doctor(warn("in-force", add=1, remove=0))
+        os.unlink(FILE)
+        yield Explain("tcp 192.0.2.2:80", "web", warn("files-changed:gone"))
+        ctl("reload")
+        yield Explain("tcp 192.0.2.2:80", REFUSED, fail("no-listener"))
 
 
+CONFLICT = re.compile(r".*/(shop\.rule:3|web\.rule:2): .*conflicts with.*/(web\.rule:2|shop\.rule:3).*")
+BAD_KEY = re.compile(rf".*{re.escape(FILE)}:2: .*'Straem'.*")
+
+
+@setup
 def test_conflict(broker, rules):
-    """Nothing of the new files is applied."""
+    """Two rules conflict: nothing of the new files is applied, and both are named, before the reload and after."""
     broker(web="Stream=81")
     rules(web="Stream=192.0.2.0/24:80", shop=["", "Stream=192.0.2.0/24:80"])
     with serving("web"):
-        done = show("reload")
-        assert done.returncode == 65
-        conflict = r"(shop\.rule:3|web\.rule:2): .*conflicts with.*(web\.rule:2|shop\.rule:3)"
-        says(done, [conflict])
-        explain(WEB, REFUSED, "no rule matches",
-                f"the last reload failed, and the rules from before are in force: .*{conflict}",
-                "repair that", "usherctl reload")
-        explain("tcp 192.0.2.1:81", "web", "the last reload failed")
-        doctor("fail", f"the last reload failed, older rules are in force: .*{conflict}", "usherctl reload")
+        changed = warn("files-changed:given", name=re.compile("shop|web"))
+        yield Explain(WEB, REFUSED, fail("no-listener"), changed)
+        yield Doctor(fail("files", problem=CONFLICT))
+        yield Fails(65, "reload", "reload", values={"problem": CONFLICT})
+        yield Explain(WEB, REFUSED, fail("no-listener"), changed, warn("reload-failed", problem=CONFLICT))
+        yield Explain("tcp 192.0.2.1:81", "web", warn("reload-failed"), warn("files-changed:gone"))
+        yield Doctor(fail("reload", problem=CONFLICT), fail("files", problem=CONFLICT))
 
 
-@pytest.mark.parametrize("reloaded", [False, True])
-def test_bad_line(broker, rules, reloaded):
+@setup
+def test_bad_line(broker, rules):
+    """A word that is not understood is named with file and line, before the reload and after."""
     broker(web="Stream=81")
     rules(web="Straem=80")
-    if reloaded:
-        assert show("reload").returncode == 65
-    explain(WEB, REFUSED, "no rule matches", rf"{FILE}:2: .*Straem", "usherctl reload" if reloaded else "usherctl check")
-    doctor("fail", rf"{FILE}:2: .*Straem", "usherctl check")
+    with serving("web"):
+        yield Explain(WEB, REFUSED, fail("no-listener"), warn("files-unknown", problem=BAD_KEY))
+        yield Doctor(fail("files", problem=BAD_KEY))
+        yield Fails(65, "reload", "reload", values={"problem": BAD_KEY})
+        yield Explain(WEB, REFUSED, fail("no-listener"), warn("reload-failed", problem=BAD_KEY))
+        yield Explain("tcp 192.0.2.1:81", "web", warn("reload-failed"))
+        yield Doctor(fail("reload", problem=BAD_KEY), fail("files", problem=BAD_KEY))
 
 
-def masked_by(target):
-    pathlib.Path(RULE_FOLDERS[0]).mkdir(parents=True, exist_ok=True)
-    os.symlink(target, RULE_FOLDERS[0] / "web.rule")
+@setup
+def test_several_bad_files(broker, rules):
+    """Every problem of the files is there: a conflict, and a user who does not exist."""
+    broker(web="Stream=192.0.2.0/24:80")
+    with serving("web"):
+        rules(mail="Stream=192.0.2.0/24:80", none=["Stream=81", "[Access]", "User=nobody-of-that-name"])
+        yield Doctor(fail("files", problem=re.compile(r".*(web\.rule:2: .*mail\.rule:2|mail\.rule:2: .*web\.rule:2).*")),
+                     fail("files", problem=re.compile(r".*none\.rule:4: .*nobody-of-that-name.*")))
 
 
+def mask():
+    RULE_FOLDERS[0].mkdir(parents=True, exist_ok=True)
+    os.symlink("/dev/null", ETC_FILE)
+
+
+@setup
 def test_masked(broker):
-    masked_by("/dev/null")
+    """A link to /dev/null masks the file of that name; it matters to packets that the rule would match."""
+    mask()
+    broker(web="Stream=80", other="Stream=81")
+    yield Explain(WEB, REFUSED, fail("no-listener"), warn("masked", where=FILE, mask=ETC_FILE), rules=[])
+    yield Explain("tcp 192.0.2.1:81", REFUSED, fail("missing", name="other"))
+    yield Doctor(warn("missing", name="other"), info("masked", mask=ETC_FILE))
+
+
+@setup
+def test_masked_and_not_reloaded(broker):
+    """The mask came after the last reload."""
     broker(web="Stream=80")
-    explain(WEB, REFUSED, "no rule matches",
-            rf"{FILE} would give it to 'web', and /etc/usher/rules\.d/web\.rule masks that file",
-            r"rm /etc/usher/rules\.d/web\.rule && usherctl reload")
-    assert r"/etc/usher/rules.d/web.rule masks the rule" in show("doctor").flat
+    with serving("web"):
+        mask()
+        yield Explain(WEB, "web", warn("files-changed:gone"))
+        yield Doctor(warn("in-force", add=0, remove=1), info("masked", mask=ETC_FILE))
 
 
+@setup
 def test_overridden(broker):
-    """The file that was edited is not the one that is read."""
+    """The file that was edited is not the one that is read; it matters to packets that it would match."""
     write_rule("web", rule("Stream=81"), RULE_FOLDERS[0])
     broker(web="Stream=80")
-    explain(WEB, REFUSED, "no rule matches",
-            rf"{FILE} would give it to 'web', and /etc/usher/rules\.d/web\.rule is read in its place")
-    assert "/etc/usher/rules.d/web.rule is read in place of /run/usher/rules.d/web.rule" in show("doctor").flat
+    yield Explain(WEB, REFUSED, fail("no-listener"), warn("overridden", where=FILE, mask=ETC_FILE))
+    yield Explain("tcp 192.0.2.1:81", REFUSED, fail("missing"))
+    yield Explain("tcp 192.0.2.1:82", REFUSED, fail("no-listener"))
+    yield Doctor(warn("missing"), info("masked:overridden", where=FILE, mask=ETC_FILE))
 
 
+@setup
 def test_not_a_rule_file(broker):
+    """A file that does not end in .rule."""
     broker(other="Stream=81")
     pathlib.Path("/run/usher/rules.d/web.conf").write_text(rule("Stream=80"))
-    explain(WEB, REFUSED, "no rule matches")
-    assert "/run/usher/rules.d/web.conf is not read" in show("doctor").flat
+    yield Explain(WEB, REFUSED, fail("no-listener"))
+    yield Doctor(warn("missing", name="other"), info("ignored", where="/run/usher/rules.d/web.conf"))
 
 
+@setup
 def test_socket_without_a_rule(broker):
     """The rule went, and the service stayed."""
     running = broker(web="Stream=80", other="Stream=81")
     with serving("web"):
-        os.unlink("/run/usher/rules.d/web.rule")
+        os.unlink(FILE)
         running.reload()
-        explain(WEB, REFUSED, "no rule matches")
-        doctor("warn", "1 socket of 'web' for tcp over ipv4, and no rule leads to it", r"web\.rule and usherctl reload")
+        yield Explain(WEB, REFUSED, fail("no-listener"))
+        yield Doctor(warn("unrouted", what="tcp over ipv4"), warn("missing", name="other"))
 
 
 # ---- Missing=pass
 
+@setup
 def test_missing_pass(broker):
     """It looks as if the service answered; it is another one."""
     broker(web=rule("Stream=192.0.2.0/24:80", Missing="pass"))
-    passes = r"'web' has no socket for tcp 192\.0\.2\.1:80 and passes it on"
-    explain(WEB, REFUSED, f"{passes}, and nobody listens there", "start the service")
+    yield Explain(WEB, REFUSED, warn("missing"), fail("no-listener:pass"), says=("passed", {}))
     with Service("wild", address="0.0.0.0", port=80):
-        explain(WEB, "wild", rf"{passes}; it goes to \S+ \(pid \d+\) at 0\.0\.0\.0:80", "no socket is handed in as 'web'")
+        yield Explain(WEB, "wild", warn("missing"), says=("passed:goes", {"address": "0.0.0.0:80"}))
+        yield Doctor(info("missing:pass"), warn("bypassed:pass", address="0.0.0.0:80"))
 
 
 # ---- [Discover]
 
-def test_discover_refuses(broker, discover):
-    """Somebody else owns the socket than the rule says."""
-    broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=daemon"]))
-    service = ServiceProcess("web", uid=NOBODY, gid=NOBODY)
-    discover.start()
-    discover.wait_said("web.*User=")
-    explain(WEB, REFUSED, "no socket is handed in as 'web'", r"127\.0\.0\.2:8080", rf"pid {service.pid}.*User=",
-            "usherctl discover --dry-run web")
-    doctor("warn", r"'web' does not get socket 127\.0\.0\.2:8080.*uid 65534 may not own .*User=",
-           "usherctl discover --dry-run web")
-
-
-def test_nobody_discovers(broker):
-    """The daemon is there, the rule describes it, and usher-discover does not run."""
-    broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=nobody"]))
-    service = ServiceProcess("web", uid=NOBODY, gid=NOBODY)
-    explain(WEB, REFUSED, "no socket is handed in as 'web'",
-            rf"\(pid {service.pid}\) at 127\.0\.0\.2:8080 is what \[Discover\] describes, and nobody has handed it in",
-            "usher-discover")
-    doctor("warn", r"'web' should have socket 127\.0\.0\.2:8080 by its \[Discover\], and has it not",
-           "systemctl enable --now usher-discover")
-
-
+@setup
 def test_nothing_to_discover(broker, discover):
     """Socket= is not where the daemon listens."""
     broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080"]))
     discover.start()
+    absent = {"address": "127.0.0.2:8080", "where": f"{FILE}:4"}
     with Service("web", port=8081):
-        explain(WEB, REFUSED, "no socket is handed in as 'web'", r"nobody listens at Socket=127\.0\.0\.2:8080",
-                rf"{FILE}:4|usherctl discover --dry-run web")
-        doctor("warn", r"nobody listens at Socket=127\.0\.0\.2:8080, where \[Discover\] of 'web'", rf"{FILE}:4")
+        yield Explain(WEB, REFUSED, fail("missing"), warn("discover:nobody", **absent))
+        yield Explain(WEB6, REFUSED, fail("missing"), warn("discover:nobody", **absent))
+        yield Doctor(warn("missing"), warn("discover:nobody", **absent))
+
+
+@setup
+def test_nobody_discovers(broker):
+    """The daemon is there, the rule describes it, and usher-discover does not run."""
+    Discover()
+    broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=nobody"]))
+    service = ServiceProcess("web", uid=NOBODY, gid=NOBODY)
+    yield Explain(WEB, REFUSED, fail("missing"), warn("discover:found", address="127.0.0.2:8080", pid=service.pid))
+    yield Explain(WEB, None, fail("missing"), warn("discover:unknown", address="127.0.0.2/32:8080"), uid=1, status=1)
+    yield Doctor(warn("missing"), warn("discover:found", address="127.0.0.2:8080"))
+    ctl("discover", "web")
+    yield Explain(WEB, "web")
+    yield Doctor()
+
+
+@pytest.mark.parametrize("setting, bound, uid, cause", [
+    ("User=daemon", "any", NOBODY, r"uid 65534 may not own .*; User= under \[Discover\] in .*"),
+    ("Unit=other.service", "any", 0, r".*Unit= under \[Discover\].*"),
+    ("Executable=/usr/sbin/nginx", "any", 0, r".*Executable= under \[Discover\].*"),
+    ("Socket=127.0.0.2:8081", "127.0.0.3", 0, ".*outside of Bound=.*"),
+], ids=["user", "unit", "executable", "bound"])
+@setup
+def test_discover_refuses(broker, discover, setting, bound, uid, cause):
+    """Somebody else owns the socket than the rule says, or it is bound where it may not be."""
+    broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", setting], access=[f"Bound={bound}"]))
+    service = ServiceProcess("web", uid=uid, gid=uid)
+    discover.start()
+    discover.wait_said("web.*127.0.0.2:8080")
+    cause = {"address": "127.0.0.2:8080", "cause": re.compile(rf"is open in 'python3' \(uid {uid}\): {cause}|{cause}")}
+    yield Explain(WEB, REFUSED, fail("missing"), warn("discover:refused", pid=service.pid, **cause))
+    yield Doctor(warn("missing"), warn("discover:refused", **cause))

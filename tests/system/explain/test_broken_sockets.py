@@ -1,211 +1,321 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Broken set-ups of services and their sockets: does usherctl name the cause?
-
-set-up                              command            cause that is named
-----------------------------------  -----------------  ------------------------------------------------------------
-service has not started             explain, doctor    no socket is handed in as the name
-service has died                    explain, doctor    the same
-socket of IPv6, client of IPv4      explain, doctor    the sockets are of IPv6 alone
-[::] that is v6only, IPv4 client    explain            they are v6only
-socket of IPv4, client of IPv6      explain            the sockets are of IPv4 alone
-UDP socket, TCP rule matches        explain, doctor    the sockets are of UDP
-socket shut down after hand-in      explain, doctor    it does not listen any more
-held socket, process has died       explain, doctor    held, the process has ended, nobody accepts
-the same, and its backlog is full   explain, doctor    the queue is full as well
-living service that hangs           explain, doctor    the accept queue is full
-MPTCP listener                      hand-in, explain,  MPTCP listeners cannot be handed in
-                                    doctor
-bound where Bound= forbids          explain, doctor    the refused hand-in, with Bound=
-user that [Access] does not list    explain, doctor    the refused hand-in, with the user
-socket that does not listen         explain, doctor    the refused hand-in: it does not listen
-handed in under a misspelt name     explain, doctor    the refused hand-in: no rule of that name
-UDP socket handed in, TCP rule      explain, doctor    the refused hand-in: the rule has no match for UDP
-UDP socket of another port          explain, doctor    replies leave from the wrong port
-UDP socket on loopback              explain, doctor    replies leave from the wrong address
-service on 0.0.0.0, no hand-in      explain, doctor    it would get the packet without the rule
-[::] that is v6only, no rule        explain            it takes no IPv4
+"""Broken set-ups of services and their sockets: explain and doctor name the cause, and what to do.
 
 Each is built for real, a client tries it, and usherctl is run as an administrator runs it. `pytest -rP` has the screens.
 """
 
+import os
+import re
 import socket
 
 import pytest
 
 from harness import wire
-from harness.broken import PlainEcho, connect, doctor, explain, serving, show
-from harness.broker import USHERCTL
-from harness.host import rule, run
+from harness.broken import PlainEcho, connect, mptcp, serving
+from harness.diagnosed import Diagnosed
+from harness.host import rule
 from harness.process import wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, SILENCE
-from harness.wire import Refused
+from harness.wire import Refused, cookie, hand_in
 
-WEB, WEB6 = "tcp 192.0.2.1:80", "tcp [2001:db8::1]:80"
+from says import Doctor, Explain, Fails, fail, info, note, ok, setup, warn
+
+WEB, WEB6, DNS = "tcp 192.0.2.1:80", "tcp [2001:db8::1]:80", "udp 192.0.2.1:53"
+FILE = "/run/usher/rules.d/web.rule:2"
 NOBODY = 65534
-IPPROTO_MPTCP = 262
-NO_SOCKET = r"no socket is handed in as 'web' \(TCP over IPv4\)"
+SOME = re.compile(r"[1-9]\d*")
 
 
+@setup
 def test_nothing_is_broken(broker):
-    """What the others are compared with: a set-up in which all is well, and nothing is said against it."""
+    """What the others are compared with: nothing is said against a set-up in which all is well."""
     broker(web="Stream=192.0.2.0/24:80")
     with serving("web"):
-        done = explain(WEB, "web", r"goes to 'web': socket sk:\w+ at 127\.0\.0\.2:8080 of \S+ \(pid \d+\)")
-        assert "What is wrong" not in done.stdout and "Good to know" not in done.stdout
-        done = show("doctor")
-        assert done.returncode == 0 and "no other sk_lookup program" in done.stdout
-        assert not [line for line in done.stdout.splitlines() if line.startswith(("warn ", "fail "))], done.stdout
+        yield Explain(WEB, "web", says=("goes", {"address": "127.0.0.2:8080", "pid": os.getpid()}))
+        yield Doctor(ok("programs:alone"))
+
+
+@setup
+def test_served_where_it_is_bound(broker):
+    """The socket that serves is no other listener, wherever it is bound."""
+    broker(web=rule("Stream=80", access=["Bound=any"]))
+    with serving("web", address="0.0.0.0", port=80):
+        yield Explain(WEB, "web", listeners=[])
+        yield Doctor()
 
 
 # ---- the name has no socket, or none that fits
 
+@setup
 def test_not_started(broker):
-    broker(web="Stream=192.0.2.0/24:80")
-    explain(WEB, REFUSED, NO_SOCKET, "start the service", r"journalctl USHER_NAME=web")
-    doctor("warn", "no socket is handed in as 'web'", "start the service")
+    """The service has not started; a name with Missing=pass may do without."""
+    broker(web="Stream=192.0.2.0/24:80", soft=rule("Stream=192.0.2.0/24:82", Missing="pass"))
+    yield Explain(WEB, REFUSED, fail("missing", what="TCP over IPv4"), says=("missing", {"what": "TCP over IPv4"}))
+    yield Doctor(warn("missing", n=SOME), info("missing:pass", name="soft"))
 
 
+@setup
 def test_died(broker):
+    """The service has died."""
     running = broker(web="Stream=192.0.2.0/24:80")
-    ServiceProcess("web", before=lambda sock: wire.hand_in("web", sock)).kill()
+    service = ServiceProcess("web", before=lambda sock: hand_in("web", sock))
+    yield Explain(WEB, "web", says=("goes", {"pid": service.pid}))
+    service.kill()
     wait_until(lambda: not running.sockets())
-    explain(WEB, REFUSED, NO_SOCKET, "start the service")
-    doctor("warn", "no socket is handed in as 'web'", "start the service")
+    yield Explain(WEB, REFUSED, fail("missing"), note("access", who="root alone"))
+    yield Doctor(warn("missing"))
 
 
 @pytest.mark.parametrize("address, access", [("::1", []), ("::", ["Bound=any"])])
+@setup
 def test_ipv6_alone(broker, address, access):
+    """A v6only socket of IPv6, and clients of IPv4."""
     broker(web=rule("Stream=80", access=access))
     with serving("web", address=address, v6only=True):
-        explain(WEB, REFUSED, NO_SOCKET, "'web' has TCP sockets of IPv6 alone, and they are v6only",
-                "hand an IPv4 socket in as well, or one that is bound to .* without IPV6_V6ONLY")
-        doctor("warn", "'web' has sockets, and none for tcp over ipv4", "hand one in")
+        yield Explain(WEB, REFUSED, fail("missing", what="TCP over IPv4"), fail("family:six"))
+        yield Doctor(warn("missing:family", what="tcp over ipv4", n=SOME))
 
 
+@setup
 def test_ipv4_alone(broker):
+    """A socket of IPv4, and clients of IPv6: wrong as soon as one has come."""
     broker(web="Stream=80")
     with serving("web"):
-        explain(WEB6, REFUSED, r"no socket is handed in as 'web' \(TCP over IPv6\)",
-                "'web' has TCP sockets of IPv4 alone, which cannot take IPv6", "listen on IPv6 and hand that socket in")
+        yield Doctor()
+        yield Explain(WEB6, REFUSED, fail("missing", what="TCP over IPv6"), fail("family:four"))
+        yield Doctor(warn("missing:family", what="tcp over ipv6", n=SOME))
 
 
-def test_udp_alone(broker):
+@pytest.mark.parametrize("had, wanted", [("udp", "tcp"), ("tcp", "udp")])
+@setup
+def test_other_protocol(broker, had, wanted):
+    """A socket of UDP, and clients of TCP; and the other way."""
     broker(dns=["Stream=53", "Datagram=53"])
-    with serving("dns", "udp", port=53):
-        explain("tcp 192.0.2.1:53", REFUSED, "'dns' has sockets of UDP, which are of no use for TCP",
-                "hand a TCP socket in as well")
-        doctor("warn", "'dns' has sockets, and none for tcp over ipv4", "hand one in")
+    with serving("dns", had, port=53):
+        yield Explain(f"{wanted} 192.0.2.1:53", REFUSED, fail("missing", name="dns"),
+                      fail("protocol", name="dns", had=had.upper(), wanted=wanted.upper()))
+        yield Doctor(warn("missing:family", name="dns", what=f"{wanted} over ipv4"),
+                     *[warn("udp-address", name="dns")] * (had == "udp"))
 
 
+@setup
 def test_shut_down(broker):
+    """A socket that was shut down after the hand-in, until it listens again."""
     broker(web="Stream=80")
-    with serving("web") as service:
-        service.socket.shutdown(socket.SHUT_RDWR)
-        explain(WEB, REFUSED, r"socket sk:\w+ at 127\.0\.0\.2:8080 does not listen any more \(ESOCKTNOSUPPORT\)",
-                "shut down", "restart the service", "usherctl withdraw web")
-        doctor("fail", "socket 127.0.0.2:8080 of 'web' does not listen any more", "restart the service")
+    with make_socket("tcp", "127.0.0.2", 8080) as sock:
+        hand_in("web", sock)
+        sock.shutdown(socket.SHUT_RDWR)
+        yield Explain(WEB, REFUSED, fail("socket-state", address="127.0.0.2:8080"), error="ESOCKTNOSUPPORT",
+                      says=("unusable", {"error": "ESOCKTNOSUPPORT"}), sockets=[{"state": "unusable"}])
+        yield Doctor(fail("listening", address="127.0.0.2:8080", pid=os.getpid()))
+        sock.listen()
+        yield Explain(WEB, None)
+        yield Doctor()
+
+
+@setup
+def test_shut_down_before_another(broker):
+    """An older socket of the name takes what the newest, which was shut down, cannot."""
+    broker(web="Stream=80")
+    with serving("web"), make_socket("tcp", "127.0.0.2", 8081) as newer:
+        hand_in("web", newer)
+        newer.shutdown(socket.SHUT_RDWR)
+        yield Explain(WEB, "web", says=("goes", {"address": "127.0.0.2:8080"}),
+                      sockets=[{"state": "unusable"}, {"state": "serving"}])
+        yield Doctor(warn("listening:others", address="127.0.0.2:8081"))
+
+
+@setup
+def test_connected(broker):
+    """A UDP socket that was connected after the hand-in."""
+    broker(dns="Datagram=192.0.2.1:53")
+    with make_socket("udp", "127.0.0.2", 53) as sock:
+        hand_in("dns", sock)
+        sock.connect(("127.0.0.9", 9))
+        yield Explain(DNS, REFUSED, fail("socket-state:udp", name="dns", address="127.0.0.2:53"))
+        yield Doctor(fail("listening:udp", name="dns", address="127.0.0.2:53"))
 
 
 # ---- nobody accepts
 
+@setup
 def test_dead_holder(broker):
     """A held socket outlives its service: connections are taken, and nobody ever answers."""
     broker(web="Stream=80")
     service = ServiceProcess("web", before=lambda sock: wire.request("hold", [sock], NAME="web"), backlog=1)
+    yield Explain(WEB, "web", sockets=[{"held": True}])
     service.kill()
+    wait_until(lambda: not Diagnosed().wrong())
+    yield Explain(WEB, None, warn("nobody-accepts"), warn("queue", n=0, most=1),
+                  says=("goes", {"pid": f"{service.pid}, ended"}))
     with connect(WEB):
-        explain(WEB, SILENCE, r"sk:\w+ is held and its process has ended: nobody accepts",
-                "1 of 1 connections wait to be accepted", "usherctl claim web -- COMMAND", status=0)
-        explain(WEB, SILENCE, "the queue of socket .* is full", "nobody accepts", "further ones get no answer",
-                "usherctl claim web -- COMMAND")
-        doctor("fail", "connections wait in a socket held for 'web', which no service has open: 2 of 1", "usherctl claim web")
+        yield Doctor(warn("held", n=1, most=1), ok("queues:good"))
+        yield Explain(WEB, SILENCE, warn("nobody-accepts"), warn("queue", n=1, most=1), status=0)
+        yield Explain(WEB, SILENCE, fail("nobody-accepts"), fail("queue-full:dead", n=2, most=1))
+        yield Doctor(fail("held", n=2, most=1), warn("queues"))
 
 
+@setup
+def test_dead_holder_of_udp(broker):
+    """The same with UDP: datagrams are taken, and nobody reads them."""
+    broker(dns="Datagram=53")
+    ServiceProcess("dns", "udp", port=53, before=lambda sock: wire.request("hold", [sock], NAME="dns")).kill()
+    yield Explain(DNS, SILENCE, warn("nobody-accepts:udp", name="dns"), note("udp-address"), status=0)
+
+
+@setup
 def test_queue_full(broker):
     """A service that lives, and accepts no more."""
     broker(web="Stream=80")
-    with make_socket("tcp", "127.0.0.2", 8080, backlog=0) as hanging:
-        wire.hand_in("web", hanging)
-        with connect(WEB):
-            explain(WEB, SILENCE, "the queue of socket .* is full", "1 of 0 connections wait to be accepted",
-                    r"see why \S+ \(pid \d+\) does not accept", "backlog", "net.core.somaxconn")
-            doctor("warn", "socket 127.0.0.2:8080 of 'web' is full, .* dropped: 1 wait, and its backlog is 0",
-                   "see why the service .* does not accept")
+    with make_socket("tcp", "127.0.0.2", 8080, backlog=1) as hanging:
+        hand_in("web", hanging)
+        with connect(WEB), connect(WEB):
+            yield Explain(WEB, SILENCE, fail("queue-full", n=2, most=1, pid=os.getpid()), says=("lost", {}),
+                          sockets=[{"queue": 2, "queue_max": 1}])
+            yield Doctor(warn("queues", address="127.0.0.2:8080", n=2, most=1, pid=os.getpid()))
 
 
 # ---- sockets that are not taken
 
-def test_mptcp(broker):
-    """Go's listeners, for one."""
+@pytest.mark.parametrize("address, port", [("127.0.0.2", 8080), ("0.0.0.0", 80)])
+@setup
+def test_mptcp(broker, address, port):
+    """An MPTCP listener, which the kernel lets nobody hand in; most likely the service if it is on the port of the packet."""
     broker(web="Stream=192.0.2.0/24:80")
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP) as listener:
-        listener.bind(("127.0.0.2", 80))
-        listener.listen()
-        done = run(USHERCTL, "hand-in", "web", "--fd", listener.fileno(), check=False, pass_fds=[listener.fileno()])
-        assert done.returncode not in (0, 2)
-        print(done.stderr)
-        assert all(word in done.stderr for word in ("MPTCP", "EOPNOTSUPP", "multipathtcp=0"))
-        explain(WEB, REFUSED, NO_SOCKET, r"MPTCP listeners cannot be handed in: \S+ \(pid \d+\) at 127\.0\.0\.2:80",
-                "plain TCP", "GODEBUG=multipathtcp=0")
-        doctor("warn", "listens on 127.0.0.2:80 with MPTCP", "GODEBUG=multipathtcp=0")
+    where = {"address": f"{address}:{port}", "pid": os.getpid()}
+    with mptcp(address, port) as sock:
+        if port == 80:
+            yield Explain(WEB, REFUSED, fail("missing"), warn("mptcp", **where), warn("bypassed", **where))
+        else:
+            yield Explain(WEB, REFUSED, fail("missing"), note("mptcp", **where))
+        yield Doctor(warn("missing"), warn("mptcp", **where))
+        yield Fails(1, "mptcp", "hand-in", "web", "--fd", sock.fileno(), pass_fds=[sock.fileno()])
 
 
-def hand_in_as(uid, name, sock):
+@setup
+def test_mptcp_beside_another(broker):
+    """Once the name has a socket, only an MPTCP listener on the port of the rule matters."""
+    broker(web="Stream=192.0.2.0/24:80")
+    with serving("web"):
+        with mptcp("0.0.0.0", 8888):
+            yield Doctor()
+        with mptcp("192.0.2.1", 80):
+            yield Doctor(warn("mptcp", address="192.0.2.1:80"))
+
+
+@pytest.mark.parametrize("match, meant", [("192.0.2.0/24:22", False), ("[2001:db8::/48]:22", True)])
+@setup
+def test_mptcp_of_a_family_that_no_rule_serves(broker, match, meant):
+    """A port alone of [Discover] is about the families of its rule."""
+    broker(ssh=rule(f"Stream={match}", discover=["Socket=8888"]))
+    with serving("ssh", address="::1" if meant else "127.0.0.3", port=81), mptcp("::1", 8888):
+        where = {"name": "ssh", "address": "[::1]:8888"}
+        yield Doctor(*[warn("mptcp", **where), warn("discover:refused", **where)] * meant)
+
+
+def refused_hand_in(uid, name, sock):
     with pytest.raises(Refused):
-        wire.request_as(uid, uid, "hand-in", [sock], NAME=name) if uid else wire.hand_in(name, sock)
+        wire.request_as(uid, uid, "hand-in", [sock], NAME=name) if uid else hand_in(name, sock)
 
 
 @pytest.mark.parametrize("protocol, address, options, uid, name, cause", [
-    ("tcp", "192.0.2.1", {}, 0, "web", r"192\.0\.2\.1.*Bound="),
-    ("tcp", "127.0.0.2", {}, NOBODY, "web", r"nobody|65534"),
+    ("tcp", "192.0.2.9", {}, 0, "web", r"192\.0\.2\.9:8181, outside of Bound="),
+    ("tcp", "127.0.0.2", {}, NOBODY, "web", r"uid 65534 may not use the name 'web' \(EACCES\); User= in"),
     ("tcp", "127.0.0.2", {"listen": False}, 0, "web", "does not listen"),
     ("tcp", "127.0.0.2", {}, 0, "wbe", "no rule 'wbe'"),
     ("udp", "127.0.0.2", {}, 0, "web", "UDP"),
 ], ids=["bound", "user", "not listening", "name", "protocol"])
+@setup
 def test_refused_hand_in(broker, protocol, address, options, uid, name, cause):
-    """The service did what it could, and the broker did not want its socket. The service has been told why; so is whoever
-    asks later."""
+    """The broker did not want the service's socket: who asks later gets the reason that the service got, until a hand-in
+    has succeeded."""
     broker(web=rule("Stream=192.0.2.0/24:80", access=["User=daemon"]))
-    with make_socket(protocol, address, 8080, **options) as sock:
-        hand_in_as(uid, name, sock)
-        explain(WEB, REFUSED, NO_SOCKET, f"hand-in.* refused.*{cause}", "start the service")
-        doctor("warn", f"hand-in.* refused.*{cause}", "restart the service")
+    cause = {"name": name, "uid": uid, "cause": re.compile(f".*{cause}.*")}
+    with make_socket(protocol, address, 8181, **options) as sock:
+        refused_hand_in(uid, name, sock)
+        yield Explain(WEB, REFUSED, fail("missing"),
+                      warn("hand-in-refused", **cause) if name == "web" else note("hand-in-refused:other", **cause))
+        yield Doctor(warn("missing"), warn("hand-ins", n=1, **cause))
+    with serving("web"):
+        yield Explain(WEB, "web")
+        yield Doctor(info("hand-ins:before", n=1) if name == "web" else info("hand-ins", **cause))
+
+
+@setup
+def test_refused_hand_ins(broker):
+    """A refusal under the name itself counts, then one under a name without a rule, and never one of another rule."""
+    running = broker(web="Stream=80", other="Stream=81")
+    with make_socket("tcp", "198.51.100.1", 8080) as sock:
+        for name in ("other", "web", "wbe"):
+            refused_hand_in(0, name, sock)
+        yield Explain(WEB, REFUSED, fail("missing"), warn("hand-in-refused", uid=0, pid=os.getpid()))
+        with serving("web"):
+            yield Explain(WEB, "web")
+        wait_until(lambda: not running.sockets())
+        yield Explain(WEB, REFUSED, fail("missing"), note("hand-in-refused:other", name="wbe"))
+        refused_hand_in(0, "other", sock)
+        yield Explain(WEB, REFUSED, fail("missing"))
 
 
 # ---- replies of UDP
 
+@setup
 def test_udp_port(broker):
+    """A UDP service on another port than the rule's: its answers leave from the wrong port."""
     broker(dns="Datagram=192.0.2.0/24:53")
     with serving("dns", "udp", port=5353):
-        explain("udp 192.0.2.1:53", SILENCE, "replies leave from the wrong port: 5353, .* not 53",
-                "bind the service to port 53", status=0)
-        doctor("warn", r"udp 192\.0\.2\.0/24:53 on a socket of port 5353: its replies leave from port 5353",
-               "bind the service to the port of the rule")
+        yield Explain(DNS, SILENCE, warn("udp-port", had=5353, wanted=53),
+                      note("udp-address", had="127.0.0.2", wanted="192.0.2.1"), status=0)
+        yield Explain(DNS, None, warn("udp-port"), note("udp-address"), options=["--from", "203.0.113.2:5000"])
+        yield Doctor(warn("udp-port", name="dns", match="192.0.2.0/24:53", had=5353), warn("udp-address", name="dns"))
 
 
-def test_udp_loopback(broker):
-    broker(dns="Datagram=192.0.2.0/24:53")
+@setup
+def test_udp_address(broker):
+    """A UDP service on loopback that does not say where its answers leave from. The remedy is there once for all."""
+    broker(dns="Datagram=192.0.2.0/24:53", ntp="Datagram=192.0.2.0/24:123")
     PlainEcho("dns", "127.0.0.2", 53)
-    explain("udp 192.0.2.1:53", SILENCE, r"replies leave from the wrong address, 127\.0\.0\.2 and not 192\.0\.2\.1",
-            "IP_PKTINFO", status=0)
-    doctor("warn", r"udp 192\.0\.2\.0/24:53 on a socket bound to 127\.0\.0\.2:53: its replies leave from there",
-           "IP_PKTINFO")
+    with serving("ntp", "udp", port=123):
+        yield Explain(DNS, SILENCE, note("udp-address", had="127.0.0.2", wanted="192.0.2.1"), status=0)
+        yield Doctor(warn("udp-address", name="dns", match="192.0.2.0/24:53", address="127.0.0.2:53"),
+                     warn("udp-address:again", name="ntp", match="192.0.2.0/24:123", address="127.0.0.2:123"))
+
+
+@setup
+def test_udp_wildcard(broker):
+    """A UDP service on every address: the route chooses where its answers leave from. On the address itself all is well."""
+    broker(dns=rule("Datagram=53", access=["Bound=any"]))
+    with serving("dns", "udp", address="0.0.0.0", port=53):
+        yield Explain(DNS, "dns", note("udp-address:any", wanted="192.0.2.1"))
+    with serving("dns", "udp", port=53):
+        yield Explain("udp 127.0.0.2:53", "dns")
 
 
 # ---- services that hand nothing in
 
-def test_bypassed(broker):
-    """It listens at the very port, answers who comes otherwise, and has never handed its socket in."""
-    broker(web="Stream=192.0.2.0/24:80")
-    with Service("wild", address="0.0.0.0", port=80):
-        explain(WEB, REFUSED, NO_SOCKET, r"\S+ \(pid \d+\) at 0\.0\.0\.0:80 would get it without the rule",
-                r"hand that socket in as 'web', narrow 192\.0\.2\.0/24:80 in /run/usher/rules\.d/web\.rule:2")
-        explain("tcp 198.51.100.1:80", "wild", "no rule matches")
-        doctor("warn", r"192\.0\.2\.0/24:80 before .* listens on 0\.0\.0\.0:80", "hand that socket in")
+@pytest.mark.parametrize("address, bypassed", [
+    ("0.0.0.0", warn("bypassed", match="tcp 192.0.2.0/24:80", address="0.0.0.0:80")),
+    ("192.0.2.1", warn("bypassed:there", match="tcp 192.0.2.1:80")),
+], ids=["wildcard", "address"])
+@setup
+def test_bypassed(broker, address, bypassed):
+    """It listens at the very port, and has never handed its socket in; afterwards it gets nothing any more."""
+    with Service("wild", address=address, port=80) as wild:
+        broker(web="Stream=192.0.2.0/24:80")
+        yield Explain(WEB, REFUSED, fail("missing"), warn("bypassed", address=f"{address}:80", pid=os.getpid(),
+                                                          match="192.0.2.0/24:80", where=FILE))
+        if address == "0.0.0.0":
+            yield Explain("tcp 198.51.100.1:80", "wild", says=("no-rule:goes", {"address": "0.0.0.0:80"}))
+        yield Doctor(warn("missing"), bypassed)
+        with serving("web"):
+            yield Explain(WEB, "web", listeners=[{"socket": f"sk:{cookie(wild.socket)}", "gets_it": False}])
+            yield Doctor(bypassed)
 
 
+@setup
 def test_v6only_without_a_rule(broker):
+    """A listener on [::] that takes no IPv4, and no rule for the port."""
     broker(web="Stream=81")
     with make_socket("tcp", "::", 80, v6only=True):
-        explain(WEB, REFUSED, "no rule matches", r"at \[::\]:80 is v6only: it takes no IPv4", "IPV6_V6ONLY")
+        yield Explain(WEB, REFUSED, fail("no-listener"), fail("v6only", address="[::]:80"), says=("no-rule", {}))

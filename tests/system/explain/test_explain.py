@@ -117,27 +117,6 @@ def test_no_socket(broker):
     assert found.data["sockets"] == [] and who(V4, 80) == REFUSED
 
 
-def test_dead_service(broker):
-    broker(web="Stream=80")
-    service = ServiceProcess("web", before=lambda sock: wire.hand_in("web", sock))
-    assert f"(pid {service.pid})" in explain("192.0.2.1:80").first
-    service.kill()
-    wait_until(lambda: "missing" in explain("192.0.2.1:80").codes)
-    assert "root alone" in explain("192.0.2.1:80").because("access")["text"]
-
-
-def test_missing_pass(broker):
-    broker(soft=rule("Stream=192.0.2.0/24:80", Missing="pass"))
-    found = explain("192.0.2.1:80")
-    assert found.code == 1 and found.first == (
-        "'soft' has no socket for tcp 192.0.2.1:80 and passes it on, and nobody listens there: it is refused")
-    assert found.because("missing")["severity"] == "warn"
-    with Service("wild", address="0.0.0.0", port=80):
-        found = explain("192.0.2.1:80")
-        assert found.code == 0 and "0.0.0.0:80" in found.first and "no-listener" not in found.codes
-        assert who(V4, 80) == "wild"
-
-
 @pytest.mark.parametrize("address, v6only, gets", [("::", False, True), ("::", True, False)])
 def test_wildcard_of_ipv6(broker, address, v6only, gets):
     broker()
@@ -214,16 +193,6 @@ def test_leaves_no_trace(broker):
         healthy()
         explain("[2001:db8::1]:80")
         assert running.list() == before
-
-
-def test_broker_is_gone(broker):
-    running = broker(web="Stream=80")
-    for what, words in (("kill", "dispatch goes on without it, by what is pinned in /sys/fs/bpf/usher"),
-                        ("detach", "nothing is dispatched, nothing is pinned in /sys/fs/bpf/usher")):
-        running.kill() if what == "kill" else ctl("detach")
-        done = ctl("explain", "tcp", "192.0.2.1:80", check=False)
-        assert (done.returncode, done.stdout) == (3, "")
-        assert done.stderr.startswith("usherctl: cannot explain tcp 192.0.2.1:80: ") and words in done.stderr
 
 
 @pytest.mark.parametrize("words, says", [

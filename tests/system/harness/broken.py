@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Broken set-ups: what a client meets, and what usherctl says of it."""
+"""What broken set-ups are made of, and what a client meets there."""
 
 import contextlib
 import errno
-import re
 import socket
 
 from . import bpf, wire
-from .broker import ctl
 from .daemon import PROGRAMS
-from .host import run
+from .host import family_of, run
 from .process import Child
 from .service import Service, make_socket
-from .traffic import REFUSED, SILENCE, who
+from .traffic import who
 
 UNREACHABLE = "unreachable"
-ITEM = re.compile(r"(ok|info|skip|warn|fail)  ([\w-]+): (.*)")
+IPPROTO_MPTCP = 262
 
 
 def ask(packet):
@@ -30,64 +28,25 @@ def ask(packet):
         return UNREACHABLE
 
 
-def show(*words, namespace=None):
-    """Run usherctl as the administrator does; the screen is printed, for `pytest -rP`."""
-    with namespace.entered() if namespace else contextlib.nullcontext():
-        done = ctl(*words, check=False)
-    print(f"$ usherctl {' '.join(map(str, words))}\n{done.stdout}{done.stderr}[exit status {done.returncode}]\n")
-    done.flat = " ".join((done.stdout + done.stderr).split())
-    return done
-
-
-def says(done, patterns):
-    for pattern in patterns:
-        assert re.search(pattern, done.flat), f"no {pattern!r} in\n{done.stdout}{done.stderr}"
-
-
-def explain(packet, meets, *patterns, status=None, namespace=None):
-    """`usherctl explain` has every pattern, its exit status says whether a socket gets the packet, and a client that
-    tries it for real `meets` that: a name, or why there is none. None: no client is asked."""
-    done = show("explain", *packet.split(), namespace=namespace)
-    says(done, patterns)
-    if meets is not None:
-        assert ask(packet) == meets
-    if status is None:
-        status = 1 if meets in (REFUSED, SILENCE, UNREACHABLE) else 0
-    assert done.returncode == status, done.stdout + done.stderr
-    return done
-
-
-def doctor(mark, *patterns, namespace=None):
-    """`usherctl doctor` has a line that is marked so, and has every pattern in it and the remedy below; its exit status
-    says whether something fails."""
-    done = show("doctor", namespace=namespace)
-    items, broken = [], False
-    for line in done.stdout.splitlines():
-        if match := ITEM.fullmatch(line):
-            items.append([match[1], f"{match[2]}: {match[3]}"])
-            broken = broken or match[1] == "fail"
-        elif line.startswith("      "):
-            items[-1][1] += f" | {line.strip()}"
-    assert done.returncode == int(broken), done.stdout + done.stderr
-    if mark == "fail":
-        assert broken, done.stdout
-    for found, text in items:
-        if found == mark and all(re.search(pattern, text) for pattern in patterns):
-            assert " | " in text, f"no remedy: {text}"
-            return done
-    raise AssertionError(f"no {mark} {patterns} in\n{done.stdout}")
-
-
-def attach(program, sock):
-    """An sk_lookup program of somebody else, behind those that are there; it chooses the socket for port 80."""
-    run(PROGRAMS / "attach", PROGRAMS / "foreign.bpf.o", program, f"/sys/fs/bpf/foreign{len(bpf.pins())}", sock.fileno(),
-        pass_fds=[sock.fileno()])
-
-
 def connect(packet):
     """A connection that nobody has to accept."""
     address, port = packet.split()[1].rsplit(":", 1)
     return socket.create_connection((address.strip("[]"), int(port)), timeout=5)
+
+
+def attach(program, sock):
+    """An sk_lookup program of somebody else, after those that are there; it chooses the socket for port 80."""
+    run(PROGRAMS / "attach", PROGRAMS / "foreign.bpf.o", program, f"/sys/fs/bpf/foreign{len(bpf.pins())}", sock.fileno(),
+        pass_fds=[sock.fileno()])
+
+
+def mptcp(address, port):
+    """An MPTCP listener, as Go makes them."""
+    sock = socket.socket(family_of(address), socket.SOCK_STREAM, IPPROTO_MPTCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((address, port))
+    sock.listen()
+    return sock
 
 
 @contextlib.contextmanager

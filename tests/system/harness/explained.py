@@ -2,8 +2,8 @@
 """What usherctl explain says."""
 
 import json
-import re
 import pathlib
+import re
 
 from .broker import ctl
 
@@ -27,7 +27,7 @@ class Explained:
         for finding in self.data["findings"]:
             for key in ("text", "remedy", "command"):
                 told = ageless(finding[key] or "")
-                assert told in ageless(self.flat), "people and programs are told the same"
+                assert told in ageless(self.flat), "people and programs get the same"
         self.codes = {finding["code"]: finding for finding in self.data["findings"]}
 
     def because(self, code, *words):

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A set-up, and what each verb of usherctl says of it.
+
+A test of a set-up builds it and yields, one after the other, what a verb has to say at that moment: Explain, Doctor or
+Fails. The words are in words.py; a set-up names them by their key, and has what differs from one to the other.
+"""
+
+import contextlib
+import functools
+import re
+
+from harness.broken import UNREACHABLE, ask
+from harness.broker import ctl
+from harness.diagnosed import Diagnosed
+from harness.explained import Explained
+from harness.process import in_child
+from harness.traffic import REFUSED, SILENCE
+
+import words as _words
+
+
+def setup(function):
+    """Make a test of a function that yields what the verbs have to say. All of it is looked at, and then reported."""
+
+    @functools.wraps(function)
+    def test(*arguments, **fixtures):
+        complaints = []
+        for verb in function(*arguments, **fixtures):
+            try:
+                verb.check()
+            except AssertionError as error:
+                complaints.append(str(error))
+        assert not complaints, "\n\n".join(complaints)
+
+    return test
+
+
+# ---- what is found: (result, key of words.py, what the set-up has)
+
+def _fault(result):
+    return lambda key, **values: (result, key, values)
+
+
+fail, warn, note, info, skip, ok = map(_fault, ("fail", "warn", "note", "info", "skip", "ok"))
+
+
+def pattern(words, values):
+    """`{name}` is the value of that name, a regular expression or a text; without one, and for `…`, it is anything."""
+    def part(match):
+        if match[1]:
+            value = {"name": "web", **values}.get(match[1], re.compile(".*"))
+            return f"(?:{value.pattern})" if isinstance(value, re.Pattern) else re.escape(str(value))
+        return ".*" if match[0] == "…" else re.escape(match[0])
+
+    return re.sub(r"\{(\w+)\}|…|[^{…]+", part, words)
+
+
+def remedy_of(table, key):
+    return table[key][1] if isinstance(table.get(key), tuple) else ""
+
+
+def expect(found, faults, table, screen):
+    """`found` has (code, result, text, remedy) of each finding; each fault is one of them."""
+    for result, key, values in faults:
+        base = key.partition(":")[0]
+        words = table[key] if isinstance(table[key], tuple) else (table[key], remedy_of(table, base))
+        text, remedy = (pattern(part, values) for part in words)
+        assert any((code, severity) == (base, result) and re.fullmatch(text, said)
+                   and re.fullmatch(remedy, advice) for code, severity, said, advice in found), (
+            f"no {result} {text!r} with the remedy {remedy!r} in\n{screen}")
+
+
+def has(found, expected):
+    """Whether a row of JSON has these values, or a list of rows those of each."""
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(has, found, expected))
+    if isinstance(expected, dict):
+        return all(has(found[key], value) for key, value in expected.items())
+    return found == expected
+
+
+# ---- the verbs
+
+class Explain:
+    """`usherctl explain` finds these faults of a packet and no others, and a client that tries it for real `meets` that:
+    a name, REFUSED, SILENCE or UNREACHABLE; None: no client is asked. `says` is (key, what the set-up has) of the
+    sentence at the top, `data` what JSON has."""
+
+    def __init__(self, packet, meets, *faults, says=None, status=None, options=(), front=(), namespace=None, uid=None, **data):
+        self.packet, self.meets, self.faults, self.says, self.data = packet, meets, faults, says, data
+        self.words = [*front, *packet.split(), *options]
+        self.status = int(meets in (REFUSED, SILENCE, UNREACHABLE)) if status is None else status
+        self.namespace, self.uid = namespace, uid
+
+    def run(self):
+        with self.namespace.entered() if self.namespace else contextlib.nullcontext():
+            return Explained(*self.words)
+
+    def check(self):
+        found = self.run() if self.uid is None else in_child(self.run, uid=self.uid, gid=self.uid)
+        print(f"$ usherctl explain {' '.join(map(str, self.words))}\n{found.text}[exit status {found.code}]\n")
+        rows = [(row["code"], row["severity"], row["text"], " ".join(filter(None, (row["remedy"], row["command"]))))
+                for row in found.data["findings"]]
+        expect(rows, self.faults, _words.EXPLAIN, found.text)
+        expected = sorted((key.partition(":")[0], result) for result, key, _ in self.faults)
+        # who may hand in is said of every name that has no socket
+        assert sorted(row[:2] for row in rows if row[0] != "access") == [
+            fault for fault in expected if fault[0] != "access"], f"not {expected}:\n{found.text}"
+        if self.says:
+            key, values = self.says
+            sentence = pattern(_words.SENTENCES[key], {"packet": self.packet, **values})
+            assert re.fullmatch(sentence, found.first), f"no {sentence!r} in\n{found.text}"
+        for key, value in self.data.items():
+            assert has(found.data[key], value), f"{key} is not {value}: {found.data[key]}"
+        assert found.code == self.status, found.text
+        if self.meets is not None:
+            met = ask(self.packet)
+            assert met == self.meets, f"{self.packet} meets {met} and not {self.meets}\n{found.text}"
+
+
+class Doctor:
+    """`usherctl doctor` finds these faults, and nothing else is wrong."""
+
+    def __init__(self, *faults, front=(), namespace=None, **options):
+        self.faults, self.front, self.namespace, self.options = faults, front, namespace, options
+
+    def check(self):
+        with self.namespace.entered() if self.namespace else contextlib.nullcontext():
+            found = Diagnosed(*self.front, **self.options)
+        print(f"$ usherctl doctor\n{found.text}")
+        rows = [(row["check"], row["result"], row["text"], row["remedy"] or "") for row in found.rows]
+        expect(rows, self.faults, _words.DOCTOR, found.screen())
+        expected = sorted((key.partition(":")[0], result) for result, key, _ in self.faults if result in ("warn", "fail"))
+        assert found.wrong() == expected, f"not {expected}:\n{found.screen()}"
+
+
+class Fails:
+    """A verb fails with this exit status and says these words."""
+
+    def __init__(self, status, key, *words, values={}, **options):
+        self.status, self.key, self.words, self.values, self.options = status, key, words, values, options
+
+    def check(self):
+        done = ctl(*self.words, check=False, **self.options)
+        print(f"$ usherctl {' '.join(map(str, self.words))}\n{done.stdout}{done.stderr}[exit status {done.returncode}]\n")
+        said = pattern(_words.ERRORS[self.key], self.values)
+        assert re.search(said, done.stderr, re.S) and done.returncode == self.status, (
+            f"status {done.returncode}, and no {said!r} in\n{done.stderr}")

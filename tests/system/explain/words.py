@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The words of explain and doctor for every fault, in one place: a message that is reworded is changed here, and no test.
+
+A key is the code of a finding, or the check of doctor, and after a colon which of its texts. {name} and the like come from
+the set-up; … is anything, and so is what the set-up leaves open. An entry is (text, remedy with its command); a text alone
+has the remedy of the key before the colon, or none.
+"""
+
+# The sentence at the top of explain
+SENTENCES = {
+    "goes": "{packet} goes to '{name}': socket sk:{cookie} at {address} of {who} (pid {pid})",
+    "missing": "{packet} is refused: '{name}' has no socket for {what}",
+    "unusable": "{packet} is refused: no socket of '{name}' can take it ({error})",
+    "lost": "{packet} is lost: it is for '{name}', and the queue of socket sk:{cookie} at {address} of {who} is full",
+    "no-rule": "no rule matches {packet}, and nobody listens there: it is refused",
+    "no-rule:goes": "no rule matches {packet}; it goes to {who} (pid {pid}) at {address}",
+    "passed": "'{name}' has no socket for {packet} and passes it on, and nobody listens there: it is refused",
+    "passed:goes": "'{name}' has no socket for {packet} and passes it on; it goes to {who} (pid {pid}) at {address}",
+    "passed:unknown": "'{name}' has no socket for {packet} and passes it on; what listens there is not known",
+    "detached": "no rule is asked for {packet}, and nobody listens there: it is refused",
+    "no-route": "{packet} does not get here: {address} is not a local address",
+    "multicast": "{packet} is not dispatched: {address} is {what}",
+}
+
+# explain: what is found, and what to do with the command
+EXPLAIN = {
+    # the name has no socket
+    "missing": (
+        "no socket is handed in as '{name}' ({what})",
+        "start the service; the journal tells which sockets the name had, and who was refused: "
+        "journalctl USHER_NAME={name}"),
+    "access": "sockets of '{name}' are taken from {who} if they are bound within {where}; …",
+    "family:six": (
+        "'{name}' has TCP sockets of IPv6 alone, and they are v6only, …: they cannot take IPv4",
+        "hand an IPv4 socket in as well, or one that is bound to [::] without IPV6_V6ONLY …"),
+    "family:four": (
+        "'{name}' has TCP sockets of IPv4 alone, which cannot take IPv6",
+        "have the service listen on IPv6 and hand that socket in as well"),
+    "protocol": ("'{name}' has sockets of {had}, which are of no use for {wanted}", "hand a {wanted} socket in as well"),
+    "hand-in-refused": (
+        "the last hand-in as '{name}' was refused … ago (pid {pid}, uid {uid}): {cause}",
+        "put that right, and have the service hand its socket in again"),
+    "hand-in-refused:other": ("a hand-in as '{name}' was refused … ago (pid {pid}, uid {uid}): {cause}", ""),
+    "mptcp": (
+        "MPTCP listeners cannot be handed in: {who} (pid {pid}) at {address}",
+        "if that is the service, have it listen with plain TCP (Go: GODEBUG=multipathtcp=0)"),
+    "shadowed": (
+        "'{name}' has a socket for it and loses to '{winner}': {match} has {advantage} than …",
+        "narrow or remove {match} in {where}"),
+
+    # [Discover]
+    "discover:nobody": (
+        "nobody listens at Socket={address}, where [Discover] seeks a socket for '{name}'",
+        "start the daemon, or write where it listens in {where}"),
+    "discover:found": (
+        "{who} (pid {pid}) at {address} is what [Discover] describes, and nobody has handed it in",
+        "let usher-discover run, or look once with 'usherctl discover {name}': systemctl enable --now usher-discover"),
+    "discover:unknown": (
+        "usher-discover has handed in none that [Discover] describes (Socket={address})",
+        "see what was found, and why it was not taken; …: usherctl discover --dry-run {name}"),
+    "discover:refused": (
+        "[Discover] describes socket {address} (pid {pid}), which {cause}",
+        "put that right; to see all that was found: usherctl discover --dry-run {name}"),
+
+    # it has one that cannot take the packet
+    "socket-state": (
+        "socket sk:… at {address} does not listen any more (ESOCKTNOSUPPORT): it has been shut down or connected",
+        "restart the service, or take the socket out: usherctl withdraw {name}"),
+    "socket-state:udp": "socket sk:… at {address} takes no datagrams of strangers any more (ESOCKTNOSUPPORT): …",
+
+    # it has one that nobody serves
+    "nobody-accepts": (
+        "socket sk:… is held and its process has ended: nobody accepts",
+        "start the service with the socket (or 'usherctl withdraw {name}'): usherctl claim {name} -- COMMAND"),
+    "nobody-accepts:udp": "socket sk:… is held and its process has ended: nobody reads its datagrams",
+    "queue": "in the queue of sk:…, {n} of {most} connections wait to be accepted",
+    "queue-full": (
+        "in the queue of sk:…, {n} of {most} connections wait to be accepted; further ones get no answer",
+        "see why {who} (pid {pid}) does not accept; …a larger backlog, and net.core.somaxconn with it"),
+    "queue-full:dead": (
+        "in the queue of sk:…, {n} of {most} connections wait to be accepted; further ones get no answer", ""),
+
+    # replies of UDP
+    "udp-port": (
+        "replies leave from the wrong port: {had}, where the socket is bound, not {wanted}; …",
+        "bind the service to port {wanted}, at an address of its own"),
+    "udp-address": (
+        "replies leave from the wrong address, {had} and not {wanted}, unless the service sets their source (IP_PKTINFO)",
+        "if clients get no answer: have the service set the source with IP_PKTINFO, …"),
+    "udp-address:any":
+        "replies leave from an address that the route chooses, which may not be {wanted}, unless …(IP_PKTINFO)",
+
+    # others
+    "bypassed": (
+        "{who} (pid {pid}) at {address} would get it without the rule",
+        "hand that socket in as '{name}', narrow {match} in {where}, or write Missing=pass there"),
+    "no-listener": (
+        "nobody listens at {address}, and no rule says who gets it",
+        "start the service that should listen, or write a rule: usher.rules(5)"),
+    "no-listener:detached": ("nobody listens at {address}, and no rule says who gets it", ""),
+    "no-listener:pass": ("nobody listens at {address}, and the rule passes what finds no socket", ""),
+    "v6only": (
+        "{who} (pid {pid}) at {address} is v6only: it takes no IPv4",
+        "clear IPV6_V6ONLY of it, or let it listen on IPv4 as well"),
+    "programs": (
+        "1 more sk_lookup program is in this namespace, which may choose another socket first or instead; …",
+        "see which they are: bpftool link show"),
+    "programs:first":
+        "1 more sk_lookup program is in this namespace, which may choose another socket first or instead; …. "
+        "Another one was first {n} times",
+
+    # files
+    "files-changed": (
+        "{where} has changed, and is not in force like this",
+        "see what would change with 'usherctl diff', then: usherctl reload"),
+    "files-changed:given": "the rule files give it to '{name}' ({where}), which is not in force",
+    "files-changed:gone": "no match in the rule files is for it any more, which is not in force",
+    "files-unknown": (
+        "the rule files cannot be compared with what is in force: {problem}",
+        "see what is wrong with them: usherctl check"),
+    "reload-failed": (
+        "the last reload failed, and the rules from before are in force: {problem}",
+        "repair that, then: usherctl reload"),
+    "masked": (
+        "{where} would give it to '{name}', and {mask} masks that file",
+        "if it should count, remove the mask: rm {mask} && usherctl reload"),
+    "overridden": (
+        "{where} would give it to '{name}', and {mask} is read in its place",
+        "write it there: of files of one name, that of the first directory counts"),
+
+    # the host
+    "no-route": (
+        "{address} is not a local address: no packet for it gets to a socket here, and there is no route for it",
+        "make it local, as long as the host runs: ip route add local {prefix} dev lo"),
+    "no-route:elsewhere":
+        "{address} is not a local address: no packet for it gets to a socket here, it goes on to another host",
+    "multicast": "{address} is a {what} address: the kernel gives it to every socket that is bound for it, …",
+    "detached": ("somebody detached the link of usherd: no rule is asked", "attach it again: usherctl reload"),
+    "namespace": (
+        "usherd serves another network namespace than the one of this command: …",
+        "ask there: nsenter --net=/proc/{pid}/ns/net usherctl explain {packet}"),
+}
+
+# doctor: what is found, and what to do
+DOCTOR = {
+    # the kernel
+    "version:old": ("this is Linux {version}, and usher needs 6.1", "boot a newer kernel"),
+    "maps": ("a BPF map of the type {type} cannot be made: … (EINVAL)", "use a kernel with …"),
+    "program": ("an sk_lookup program cannot be loaded: … (EINVAL)", "use a kernel of Linux 6.1 or newer with …"),
+    "sock-diag": ("…sock_diag…", "modprobe -a tcp_diag udp_diag; without them nothing is discovered"),
+    "lockdown": ("the kernel is locked down (confidentiality): …", "lower ScanInterval= in [Discover], or …"),
+    "lockdown:unimportant": ("the kernel is locked down (confidentiality): …", ""),
+    "lockdown:integrity": ("the kernel is locked down (integrity), which is all the same to usher", ""),
+    "unprivileged-bpf": "everybody may use bpf(2) (kernel.unprivileged_bpf_disabled=0), which usher does not need",
+
+    # the host
+    "bpffs": ("no BPF file system is mounted on /sys/fs/bpf", "mount -t bpf bpf /sys/fs/bpf"),
+    "bpffs:read-only": (
+        "/sys/fs/bpf is mounted read-only: no rules can be put in force", "mount -o remount,rw /sys/fs/bpf"),
+    "pins-folder:mode": (
+        "/sys/fs/bpf/usher may be written by others (mode {mode}): usherd refuses to use it",
+        "chmod go-w /sys/fs/bpf/usher"),
+    "pins-folder:owner": (
+        "/sys/fs/bpf/usher belongs to uid {uid}: usherd refuses to use it", "chown 0:0 /sys/fs/bpf/usher"),
+    "cgroup2": ("no cgroups of version 2 are mounted: …", "mount -t cgroup2 cgroup2 /sys/fs/cgroup, or …"),
+    "descriptors": ("usherd has {n} of {most} descriptors open: …", "raise LimitNOFILE= in its unit …"),
+    "capabilities": (
+        "usherd (pid {pid}) has no CAP_BPF and CAP_NET_ADMIN: it cannot put rules in force",
+        "start it as root, with CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN in its unit"),
+
+    # the broker
+    "answer": (
+        "no broker listens on /run/usher{instance}/usher.sock …",
+        "systemctl start usherd{unit}.service; see 'journalctl -u usherd{unit}.service'"),
+    "answer:late": (
+        "the broker at /run/usher/usher.sock has not finished within 1000 ms (ETIMEDOUT); …",
+        "systemctl restart usherd.service; see 'journalctl -u usherd.service'"),
+    "version:skew": (
+        "usherd is {version} (protocol {protocol}, schema {schema}), and usherctl is 0.1.0 (protocol 1, schema 1)",
+        "restart usherd, which is of before an upgrade: systemctl restart usherd.service"),
+    "dispatch": (
+        "somebody detached link {link}: nothing is dispatched", "usherctl reload, which attaches it again"),
+    "namespace": (
+        "usherd serves network namespace {there}, and usherctl runs in another one: …",
+        "nsenter --net=/proc/{pid}/ns/net usherctl doctor"),
+    "programs": (
+        "1 more sk_lookup program runs in this network namespace, and may decide otherwise; so far another one came "
+        "first: {n}",
+        "see 'bpftool net' and 'bpftool link'; two of them should not match the same ports"),
+    "programs:alone": ("no other sk_lookup program runs in this network namespace", ""),
+    "reload": (
+        "the last reload failed, older rules are in force: {problem}", "mend it; usherctl check && usherctl reload"),
+    "hand-ins": (
+        "the last hand-in that was refused, as '{name}' by uid {uid}: {cause}",
+        "mend that, and restart the service; 'journalctl -u usherd.service' has all {n}"),
+    "hand-ins:before": ("hand-ins refused since usherd started, none of late: {n}", ""),
+
+    # pins
+    "pins:absent": (
+        "dispatch goes on without a broker, pinned in /sys/fs/bpf/usher{instance}: …",
+        "systemctl start usherd{unit}.service, or 'usherctl{option} detach' to end it"),
+    "pins:link": (
+        "somebody removed the link in /sys/fs/bpf/usher: …", "systemctl restart usherd.service, and then the services, …"),
+    "program-pins": (
+        "/sys/fs/bpf/usher/{program} is pinned, and generation 1 is in force",
+        "rm /sys/fs/bpf/usher/{program}, which frees its memory"),
+    "instances": "another instance runs, with pins in /sys/fs/bpf/usher-{instance}",
+    "instances:left": (
+        "/sys/fs/bpf/usher-{instance} is of a broker that does not run: dispatch goes on by it",
+        "systemctl start usherd@{instance}.service, or 'usherctl --instance {instance} detach' to remove it"),
+
+    # rules
+    "files": ("{problem}", "mend the file, and usherctl check"),
+    "masked": "{mask} masks the rule of that name",
+    "masked:overridden": "{mask} is read in place of {where}",
+    "ignored": "{where} is not read: a rule file is called NAME.rule",
+    "in-force": (
+        "the files have changed since the last reload: settings to add: {add}, to remove: {remove}",
+        "usherctl diff && usherctl reload"),
+    "missing": (
+        "no socket is handed in as '{name}': its clients are refused, so far: {n}",
+        "start the service; if it cannot do so itself, usherctl hand-in {name} or [Discover]"),
+    "missing:family": (
+        "'{name}' has sockets, and none for {what}; clients that came for one: {n}",
+        "hand one in, a dual-stack one serves both; or let the rule match only what it serves"),
+    "missing:pass": ("'{name}' has no socket, and its packets are passed on (Missing=pass)", ""),
+    "unrouted": (
+        "1 socket of '{name}' for {what}, and no rule leads to it",
+        "write /etc/usher/rules.d/{name}.rule and usherctl reload, or usherctl withdraw {name}"),
+    "discover:nobody": (
+        "nobody listens at Socket={address}, where [Discover] of '{name}' seeks a socket",
+        "start the daemon, or write where it listens in {where}"),
+    "discover:found": (
+        "'{name}' should have socket {address} by its [Discover], and has it not",
+        "systemctl enable --now usher-discover, or usherctl discover {name}"),
+    "discover:refused": (
+        "'{name}' does not get socket {address}, which {cause}", "see 'usherctl discover --dry-run {name}'"),
+    "routes": (
+        "{prefix} is in a rule, and no address of it is local: packets to it have no route",
+        "ip route add local {prefix} dev lo"),
+    "routes:elsewhere": "{prefix} is in a rule, and no address of it is local: packets to it go on to another host",
+    "bypassed": (
+        "'{name}' takes {match} before {who}, which listens on {address}", "hand that socket in, or narrow the match"),
+    "bypassed:pass":
+        "'{name}' takes {match}, while a socket is handed in as '{name}', before {who}, which listens on {address}",
+    "bypassed:there": "'{name}' takes {match} before {who}, which listens there",
+
+    # sockets
+    "listening": (
+        "socket {address} of '{name}' does not listen any more: it gets no connections, and no other socket of the name does",
+        "restart the service (pid {pid}), or usherctl withdraw {name} and hand another one in"),
+    "listening:others":
+        "socket {address} of '{name}' does not listen any more: it gets no connections; others of the name do",
+    "listening:udp": "socket {address} of '{name}' is connected: it gets no datagrams of others, …",
+    "held": (
+        "connections wait in a socket held for '{name}', which no service has open: {n} of {most}",
+        "start the service, which gets it by 'usherctl claim {name} -- COMMAND'; or usherctl withdraw {name}"),
+    "queues": (
+        "socket {address} of '{name}' is full, the next connections are dropped: {n} wait, and its backlog is {most}",
+        "see why the service (pid {pid}) does not accept; raise its backlog and net.core.somaxconn"),
+    "queues:good": ("no accept queue is full", ""),
+    "udp-port": (
+        "'{name}' gets what is sent to udp {match} on a socket of port {had}: its replies leave from port {had}, and …",
+        "bind the service to the port of the rule, …"),
+    "udp-address": (
+        "'{name}' gets what is sent to udp {match} on a socket bound to {address}: its replies leave from there, …",
+        "nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; else switch that on in it"),
+    "udp-address:again": (
+        "'{name}' gets what is sent to udp {match} on a socket bound to {address}: its replies leave from there, …", ""),
+    "mptcp": (
+        "{who} (pid {pid}) listens on {address} with MPTCP, … (EOPNOTSUPP)",
+        "switch MPTCP off in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig"),
+}
+# Where usherctl runs in another network namespace, these are not looked at.
+DOCTOR.update({f"{check}:skipped": ("…", "") for check in ("routes", "bypassed", "listening", "mptcp")})
+
+# What a verb says on standard error
+ERRORS = {
+    "absent": "cannot explain {packet}: no broker listens on /run/usher/usher.sock …; dispatch goes on without it, "
+              "by what is pinned in /sys/fs/bpf/usher",
+    "absent:nothing": "cannot explain {packet}: no broker listens on /run/usher/usher.sock …; nothing is dispatched, "
+                      "nothing is pinned in /sys/fs/bpf/usher",
+    "late": "has not finished within 1000 ms (ETIMEDOUT); see whether usherd is stopped or overloaded",
+    "mptcp": "cannot hand in '{name}': socket … is an MPTCP listener, … (EOPNOTSUPP); … GODEBUG=multipathtcp=0",
+    "reload": "{problem}…cannot reload the rules: …the rules in force have not changed",
+}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What usherctl doctor finds."""
+
+import json
+import re
+
+from .broker import USHERCTL
+from .explained import ageless
+from .host import run
+
+LINE = re.compile(r"(ok|info|skip|warn|fail) +([a-z0-9-]+): (.*)")
+
+
+def settled(text):
+    """Without what changes from one run to the next: ages, and the broker's descriptors."""
+    return re.sub(r"\d+ of (\d+ descriptors)", r"… of \1", ageless(text))
+
+
+class Diagnosed:
+    """All findings, in both forms: people and programs get the same. The exit code says whether one is a failure."""
+
+    def __init__(self, *words, command=USHERCTL, prefix=(), **options):
+        text, data = (run(*prefix, command, *json_option, *words, "doctor", check=False, **options)
+                      for json_option in ([], ["--json"]))
+        self.text, self.rows = text.stdout, json.loads(data.stdout)["findings"]
+        assert text.stderr == data.stderr == "", text.stderr + data.stderr
+        assert text.returncode == data.returncode == any(row["result"] == "fail" for row in self.rows), self.text
+        assert self._lines() == [(row["result"], row["check"], settled(row["text"]), settled(row["remedy"] or ""))
+                                 for row in self.rows], "people and programs get the same"
+        for row in self.rows:
+            assert (row["remedy"] is not None) >= (row["result"] == "fail"), f"a failure without a remedy: {row}"
+
+    def _lines(self):
+        lines = []
+        for line in settled(self.text).splitlines():
+            if match := LINE.fullmatch(line):
+                lines.append((*match.groups(), ""))
+            elif line.startswith("      "):
+                lines[-1] = (*lines[-1][:3], line.strip())
+        return lines
+
+    def screen(self):
+        """What is not all right."""
+        return "".join(f"{row['result']}  {row['check']}: {row['text']}\n      {row['remedy'] or ''}\n" for row in self.rows
+                       if row["result"] not in ("ok", "skip"))
+
+    def wrong(self):
+        """(check, result) of what is wrong, in order."""
+        return sorted((row["check"], row["result"]) for row in self.rows if row["result"] in ("warn", "fail"))
+
+    def of(self, check):
+        """(result, text) of each line of a check."""
+        return [(row["result"], row["text"]) for row in self.rows if row["check"] == check]
