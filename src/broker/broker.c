@@ -9,24 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
 #include "../datapath/link.h"
 #include "../datapath/probe.h"
 #include "../datapath/program.h"
 #include "../observe/observe.h"
+#include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../util/netns.h"
 #include "early.h"
 #include "reap.h"
-
-uint64_t broker_now(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* ---- generations */
 
@@ -160,7 +152,7 @@ static int make_current(struct broker *broker, struct generation **generation, s
 		return r;
 	}
 	/* from here on the new rules are in force, and whatever fails below is put right by the next broker */
-	next->applied = broker_now();
+	next->applied = clock_realtime_usec();
 	state.generation = next->number;
 	state.applied = next->applied;
 	(void)registry_write_state(&broker->registry, &state);
@@ -242,12 +234,9 @@ int broker_reload(struct broker *broker, struct rule_changes *ret_changes, struc
 {
 	_cleanup_(generation_unrefp) struct generation *generation = NULL;
 	struct rule_changes changes = {0};
-	struct timespec now;
 	int r;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		(uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_usec());
 	r = generation_parse(broker->generation, broker->instance->rule_dirs, &generation, problems);
 	if (r == GENERATION_BAD)
 		r = BROKER_BAD_RULES;

@@ -96,6 +96,3 @@ int broker_reload(struct broker *broker, struct rule_changes *changes, struct pr
  * Return: 0, REFUSED, or a negative errno.
  */
 int broker_detach(struct broker *broker, struct refusal *refusal);
-
-/* broker_now() - CLOCK_REALTIME, microseconds */
-uint64_t broker_now(void);

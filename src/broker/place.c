@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../util/clock.h"
+
 struct usher_place place_make(
 	const struct socket_facts *facts, const struct identity *identity, enum usher_via via, uint8_t flags)
 {
 	struct usher_place place = {
 		.cookie = facts->cookie,
-		.handed_in = broker_now(),
+		.handed_in = clock_realtime_usec(),
 		.port = facts->port,
 		.family = (uint8_t)facts->address_family,
 		.via = (uint8_t)via,

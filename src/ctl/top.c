@@ -10,16 +10,16 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
-#include <time.h>
 
+#include "../util/clock.h"
 #include "../util/macro.h"
 #include "../util/text.h"
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
 #include "out/grid.h"
-#include "view/rates.h"
 #include "out/spark.h"
+#include "view/rates.h"
 
 #define INTERVAL_MS 1000
 #define SCREEN_CLEAR "\033[H\033[J"
@@ -82,10 +82,7 @@ static int add_seat(struct client *client, void *userdata)
 
 static double now(void)
 {
-	struct timespec time;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+	return (double)clock_monotonic_usec() / 1e6;
 }
 
 static int look(struct top *top, struct refusal *refusal)

@@ -16,6 +16,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "../observe/observe.h"
+#include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../wire/protocol.h"
@@ -194,7 +195,7 @@ static int start(struct usherd *usherd, sd_event *event, const struct instance *
 	char text[1024];
 	int r;
 
-	usherd->started = broker_now();
+	usherd->started = clock_realtime_usec();
 	r = handle_signals(event, usherd);
 	if (!r)
 		r = passed_take(&passed);

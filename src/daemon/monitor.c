@@ -10,6 +10,7 @@
 #include "../broker/broker.h"
 #include "../observe/observe.h"
 #include "../util/address.h"
+#include "../util/clock.h"
 #include "../util/transport.h"
 #include "../wire/names.h"
 
@@ -64,7 +65,7 @@ static void format_row(
 {
 	writer_put(row, KEY_ROW, "1");
 	writer_put(row, KEY_EVENT, "%s", observe_word(kind));
-	writer_put(row, KEY_TIME, "%" PRIu64, broker_now());
+	writer_put(row, KEY_TIME, "%" PRIu64, clock_realtime_usec());
 	writer_put(row, KEY_TEXT, "%s", text);
 	put_word(row, KEY_NAME, about->name);
 	put_word(row, KEY_RULE, about->rule);
@@ -155,7 +156,7 @@ static bool subscriber_next(void *state, struct writer *packet, int *fds, size_t
 		subscriber->greeted = true;
 		writer_put(packet, KEY_ROW, "1");
 		writer_put(packet, KEY_EVENT, "subscribed");
-		writer_put(packet, KEY_TIME, "%" PRIu64, broker_now());
+		writer_put(packet, KEY_TIME, "%" PRIu64, clock_realtime_usec());
 		writer_put(packet, KEY_TEXT, "what happens from now on is told here");
 		return true;
 	}

@@ -10,6 +10,7 @@
 #include "../broker/place.h"
 #include "../broker/withdrawal.h"
 #include "../observe/observe.h"
+#include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../wire/protocol.h"
 #include "request.h"
@@ -98,7 +99,7 @@ static void on_request(struct intake_request *request, const struct notify *noti
 		r = refuse(&refusal, -r, "the broker could not do it (%s)", errno_name(-r));
 	if (is_store) {
 		request_count_hand_in(usherd, notify->name, &request->identity, r ? &refusal : NULL);
-		tally_hand_in_time(intake_now() - request->received, &usherd->tally);
+		tally_hand_in_time(clock_monotonic_nsec() - request->received, &usherd->tally);
 	}
 	if (r)
 		request_report_refusal(&request->identity, is_store ? "FDSTORE=1" : "FDSTOREREMOVE=1",

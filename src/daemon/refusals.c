@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../broker/broker.h"
+#include "../util/clock.h"
 #include "../wire/names.h"
 
 /* The entry of that name, or the one to be overwritten: a free one, or the oldest. */
@@ -35,7 +36,7 @@ void refusals_note(struct refusals *refusals, const char *names, const struct id
 		if (!name_is_valid(name))
 			continue;
 		item = choose(refusals, name);
-		item->time = broker_now();
+		item->time = clock_realtime_usec();
 		item->pid = client->pid;
 		item->uid = client->uid;
 		(void)snprintf(item->name, sizeof(item->name), "%.*s", NAME_LENGTH_MAX, name);

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
 #include "../observe/observe.h"
 #include "../scan/deliver.h"
+#include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../util/netns.h"
 #include "agenda.h"
@@ -73,17 +73,9 @@ static int on_rested(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
-}
-
 static void keep_to_budget(struct discoverer *discoverer, uint64_t begin)
 {
-	uint64_t pause = budget_charge(&discoverer->budget, begin, now_us());
+	uint64_t pause = budget_charge(&discoverer->budget, begin, clock_monotonic_usec());
 
 	if (!pause)
 		return;
@@ -200,7 +192,7 @@ static void look_at_due(struct discoverer *discoverer)
 static int on_scan(sd_event_source *source, void *userdata)
 {
 	struct discoverer *discoverer = userdata;
-	uint64_t begin = now_us();
+	uint64_t begin = clock_monotonic_usec();
 
 	(void)source;
 	discoverer->is_due = false;

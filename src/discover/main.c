@@ -13,11 +13,11 @@
 #include <sys/vfs.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../hooks/iterator.h"
 #include "../observe/observe.h"
+#include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../wire/protocol.h"
 #include "discoverer.h"
@@ -91,13 +91,9 @@ static int parse_options(int argc, char **argv, struct options *ret)
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
-	struct timespec now;
-
 	(void)source;
 	(void)info;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-		now.tv_sec * 1000000ULL + (unsigned long long)now.tv_nsec / 1000);
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_usec());
 	discoverer_reload(userdata);
 	(void)sd_notify(0, "READY=1");
 	return 0;

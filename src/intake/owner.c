@@ -2,13 +2,13 @@
 #include "owner.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-login.h>
 
 #include "../util/cleanup.h"
+#include "../util/pidfd.h"
 
 /* ---- which process: "Pid:" in the fdinfo of a pidfd, of no other kind of descriptor */
 
@@ -41,13 +41,6 @@ static int refuse_gone(pid_t pid, struct refusal *refusal)
 		return refuse(refusal, ESRCH,
 			"the process of the pidfd has ended (ESRCH); its sockets are nobody's now");
 	return refuse(refusal, ESRCH, "process %d has ended (ESRCH); its sockets are nobody's now", (int)pid);
-}
-
-static bool is_alive(int pidfd)
-{
-	struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
-
-	return poll(&poll_fd, 1, 0) == 0;
 }
 
 /* ---- who that is: /proc/PID/status, which anybody may read */
@@ -114,11 +107,11 @@ int owner_take(int *fd, struct owner *ret, struct refusal *refusal)
 		return refuse_gone(pid, refusal);
 	owner.identity = (struct identity){.pid = pid, .verified = true};
 	r = read_status(&owner, &group);
-	if (r < 0 && is_alive(owner.pidfd))
+	if (r < 0 && pidfd_is_alive(owner.pidfd))
 		return r;
 	if (!r && sd_pid_get_unit(pid, &owner.unit) < 0)
 		owner.unit = NULL;
-	if (r < 0 || !is_alive(owner.pidfd))
+	if (r < 0 || !pidfd_is_alive(owner.pidfd))
 		return refuse_gone(pid, refusal);
 	if (group != pid)
 		return refuse(refusal, EINVAL,

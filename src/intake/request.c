@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "request.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <systemd/sd-login.h>
-#include <time.h>
 
+#include "../util/clock.h"
 #include "../util/macro.h"
-
-uint64_t intake_now(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static bool is_alive(int pidfd)
-{
-	struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
-
-	return poll(&poll_fd, 1, 0) == 0;
-}
+#include "../util/pidfd.h"
 
 static void identify(struct intake_request *request)
 {
@@ -37,7 +22,7 @@ static void identify(struct intake_request *request)
 	if (request->pidfd >= 0 && identity->pid > 0 && sd_pid_get_unit(identity->pid, &request->unit) >= 0)
 		identity->unit = request->unit;
 	/* what /proc said was about this process only if it is still there now */
-	if (request->pidfd < 0 || !is_alive(request->pidfd)) {
+	if (!pidfd_is_alive(request->pidfd)) {
 		identity->unit = "";
 		identity->verified = false;
 	}
@@ -51,7 +36,7 @@ void intake_request_init(struct intake_request *request, struct packet *packet)
 		.fds = packet->fds,
 		.n_fds = packet->n_fds,
 		.identity = {.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""},
-		.received = intake_now(),
+		.received = clock_monotonic_nsec(),
 		.pidfd = packet->pidfd,
 		.own_pidfd = -1,
 	};

@@ -15,15 +15,12 @@ struct intake_request {
 	int *fds; /* to be taken with TAKE_FD; what is left is closed when the handler returns */
 	size_t n_fds;
 	struct identity identity; /* of the sender */
-	uint64_t received;	  /* intake_now() */
+	uint64_t received;	  /* clock_monotonic_nsec() */
 	int pidfd;		  /* of the sender, or -1 when the process is gone or not visible; borrowed */
 
 	int own_pidfd; /* behind `pidfd` when it was opened by number */
 	char *unit;    /* behind identity.unit */
 };
-
-/* intake_now() - CLOCK_MONOTONIC, nanoseconds */
-uint64_t intake_now(void);
 
 /*
  * intake_request_init() - from a packet that has credentials; the packet must outlive the request

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "../util/clock.h"
 #include "../util/macro.h"
 #include "../wire/packet.h"
 #include "closer.h"
@@ -207,7 +208,7 @@ static bool flush(struct session *session)
 			continue;
 		session->answering = false;
 		if (session->tell)
-			session->tell(intake_now() - session->received, session->tell_userdata);
+			session->tell(clock_monotonic_nsec() - session->received, session->tell_userdata);
 		session->tell = NULL;
 		release_source(session);
 		want(session, EPOLLIN);

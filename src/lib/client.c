@@ -10,6 +10,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/text.h"
@@ -20,14 +21,6 @@
 #define US_PER_S UINT64_C(1000000)
 
 #define ERRNO_MAX 4095UL /* include/linux/err.h */
-
-static uint64_t now(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
-}
 
 static int client_refuse_timeout(const struct client *client, struct refusal *refusal)
 {
@@ -71,7 +64,7 @@ static int client_set_address(struct client *client, const char *path, struct re
 static int client_connect(struct client *client)
 {
 	for (;;) {
-		uint64_t t = now();
+		uint64_t t = clock_monotonic_nsec();
 		uint64_t left_us = client->deadline > t ? (client->deadline - t) / NS_PER_US : 0;
 		struct timeval timeout = {
 			.tv_sec = (time_t)(left_us / US_PER_S),
@@ -127,7 +120,7 @@ int client_open(struct client *client, const char *path, int timeout_ms, struct 
 
 void client_renew(struct client *client)
 {
-	client->deadline = now() + (uint64_t)client->timeout_ms * NS_PER_MS;
+	client->deadline = clock_monotonic_nsec() + (uint64_t)client->timeout_ms * NS_PER_MS;
 }
 
 void client_begin(struct writer *ret, enum request_verb verb)
@@ -146,7 +139,7 @@ static int client_wait(struct client *client, short events, struct refusal *refu
 	struct pollfd poll_fd = {.fd = client->socket, .events = events};
 
 	for (;;) {
-		uint64_t t = now();
+		uint64_t t = clock_monotonic_nsec();
 		uint64_t left_ns = client->deadline > t ? client->deadline - t : 0;
 		struct timespec left = {
 			.tv_sec = (time_t)(left_ns / (US_PER_S * NS_PER_US)),
@@ -299,7 +292,7 @@ int client_next(struct client *client, struct refusal *refusal)
 	if (!!row + !!ok + !!error != 1)
 		return client_refuse_answer(client, "a packet has exactly one of ROW, OK and ERRNO", refusal);
 	/* Whoever always has another row ready is never waited for. */
-	if (row && now() >= client->deadline)
+	if (row && clock_monotonic_nsec() >= client->deadline)
 		return client_fail(client, client_refuse_timeout(client, refusal));
 	if (row)
 		return CLIENT_ROW;

@@ -16,6 +16,7 @@
 #include <systemd/sd-journal.h>
 
 #include "../util/address.h"
+#include "../util/clock.h"
 #include "../util/macro.h"
 #include "../util/text.h"
 #include "../util/transport.h"
@@ -158,17 +159,16 @@ static bool is_within_limit(enum observe_kind kind, const struct observed *about
 {
 	static struct bucket buckets[OBSERVE_KINDS][UID_BUCKETS];
 	struct bucket *bucket = &buckets[kind][about && about->by_client ? about->uid % UID_BUCKETS : 0];
-	struct timespec now;
+	uint64_t now = clock_monotonic_usec() / CLOCK_USEC_PER_SEC;
 	char text[96];
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	if ((uint64_t)now.tv_sec >= bucket->until) {
+	if (now >= bucket->until) {
 		if (bucket->left_out) {
 			(void)snprintf(text, sizeof(text), "%u messages of the next kind were left out",
 				bucket->left_out);
 			write_message(kind, NULL, text);
 		}
-		*bucket = (struct bucket){.until = (uint64_t)now.tv_sec + OBSERVE_LIMIT_SECONDS};
+		*bucket = (struct bucket){.until = now + OBSERVE_LIMIT_SECONDS};
 	}
 	if (bucket->n < OBSERVE_LIMIT) {
 		bucket->n++;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 
 #include "../util/array.h"
 #include "../util/errno_name.h"
+#include "../util/pidfd.h"
 #include "../util/text.h"
 
 #define FILE_MAX (2U * 1024U * 1024U) /* a process may have 65536 groups of up to 10 digits */
@@ -229,9 +229,7 @@ int process_copy(const struct process *process, struct process *ret)
 
 bool process_is_alive(const struct process *process)
 {
-	struct pollfd poll_fd = {.fd = process->pidfd, .events = POLLIN};
-
-	return process->pidfd >= 0 && poll(&poll_fd, 1, 0) == 0;
+	return pidfd_is_alive(process->pidfd);
 }
 
 struct identity process_identity(const struct process *process)

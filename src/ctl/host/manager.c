@@ -4,27 +4,18 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../../util/clock.h"
 #include "../../util/errno_name.h"
 #include "../../util/macro.h"
 
 #define ANSWER_SECONDS 10U
-#define USEC_PER_SEC UINT64_C(1000000)
 
 void manager_deinit(struct manager *manager)
 {
 	(void)sd_bus_close_unref(manager->bus);
 	*manager = MANAGER_NULL;
-}
-
-static uint64_t now_usec(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
 /* systemd itself is at the other end, not a bus: no Hello (sd_bus_set_bus_client) is due. */
@@ -46,10 +37,10 @@ static int open_private(sd_bus **ret)
 /* The timeout of a call does not cover the login before it, for which libsystemd allows 90 s. */
 static int log_in(sd_bus *bus)
 {
-	uint64_t end = now_usec() + ANSWER_SECONDS * USEC_PER_SEC;
+	uint64_t end = clock_monotonic_usec() + ANSWER_SECONDS * CLOCK_USEC_PER_SEC;
 
 	for (;;) {
-		uint64_t now = now_usec();
+		uint64_t now = clock_monotonic_usec();
 		int r = sd_bus_is_ready(bus);
 
 		if (r)
@@ -126,7 +117,7 @@ static int ask_unit(sd_bus *bus, const char *unit, sd_bus_message **ret, struct 
 	int r = new_request(bus, unit, &request);
 
 	if (r >= 0)
-		r = sd_bus_call(bus, request, ANSWER_SECONDS * USEC_PER_SEC, &error, ret);
+		r = sd_bus_call(bus, request, ANSWER_SECONDS * CLOCK_USEC_PER_SEC, &error, ret);
 	if (r == -ETIMEDOUT)
 		return refuse_late(refusal);
 	if (r < 0 && r != -ENOMEM)
