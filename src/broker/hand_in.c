@@ -3,8 +3,6 @@
 #include "hand_in.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <string.h>
 
 #include "../holder/store.h"
 #include "../observe/observe.h"

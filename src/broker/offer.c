@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "../util/transport.h"
@@ -32,8 +31,7 @@ static int find_aims(const struct broker *broker, struct offered_socket *socket,
 	return refuse(refusal, EPROTONOSUPPORT,
 		"is a %s socket for %s, and the rule '%s' has no match for that (EPROTONOSUPPORT); add one with %s= to %s",
 		protocol_name(facts->protocol), family_name(facts->serves_ipv6 ? AF_INET6 : AF_INET),
-		socket->rule->name, facts->protocol == IPPROTO_UDP ? "Datagram" : "Stream",
-		socket->rule->path);
+		socket->rule->name, rule_match_key(facts->protocol), socket->rule->path);
 }
 
 /*

@@ -5,11 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
-#include "../util/macro.h"
 #include "../util/name.h"
 #include "../util/text.h"
 #include "../wire/names.h"

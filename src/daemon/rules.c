@@ -3,11 +3,8 @@
 /* The request rules: the rule set in force, one row for each setting. */
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "../util/macro.h"
 #include "../util/transport.h"
 #include "request.h"
 
@@ -51,7 +48,7 @@ static void write_match(struct writer *row, const struct rule *rule, const struc
 	char text[RULE_MATCH_TEXT_MAX];
 	const struct rule_setting setting = {
 		.section = "Rule",
-		.key = match->protocol == IPPROTO_UDP ? "Datagram" : "Stream",
+		.key = rule_match_key(match->protocol),
 		.value = rule_match_format(match, text),
 		.line = match->line,
 		.match = match,

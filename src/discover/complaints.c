@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "complaints.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -41,7 +41,7 @@ static int report(
 	const struct rule_set *set, const struct entry *a, const struct entry *b, struct problems *problems)
 {
 	const struct entry *first = a->rule < b->rule ? a : b, *later = first == a ? b : a;
-	const char *key = first->match->protocol == IPPROTO_UDP ? "Datagram" : "Stream";
+	const char *key = rule_match_key(first->match->protocol);
 	bool any = (a->match->prefix.family == AF_UNSPEC) != (b->match->prefix.family == AF_UNSPEC);
 	char text[2][RULE_MATCH_TEXT_MAX];
 

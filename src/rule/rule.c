@@ -150,6 +150,11 @@ static int visit_words(
 	return r;
 }
 
+const char *rule_match_key(int protocol)
+{
+	return protocol == IPPROTO_UDP ? "Datagram" : "Stream";
+}
+
 static int visit_matches(const struct visit *visit, const struct rule *rule)
 {
 	int r = 0;
@@ -159,7 +164,7 @@ static int visit_matches(const struct visit *visit, const struct rule *rule)
 		char text[RULE_MATCH_TEXT_MAX];
 		struct rule_setting setting = {
 			.section = "Rule",
-			.key = match->protocol == IPPROTO_UDP ? "Datagram" : "Stream",
+			.key = rule_match_key(match->protocol),
 			.value = rule_match_format(match, text),
 			.line = match->line,
 			.match = match,

@@ -133,6 +133,9 @@ struct rule_setting {
 int rule_foreach_setting(const struct rule *rule,
 	int (*function)(const struct rule_setting *setting, void *userdata), void *userdata);
 
+/* rule_match_key() - "Stream" or "Datagram": the key of the matches of a protocol */
+const char *rule_match_key(int protocol);
+
 #define RULE_MATCH_TEXT_MAX 96
 
 /* rule_match_format() - as it would stand in a file: "192.0.2.0/24:80", "[2001:db8::/48]:8000-8099", "*", "53" */

@@ -2,9 +2,7 @@
 #include "scan.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "../util/array.h"
@@ -124,8 +122,8 @@ static int weigh(struct round *round, const struct target_hit *hit, const struct
 	if (!r && !target_is_served(hit->rule, socket))
 		return refuse(refusal, EPROTONOSUPPORT,
 			"takes %s only, for which the rule '%s' has no match (EPROTONOSUPPORT); add one with %s= to %s, or remove the socket from Socket=",
-			family_name(family), hit->rule->name,
-			socket->protocol == IPPROTO_UDP ? "Datagram" : "Stream", hit->rule->path);
+			family_name(family), hit->rule->name, rule_match_key(socket->protocol),
+			hit->rule->path);
 	return r ? r : access_check_bound(hit->rule, family, address, socket->port, refusal);
 }
 

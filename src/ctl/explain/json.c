@@ -2,11 +2,10 @@
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "../../util/transport.h"
-#include "print.h"
 #include "../out/json.h"
+#include "print.h"
 
 /* 64-bit cookies are strings, as in every JSON of usherctl; 0 is null */
 static void put_cookie(struct json *json, uint64_t cookie)

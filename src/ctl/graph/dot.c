@@ -3,7 +3,6 @@
 /* DOT, the language of graphviz. A node that is said twice is one; strict makes the same of edges. */
 
 #include <stdarg.h>
-#include <string.h>
 
 #include "graph.h"
 

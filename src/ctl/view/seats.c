@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "../../util/array.h"
-#include "../../util/macro.h"
 #include "../../util/text.h"
 
 static const enum message_key counter_keys[N_SEAT_COUNTERS] = {
