@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "errno_name.h"
 #include "macro.h"
@@ -20,4 +21,21 @@ int netns_read_cookie(uint64_t *ret, struct refusal *refusal)
 			"this kernel does not tell the cookie of a network namespace (%s); usher needs Linux 6.1",
 			errno_name(errno));
 	return 0;
+}
+
+int netns_read_inode(unsigned long *ret)
+{
+	struct stat st;
+
+	if (stat("/proc/self/ns/net", &st) < 0)
+		return -errno;
+	*ret = st.st_ino;
+	return 0;
+}
+
+bool netns_is_other(unsigned long inode)
+{
+	unsigned long own;
+
+	return inode && netns_read_inode(&own) == 0 && own != inode;
 }

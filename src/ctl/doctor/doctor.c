@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../access/access.h"
+#include "../../util/netns.h"
 #include "../../util/text.h"
 #include "../check/check.h"
 #include "../complain.h"
@@ -128,8 +128,6 @@ static pid_t find_process(const struct doctor *doctor)
 static int ask_broker(struct doctor *doctor)
 {
 	struct writer request;
-	struct stat st;
-	unsigned long netns;
 	int r;
 
 	r = ask_open(&doctor->client, doctor->ctl, ASK_TIMEOUT_MS, &doctor->silence);
@@ -140,8 +138,7 @@ static int ask_broker(struct doctor *doctor)
 	if (r)
 		return r < 0 ? r : 0;
 	doctor->pid = find_process(doctor);
-	netns = doctor_number(doctor, KEY_NETNS);
-	doctor->other_network = netns && stat("/proc/self/ns/net", &st) == 0 && st.st_ino != netns;
+	doctor->other_network = netns_is_other(doctor_number(doctor, KEY_NETNS));
 	return 0;
 }
 

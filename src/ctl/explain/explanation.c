@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../../rule/match.h"
 #include "../../util/array.h"
 #include "../../util/macro.h"
+#include "../../util/netns.h"
 #include "../../util/text.h"
 #include "../../util/transport.h"
 #include "../ask.h"
@@ -143,7 +143,6 @@ static int ask_status(struct client *client, struct explanation *explanation, st
 	enum reload_outcome reload = RELOAD_OK;
 	struct writer request;
 	unsigned long netns;
-	struct stat st;
 	int r;
 
 	client_begin(&request, REQUEST_STATUS);
@@ -152,7 +151,7 @@ static int ask_status(struct client *client, struct explanation *explanation, st
 		return r;
 	netns = to_number(client, KEY_NETNS);
 	explanation->attached = netns != 0;
-	explanation->foreign_namespace = netns && stat("/proc/self/ns/net", &st) == 0 && st.st_ino != netns;
+	explanation->foreign_namespace = netns_is_other(netns);
 	explanation->broker = (pid_t)to_number(client, KEY_PID);
 	if (message_get(&client->message, KEY_PROGRAMS))
 		explanation->n_programs = to_number(client, KEY_PROGRAMS);

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../../util/array.h"
 #include "../../util/errno_name.h"
+#include "../../util/netns.h"
 #include "../../util/text.h"
 #include "../ask.h"
 #include "../complain.h"
@@ -23,8 +23,7 @@ void served_deinit(struct served *served)
 int served_check_namespace(struct client *client, struct refusal *refusal)
 {
 	struct writer request;
-	struct stat st;
-	unsigned long inode;
+	unsigned long inode, own;
 	int r;
 
 	client_begin(&request, REQUEST_STATUS);
@@ -34,17 +33,15 @@ int served_check_namespace(struct client *client, struct refusal *refusal)
 	/* 0: its link is detached, and it serves none */
 	if (text_to_uint(ask_value(client, KEY_NETNS, "0"), ~0UL, &inode) < 0 || inode == 0)
 		return 0;
-	if (stat("/proc/self/ns/net", &st) < 0) {
-		int error = errno;
-
-		return refuse(refusal, error, "cannot look at /proc/self/ns/net: %s (%s)", errno_text(error),
-			errno_name(error));
-	}
-	if (st.st_ino == inode)
+	r = netns_read_inode(&own);
+	if (r < 0)
+		return refuse(refusal, -r, "cannot look at /proc/self/ns/net: %s (%s)", errno_text(-r),
+			errno_name(-r));
+	if (own == inode)
 		return 0;
 	return refuse(refusal, EXDEV,
 		"the broker serves network namespace %lu and usherctl runs in %lu (EXDEV); run it there: nsenter --net=/proc/%s/ns/net usherctl",
-		inode, (unsigned long)st.st_ino, ask_value(client, KEY_PID, "PID"));
+		inode, own, ask_value(client, KEY_PID, "PID"));
 }
 
 static int add_row(struct client *client, void *userdata)
