@@ -100,7 +100,7 @@ static void write_states(struct openmetrics *metrics, const struct seats *seats)
 
 	for (size_t i = 0; i < seats->n; i++) {
 		const struct seat *seat = &seats->items[i];
-		const struct place *first = seat->n_places ? seat->places[0] : NULL;
+		const struct listed_place *first = seat->n_places ? seat->places[0] : NULL;
 
 		if (!first)
 			counts[EMPTY]++;

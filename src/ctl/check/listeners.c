@@ -48,7 +48,7 @@ static int find_owners(struct listeners *listeners)
 
 	for (size_t i = 0; i < listeners->bypassed.n; i++)
 		sockets[i] = *listeners->bypassed.items[i].socket;
-	return whose_find(sockets, listeners->bypassed.n, 0, listeners->owners, NULL);
+	return socket_owner_find(sockets, listeners->bypassed.n, 0, listeners->owners, NULL);
 }
 
 int listeners_look(
@@ -102,7 +102,7 @@ const char *listeners_describe(
 {
 	const struct diag_socket *socket = bypassed->socket;
 	const char *name = bypassed->rule->name;
-	char taken[TAKEN_MAX], who[WHOSE_TEXT_MAX], endpoint[ENDPOINT_TEXT_MAX],
+	char taken[TAKEN_MAX], who[SOCKET_OWNER_TEXT_MAX], endpoint[ENDPOINT_TEXT_MAX],
 		where[ENDPOINT_TEXT_MAX + 8] = "there";
 	char condition[NAME_LENGTH_MAX + 64] = "";
 
@@ -114,7 +114,7 @@ const char *listeners_describe(
 		(void)snprintf(condition, sizeof(condition), ", while a socket is handed in as '%s',", name);
 	(void)snprintf(text, LISTENERS_TEXT_MAX, "'%s' takes %s %s%s%s before %s, which listens %s", name,
 		protocol_word(socket->protocol), taken, bypassed->more ? " and more" : "", condition,
-		whose_format(socket, owner, who), where);
+		socket_owner_format(socket, owner, who), where);
 	return text;
 }
 

@@ -14,22 +14,22 @@
 
 static void check_answer(struct doctor *doctor)
 {
-	if (!doctor->answer) {
-		found(doctor, REPORT_OK, "usherd %s, pid %s, answers on %s",
+	if (!doctor->answer.r) {
+		doctor_found(doctor, REPORT_OK, "usherd %s, pid %s, answers on %s",
 			ask_value(&doctor->client, KEY_VERSION, "?"),
 			ask_value(&doctor->client, KEY_PID, "?"), doctor->ctl->socket);
 		return;
 	}
-	found(doctor, REPORT_FAIL, "%s", doctor->silence.text);
-	remedy(doctor, "systemctl %s %s; see 'journalctl -u %s'",
-		doctor->answer == CLIENT_ABSENT ? "start" : "restart", doctor->service, doctor->service);
+	doctor_found(doctor, REPORT_FAIL, "%s", doctor->answer.why.text);
+	doctor_remedy(doctor, "systemctl %s %s; see 'journalctl -u %s'",
+		doctor->answer.r == CLIENT_ABSENT ? "start" : "restart", doctor->service, doctor->service);
 }
 
 static bool skips_silent(struct doctor *doctor)
 {
-	if (doctor->answer)
-		found(doctor, REPORT_SKIP, "there is no broker to ask");
-	return doctor->answer;
+	if (doctor->answer.r)
+		doctor_found(doctor, REPORT_SKIP, "there is no broker to ask");
+	return doctor->answer.r;
 }
 
 static void check_version(struct doctor *doctor)
@@ -41,13 +41,13 @@ static void check_version(struct doctor *doctor)
 	if (skips_silent(doctor))
 		return;
 	if (strcmp(version, USHER_VERSION) == 0 && protocol == PROTOCOL_VERSION && schema == USHER_SCHEMA) {
-		found(doctor, REPORT_OK, "usherd and usherctl are of one version");
+		doctor_found(doctor, REPORT_OK, "usherd and usherctl are of one version");
 		return;
 	}
-	found(doctor, REPORT_WARN,
+	doctor_found(doctor, REPORT_WARN,
 		"usherd is %s (protocol %lu, schema %lu), and usherctl is %s (protocol %u, schema %u)",
 		version, protocol, schema, USHER_VERSION, PROTOCOL_VERSION, USHER_SCHEMA);
-	remedy(doctor, "restart usherd, which is of before an upgrade: systemctl restart %s",
+	doctor_remedy(doctor, "restart usherd, which is of before an upgrade: systemctl restart %s",
 		doctor->service);
 }
 
@@ -56,14 +56,14 @@ static void check_dispatch(struct doctor *doctor)
 	if (skips_silent(doctor))
 		return;
 	if (strcmp(ask_value(&doctor->client, KEY_NETNS, "?"), "0") != 0) {
-		found(doctor, REPORT_OK, "program %s is attached to network namespace %s",
+		doctor_found(doctor, REPORT_OK, "program %s is attached to network namespace %s",
 			ask_value(&doctor->client, KEY_PROGRAM, "?"),
 			ask_value(&doctor->client, KEY_NETNS, "?"));
 		return;
 	}
-	found(doctor, REPORT_FAIL, "somebody detached link %s: nothing is dispatched",
+	doctor_found(doctor, REPORT_FAIL, "somebody detached link %s: nothing is dispatched",
 		ask_value(&doctor->client, KEY_LINK, "?"));
-	remedy(doctor, "%s reload, which attaches it again", doctor->command);
+	doctor_remedy(doctor, "%s reload, which attaches it again", doctor->command);
 }
 
 static void check_namespace(struct doctor *doctor)
@@ -71,14 +71,14 @@ static void check_namespace(struct doctor *doctor)
 	if (skips_silent(doctor))
 		return;
 	if (!doctor->other_network) {
-		found(doctor, REPORT_OK, "usherctl runs in the network namespace that usherd serves");
+		doctor_found(doctor, REPORT_OK, "usherctl runs in the network namespace that usherd serves");
 		return;
 	}
-	found(doctor, REPORT_WARN,
+	doctor_found(doctor, REPORT_WARN,
 		"usherd serves network namespace %s, and usherctl runs in another one: its sockets and routes are not looked at",
 		ask_value(&doctor->client, KEY_NETNS, "?"));
-	remedy(doctor, "nsenter --net=/proc/%s/ns/net %s doctor", ask_value(&doctor->client, KEY_PID, "PID"),
-		doctor->command);
+	doctor_remedy(doctor, "nsenter --net=/proc/%s/ns/net %s doctor",
+		ask_value(&doctor->client, KEY_PID, "PID"), doctor->command);
 }
 
 static uint64_t count_chosen_before(const struct doctor *doctor)
@@ -98,13 +98,13 @@ static void check_programs(struct doctor *doctor)
 	if (skips_silent(doctor))
 		return;
 	if (n <= 1) {
-		found(doctor, REPORT_OK, "no other sk_lookup program runs in this network namespace");
+		doctor_found(doctor, REPORT_OK, "no other sk_lookup program runs in this network namespace");
 		return;
 	}
-	found(doctor, REPORT_WARN,
+	doctor_found(doctor, REPORT_WARN,
 		"%lu more sk_lookup program%s in this network namespace, and may decide otherwise; so far another one came first: %lu",
 		n - 1, n == 2 ? " runs" : "s run", (unsigned long)before);
-	remedy(doctor, SEE_BPFTOOL);
+	doctor_remedy(doctor, SEE_BPFTOOL);
 }
 
 static void check_reload(struct doctor *doctor)
@@ -115,12 +115,12 @@ static void check_reload(struct doctor *doctor)
 		return;
 	(void)reload_from_word(message_get(&doctor->client.message, KEY_RELOAD), &reload);
 	if (reload == RELOAD_OK) {
-		found(doctor, REPORT_OK, "the last reload went well");
+		doctor_found(doctor, REPORT_OK, "the last reload went well");
 		return;
 	}
-	found(doctor, REPORT_FAIL, "the last reload failed, older rules are in force: %s",
+	doctor_found(doctor, REPORT_FAIL, "the last reload failed, older rules are in force: %s",
 		ask_value(&doctor->client, KEY_RELOAD_REASON, "?"));
-	remedy(doctor, "mend it; %s check && %s reload", doctor->command, doctor->command);
+	doctor_remedy(doctor, "mend it; %s check && %s reload", doctor->command, doctor->command);
 }
 
 /* Has a name with a rule no socket at all? */
@@ -162,20 +162,21 @@ static void check_hand_ins(struct doctor *doctor)
 		return;
 	n = count_refused(doctor);
 	if (!n) {
-		found(doctor, REPORT_OK, "no hand-in was refused since usherd started");
+		doctor_found(doctor, REPORT_OK, "no hand-in was refused since usherd started");
 		return;
 	}
 	if (!reason) {
-		found(doctor, REPORT_INFO, "hand-ins refused since usherd started, none of late: %lu", n);
+		doctor_found(
+			doctor, REPORT_INFO, "hand-ins refused since usherd started, none of late: %lu", n);
 		return;
 	}
 	/* may be a stranger's; when a socket is missing it probably was not */
-	found(doctor, is_any_missing(doctor) ? REPORT_WARN : REPORT_INFO,
+	doctor_found(doctor, is_any_missing(doctor) ? REPORT_WARN : REPORT_INFO,
 		"the last hand-in that was refused, as '%s' by uid %s: %s",
 		ask_value(&doctor->client, KEY_HAND_IN_REFUSED_NAME, "?"),
 		ask_value(&doctor->client, KEY_HAND_IN_REFUSED_UID, "?"), reason);
-	remedy(doctor, "mend that, and restart the service; 'journalctl -u %s' has all %lu", doctor->service,
-		n);
+	doctor_remedy(doctor, "mend that, and restart the service; 'journalctl -u %s' has all %lu",
+		doctor->service, n);
 }
 
 static void check_events(struct doctor *doctor)
@@ -185,9 +186,9 @@ static void check_events(struct doctor *doctor)
 	if (skips_silent(doctor))
 		return;
 	if (!lost)
-		found(doctor, REPORT_OK, "no event was lost");
+		doctor_found(doctor, REPORT_OK, "no event was lost");
 	else
-		found(doctor, REPORT_INFO,
+		doctor_found(doctor, REPORT_INFO,
 			"events lost: %lu; so the journal does not tell of everything, and counters do",
 			lost);
 }

@@ -48,33 +48,33 @@ static void doctor_deinit(struct doctor *doctor)
 bool doctor_skips_unprivileged(struct doctor *doctor)
 {
 	if (!doctor->root)
-		found(doctor, REPORT_SKIP, "only root may look; run as root");
+		doctor_found(doctor, REPORT_SKIP, "only root may look; run as root");
 	return !doctor->root;
 }
 
 bool doctor_skips_unanswered(struct doctor *doctor)
 {
-	if (doctor->answer)
-		found(doctor, REPORT_SKIP, "there is no broker to ask");
-	else if (doctor->listed)
-		found(doctor, REPORT_SKIP, "the broker does not say: %s", doctor->unlisted.text);
-	return doctor->answer || doctor->listed;
+	if (doctor->answer.r)
+		doctor_found(doctor, REPORT_SKIP, "there is no broker to ask");
+	else if (doctor->list.r)
+		doctor_found(doctor, REPORT_SKIP, "the broker does not say: %s", doctor->list.why.text);
+	return doctor->answer.r || doctor->list.r;
 }
 
 bool doctor_skips_unread(struct doctor *doctor)
 {
 	if (!doctor->image)
-		found(doctor, REPORT_SKIP, "the rule files are bad");
+		doctor_found(doctor, REPORT_SKIP, "the rule files are bad");
 	return !doctor->image;
 }
 
 bool doctor_skips_elsewhere(struct doctor *doctor)
 {
 	if (doctor->other_network)
-		found(doctor, REPORT_SKIP, "the broker serves another network namespace");
-	else if (doctor->dumped)
-		found(doctor, REPORT_SKIP, "%s", doctor->undumped.text);
-	return doctor->other_network || doctor->dumped;
+		doctor_found(doctor, REPORT_SKIP, "the broker serves another network namespace");
+	else if (doctor->dump.r)
+		doctor_found(doctor, REPORT_SKIP, "%s", doctor->dump.why.text);
+	return doctor->other_network || doctor->dump.r;
 }
 
 unsigned long doctor_number(const struct doctor *doctor, enum message_key key)
@@ -91,7 +91,7 @@ static int compare_cookies(const void *a, const void *b)
 	return (x->cookie > y->cookie) - (x->cookie < y->cookie);
 }
 
-const struct diag_socket *doctor_find(const struct doctor *doctor, const struct place *place)
+const struct diag_socket *doctor_find(const struct doctor *doctor, const struct listed_place *place)
 {
 	const char *cookie = place->fields[PLACE_COOKIE];
 	const struct diag_socket key = {.cookie = cookie ? strtoull(cookie, NULL, 16) : 0};
@@ -130,11 +130,11 @@ static int ask_broker(struct doctor *doctor)
 	struct writer request;
 	int r;
 
-	r = ask_open(&doctor->client, doctor->ctl, ASK_TIMEOUT_MS, &doctor->silence);
+	r = ask_open(&doctor->client, doctor->ctl, ASK_TIMEOUT_MS, &doctor->answer.why);
 	client_begin(&request, REQUEST_STATUS);
 	if (!r)
-		r = ask(&doctor->client, &request, NULL, 0, NULL, NULL, &doctor->silence);
-	doctor->answer = r;
+		r = ask(&doctor->client, &request, NULL, 0, NULL, NULL, &doctor->answer.why);
+	doctor->answer.r = r;
 	if (r)
 		return r < 0 ? r : 0;
 	doctor->pid = find_process(doctor);
@@ -149,21 +149,21 @@ static int ask_lists(struct doctor *doctor)
 	struct writer request;
 	int r;
 
-	r = ask_open(&client, doctor->ctl, ASK_TIMEOUT_MS, &doctor->unlisted);
+	r = ask_open(&client, doctor->ctl, ASK_TIMEOUT_MS, &doctor->list.why);
 	client_begin(&request, REQUEST_LIST);
 	if (!r)
-		r = ask(&client, &request, NULL, 0, seats_add_row, &doctor->seats, &doctor->unlisted);
+		r = ask(&client, &request, NULL, 0, seats_add_row, &doctor->seats, &doctor->list.why);
 	client_begin(&request, REQUEST_RULES);
 	if (!r)
-		r = ask(&client, &request, NULL, 0, settings_add_row, &doctor->in_force, &doctor->unlisted);
-	doctor->listed = r;
+		r = ask(&client, &request, NULL, 0, settings_add_row, &doctor->in_force, &doctor->list.why);
+	doctor->list.r = r;
 	return r < 0 ? r : 0;
 }
 
 static void find_instance(struct doctor *doctor)
 {
 	const char *name =
-		doctor->answer ? doctor->ctl->instance_name : ask_value(&doctor->client, KEY_INSTANCE, "");
+		doctor->answer.r ? doctor->ctl->instance_name : ask_value(&doctor->client, KEY_INSTANCE, "");
 
 	if (instance_init(&doctor->instance, name) < 0)
 		name = "";
@@ -193,14 +193,14 @@ static int gather(struct doctor *doctor)
 {
 	int r = ask_broker(doctor);
 
-	if (!r && !doctor->answer)
+	if (!r && !doctor->answer.r)
 		r = ask_lists(doctor);
 	find_instance(doctor);
 	if (!r)
 		r = read_rules(doctor);
 	if (!r) {
-		r = diag_dump(0, NULL, 0, &doctor->sockets, &doctor->n_sockets, &doctor->undumped);
-		doctor->dumped = r;
+		r = diag_dump(0, NULL, 0, &doctor->sockets, &doctor->n_sockets, &doctor->dump.why);
+		doctor->dump.r = r;
 	}
 	if (!r && doctor->n_sockets)
 		qsort(doctor->sockets, doctor->n_sockets, sizeof(*doctor->sockets), compare_cookies);

@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "../../scan/diag.h"
 #include "../../image/image.h"
+#include "../../scan/diag.h"
 #include "../../util/name.h"
 #include "../ctl.h"
 #include "../host/manager.h"
@@ -22,6 +22,12 @@
 #include "../view/settings.h"
 
 /* What several checks look at, gathered once */
+/* How a question went that the checks build on */
+struct outcome {
+	int r;
+	struct refusal why; /* it was refused */
+};
+
 struct doctor {
 	const struct ctl *ctl;
 	struct report report;
@@ -29,14 +35,12 @@ struct doctor {
 
 	/* the broker: what it says of itself is client->message */
 	struct client client;
-	int answer;		/* 0: it does; REFUSED, CLIENT_ABSENT */
-	struct refusal silence; /* why it does not */
-	pid_t pid;		/* 0: not known, or of another PID namespace */
-	bool other_network;	/* it serves another network namespace than this process is in */
+	struct outcome answer; /* 0, REFUSED or CLIENT_ABSENT */
+	pid_t pid;	       /* 0: not known, or of another PID namespace */
+	bool other_network;    /* it serves another network namespace than this process is in */
 	struct seats seats;
 	struct settings in_force;
-	int listed; /* of the two above: 0, REFUSED */
-	struct refusal unlisted;
+	struct outcome list; /* of the two above: 0 or REFUSED */
 
 	/* of the instance that answers, or of the command line */
 	char name[NAME_LENGTH_MAX + 1];
@@ -55,8 +59,7 @@ struct doctor {
 	/* what listens in this network namespace, by cookie */
 	struct diag_socket *sockets;
 	size_t n_sockets;
-	int dumped; /* 0, REFUSED */
-	struct refusal undumped;
+	struct outcome dump; /* 0 or REFUSED */
 };
 
 struct check {
@@ -68,8 +71,8 @@ struct check {
 extern const struct check kernel_checks[], host_checks[], unit_checks[], broker_checks[], pin_checks[],
 	rule_checks[], path_checks[], socket_checks[];
 
-#define found(doctor, result, ...) report_add(&(doctor)->report, (result), __VA_ARGS__)
-#define remedy(doctor, ...) report_remedy(&(doctor)->report, __VA_ARGS__)
+#define doctor_found(doctor, result, ...) report_add(&(doctor)->report, (result), __VA_ARGS__)
+#define doctor_remedy(doctor, ...) report_remedy(&(doctor)->report, __VA_ARGS__)
 
 /* doctor_skips_* () - what the check needs is not there: say so. Return: whether that is so. */
 bool doctor_skips_unprivileged(struct doctor *doctor);
@@ -81,7 +84,7 @@ bool doctor_skips_elsewhere(struct doctor *doctor);  /* another network namespac
 unsigned long doctor_number(const struct doctor *doctor, enum message_key key);
 
 /* doctor_find() - the socket of a place as sock_diag lists it, or NULL */
-const struct diag_socket *doctor_find(const struct doctor *doctor, const struct place *place);
+const struct diag_socket *doctor_find(const struct doctor *doctor, const struct listed_place *place);
 
 /* doctor_read() - the first line of a small file; Return: 0 or a negative errno */
 int doctor_read(const char *path, char *text, size_t size);

@@ -25,17 +25,18 @@ static void check_bpffs(struct doctor *doctor)
 	struct statfs fs;
 
 	if (statfs(BPFFS, &fs) < 0 || statvfs(BPFFS, &flags) < 0) {
-		found(doctor, REPORT_FAIL, "%s cannot be looked at: %s (%s)", BPFFS, errno_text(errno),
+		doctor_found(doctor, REPORT_FAIL, "%s cannot be looked at: %s (%s)", BPFFS, errno_text(errno),
 			errno_name(errno));
-		remedy(doctor, "mount -t sysfs sysfs /sys && mount -t bpf bpf " BPFFS);
+		doctor_remedy(doctor, "mount -t sysfs sysfs /sys && mount -t bpf bpf " BPFFS);
 	} else if (fs.f_type != BPF_FS_MAGIC) {
-		found(doctor, REPORT_FAIL, "no BPF file system is mounted on %s", BPFFS);
-		remedy(doctor, "mount -t bpf bpf " BPFFS);
+		doctor_found(doctor, REPORT_FAIL, "no BPF file system is mounted on %s", BPFFS);
+		doctor_remedy(doctor, "mount -t bpf bpf " BPFFS);
 	} else if (flags.f_flag & ST_RDONLY) {
-		found(doctor, REPORT_FAIL, "%s is mounted read-only: no rules can be put in force", BPFFS);
-		remedy(doctor, "mount -o remount,rw " BPFFS);
+		doctor_found(
+			doctor, REPORT_FAIL, "%s is mounted read-only: no rules can be put in force", BPFFS);
+		doctor_remedy(doctor, "mount -o remount,rw " BPFFS);
 	} else
-		found(doctor, REPORT_OK, "a BPF file system is mounted on %s", BPFFS);
+		doctor_found(doctor, REPORT_OK, "a BPF file system is mounted on %s", BPFFS);
 }
 
 static void check_pins_folder(struct doctor *doctor)
@@ -45,23 +46,24 @@ static void check_pins_folder(struct doctor *doctor)
 
 	if (lstat(path, &st) < 0) {
 		if (errno == ENOENT)
-			found(doctor, REPORT_INFO, "there is no %s", path);
+			doctor_found(doctor, REPORT_INFO, "there is no %s", path);
 		else
-			found(doctor, REPORT_SKIP, "%s cannot be looked at (%s); run as root", path,
+			doctor_found(doctor, REPORT_SKIP, "%s cannot be looked at (%s); run as root", path,
 				errno_name(errno));
 	} else if (!S_ISDIR(st.st_mode)) {
-		found(doctor, REPORT_FAIL, "%s is no folder, and usherd needs it for one", path);
-		remedy(doctor, "rm %s", path);
+		doctor_found(doctor, REPORT_FAIL, "%s is no folder, and usherd needs it for one", path);
+		doctor_remedy(doctor, "rm %s", path);
 	} else if (st.st_uid != 0) {
-		found(doctor, REPORT_FAIL, "%s belongs to uid %u: usherd refuses to use it", path, st.st_uid);
-		remedy(doctor, "chown 0:0 %s", path);
+		doctor_found(doctor, REPORT_FAIL, "%s belongs to uid %u: usherd refuses to use it", path,
+			st.st_uid);
+		doctor_remedy(doctor, "chown 0:0 %s", path);
 	} else if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		found(doctor, REPORT_FAIL,
+		doctor_found(doctor, REPORT_FAIL,
 			"%s may be written by others (mode %04o): usherd refuses to use it", path,
 			st.st_mode & 07777);
-		remedy(doctor, "chmod go-w %s", path);
+		doctor_remedy(doctor, "chmod go-w %s", path);
 	} else
-		found(doctor, REPORT_OK, "%s is root's alone", path);
+		doctor_found(doctor, REPORT_OK, "%s is root's alone", path);
 }
 
 static void check_cgroup2(struct doctor *doctor)
@@ -75,13 +77,13 @@ static void check_cgroup2(struct doctor *doctor)
 	if (mounts)
 		(void)fclose(mounts);
 	if (seen) {
-		found(doctor, REPORT_OK, "cgroups of version 2 are mounted on %s", where);
+		doctor_found(doctor, REPORT_OK, "cgroups of version 2 are mounted on %s", where);
 		return;
 	}
-	found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
+	doctor_found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
 		"no cgroups of version 2 are mounted: usher-discover is not told of listeners, and scans");
 	if (doctor->discovers)
-		remedy(doctor,
+		doctor_remedy(doctor,
 			"mount -t cgroup2 cgroup2 /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1");
 }
 
@@ -123,10 +125,11 @@ static void check_own_capabilities(struct doctor *doctor)
 	const char *missing = missing_capabilities(read_capabilities("self"));
 
 	if (!*missing)
-		found(doctor, REPORT_OK, "usherctl has CAP_BPF and CAP_NET_ADMIN, and needs them only here");
+		doctor_found(doctor, REPORT_OK,
+			"usherctl has CAP_BPF and CAP_NET_ADMIN, and needs them only here");
 	else
-		found(doctor, REPORT_INFO, "usherctl has no %s, and needs none but to see everything here",
-			missing);
+		doctor_found(doctor, REPORT_INFO,
+			"usherctl has no %s, and needs none but to see everything here", missing);
 }
 
 static void check_capabilities(struct doctor *doctor)
@@ -134,20 +137,20 @@ static void check_capabilities(struct doctor *doctor)
 	char process[32];
 	uint64_t set;
 
-	if (doctor->answer) {
-		found(doctor, REPORT_SKIP, "there is no broker to look at");
+	if (doctor->answer.r) {
+		doctor_found(doctor, REPORT_SKIP, "there is no broker to look at");
 		return;
 	}
 	(void)snprintf(process, sizeof(process), "%d", doctor->pid);
 	set = doctor->pid ? read_capabilities(process) : 0;
 	if (!doctor->pid)
-		found(doctor, REPORT_SKIP, "the broker's process is not visible here");
+		doctor_found(doctor, REPORT_SKIP, "the broker's process is not visible here");
 	else if (!*missing_capabilities(set))
-		found(doctor, REPORT_OK, "usherd (pid %d) has CAP_BPF and CAP_NET_ADMIN", doctor->pid);
+		doctor_found(doctor, REPORT_OK, "usherd (pid %d) has CAP_BPF and CAP_NET_ADMIN", doctor->pid);
 	else {
-		found(doctor, REPORT_FAIL, "usherd (pid %d) has no %s: it cannot put rules in force",
+		doctor_found(doctor, REPORT_FAIL, "usherd (pid %d) has no %s: it cannot put rules in force",
 			doctor->pid, missing_capabilities(set));
-		remedy(doctor,
+		doctor_remedy(doctor,
 			"start it as root, with CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN in its unit");
 	}
 }
@@ -156,21 +159,21 @@ static void check_descriptors(struct doctor *doctor)
 {
 	unsigned long used, most;
 
-	if (doctor->answer) {
-		found(doctor, REPORT_SKIP, "there is no broker to ask");
+	if (doctor->answer.r) {
+		doctor_found(doctor, REPORT_SKIP, "there is no broker to ask");
 		return;
 	}
 	used = doctor_number(doctor, KEY_FDS);
 	most = doctor_number(doctor, KEY_FDS_MAX);
 	if (!used || !most)
-		found(doctor, REPORT_INFO, "the broker does not say how many descriptors it has open");
+		doctor_found(doctor, REPORT_INFO, "the broker does not say how many descriptors it has open");
 	else if (used * 100 < most * DESCRIPTORS_PERCENT)
-		found(doctor, REPORT_OK, "usherd has %lu of %lu descriptors open", used, most);
+		doctor_found(doctor, REPORT_OK, "usherd has %lu of %lu descriptors open", used, most);
 	else {
-		found(doctor, REPORT_WARN,
+		doctor_found(doctor, REPORT_WARN,
 			"usherd has %lu of %lu descriptors open: soon it takes no client and holds no socket",
 			used, most);
-		remedy(doctor, "raise LimitNOFILE= in its unit (ulimit -n), and restart it");
+		doctor_remedy(doctor, "raise LimitNOFILE= in its unit (ulimit -n), and restart it");
 	}
 }
 

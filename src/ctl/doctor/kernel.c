@@ -12,8 +12,8 @@
 #include "../../util/errno_name.h"
 #include "../../util/netns.h"
 #include "../complain.h"
-#include "doctor.h"
 #include "../host/kernel.h"
+#include "doctor.h"
 
 #define MAJOR_MIN 6
 #define MINOR_MIN 1
@@ -25,20 +25,20 @@ static void check_version(struct doctor *doctor)
 
 	(void)uname(&name);
 	if (sscanf(name.release, "%u.%u", &major, &minor) != 2)
-		found(doctor, REPORT_INFO, "Linux %s, whatever that is", name.release);
+		doctor_found(doctor, REPORT_INFO, "Linux %s, whatever that is", name.release);
 	else if (major > MAJOR_MIN || (major == MAJOR_MIN && minor >= MINOR_MIN))
-		found(doctor, REPORT_OK, "Linux %s", name.release);
+		doctor_found(doctor, REPORT_OK, "Linux %s", name.release);
 	else {
-		found(doctor, REPORT_FAIL, "this is Linux %s, and usher needs %d.%d", name.release, MAJOR_MIN,
-			MINOR_MIN);
-		remedy(doctor, "boot a newer kernel");
+		doctor_found(doctor, REPORT_FAIL, "this is Linux %s, and usher needs %d.%d", name.release,
+			MAJOR_MIN, MINOR_MIN);
+		doctor_remedy(doctor, "boot a newer kernel");
 	}
 }
 
 /* Of root too: in a container, or without the capabilities */
 static void skip_denied(struct doctor *doctor)
 {
-	found(doctor, REPORT_SKIP, "this process may not use bpf(2) (EPERM); run as root%s",
+	doctor_found(doctor, REPORT_SKIP, "this process may not use bpf(2) (EPERM); run as root%s",
 		doctor->root ? ", with CAP_BPF and CAP_NET_ADMIN" : "");
 }
 
@@ -66,12 +66,12 @@ static void check_maps(struct doctor *doctor)
 		if (r == 0)
 			continue;
 		good = false;
-		found(doctor, REPORT_FAIL, "a BPF map of the type %s cannot be made: %s (%s)", maps[i].name,
-			errno_text(-r), errno_name(-r));
-		remedy(doctor, "%s", maps[i].remedy);
+		doctor_found(doctor, REPORT_FAIL, "a BPF map of the type %s cannot be made: %s (%s)",
+			maps[i].name, errno_text(-r), errno_name(-r));
+		doctor_remedy(doctor, "%s", maps[i].remedy);
 	}
 	if (good)
-		found(doctor, REPORT_OK, "BPF maps of the types SOCKHASH, SOCKMAP, RINGBUF work");
+		doctor_found(doctor, REPORT_OK, "BPF maps of the types SOCKHASH, SOCKMAP, RINGBUF work");
 }
 
 static void check_program(struct doctor *doctor)
@@ -81,11 +81,12 @@ static void check_program(struct doctor *doctor)
 	if (r == -EPERM)
 		skip_denied(doctor);
 	else if (r == 0)
-		found(doctor, REPORT_OK, "sk_lookup programs can be loaded");
+		doctor_found(doctor, REPORT_OK, "sk_lookup programs can be loaded");
 	else {
-		found(doctor, REPORT_FAIL, "an sk_lookup program cannot be loaded: %s (%s)", errno_text(-r),
-			errno_name(-r));
-		remedy(doctor, "use a kernel of Linux 6.1 or newer with CONFIG_BPF_SYSCALL and CONFIG_INET");
+		doctor_found(doctor, REPORT_FAIL, "an sk_lookup program cannot be loaded: %s (%s)",
+			errno_text(-r), errno_name(-r));
+		doctor_remedy(
+			doctor, "use a kernel of Linux 6.1 or newer with CONFIG_BPF_SYSCALL and CONFIG_INET");
 	}
 }
 
@@ -96,12 +97,12 @@ static void check_netns_cookie(struct doctor *doctor)
 	int r = netns_read_cookie(&cookie, &refusal);
 
 	if (r == 0) {
-		found(doctor, REPORT_OK, "network namespaces have cookies (SO_NETNS_COOKIE)");
+		doctor_found(doctor, REPORT_OK, "network namespaces have cookies (SO_NETNS_COOKIE)");
 		return;
 	}
-	found(doctor, REPORT_FAIL, "sockets cannot be told apart by network namespace: %s",
+	doctor_found(doctor, REPORT_FAIL, "sockets cannot be told apart by network namespace: %s",
 		r < 0 ? errno_text(-r) : refusal.text);
-	remedy(doctor, "boot a newer kernel");
+	doctor_remedy(doctor, "boot a newer kernel");
 }
 
 static void check_peer_pidfd(struct doctor *doctor)
@@ -109,21 +110,22 @@ static void check_peer_pidfd(struct doctor *doctor)
 	int r = kernel_try_peer_pidfd();
 
 	if (r == 0)
-		found(doctor, REPORT_OK, "clients are known by pidfd (SO_PEERPIDFD)");
+		doctor_found(doctor, REPORT_OK, "clients are known by pidfd (SO_PEERPIDFD)");
 	else
-		found(doctor, REPORT_INFO,
+		doctor_found(doctor, REPORT_INFO,
 			"no SO_PEERPIDFD before Linux 6.5 (%s): clients are known by a number that another process may have later, VERIFIED=no",
 			errno_name(-r));
 }
 
 static void check_sock_diag(struct doctor *doctor)
 {
-	if (!doctor->dumped) {
-		found(doctor, REPORT_OK, "sock_diag lists the sockets that listen: %zu", doctor->n_sockets);
+	if (!doctor->dump.r) {
+		doctor_found(
+			doctor, REPORT_OK, "sock_diag lists the sockets that listen: %zu", doctor->n_sockets);
 		return;
 	}
-	found(doctor, REPORT_WARN, "%s", doctor->undumped.text);
-	remedy(doctor, "modprobe -a tcp_diag udp_diag; without them nothing is discovered");
+	doctor_found(doctor, REPORT_WARN, "%s", doctor->dump.why.text);
+	doctor_remedy(doctor, "modprobe -a tcp_diag udp_diag; without them nothing is discovered");
 }
 
 static void check_btf(struct doctor *doctor)
@@ -131,14 +133,14 @@ static void check_btf(struct doctor *doctor)
 	static const char path[] = "/sys/kernel/btf/vmlinux";
 
 	if (access(path, F_OK) == 0) {
-		found(doctor, REPORT_OK, "the kernel describes its types (%s)", path);
+		doctor_found(doctor, REPORT_OK, "the kernel describes its types (%s)", path);
 		return;
 	}
-	found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
+	doctor_found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
 		"there is no %s, by which usher-discover would find owners fast: it reads /proc instead",
 		path);
 	if (doctor->discovers)
-		remedy(doctor, "use a kernel with CONFIG_DEBUG_INFO_BTF");
+		doctor_remedy(doctor, "use a kernel with CONFIG_DEBUG_INFO_BTF");
 }
 
 static void check_lockdown(struct doctor *doctor)
@@ -146,15 +148,16 @@ static void check_lockdown(struct doctor *doctor)
 	char text[128];
 
 	if (doctor_read("/sys/kernel/security/lockdown", text, sizeof(text)) < 0 || strstr(text, "[none]"))
-		found(doctor, REPORT_OK, "the kernel is not locked down");
+		doctor_found(doctor, REPORT_OK, "the kernel is not locked down");
 	else if (!strstr(text, "[confidentiality]"))
-		found(doctor, REPORT_OK,
+		doctor_found(doctor, REPORT_OK,
 			"the kernel is locked down (integrity), which is all the same to usher");
 	else {
-		found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
+		doctor_found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
 			"the kernel is locked down (confidentiality): BPF programs may not read its memory, and those of usher-discover may be refused");
 		if (doctor->discovers)
-			remedy(doctor, "lower ScanInterval= in [Discover], or boot with lockdown=integrity");
+			doctor_remedy(
+				doctor, "lower ScanInterval= in [Discover], or boot with lockdown=integrity");
 	}
 }
 
@@ -163,14 +166,14 @@ static void check_unprivileged(struct doctor *doctor)
 	char text[32];
 
 	if (doctor_read("/proc/sys/kernel/unprivileged_bpf_disabled", text, sizeof(text)) < 0)
-		found(doctor, REPORT_INFO,
+		doctor_found(doctor, REPORT_INFO,
 			"not known: /proc/sys/kernel/unprivileged_bpf_disabled is not there");
 	else if (strcmp(text, "0") == 0)
-		found(doctor, REPORT_INFO,
+		doctor_found(doctor, REPORT_INFO,
 			"everybody may use bpf(2) (kernel.unprivileged_bpf_disabled=0), which usher does not need");
 	else
-		found(doctor, REPORT_OK, "bpf(2) is for the privileged (kernel.unprivileged_bpf_disabled=%s)",
-			text);
+		doctor_found(doctor, REPORT_OK,
+			"bpf(2) is for the privileged (kernel.unprivileged_bpf_disabled=%s)", text);
 }
 
 const struct check kernel_checks[] = {

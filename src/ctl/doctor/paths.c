@@ -103,14 +103,14 @@ static void look_at_prefix(
 
 	(void)prefix_format(prefix, text);
 	if (is_local(prefix, addresses, &local, &route, &refusal)) {
-		found(doctor, REPORT_SKIP, "%s: %s", text, refusal.text);
+		doctor_found(doctor, REPORT_SKIP, "%s: %s", text, refusal.text);
 		return;
 	}
 	if (local)
 		return;
-	found(doctor, REPORT_WARN, "%s is in a rule, and no address of it is local: packets to it %s", text,
-		route == ROUTE_NONE ? "have no route" : "go on to another host");
-	remedy(doctor, "ip route add local %s dev lo", text);
+	doctor_found(doctor, REPORT_WARN, "%s is in a rule, and no address of it is local: packets to it %s",
+		text, route == ROUTE_NONE ? "have no route" : "go on to another host");
+	doctor_remedy(doctor, "ip route add local %s dev lo", text);
 }
 
 static void check_routes(struct doctor *doctor)
@@ -129,10 +129,10 @@ static void check_routes(struct doctor *doctor)
 	if (addresses)
 		freeifaddrs(addresses);
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "the addresses of the rules are local%s",
+		doctor_found(doctor, REPORT_OK, "the addresses of the rules are local%s",
 			prefixes.all ? "" : ", of those that were looked at");
 	if (!prefixes.all)
-		found(doctor, REPORT_INFO, "only the first %d prefixes were looked at", PREFIXES_MAX);
+		doctor_found(doctor, REPORT_INFO, "only the first %d prefixes were looked at", PREFIXES_MAX);
 }
 
 /* ---- bypassed listeners */
@@ -151,22 +151,23 @@ static void check_bypassed(struct doctor *doctor)
 		return;
 	}
 	if (listeners.unknown.error) {
-		found(doctor, REPORT_SKIP, "%s", listeners.unknown.text);
+		doctor_found(doctor, REPORT_SKIP, "%s", listeners.unknown.text);
 		return;
 	}
 	for (size_t i = 0; i < list->n; i++) {
 		/* it cannot be handed in, and there is a check for that */
 		if (list->items[i].socket->mptcp)
 			continue;
-		found(doctor, REPORT_WARN, "%s",
+		doctor_found(doctor, REPORT_WARN, "%s",
 			listeners_describe(&list->items[i], &listeners.owners[i], text));
-		remedy(doctor, "%s", listeners_remedy(&list->items[i], text));
+		doctor_remedy(doctor, "%s", listeners_remedy(&list->items[i], text));
 	}
 	if (list->n_all > list->n)
-		found(doctor, REPORT_WARN, "rules take packets before %zu more sockets that listen",
+		doctor_found(doctor, REPORT_WARN, "rules take packets before %zu more sockets that listen",
 			list->n_all - list->n);
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "no rule takes packets before a socket that is not handed in");
+		doctor_found(
+			doctor, REPORT_OK, "no rule takes packets before a socket that is not handed in");
 }
 
 const struct check path_checks[] = {

@@ -25,19 +25,19 @@ static void look_at_orphans(struct doctor *doctor)
 
 	switch (pins_folder_look(path)) {
 	case PINS_FOLDER_NONE:
-		found(doctor, REPORT_OK, "nothing is pinned in %s", path);
+		doctor_found(doctor, REPORT_OK, "nothing is pinned in %s", path);
 		break;
 	case PINS_FOLDER_UNKNOWN:
-		found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
+		doctor_found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
 		break;
 	case PINS_FOLDER_LEFTOVER:
-		found(doctor, REPORT_INFO, "%s is there, without a link: nothing is dispatched", path);
+		doctor_found(doctor, REPORT_INFO, "%s is there, without a link: nothing is dispatched", path);
 		break;
 	case PINS_FOLDER_ATTACHED:
-		found(doctor, REPORT_WARN,
+		doctor_found(doctor, REPORT_WARN,
 			"dispatch goes on without a broker, pinned in %s: what is lost or handed in now is not noticed",
 			path);
-		remedy(doctor, "systemctl start %s, or '%s detach' to end it", doctor->service,
+		doctor_remedy(doctor, "systemctl start %s, or '%s detach' to end it", doctor->service,
 			doctor->command);
 	}
 }
@@ -46,22 +46,22 @@ static void check_pins(struct doctor *doctor)
 {
 	const char *path = doctor->instance.pins;
 
-	if (doctor->answer) {
+	if (doctor->answer.r) {
 		look_at_orphans(doctor);
 		return;
 	}
 	switch (pins_folder_look(path)) {
 	case PINS_FOLDER_ATTACHED:
-		found(doctor, REPORT_OK, "dispatch outlives the broker, by the pins in %s", path);
+		doctor_found(doctor, REPORT_OK, "dispatch outlives the broker, by the pins in %s", path);
 		break;
 	case PINS_FOLDER_UNKNOWN:
-		found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
+		doctor_found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
 		break;
 	default:
-		found(doctor, REPORT_FAIL,
+		doctor_found(doctor, REPORT_FAIL,
 			"somebody removed the link in %s: with the broker, dispatch ends and sockets are lost",
 			path);
-		remedy(doctor,
+		doctor_remedy(doctor,
 			"systemctl restart %s, and then the services, whose sockets have to be handed in again",
 			doctor->service);
 	}
@@ -112,15 +112,15 @@ static void check_programs(struct doctor *doctor)
 	bool stale = false;
 	int r;
 
-	if (doctor->answer) {
-		found(doctor, REPORT_SKIP, "there is no broker to say which program is current");
+	if (doctor->answer.r) {
+		doctor_found(doctor, REPORT_SKIP, "there is no broker to say which program is current");
 		return;
 	}
 	if (doctor_skips_unprivileged(doctor))
 		return;
 	r = pins_folder_foreach_program(path, add_program, &programs);
 	if (r < 0) {
-		found(doctor, REPORT_SKIP, "%s cannot be read (%s)", path, errno_name(-r));
+		doctor_found(doctor, REPORT_SKIP, "%s cannot be read (%s)", path, errno_name(-r));
 		return;
 	}
 	r = ask_generation(doctor, &current);
@@ -132,12 +132,12 @@ static void check_programs(struct doctor *doctor)
 		if (programs.generations[i] == current || lstat(pin, &st) < 0)
 			continue;
 		stale = true;
-		found(doctor, REPORT_WARN, "%s is pinned, and generation %" PRIu64 " is in force", pin,
+		doctor_found(doctor, REPORT_WARN, "%s is pinned, and generation %" PRIu64 " is in force", pin,
 			current);
-		remedy(doctor, "rm %s, which frees its memory", pin);
+		doctor_remedy(doctor, "rm %s, which frees its memory", pin);
 	}
 	if (!stale)
-		found(doctor, REPORT_OK, "only the program in force is pinned");
+		doctor_found(doctor, REPORT_OK, "only the program in force is pinned");
 }
 
 /* ---- other instances */
@@ -155,15 +155,15 @@ static bool look_at_instance(struct doctor *doctor, const char *folder)
 		return false;
 	r = client_open(&client, instance.socket, ASK_TIMEOUT_MS, &refusal);
 	if (r != CLIENT_ABSENT) {
-		found(doctor, REPORT_INFO, "another instance runs, with pins in %s", instance.pins);
+		doctor_found(doctor, REPORT_INFO, "another instance runs, with pins in %s", instance.pins);
 		return true;
 	}
 	/* a unit leaves its folder, empty */
 	if (pins_folder_look(instance.pins) != PINS_FOLDER_ATTACHED)
 		return false;
-	found(doctor, REPORT_WARN, "%s is of a broker that does not run: dispatch goes on by it",
+	doctor_found(doctor, REPORT_WARN, "%s is of a broker that does not run: dispatch goes on by it",
 		instance.pins);
-	remedy(doctor, "systemctl start usherd%s%s.service, or 'usherctl%s%s detach' to remove it",
+	doctor_remedy(doctor, "systemctl start usherd%s%s.service, or 'usherctl%s%s detach' to remove it",
 		*name ? "@" : "", name, *name ? " --instance " : "", name);
 	return true;
 }
@@ -182,7 +182,7 @@ static void check_instances(struct doctor *doctor)
 			strncmp(entry->d_name, "usher-", strlen("usher-")) == 0)
 			n += look_at_instance(doctor, entry->d_name);
 	if (!n)
-		found(doctor, REPORT_OK, "no other instance of usher has pins");
+		doctor_found(doctor, REPORT_OK, "no other instance of usher has pins");
 }
 
 const struct check pin_checks[] = {

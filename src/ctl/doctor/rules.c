@@ -24,20 +24,21 @@ static void check_files(struct doctor *doctor)
 	size_t n_matches = 0;
 
 	for (size_t i = 0; i < problems->n; i++) {
-		found(doctor, REPORT_FAIL, "%s", problem_format(&problems->items[i], text, sizeof(text)));
-		remedy(doctor, "mend the file, and %s check", doctor->command);
+		doctor_found(
+			doctor, REPORT_FAIL, "%s", problem_format(&problems->items[i], text, sizeof(text)));
+		doctor_remedy(doctor, "mend the file, and %s check", doctor->command);
 	}
 	if (!doctor->image)
 		return;
 	for (size_t i = 0; i < doctor->set->n_rules; i++)
 		n_matches += doctor->set->rules[i].n_matches;
 	if (doctor->set->n_rules) {
-		found(doctor, REPORT_OK, "the files are good: rules: %zu, matches: %zu", doctor->set->n_rules,
-			n_matches);
+		doctor_found(doctor, REPORT_OK, "the files are good: rules: %zu, matches: %zu",
+			doctor->set->n_rules, n_matches);
 		return;
 	}
-	found(doctor, REPORT_INFO, "there are no rules: nothing is dispatched");
-	remedy(doctor, "write %s/NAME.rule, see usher.rules(5)", doctor->instance.rule_dirs[0]);
+	doctor_found(doctor, REPORT_INFO, "there are no rules: nothing is dispatched");
+	doctor_remedy(doctor, "write %s/NAME.rule, see usher.rules(5)", doctor->instance.rule_dirs[0]);
 }
 
 /* For files_foreach_path() */
@@ -46,9 +47,9 @@ static void look_at_file(const char *path, enum rule_file_role role, const char 
 	struct doctor *doctor = userdata;
 
 	if (role == RULE_FILE_MASKS)
-		found(doctor, REPORT_INFO, "%s masks the rule of that name", path);
+		doctor_found(doctor, REPORT_INFO, "%s masks the rule of that name", path);
 	else if (role == RULE_FILE_REPLACED)
-		found(doctor, REPORT_INFO, "%s is read in place of %s", by, path);
+		doctor_found(doctor, REPORT_INFO, "%s is read in place of %s", by, path);
 }
 
 static void check_masked(struct doctor *doctor)
@@ -59,7 +60,7 @@ static void check_masked(struct doctor *doctor)
 	if (files_foreach_path(doctor->instance.rule_dirs, look_at_file, doctor, &problems) == -ENOMEM)
 		doctor->report.out_of_memory = true;
 	if (doctor->report.totals[REPORT_INFO] == before)
-		found(doctor, REPORT_OK, "no rule is masked, or read in place of another");
+		doctor_found(doctor, REPORT_OK, "no rule is masked, or read in place of another");
 }
 
 static void look_at_names(struct doctor *doctor, const char *path)
@@ -72,8 +73,8 @@ static void look_at_names(struct doctor *doctor, const char *path)
 
 		/* hidden files are meant not to count */
 		if (entry->d_name[0] != '.' && (!suffix || strcmp(suffix, ".rule") != 0))
-			found(doctor, REPORT_INFO, "%s/%s is not read: a rule file is called NAME.rule", path,
-				entry->d_name);
+			doctor_found(doctor, REPORT_INFO,
+				"%s/%s is not read: a rule file is called NAME.rule", path, entry->d_name);
 	}
 }
 
@@ -84,7 +85,7 @@ static void check_ignored(struct doctor *doctor)
 	for (const char *const *dir = doctor->instance.rule_dirs; *dir; dir++)
 		look_at_names(doctor, *dir);
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "all files among the rules are called NAME.rule");
+		doctor_found(doctor, REPORT_OK, "all files among the rules are called NAME.rule");
 }
 
 static void check_in_force(struct doctor *doctor)
@@ -103,13 +104,13 @@ static void check_in_force(struct doctor *doctor)
 	settings_sort(in_force);
 	settings_count_changes(in_force, &files, &n_added, &n_removed);
 	if (!n_added && !n_removed) {
-		found(doctor, REPORT_OK, "the rules in force are those of the files");
+		doctor_found(doctor, REPORT_OK, "the rules in force are those of the files");
 		return;
 	}
-	found(doctor, REPORT_WARN,
+	doctor_found(doctor, REPORT_WARN,
 		"the files have changed since the last reload: settings to add: %zu, to remove: %zu", n_added,
 		n_removed);
-	remedy(doctor, "%s diff && %s reload", doctor->command, doctor->command);
+	doctor_remedy(doctor, "%s diff && %s reload", doctor->command, doctor->command);
 }
 
 /* ---- names without sockets, and sockets without rules */
@@ -126,10 +127,10 @@ static void look_at_gap(struct doctor *doctor, const struct seat *seat)
 {
 	if (passes(doctor, seat->name) || !seat->counters[SEAT_MISSING])
 		return;
-	found(doctor, REPORT_WARN,
+	doctor_found(doctor, REPORT_WARN,
 		"'%s' has sockets, and none for %s over %s; clients that came for one: %lu", seat->name,
 		seat->protocol, seat->family, (unsigned long)seat->counters[SEAT_MISSING]);
-	remedy(doctor,
+	doctor_remedy(doctor,
 		"hand one in, a dual-stack one serves both; or let the rule match only what it serves");
 }
 
@@ -141,13 +142,14 @@ static void look_at_missing(struct doctor *doctor, const struct seat *seats, siz
 	for (size_t i = 0; i < n; i++)
 		n_missing += seats[i].counters[SEAT_MISSING];
 	if (passes(doctor, name)) {
-		found(doctor, REPORT_INFO, "'%s' has no socket, and its packets are passed on (Missing=pass)",
-			name);
+		doctor_found(doctor, REPORT_INFO,
+			"'%s' has no socket, and its packets are passed on (Missing=pass)", name);
 		return;
 	}
-	found(doctor, REPORT_WARN, "no socket is handed in as '%s': its clients are refused, so far: %lu",
-		name, (unsigned long)n_missing);
-	remedy(doctor, "start the service; if it cannot do so itself, %s hand-in %s or [Discover]",
+	doctor_found(doctor, REPORT_WARN,
+		"no socket is handed in as '%s': its clients are refused, so far: %lu", name,
+		(unsigned long)n_missing);
+	doctor_remedy(doctor, "start the service; if it cannot do so itself, %s hand-in %s or [Discover]",
 		doctor->command, name);
 }
 
@@ -171,7 +173,7 @@ static void check_sockets(struct doctor *doctor)
 				look_at_gap(doctor, &seats->items[j]);
 	}
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "each name that has a rule has a socket");
+		doctor_found(doctor, REPORT_OK, "each name that has a rule has a socket");
 }
 
 static bool is_unrouted(const struct seat *seat)
@@ -190,15 +192,15 @@ static void check_unrouted(struct doctor *doctor)
 
 		if (!is_unrouted(seat))
 			continue;
-		found(doctor, REPORT_WARN, "%zu %s of '%s' for %s over %s, and no rule leads to %s",
+		doctor_found(doctor, REPORT_WARN, "%zu %s of '%s' for %s over %s, and no rule leads to %s",
 			seat->n_places, seat->n_places == 1 ? "socket" : "sockets", seat->name,
 			seat->protocol, seat->family, seat->n_places == 1 ? "it" : "them");
-		remedy(doctor, "write %s/%s.rule and %s reload, or %s withdraw %s",
+		doctor_remedy(doctor, "write %s/%s.rule and %s reload, or %s withdraw %s",
 			doctor->instance.rule_dirs[0], seat->name, doctor->command, doctor->command,
 			seat->name);
 	}
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "a rule leads to each socket");
+		doctor_found(doctor, REPORT_OK, "a rule leads to each socket");
 }
 
 /* ---- [Discover] */
@@ -234,14 +236,16 @@ static void look_at_candidate(struct doctor *doctor, const struct scan_candidate
 
 	(void)endpoint_format(socket->family, socket->address, socket->port, where);
 	if (!candidate->accepted) {
-		found(doctor, REPORT_WARN, "'%s' does not get socket %s, which %s", candidate->rule->name,
-			where, candidate->refusal.text);
-		remedy(doctor, "see '%s discover --dry-run %s'", doctor->command, candidate->rule->name);
-	} else if (!doctor->answer && !is_group_seated(doctor, candidates, at)) {
-		found(doctor, REPORT_WARN, "'%s' should have socket %s by its [Discover], and has it not",
-			candidate->rule->name, where);
-		remedy(doctor, "systemctl enable --now usher-discover, or %s discover %s", doctor->command,
-			candidate->rule->name);
+		doctor_found(doctor, REPORT_WARN, "'%s' does not get socket %s, which %s",
+			candidate->rule->name, where, candidate->refusal.text);
+		doctor_remedy(
+			doctor, "see '%s discover --dry-run %s'", doctor->command, candidate->rule->name);
+	} else if (!doctor->answer.r && !is_group_seated(doctor, candidates, at)) {
+		doctor_found(doctor, REPORT_WARN,
+			"'%s' should have socket %s by its [Discover], and has it not", candidate->rule->name,
+			where);
+		doctor_remedy(doctor, "systemctl enable --now usher-discover, or %s discover %s",
+			doctor->command, candidate->rule->name);
 	}
 }
 
@@ -268,10 +272,11 @@ static void look_at_absent(
 
 	if (!rule->discover.present || has_candidate(candidates, rule) || has_socket(doctor, rule->name))
 		return;
-	found(doctor, REPORT_WARN, "nobody listens at Socket=%s, where [Discover] of '%s' seeks a socket%s",
+	doctor_found(doctor, REPORT_WARN,
+		"nobody listens at Socket=%s, where [Discover] of '%s' seeks a socket%s",
 		rule_match_format_brief(&rule->discover.sockets[0], where), rule->name,
 		rule->discover.n_sockets > 1 ? ", nor at the others" : "");
-	remedy(doctor, "start the daemon, or write where it listens in %s:%u", rule->path,
+	doctor_remedy(doctor, "start the daemon, or write where it listens in %s:%u", rule->path,
 		rule->discover.sockets[0].line);
 }
 
@@ -293,7 +298,7 @@ static void scan(struct doctor *doctor)
 	if (r == -ENOMEM)
 		doctor->report.out_of_memory = true;
 	else if (r)
-		found(doctor, REPORT_SKIP, "%s", r < 0 ? errno_text(-r) : refusal.text);
+		doctor_found(doctor, REPORT_SKIP, "%s", r < 0 ? errno_text(-r) : refusal.text);
 	for (size_t i = 0; i < candidates.n && !r; i++)
 		look_at_candidate(doctor, &candidates, i);
 	for (size_t i = 0; i < doctor->set->n_rules && !r; i++)
@@ -307,14 +312,14 @@ static void check_discover(struct doctor *doctor)
 	if (doctor_skips_unread(doctor))
 		return;
 	if (!doctor->discovers) {
-		found(doctor, REPORT_OK, "no rule has a section [Discover]");
+		doctor_found(doctor, REPORT_OK, "no rule has a section [Discover]");
 		return;
 	}
 	if (doctor_skips_unprivileged(doctor) || doctor_skips_elsewhere(doctor))
 		return;
 	scan(doctor);
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "what [Discover] finds is handed in");
+		doctor_found(doctor, REPORT_OK, "what [Discover] finds is handed in");
 }
 
 const struct check rule_checks[] = {

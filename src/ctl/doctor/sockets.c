@@ -47,18 +47,18 @@ static bool has_listener(const struct doctor *doctor, const struct seat *seat)
 	return false;
 }
 
-static void look_at_place(struct doctor *doctor, const struct seat *seat, const struct place *place)
+static void look_at_place(struct doctor *doctor, const struct seat *seat, const struct listed_place *place)
 {
 	bool others = has_listener(doctor, seat);
 
 	if (doctor_find(doctor, place))
 		return;
-	found(doctor, others ? REPORT_WARN : REPORT_FAIL, "socket %s of '%s' %s: it gets no %s%s",
+	doctor_found(doctor, others ? REPORT_WARN : REPORT_FAIL, "socket %s of '%s' %s: it gets no %s%s",
 		place->fields[PLACE_ADDRESS] ? place->fields[PLACE_ADDRESS] : "?", seat->name,
 		is_udp(seat) ? "is connected" : "does not listen any more",
 		is_udp(seat) ? "datagrams of others" : "connections",
 		others ? "; others of the name do" : ", and no other socket of the name does");
-	remedy(doctor, "restart the service (pid %s), or %s withdraw %s and hand another one in",
+	doctor_remedy(doctor, "restart the service (pid %s), or %s withdraw %s and hand another one in",
 		place->fields[PLACE_PID] ? place->fields[PLACE_PID] : "?", doctor->command, seat->name);
 }
 
@@ -72,7 +72,7 @@ static void check_listening(struct doctor *doctor)
 		for (size_t j = 0; j < doctor->seats.items[i].n_places; j++)
 			look_at_place(doctor, &doctor->seats.items[i], doctor->seats.items[i].places[j]);
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "all sockets that are handed in listen");
+		doctor_found(doctor, REPORT_OK, "all sockets that are handed in listen");
 }
 
 /* ---- queues */
@@ -121,7 +121,7 @@ static void check_held(struct doctor *doctor)
 		return;
 	for (size_t i = 0; i < doctor->seats.n; i++)
 		add_waiting(doctor, &waiting, &doctor->seats.items[i]);
-	if (whose_find(waiting.sockets, waiting.n, doctor->pid, waiting.owners, &all) < 0) {
+	if (socket_owner_find(waiting.sockets, waiting.n, doctor->pid, waiting.owners, &all) < 0) {
 		doctor->report.out_of_memory = true;
 		return;
 	}
@@ -132,15 +132,15 @@ static void check_held(struct doctor *doctor)
 		/* process 1 keeps copies for the broker */
 		if (waiting.owners[i].pid > 1 || !doctor->pid || !all)
 			continue;
-		found(doctor, diag_queue_is_full(socket) ? REPORT_FAIL : REPORT_WARN,
+		doctor_found(doctor, diag_queue_is_full(socket) ? REPORT_FAIL : REPORT_WARN,
 			"connections wait in a socket held for '%s', which no service has open: %u of %u",
 			name, socket->queue, socket->queue_max);
-		remedy(doctor,
+		doctor_remedy(doctor,
 			"start the service, which gets it by '%s claim %s -- COMMAND'; or %s withdraw %s",
 			doctor->command, name, doctor->command, name);
 	}
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "no connection waits for a service that is gone");
+		doctor_found(doctor, REPORT_OK, "no connection waits for a service that is gone");
 }
 
 static void check_queues(struct doctor *doctor)
@@ -151,21 +151,21 @@ static void check_queues(struct doctor *doctor)
 		return;
 	for (size_t i = 0; i < doctor->seats.n; i++)
 		for (size_t j = 0; j < doctor->seats.items[i].n_places; j++) {
-			const struct place *place = doctor->seats.items[i].places[j];
+			const struct listed_place *place = doctor->seats.items[i].places[j];
 			const struct diag_socket *socket = doctor_find(doctor, place);
 
 			if (!socket || !diag_queue_is_full(socket))
 				continue;
-			found(doctor, REPORT_WARN,
+			doctor_found(doctor, REPORT_WARN,
 				"socket %s of '%s' is full, the next connections are dropped: %u wait, and its backlog is %u",
 				place->fields[PLACE_ADDRESS] ? place->fields[PLACE_ADDRESS] : "?",
 				doctor->seats.items[i].name, socket->queue, socket->queue_max);
-			remedy(doctor,
+			doctor_remedy(doctor,
 				"see why the service (pid %s) does not accept; raise its backlog and net.core.somaxconn",
 				place->fields[PLACE_PID] ? place->fields[PLACE_PID] : "?");
 		}
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "no accept queue is full");
+		doctor_found(doctor, REPORT_OK, "no accept queue is full");
 }
 
 /* ---- replies over UDP */
@@ -202,10 +202,10 @@ static bool look_at_port(struct doctor *doctor, const struct rule *rule, const s
 
 	if (match->first == socket->port && match->last == socket->port)
 		return false;
-	found(doctor, REPORT_WARN,
+	doctor_found(doctor, REPORT_WARN,
 		"'%s' gets what is sent to udp %s on a socket of port %u: its replies leave from port %u, and clients drop them",
 		rule->name, rule_match_format_brief(match, text), socket->port, socket->port);
-	remedy(doctor,
+	doctor_remedy(doctor,
 		"bind the service to the port of the rule, on a private address; or let it reply from a second socket");
 	return true;
 }
@@ -218,7 +218,7 @@ static void check_udp_ports(struct doctor *doctor)
 		return;
 	foreach_udp_match(doctor, look_at_port);
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "replies over UDP leave from the port that was asked");
+		doctor_found(doctor, REPORT_OK, "replies over UDP leave from the port that was asked");
 }
 
 /* Bound to one address, and not to the very one of the match */
@@ -235,12 +235,12 @@ static bool look_at_address(struct doctor *doctor, const struct rule *rule, cons
 	if (match->prefix.family == family && prefix_is_address(&match->prefix) &&
 		address_is_same(family, match->prefix.address, address))
 		return false;
-	found(doctor, REPORT_WARN,
+	doctor_found(doctor, REPORT_WARN,
 		"'%s' gets what is sent to udp %s on a socket bound to %s: its replies leave from there, unless it says otherwise for each",
 		rule->name, rule_match_format_brief(match, text),
 		endpoint_format(socket->family, socket->address, socket->port, where));
 	if (once)
-		remedy(doctor,
+		doctor_remedy(doctor,
 			"nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; else switch that on in it");
 	return true;
 }
@@ -253,7 +253,7 @@ static void check_udp_addresses(struct doctor *doctor)
 		return;
 	foreach_udp_match(doctor, look_at_address);
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "replies over UDP leave from the address that was asked");
+		doctor_found(doctor, REPORT_OK, "replies over UDP leave from the address that was asked");
 }
 
 /* ---- MPTCP */
@@ -289,15 +289,15 @@ static bool is_meant(const struct doctor *doctor, const struct diag_socket *sock
 static void report_mptcp(struct doctor *doctor, const struct diag_socket *socket)
 {
 	struct process owner = PROCESS_NULL;
-	char where[ENDPOINT_TEXT_MAX], who[WHOSE_TEXT_MAX];
+	char where[ENDPOINT_TEXT_MAX], who[SOCKET_OWNER_TEXT_MAX];
 
-	if (whose_find(socket, 1, 0, &owner, NULL) < 0)
+	if (socket_owner_find(socket, 1, 0, &owner, NULL) < 0)
 		doctor->report.out_of_memory = true;
-	found(doctor, REPORT_WARN,
+	doctor_found(doctor, REPORT_WARN,
 		"%s listens on %s with MPTCP, and the kernel lets no such socket be handed in (EOPNOTSUPP)",
-		whose_format(socket, &owner, who),
+		socket_owner_format(socket, &owner, who),
 		endpoint_format(socket->family, socket->address, socket->port, where));
-	remedy(doctor,
+	doctor_remedy(doctor,
 		"switch MPTCP off in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig");
 	if (owner.pid)
 		process_close(&owner);
@@ -318,7 +318,7 @@ static void check_mptcp(struct doctor *doctor)
 			report_mptcp(doctor, &doctor->sockets[i]);
 	}
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "no listener that a rule is about uses MPTCP");
+		doctor_found(doctor, REPORT_OK, "no listener that a rule is about uses MPTCP");
 }
 
 const struct check socket_checks[] = {

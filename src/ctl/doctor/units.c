@@ -59,18 +59,19 @@ static bool load(struct doctor *doctor, const char *name, const struct property 
 
 	doctor->report.out_of_memory = doctor->report.out_of_memory || r < 0;
 	if (r == REFUSED)
-		found(doctor, REPORT_SKIP, "%s", refusal.text);
+		doctor_found(doctor, REPORT_SKIP, "%s", refusal.text);
 	if (r)
 		return false;
 	missing = find_missing(unit, of_units);
 	if (!missing && !unit_is(unit, "LoadState", "loaded")) {
-		found(doctor, REPORT_INFO, "there is no unit %s (%s)", name, unit_text(unit, "LoadState"));
+		doctor_found(
+			doctor, REPORT_INFO, "there is no unit %s (%s)", name, unit_text(unit, "LoadState"));
 		return false;
 	}
 	if (!missing)
 		missing = find_missing(unit, more);
 	if (missing)
-		found(doctor, REPORT_SKIP, "systemd does not show %s= of %s", missing, name);
+		doctor_found(doctor, REPORT_SKIP, "systemd does not show %s= of %s", missing, name);
 	return !missing;
 }
 
@@ -85,20 +86,20 @@ static void look_at_state(struct doctor *doctor, const char *name, const struct 
 	bool active = unit_is(unit, "ActiveState", "active") || unit_is(unit, "ActiveState", "reloading");
 
 	if (!active) {
-		found(doctor, REPORT_WARN, "%s is %s", name, unit_text(unit, "ActiveState"));
-		remedy(doctor, "systemctl start %s; see 'systemctl status %s'", name, name);
+		doctor_found(doctor, REPORT_WARN, "%s is %s", name, unit_text(unit, "ActiveState"));
+		doctor_remedy(doctor, "systemctl start %s; see 'systemctl status %s'", name, name);
 	}
 	if (!is_enabled(unit)) {
-		found(doctor, REPORT_WARN, "%s is not enabled: it does not start at boot", name);
-		remedy(doctor, "systemctl enable %s", name);
+		doctor_found(doctor, REPORT_WARN, "%s is not enabled: it does not start at boot", name);
+		doctor_remedy(doctor, "systemctl enable %s", name);
 	}
 	if (unit_is(unit, "NeedDaemonReload", "yes")) {
-		found(doctor, REPORT_WARN, "the files of %s have changed, and systemd has not read them",
-			name);
-		remedy(doctor, "systemctl daemon-reload");
+		doctor_found(doctor, REPORT_WARN,
+			"the files of %s have changed, and systemd has not read them", name);
+		doctor_remedy(doctor, "systemctl daemon-reload");
 	}
 	if (active && is_enabled(unit))
-		found(doctor, REPORT_OK, "%s is active and starts at boot", name);
+		doctor_found(doctor, REPORT_OK, "%s is active and starts at boot", name);
 }
 
 static void check_service(struct doctor *doctor)
@@ -108,11 +109,11 @@ static void check_service(struct doctor *doctor)
 	if (!load(doctor, doctor->service, of_processes, &unit))
 		return;
 	look_at_state(doctor, doctor->service, &unit);
-	if (doctor->answer || !doctor->pid || unit_number(&unit, "MainPID") == (uint64_t)doctor->pid)
+	if (doctor->answer.r || !doctor->pid || unit_number(&unit, "MainPID") == (uint64_t)doctor->pid)
 		return;
-	found(doctor, REPORT_WARN, "the usherd that answers (pid %d) is not that of %s", doctor->pid,
+	doctor_found(doctor, REPORT_WARN, "the usherd that answers (pid %d) is not that of %s", doctor->pid,
 		doctor->service);
-	remedy(doctor, "end it, and systemctl start %s", doctor->service);
+	doctor_remedy(doctor, "end it, and systemctl start %s", doctor->service);
 }
 
 static void check_socket(struct doctor *doctor)
@@ -150,8 +151,9 @@ static const struct hindrance hindrances[] = {
 
 static void advise(struct doctor *doctor, const char *what)
 {
-	remedy(doctor, "%s in what 'systemctl cat %s' shows; systemctl daemon-reload && systemctl restart %s",
-		what, doctor->service, doctor->service);
+	doctor_remedy(doctor,
+		"%s in what 'systemctl cat %s' shows; systemctl daemon-reload && systemctl restart %s", what,
+		doctor->service, doctor->service);
 }
 
 static bool has_capability(const struct unit *unit, unsigned capability)
@@ -166,7 +168,7 @@ static void look_at_capabilities(struct doctor *doctor, const struct unit *unit)
 
 	if (bpf && net)
 		return;
-	found(doctor, REPORT_FAIL, "CapabilityBoundingSet= leaves out %s%s%s, which the broker needs",
+	doctor_found(doctor, REPORT_FAIL, "CapabilityBoundingSet= leaves out %s%s%s, which the broker needs",
 		bpf ? "" : "CAP_BPF", bpf || net ? "" : " and ", net ? "" : "CAP_NET_ADMIN");
 	advise(doctor, "write CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN");
 }
@@ -183,7 +185,7 @@ static void look_at_system_calls(struct doctor *doctor, const struct unit *unit)
 		listed = listed || strcmp(call, "bpf") == 0 || (!allows && strncmp(call, "bpf:", 4) == 0);
 	if (listed == allows)
 		return;
-	found(doctor, REPORT_FAIL, "SystemCallFilter= does not let the broker call bpf(2)");
+	doctor_found(doctor, REPORT_FAIL, "SystemCallFilter= does not let the broker call bpf(2)");
 	advise(doctor, "add SystemCallFilter=bpf");
 }
 
@@ -212,20 +214,20 @@ static void look_at_paths(struct doctor *doctor, const struct unit *unit)
 	if ((!tunables && !unit_is(unit, "ProtectSystem", "strict")) ||
 		may_write(unit, doctor->instance.pins))
 		return;
-	found(doctor, REPORT_FAIL, "%s keeps the broker from writing to %s",
+	doctor_found(doctor, REPORT_FAIL, "%s keeps the broker from writing to %s",
 		tunables ? "ProtectKernelTunables=yes" : "ProtectSystem=strict", doctor->instance.pins);
-	remedy(doctor, "add ReadWritePaths=-%s; systemctl daemon-reload && systemctl restart %s",
+	doctor_remedy(doctor, "add ReadWritePaths=-%s; systemctl daemon-reload && systemctl restart %s",
 		doctor->instance.pins, doctor->service);
 }
 
 static void look_at_store(struct doctor *doctor, const struct unit *unit)
 {
-	unsigned long held = doctor->answer ? 0 : doctor_number(doctor, KEY_HELD),
+	unsigned long held = doctor->answer.r ? 0 : doctor_number(doctor, KEY_HELD),
 		      most = unit_number(unit, "FileDescriptorStoreMax");
 
 	if (held <= most)
 		return;
-	found(doctor, REPORT_WARN,
+	doctor_found(doctor, REPORT_WARN,
 		"FileDescriptorStoreMax=%lu, and sockets are held: %lu; those beyond are lost when the broker ends",
 		most, held);
 	advise(doctor, "raise FileDescriptorStoreMax=");
@@ -244,7 +246,7 @@ static void check_settings(struct doctor *doctor)
 
 		if (!unit_is(&unit, hindrance->property, hindrance->value))
 			continue;
-		found(doctor, hindrance->result, "%s=%s %s", hindrance->property, hindrance->value,
+		doctor_found(doctor, hindrance->result, "%s=%s %s", hindrance->property, hindrance->value,
 			hindrance->effect);
 		advise(doctor, "take it out");
 	}
@@ -253,7 +255,7 @@ static void check_settings(struct doctor *doctor)
 	look_at_paths(doctor, &unit);
 	look_at_store(doctor, &unit);
 	if (doctor->report.n == before)
-		found(doctor, REPORT_OK, "no setting of %s hinders the broker", doctor->service);
+		doctor_found(doctor, REPORT_OK, "no setting of %s hinders the broker", doctor->service);
 }
 
 static void check_discover(struct doctor *doctor)
@@ -261,9 +263,9 @@ static void check_discover(struct doctor *doctor)
 	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
 
 	if (!doctor->discovers)
-		found(doctor, REPORT_OK, "not needed: no rule has a section [Discover]");
+		doctor_found(doctor, REPORT_OK, "not needed: no rule has a section [Discover]");
 	else if (*doctor->name)
-		found(doctor, REPORT_SKIP, "usher-discover.service is for the default instance");
+		doctor_found(doctor, REPORT_SKIP, "usher-discover.service is for the default instance");
 	else if (load(doctor, "usher-discover.service", NULL, &unit))
 		look_at_state(doctor, "usher-discover.service", &unit);
 }

@@ -12,10 +12,10 @@
 #include "../../util/macro.h"
 #include "../../util/netns.h"
 
-void described_deinit(struct described *described)
+void described_socket_deinit(struct described_socket *described)
 {
 	free(described->file);
-	*described = DESCRIBED_NULL;
+	*described = DESCRIBED_SOCKET_NULL;
 }
 
 static bool is_wanted(const struct explanation *explanation)
@@ -42,7 +42,8 @@ static const struct scan_candidate *choose(
 	return chosen;
 }
 
-static int describe(const struct scan_candidate *candidate, const struct rule *rule, struct described *ret)
+static int describe(
+	const struct scan_candidate *candidate, const struct rule *rule, struct described_socket *ret)
 {
 	char text[RULE_MATCH_TEXT_MAX];
 
@@ -59,12 +60,12 @@ static int describe(const struct scan_candidate *candidate, const struct rule *r
 	(void)endpoint_format(
 		candidate->socket.family, candidate->socket.address, candidate->socket.port, ret->where);
 	ret->pid = candidate->owner.pid;
-	(void)whose_format(&candidate->socket, &candidate->owner, ret->who);
+	(void)socket_owner_format(&candidate->socket, &candidate->owner, ret->who);
 	return 0;
 }
 
-int described_find(const struct asked *asked, const struct explanation *explanation,
-	const struct rule_set *rules, struct described *ret)
+int described_socket_find(const struct asked *asked, const struct explanation *explanation,
+	const struct rule_set *rules, struct described_socket *ret)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(access_table_freep) struct access_table *access = NULL;

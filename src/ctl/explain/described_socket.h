@@ -6,32 +6,32 @@
 #include "../host/socket_owner.h"
 #include "explanation.h"
 
-struct described {
+struct described_socket {
 	enum {
 		DESCRIBED_UNKNOWN, /* there is no [Discover], or it cannot be looked at */
 		DESCRIBED_ABSENT,  /* nobody listens there */
 		DESCRIBED_REFUSED, /* usher-discover would not take it */
 		DESCRIBED_ACCEPTED,
 	} what;
-	char where[ENDPOINT_TEXT_MAX]; /* is it bound; when absent, should it be: the first Socket= */
-	char who[WHOSE_TEXT_MAX];      /* has it open */
-	pid_t pid;		       /* 0: not seen */
-	struct refusal refusal;	       /* a predicate, as in struct scan_candidate */
-	char *file;		       /* and line of the first Socket= */
+	char where[ENDPOINT_TEXT_MAX];	 /* is it bound; when absent, should it be: the first Socket= */
+	char who[SOCKET_OWNER_TEXT_MAX]; /* has it open */
+	pid_t pid;			 /* 0: not seen */
+	struct refusal refusal;		 /* a predicate, as in struct scan_candidate */
+	char *file;			 /* and line of the first Socket= */
 	unsigned line;
 };
 
-#define DESCRIBED_NULL ((struct described){})
+#define DESCRIBED_SOCKET_NULL ((struct described_socket){})
 
-void described_deinit(struct described *described);
+void described_socket_deinit(struct described_socket *described);
 
 /*
- * described_find() - look for the socket that the winner lacks
+ * described_socket_find() - look for the socket that the winner lacks
  * @rules: of the files; NULL when they are bad
  *
  * Only for root, as nobody else sees whose sockets are.
  *
  * Return: 0 or -ENOMEM.
  */
-int described_find(const struct asked *asked, const struct explanation *explanation,
-	const struct rule_set *rules, struct described *ret);
+int described_socket_find(const struct asked *asked, const struct explanation *explanation,
+	const struct rule_set *rules, struct described_socket *ret);

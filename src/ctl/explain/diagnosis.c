@@ -3,95 +3,17 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../util/array.h"
 #include "../../util/text.h"
 #include "../../util/transport.h"
-#include "../host/socket_owner.h"
-
-/* ---- findings */
+#include "notes.h"
+#include "seat_faults.h"
 
 void diagnosis_deinit(struct diagnosis *diagnosis)
 {
-	free(diagnosis->findings);
-	*diagnosis = (struct diagnosis){};
-}
-
-struct finding *diagnosis_add(
-	struct diagnosis *diagnosis, int severity, const char *code, const char *format, ...)
-{
-	struct finding *finding;
-	va_list ap;
-
-	if (ARRAY_RESERVE(diagnosis->findings, diagnosis->n_findings) < 0) {
-		diagnosis->out_of_memory = true;
-		return NULL;
-	}
-	finding = &diagnosis->findings[diagnosis->n_findings++];
-	*finding = (struct finding){.severity = severity, .code = code};
-	va_start(ap, format);
-	(void)vsnprintf(finding->text, sizeof(finding->text), format, ap);
-	va_end(ap);
-	text_make_printable(finding->text);
-	return finding;
-}
-
-void finding_remedy(struct finding *finding, const char *format, ...)
-{
-	va_list ap;
-
-	if (!finding)
-		return;
-	va_start(ap, format);
-	(void)vsnprintf(finding->remedy, sizeof(finding->remedy), format, ap);
-	va_end(ap);
-	text_make_printable(finding->remedy);
-}
-
-void finding_command(struct finding *finding, const char *format, ...)
-{
-	va_list ap;
-
-	if (!finding)
-		return;
-	va_start(ap, format);
-	(void)vsnprintf(finding->command, sizeof(finding->command), format, ap);
-	va_end(ap);
-	text_make_printable(finding->command);
-}
-
-/* ---- words */
-
-const char *place_format(const struct place *place, const struct place_seen *seen, char text[static WHO_MAX])
-{
-	const char *who = place->unit ? place->unit : seen->registrant.pid ? seen->registrant.name : NULL;
-
-	if (who && place->pid)
-		(void)snprintf(text, WHO_MAX, "%s (pid %d%s)", who, place->pid,
-			seen->registrant_gone ? ", ended" : "");
-	else if (who)
-		(void)snprintf(text, WHO_MAX, "%s", who);
-	else if (place->pid)
-		(void)snprintf(text, WHO_MAX, "uid %u (pid %d%s)", place->uid, place->pid,
-			seen->registrant_gone ? ", ended" : "");
-	else
-		(void)snprintf(text, WHO_MAX, "uid %u", place->uid);
-	return text;
-}
-
-const char *listener_format(const struct listener *listener, char text[static LISTENER_TEXT_MAX])
-{
-	char who[WHOSE_TEXT_MAX], endpoint[ENDPOINT_TEXT_MAX];
-	const uint8_t *address;
-	int family = diag_address(listener->socket, &address);
-
-	(void)snprintf(text, LISTENER_TEXT_MAX, "%s at %s",
-		whose_format(listener->socket, &listener->owner, who),
-		endpoint_format(family, address, listener->socket->port, endpoint));
-	return text;
+	findings_deinit(&diagnosis->findings);
 }
 
 /* ---- the sentence */
@@ -101,7 +23,7 @@ const char *listener_format(const struct listener *listener, char text[static LI
 static void say_dispatched(const struct evidence *evidence, const char *packet, struct diagnosis *diagnosis)
 {
 	const struct explanation *explanation = evidence->explanation;
-	const struct place *place = explanation_chosen(explanation);
+	const struct explained_place *place = explanation_chosen(explanation);
 	const struct place_seen *seen;
 	char who[WHO_MAX];
 
@@ -110,8 +32,8 @@ static void say_dispatched(const struct evidence *evidence, const char *packet, 
 		SAY("%s goes to '%s': socket sk:%" PRIx64, packet, explanation->name, explanation->cookie);
 		return;
 	}
-	seen = &evidence->around->places[place - explanation->places];
-	(void)place_format(place, seen, who);
+	seen = &evidence->host->places[place - explanation->places];
+	(void)evidence_place_format(place, seen, who);
 	if (seen->n_group > 1) {
 		SAY("%s goes to '%s': one of %zu sockets at %s of %s", packet, explanation->name,
 			seen->n_group, place->text, who);
@@ -143,7 +65,7 @@ static void say_refused(const struct evidence *evidence, const char *packet, str
 static void say_passed(const struct evidence *evidence, const char *packet, struct diagnosis *diagnosis)
 {
 	const struct explanation *explanation = evidence->explanation;
-	const struct listener *taker = around_taker(evidence->around);
+	const struct listener *taker = host_view_taker(evidence->host);
 	char text[LISTENER_TEXT_MAX], start[320];
 
 	if (!explanation->attached)
@@ -154,11 +76,11 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 		(void)snprintf(start, sizeof(start), "'%s' has no %ssocket for %s and passes it on",
 			explanation->name, explanation->n_places ? "usable " : "", packet);
 	if (taker && diag_queue_is_full(taker->socket)) {
-		SAY("%s; it is for %s, whose queue is full", start, listener_format(taker, text));
+		SAY("%s; it is for %s, whose queue is full", start, evidence_listener_format(taker, text));
 	} else if (taker) {
-		SAY("%s; it goes to %s", start, listener_format(taker, text));
+		SAY("%s; it goes to %s", start, evidence_listener_format(taker, text));
 		diagnosis->arrives = true;
-	} else if (explanation->foreign_namespace || evidence->around->sockets_unknown.error) {
+	} else if (explanation->foreign_namespace || evidence->host->sockets_unknown.error) {
 		SAY("%s; what listens there is not known", start);
 	} else {
 		SAY("%s, and nobody listens there: it is refused", start);
@@ -173,7 +95,7 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 	(void)snprintf(packet, sizeof(packet), "%s %s%s%s", protocol_word(asked->protocol), asked->text,
 		*asked->from ? " from " : "", asked->from);
 	(void)address_format(asked->family, asked->local, address);
-	switch (evidence->around->route) {
+	switch (evidence->host->route) {
 	case ROUTE_ELSEWHERE:
 	case ROUTE_NONE:
 		SAY("%s does not get here: %s is not a local address", packet, address);
@@ -181,7 +103,7 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 	case ROUTE_BROADCAST:
 	case ROUTE_MULTICAST:
 		SAY("%s is not dispatched: %s is %s", packet, address,
-			evidence->around->route == ROUTE_MULTICAST ? "multicast" : "broadcast");
+			evidence->host->route == ROUTE_MULTICAST ? "multicast" : "broadcast");
 		return;
 	default:
 		break;
@@ -204,19 +126,19 @@ static void find_route_fault(const struct evidence *evidence, struct diagnosis *
 	const struct asked *asked = evidence->asked;
 	const struct prefix *prefix = explanation->n_covers ? &explanation->covers[0].match.prefix : NULL;
 	char address[INET6_ADDRSTRLEN], wide[PREFIX_TEXT_MAX];
-	enum route route = evidence->around->route;
+	enum route route = evidence->host->route;
 	struct finding *finding;
 
 	(void)address_format(asked->family, asked->local, address);
 	if (route == ROUTE_BROADCAST || route == ROUTE_MULTICAST) {
-		(void)diagnosis_add(diagnosis, FINDING_FAIL, "multicast",
+		(void)findings_add(&diagnosis->findings, FINDING_FAIL, "multicast",
 			"%s is %s: the kernel gives it to every socket that is bound for it, and asks no rule",
 			address, route == ROUTE_MULTICAST ? "a multicast address" : "a broadcast address");
 		return;
 	}
 	if (route != ROUTE_ELSEWHERE && route != ROUTE_NONE)
 		return;
-	finding = diagnosis_add(diagnosis, FINDING_FAIL, "no-route",
+	finding = findings_add(&diagnosis->findings, FINDING_FAIL, "no-route",
 		"%s is not a local address: no packet for it gets to a socket here, %s", address,
 		route == ROUTE_NONE ? "and there is no route for it" : "it goes on to another host");
 	finding_remedy(finding, "make it local, as long as the host runs:");
@@ -234,28 +156,28 @@ static void find_namespace_fault(const struct evidence *evidence, struct diagnos
 	struct finding *finding;
 
 	if (explanation->foreign_namespace) {
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "namespace",
+		finding = findings_add(&diagnosis->findings, FINDING_WARN, "namespace",
 			"usherd serves another network namespace than the one of this command: its routes and what listens there were not looked at");
 		finding_remedy(finding, "ask there:");
 		finding_command(finding, "nsenter --net=/proc/%d/ns/net usherctl explain %s %s",
 			explanation->broker, protocol_word(evidence->asked->protocol), evidence->asked->text);
 	}
 	if (!explanation->attached) {
-		finding = diagnosis_add(diagnosis, FINDING_FAIL, "detached",
+		finding = findings_add(&diagnosis->findings, FINDING_FAIL, "detached",
 			"somebody detached the link of usherd: no rule is asked");
 		finding_remedy(finding, "attach it again:");
 		finding_command(finding, "usherctl reload");
 	}
 }
 
-int diagnose(const struct evidence *evidence, struct diagnosis *ret)
+int diagnosis_make(const struct evidence *evidence, struct diagnosis *ret)
 {
 	*ret = (struct diagnosis){};
 	say(evidence, ret);
 	text_make_printable(ret->sentence);
 	find_route_fault(evidence, ret);
 	find_namespace_fault(evidence, ret);
-	find_seat_faults(evidence, ret);
-	find_notes(evidence, ret);
-	return ret->out_of_memory ? -ENOMEM : 0;
+	seat_faults_find(evidence, &ret->findings);
+	notes_find(evidence, &ret->findings);
+	return ret->findings.out_of_memory ? -ENOMEM : 0;
 }

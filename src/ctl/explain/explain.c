@@ -92,12 +92,12 @@ static int complain_absent(const struct ctl *ctl, const struct asked *asked, con
 int verb_explain(const struct ctl *ctl)
 {
 	_cleanup_(explanation_deinit) struct explanation explanation = EXPLANATION_NULL;
-	_cleanup_(around_deinit) struct around around = {};
-	_cleanup_(filed_deinit) struct filed filed = FILED_NULL;
-	_cleanup_(described_deinit) struct described described = DESCRIBED_NULL;
+	_cleanup_(host_view_deinit) struct host_view host = {};
+	_cleanup_(rule_files_deinit) struct rule_files files = RULE_FILES_NULL;
+	_cleanup_(described_socket_deinit) struct described_socket described = DESCRIBED_SOCKET_NULL;
 	_cleanup_(diagnosis_deinit) struct diagnosis diagnosis = {};
 	struct asked asked;
-	const struct evidence evidence = {&asked, &explanation, &around, &filed, &described};
+	const struct evidence evidence = {&asked, &explanation, &host, &files, &described};
 	struct refusal refusal;
 	int r;
 
@@ -109,13 +109,13 @@ int verb_explain(const struct ctl *ctl)
 	if (r)
 		return complain_refusal(
 			r, &refusal, "cannot explain %s %s", protocol_word(asked.protocol), asked.text);
-	r = around_look(&asked, &explanation, &around);
+	r = host_view_read(&asked, &explanation, &host);
 	if (!r)
-		r = filed_read(&asked, &explanation, &filed);
+		r = rule_files_read(&asked, &explanation, &files);
 	if (!r)
-		r = described_find(&asked, &explanation, filed.rules, &described);
+		r = described_socket_find(&asked, &explanation, files.rules, &described);
 	if (!r)
-		r = diagnose(&evidence, &diagnosis);
+		r = diagnosis_make(&evidence, &diagnosis);
 	if (r)
 		return complain_memory();
 	if (ctl->json)

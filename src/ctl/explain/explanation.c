@@ -44,7 +44,7 @@ void explanation_deinit(struct explanation *explanation)
 	*explanation = EXPLANATION_NULL;
 }
 
-const struct place *explanation_chosen(const struct explanation *explanation)
+const struct explained_place *explanation_chosen(const struct explanation *explanation)
 {
 	for (size_t i = 0; i < explanation->n_places; i++)
 		if (explanation->cookie && explanation->places[i].cookie == explanation->cookie)
@@ -196,7 +196,7 @@ static int add_place(struct client *client, void *userdata)
 	struct explanation *explanation = reading->explanation;
 	struct rule_match match;
 	struct refusal refusal;
-	struct place *place;
+	struct explained_place *place;
 	uint8_t protocol;
 	int family, r;
 
@@ -209,7 +209,7 @@ static int add_place(struct client *client, void *userdata)
 	if (!message_get(&client->message, KEY_COOKIE) || explanation->n_places == PLACES_MAX)
 		return 0;
 	place = &explanation->places[explanation->n_places++];
-	*place = (struct place){
+	*place = (struct explained_place){
 		.cookie = strtoull(ask_value(client, KEY_COOKIE, "0"), NULL, 16),
 		.held = is_yes(client, KEY_HELD),
 		.dual_stack = is_yes(client, KEY_DUAL_STACK),

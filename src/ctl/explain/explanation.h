@@ -33,7 +33,7 @@ struct cover {
 };
 
 /* A socket in the seat of the winner */
-struct place {
+struct explained_place {
 	uint64_t cookie; /* 0: none */
 	bool held, dual_stack;
 	int family; /* of `address`; 0 when the broker remembers nothing of it */
@@ -62,7 +62,7 @@ struct explanation {
 	char generation[32];
 	struct cover *covers; /* the strongest first */
 	size_t n_covers, n_left_out;
-	struct place places[PLACES_MAX];
+	struct explained_place places[PLACES_MAX];
 	size_t n_places;
 	unsigned n_seated[2][2];       /* sockets of the name in its seats, by [UDP][IPv6] */
 	unsigned long n_chosen_before; /* how often another program was first (REFUSED_EXISTS) */
@@ -90,4 +90,4 @@ int explanation_read(
 	const struct ctl *ctl, const struct asked *asked, struct explanation *ret, struct refusal *refusal);
 
 /* explanation_chosen() - the place that the program selects, or NULL */
-const struct place *explanation_chosen(const struct explanation *explanation);
+const struct explained_place *explanation_chosen(const struct explanation *explanation);

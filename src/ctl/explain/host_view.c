@@ -14,19 +14,19 @@ static void list_deinit(struct listener_list *list)
 			process_close(&list->items[i].owner);
 }
 
-void around_deinit(struct around *around)
+void host_view_deinit(struct host_view *host)
 {
 	for (size_t i = 0; i < PLACES_MAX; i++) {
-		if (around->places[i].registrant.pid)
-			process_close(&around->places[i].registrant);
-		if (around->places[i].holder.pid)
-			process_close(&around->places[i].holder);
+		if (host->places[i].registrant.pid)
+			process_close(&host->places[i].registrant);
+		if (host->places[i].holder.pid)
+			process_close(&host->places[i].holder);
 	}
-	list_deinit(&around->takers);
-	list_deinit(&around->v6only);
-	list_deinit(&around->mptcp);
-	free(around->sockets);
-	around->sockets = NULL;
+	list_deinit(&host->takers);
+	list_deinit(&host->v6only);
+	list_deinit(&host->mptcp);
+	free(host->sockets);
+	host->sockets = NULL;
 }
 
 /* ---- listeners */
@@ -58,7 +58,7 @@ static bool is_place(const struct explanation *explanation, const struct diag_so
 	return false;
 }
 
-static void consider(struct around *around, const struct asked *asked, const struct diag_socket *socket)
+static void consider(struct host_view *host, const struct asked *asked, const struct diag_socket *socket)
 {
 	const uint8_t *address;
 	int family = diag_address(socket, &address);
@@ -66,31 +66,31 @@ static void consider(struct around *around, const struct asked *asked, const str
 	if (socket->protocol != asked->protocol || socket->port != asked->port)
 		return;
 	if (family == asked->family && address_is_same(family, address, asked->local))
-		add(&around->takers, socket, LISTENER_EXACT);
+		add(&host->takers, socket, LISTENER_EXACT);
 	else if (!address_is_any(family, address))
 		return;
 	else if (family == asked->family)
-		add(&around->takers, socket, LISTENER_WILDCARD);
+		add(&host->takers, socket, LISTENER_WILDCARD);
 	else if (family == AF_INET6)
-		add(socket->v6only ? &around->v6only : &around->takers, socket, LISTENER_DUAL_STACK);
+		add(socket->v6only ? &host->v6only : &host->takers, socket, LISTENER_DUAL_STACK);
 }
 
-const struct listener *around_taker(const struct around *around)
+const struct listener *host_view_taker(const struct host_view *host)
 {
-	for (size_t i = 0; i < around->takers.n; i++)
-		if (!around->takers.items[i].socket->interface)
-			return &around->takers.items[i];
+	for (size_t i = 0; i < host->takers.n; i++)
+		if (!host->takers.items[i].socket->interface)
+			return &host->takers.items[i];
 	return NULL;
 }
 
 /* ---- places */
 
-static size_t count_group(const struct around *around, const struct diag_socket *socket)
+static size_t count_group(const struct host_view *host, const struct diag_socket *socket)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < around->n_sockets; i++) {
-		const struct diag_socket *other = &around->sockets[i];
+	for (size_t i = 0; i < host->n_sockets; i++) {
+		const struct diag_socket *other = &host->sockets[i];
 
 		n += other->protocol == socket->protocol && other->family == socket->family &&
 		     other->port == socket->port && other->uid == socket->uid &&
@@ -100,7 +100,7 @@ static size_t count_group(const struct around *around, const struct diag_socket 
 	return n;
 }
 
-static int look_at_place(struct around *around, const struct place *place, struct place_seen *seen)
+static int look_at_place(struct host_view *host, const struct explained_place *place, struct place_seen *seen)
 {
 	struct refusal refusal;
 	int r = 0;
@@ -110,11 +110,11 @@ static int look_at_place(struct around *around, const struct place *place, struc
 	if (r < 0)
 		return r;
 	seen->registrant_gone = r == PROCESS_GONE;
-	for (size_t i = 0; i < around->n_sockets && !seen->socket; i++)
-		if (around->sockets[i].cookie == place->cookie)
-			seen->socket = &around->sockets[i];
+	for (size_t i = 0; i < host->n_sockets && !seen->socket; i++)
+		if (host->sockets[i].cookie == place->cookie)
+			seen->socket = &host->sockets[i];
 	if (seen->socket)
-		seen->n_group = count_group(around, seen->socket);
+		seen->n_group = count_group(host, seen->socket);
 	return 0;
 }
 
@@ -141,26 +141,26 @@ static void add_list(struct owned *owned, struct listener_list *list)
 }
 
 /* One look at everybody's descriptors for all of them. What the broker holds is somebody else's. */
-static int find_owners(struct around *around, const struct explanation *explanation)
+static int find_owners(struct host_view *host, const struct explanation *explanation)
 {
 	struct process owners[OWNED_MAX];
 	struct owned owned = {.n = 0};
 	bool all;
 	int r;
 
-	add_list(&owned, &around->takers);
-	add_list(&owned, &around->v6only);
-	add_list(&owned, &around->mptcp);
+	add_list(&owned, &host->takers);
+	add_list(&owned, &host->v6only);
+	add_list(&owned, &host->mptcp);
 	for (size_t i = 0; i < explanation->n_places; i++)
-		if (around->places[i].socket)
-			add_owned(&owned, around->places[i].socket, &around->places[i].holder);
+		if (host->places[i].socket)
+			add_owned(&owned, host->places[i].socket, &host->places[i].holder);
 	for (size_t i = 0; i < owned.n; i++)
 		owners[i] = PROCESS_NULL;
-	r = whose_find(owned.sockets, owned.n, explanation->broker, owners, &all);
+	r = socket_owner_find(owned.sockets, owned.n, explanation->broker, owners, &all);
 	for (size_t i = 0; i < owned.n; i++)
 		*owned.owners[i] = owners[i];
 	for (size_t i = 0; i < explanation->n_places; i++)
-		around->places[i].holder_known = all;
+		host->places[i].holder_known = all;
 	return r;
 }
 
@@ -172,7 +172,7 @@ static bool is_missing(const struct explanation *explanation)
 }
 
 static int look_at_sockets(
-	const struct asked *asked, const struct explanation *explanation, struct around *around)
+	const struct asked *asked, const struct explanation *explanation, struct host_view *host)
 {
 	bool missing = asked->protocol == IPPROTO_TCP && is_missing(explanation);
 	uint16_t ports[PLACES_MAX + 1] = {asked->port};
@@ -182,28 +182,28 @@ static int look_at_sockets(
 	for (size_t i = 0; i < explanation->n_places; i++)
 		if (explanation->places[i].family)
 			ports[n_ports++] = explanation->places[i].port;
-	r = diag_dump(asked->protocol, ports, missing ? 0 : n_ports, &around->sockets, &around->n_sockets,
-		&around->sockets_unknown);
+	r = diag_dump(asked->protocol, ports, missing ? 0 : n_ports, &host->sockets, &host->n_sockets,
+		&host->sockets_unknown);
 	if (r)
 		return r < 0 ? r : 0;
-	around->sockets_unknown.error = 0;
-	for (size_t i = 0; i < around->n_sockets; i++) {
-		const struct diag_socket *socket = &around->sockets[i];
+	host->sockets_unknown.error = 0;
+	for (size_t i = 0; i < host->n_sockets; i++) {
+		const struct diag_socket *socket = &host->sockets[i];
 
 		if (!is_place(explanation, socket))
-			consider(around, asked, socket);
+			consider(host, asked, socket);
 		if (missing && socket->mptcp)
-			add(&around->mptcp, socket,
+			add(&host->mptcp, socket,
 				socket->port == asked->port ? LISTENER_EXACT : LISTENER_WILDCARD);
 	}
 	return 0;
 }
 
-int around_look(const struct asked *asked, const struct explanation *explanation, struct around *ret)
+int host_view_read(const struct asked *asked, const struct explanation *explanation, struct host_view *ret)
 {
 	int r;
 
-	*ret = (struct around){};
+	*ret = (struct host_view){};
 	for (size_t i = 0; i < PLACES_MAX; i++)
 		ret->places[i] =
 			(struct place_seen){.registrant = PROCESS_NULL, .holder = PROCESS_NULL, .n_group = 1};

@@ -8,8 +8,8 @@
 
 #include "../../scan/diag.h"
 #include "../../scan/process.h"
-#include "explanation.h"
 #include "../host/route.h"
+#include "explanation.h"
 
 /* A socket that listens on the port; those that fit better first */
 struct listener {
@@ -39,25 +39,26 @@ struct place_seen {
 	size_t n_group;	       /* sockets bound as this one is: a reuseport group; 1 when it is alone */
 };
 
-struct around {
+struct host_view {
 	enum route route;
 	struct diag_socket *sockets;
 	size_t n_sockets;
 	struct place_seen places[PLACES_MAX]; /* of the explanation's */
 	struct listener_list takers; /* would take the packet if there were no rule, places left aside */
 	struct listener_list v6only; /* would if they were not v6only */
-	struct listener_list mptcp;  /* MPTCP listeners when a TCP socket is missing: on the port, then on others */
+	struct listener_list
+		mptcp; /* MPTCP listeners when a TCP socket is missing: on the port, then on others */
 	struct refusal route_unknown, sockets_unknown; /* error is 0 when they are known */
 };
 
 /*
- * around_look() - look at all that, if it is there to be seen
- * @ret: to be released with around_deinit() on any result
+ * host_view_read() - look at all that, if it is there to be seen
+ * @ret: to be released with host_view_deinit() on any result
  *
  * Return: 0 or -ENOMEM.
  */
-int around_look(const struct asked *asked, const struct explanation *explanation, struct around *ret);
-void around_deinit(struct around *around);
+int host_view_read(const struct asked *asked, const struct explanation *explanation, struct host_view *ret);
+void host_view_deinit(struct host_view *host);
 
-/* around_taker() - the one of the takers that the kernel prefers, of those that any interface leads to; or NULL */
-const struct listener *around_taker(const struct around *around);
+/* host_view_taker() - the one of the takers that the kernel prefers, of those that any interface leads to; or NULL */
+const struct listener *host_view_taker(const struct host_view *host);

@@ -61,8 +61,8 @@ static void print_cover(struct json *json, const struct explanation *explanation
 	json_close(json, '}');
 }
 
-static void print_place(struct json *json, const struct explanation *explanation, const struct place *place,
-	const struct place_seen *seen)
+static void print_place(struct json *json, const struct explanation *explanation,
+	const struct explained_place *place, const struct place_seen *seen)
 {
 	json_open(json, NULL, '{');
 	put_number(json, "place", (unsigned long)(place - explanation->places) + 1);
@@ -120,9 +120,9 @@ static void print_finding(struct json *json, const struct finding *finding)
 void explain_print_json(const struct evidence *evidence, const struct diagnosis *diagnosis)
 {
 	const struct explanation *explanation = evidence->explanation;
-	const struct around *around = evidence->around;
+	const struct host_view *host = evidence->host;
 	const struct asked *asked = evidence->asked;
-	const struct listener *taker = around_taker(around);
+	const struct listener *taker = host_view_taker(host);
 	bool passed = diagnosis->arrives && explanation->verdict != VERDICT_DISPATCHED;
 	struct json json = JSON(stdout);
 
@@ -138,7 +138,7 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 	json_string(&json, "error", or_null(explanation->error));
 	json_number(&json, "generation", or_null(explanation->generation));
 	json_bool(&json, "attached", explanation->attached);
-	json_string(&json, "route", route_word(around->route));
+	json_string(&json, "route", route_word(host->route));
 	put_number(&json, "programs", explanation->n_programs);
 	json_open(&json, "rules", '[');
 	for (size_t i = 0; i < explanation->n_covers; i++)
@@ -147,16 +147,16 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 	put_number(&json, "rules_left_out", explanation->n_left_out);
 	json_open(&json, "sockets", '[');
 	for (size_t i = 0; i < explanation->n_places; i++)
-		print_place(&json, explanation, &explanation->places[i], &around->places[i]);
+		print_place(&json, explanation, &explanation->places[i], &host->places[i]);
 	json_close(&json, ']');
 	json_open(&json, "listeners", '[');
-	for (size_t i = 0; i < around->takers.n; i++)
-		print_listener(&json, &around->takers.items[i], passed && &around->takers.items[i] == taker);
+	for (size_t i = 0; i < host->takers.n; i++)
+		print_listener(&json, &host->takers.items[i], passed && &host->takers.items[i] == taker);
 	json_close(&json, ']');
-	put_number(&json, "listeners_left_out", around->takers.n_all - around->takers.n);
+	put_number(&json, "listeners_left_out", host->takers.n_all - host->takers.n);
 	json_open(&json, "findings", '[');
-	for (size_t i = 0; i < diagnosis->n_findings; i++)
-		print_finding(&json, &diagnosis->findings[i]);
+	for (size_t i = 0; i < diagnosis->findings.n; i++)
+		print_finding(&json, &diagnosis->findings.items[i]);
 	json_close(&json, ']');
 	json_close(&json, '}');
 }

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Of the diagnosis: what is no fault of the winner's seat. */
-
 #include <stdio.h>
 #include <string.h>
 
-#include "diagnosis.h"
+#include "notes.h"
 
 /* ---- replies of UDP */
 
-static void find_udp(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_udp(const struct evidence *evidence, struct findings *findings)
 {
-	const struct place *place = explanation_chosen(evidence->explanation);
+	const struct explained_place *place = explanation_chosen(evidence->explanation);
 	const struct asked *asked = evidence->asked;
 	char own[INET6_ADDRSTRLEN], wanted[INET6_ADDRSTRLEN];
 	struct finding *finding;
@@ -21,7 +19,7 @@ static void find_udp(const struct evidence *evidence, struct diagnosis *diagnosi
 	(void)address_format(asked->family, asked->local, wanted);
 	(void)address_format(place->family, place->address, own);
 	if (place->port != asked->port) {
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "udp-port",
+		finding = findings_add(findings, FINDING_WARN, "udp-port",
 			"replies leave from the wrong port: %u, where the socket is bound, not %u; clients that look at the source drop them",
 			place->port, asked->port);
 		finding_remedy(finding, "bind the service to port %u, at an address of its own", asked->port);
@@ -29,11 +27,11 @@ static void find_udp(const struct evidence *evidence, struct diagnosis *diagnosi
 	if (place->family == asked->family && address_is_same(place->family, place->address, asked->local))
 		return;
 	if (address_is_any(place->family, place->address))
-		finding = diagnosis_add(diagnosis, FINDING_NOTE, "udp-address",
+		finding = findings_add(findings, FINDING_NOTE, "udp-address",
 			"replies leave from an address that the route chooses, which may not be %s, unless the service sets their source (IP_PKTINFO)",
 			wanted);
 	else
-		finding = diagnosis_add(diagnosis, FINDING_NOTE, "udp-address",
+		finding = findings_add(findings, FINDING_NOTE, "udp-address",
 			"replies leave from the wrong address, %s and not %s, unless the service sets their source (IP_PKTINFO)",
 			own, wanted);
 	finding_remedy(finding,
@@ -42,7 +40,7 @@ static void find_udp(const struct evidence *evidence, struct diagnosis *diagnosi
 
 /* ---- others */
 
-static void find_programs(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_programs(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
 	unsigned long n = explanation->n_programs > 1 ? explanation->n_programs - 1 : 0;
@@ -50,7 +48,7 @@ static void find_programs(const struct evidence *evidence, struct diagnosis *dia
 
 	if (!n)
 		return;
-	finding = diagnosis_add(diagnosis, explanation->n_chosen_before ? FINDING_WARN : FINDING_NOTE,
+	finding = findings_add(findings, explanation->n_chosen_before ? FINDING_WARN : FINDING_NOTE,
 		"programs",
 		"%lu more sk_lookup program%s in this namespace, which may choose another socket first or instead; this is what usher's program does by itself",
 		n, n == 1 ? " is" : "s are");
@@ -62,109 +60,108 @@ static void find_programs(const struct evidence *evidence, struct diagnosis *dia
 	finding_command(finding, "bpftool link show");
 }
 
-static void find_listeners(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_listeners(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
-	const struct listener *taker = around_taker(evidence->around);
+	const struct listener *taker = host_view_taker(evidence->host);
 	bool passed = !explanation->attached || explanation->verdict == VERDICT_NO_RULE ||
 		      explanation->verdict == VERDICT_PASSED;
 	char text[LISTENER_TEXT_MAX];
 	struct finding *finding;
 
 	if (explanation->attached && explanation->verdict == VERDICT_REFUSED && taker) {
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "bypassed",
-			"%s would get it without the rule", listener_format(taker, text));
+		finding = findings_add(findings, FINDING_WARN, "bypassed", "%s would get it without the rule",
+			evidence_listener_format(taker, text));
 		finding_remedy(finding,
 			"hand that socket in as '%s', narrow %s in %s:%lu, or write Missing=pass there",
 			explanation->name, explanation->n_covers ? explanation->covers[0].text : "the match",
 			explanation->n_covers ? explanation->covers[0].file : "the rule",
 			explanation->n_covers ? explanation->covers[0].line : 0);
 	}
-	if (!passed || taker || explanation->foreign_namespace || evidence->around->sockets_unknown.error)
+	if (!passed || taker || explanation->foreign_namespace || evidence->host->sockets_unknown.error)
 		return;
-	finding = diagnosis_add(diagnosis, FINDING_FAIL, "no-listener", "nobody listens at %s, and %s",
+	finding = findings_add(findings, FINDING_FAIL, "no-listener", "nobody listens at %s, and %s",
 		evidence->asked->text,
 		explanation->verdict == VERDICT_PASSED ? "the rule passes what finds no socket"
 						       : "no rule says who gets it");
 	if (explanation->verdict == VERDICT_NO_RULE)
 		finding_remedy(
 			finding, "start the service that should listen, or write a rule: usher.rules(5)");
-	if (evidence->around->v6only.n) {
-		finding = diagnosis_add(diagnosis, FINDING_FAIL, "v6only", "%s is v6only: it takes no IPv4",
-			listener_format(&evidence->around->v6only.items[0], text));
+	if (evidence->host->v6only.n) {
+		finding = findings_add(findings, FINDING_FAIL, "v6only", "%s is v6only: it takes no IPv4",
+			evidence_listener_format(&evidence->host->v6only.items[0], text));
 		finding_remedy(finding, "clear IPV6_V6ONLY of it, or let it listen on IPv4 as well");
 	}
 }
 
 /* ---- files */
 
-static void find_changes(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_changes(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
-	const struct filed *filed = evidence->filed;
+	const struct rule_files *files = evidence->files;
 	struct finding *finding;
 
-	if (!strcmp(filed->name, explanation->name))
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "files-changed",
-			"%s has changed, and is not in force like this", filed->file);
-	else if (*filed->name)
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "files-changed",
-			"the rule files give it to '%s' (%s:%u), which is not in force", filed->name,
-			filed->file, filed->line);
+	if (!strcmp(files->name, explanation->name))
+		finding = findings_add(findings, FINDING_WARN, "files-changed",
+			"%s has changed, and is not in force like this", files->file);
+	else if (*files->name)
+		finding = findings_add(findings, FINDING_WARN, "files-changed",
+			"the rule files give it to '%s' (%s:%u), which is not in force", files->name,
+			files->file, files->line);
 	else
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "files-changed",
+		finding = findings_add(findings, FINDING_WARN, "files-changed",
 			"no match in the rule files is for it any more, which is not in force");
 	finding_remedy(finding, "see what would change with 'usherctl diff', then:");
 	finding_command(finding, "usherctl reload");
 }
 
-static void find_file_faults(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_file_faults(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
-	const struct filed *filed = evidence->filed;
+	const struct rule_files *files = evidence->files;
 	struct finding *finding;
 
 	if (explanation->reload_failure) {
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "reload-failed",
+		finding = findings_add(findings, FINDING_WARN, "reload-failed",
 			"the last reload failed, and the rules from before are in force: %s",
 			explanation->reload_failure);
 		finding_remedy(finding, "repair that, then:");
 		finding_command(finding, "usherctl reload");
-	} else if (!filed->rules) {
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "files-unknown",
-			"the rule files cannot be compared with what is in force: %s", filed->problem);
+	} else if (!files->rules) {
+		finding = findings_add(findings, FINDING_WARN, "files-unknown",
+			"the rule files cannot be compared with what is in force: %s", files->problem);
 		finding_remedy(finding, "see what is wrong with them:");
 		finding_command(finding, "usherctl check");
 	}
-	if (filed->rules && filed->changed)
-		find_changes(evidence, diagnosis);
-	if (filed->masked && filed->overridden && explanation->verdict != VERDICT_DISPATCHED) {
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "overridden",
-			"%s would give it to '%s', and %s is read in its place", filed->masked,
-			filed->masked_name, filed->mask);
+	if (files->rules && files->changed)
+		find_changes(evidence, findings);
+	if (files->masked && files->overridden && explanation->verdict != VERDICT_DISPATCHED) {
+		finding = findings_add(findings, FINDING_WARN, "overridden",
+			"%s would give it to '%s', and %s is read in its place", files->masked,
+			files->masked_name, files->mask);
 		finding_remedy(
 			finding, "write it there: of files of one name, that of the first directory counts");
-	} else if (filed->masked && explanation->verdict != VERDICT_DISPATCHED) {
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "masked",
-			"%s would give it to '%s', and %s masks that file", filed->masked, filed->masked_name,
-			filed->mask);
+	} else if (files->masked && explanation->verdict != VERDICT_DISPATCHED) {
+		finding = findings_add(findings, FINDING_WARN, "masked",
+			"%s would give it to '%s', and %s masks that file", files->masked, files->masked_name,
+			files->mask);
 		finding_remedy(finding, "if it should count, remove the mask:");
-		finding_command(finding, "rm %s && usherctl reload", filed->mask);
+		finding_command(finding, "rm %s && usherctl reload", files->mask);
 	}
 }
 
-void find_notes(const struct evidence *evidence, struct diagnosis *diagnosis)
+void notes_find(const struct evidence *evidence, struct findings *findings)
 {
-	const struct around *around = evidence->around;
+	const struct host_view *host = evidence->host;
 
-	find_udp(evidence, diagnosis);
-	find_listeners(evidence, diagnosis);
-	find_programs(evidence, diagnosis);
-	find_file_faults(evidence, diagnosis);
-	if (around->sockets_unknown.error)
-		(void)diagnosis_add(
-			diagnosis, FINDING_WARN, "sockets-unknown", "%s", around->sockets_unknown.text);
-	if (around->route_unknown.error)
-		(void)diagnosis_add(
-			diagnosis, FINDING_WARN, "route-unknown", "%s", around->route_unknown.text);
+	find_udp(evidence, findings);
+	find_listeners(evidence, findings);
+	find_programs(evidence, findings);
+	find_file_faults(evidence, findings);
+	if (host->sockets_unknown.error)
+		(void)findings_add(
+			findings, FINDING_WARN, "sockets-unknown", "%s", host->sockets_unknown.text);
+	if (host->route_unknown.error)
+		(void)findings_add(findings, FINDING_WARN, "route-unknown", "%s", host->route_unknown.text);
 }

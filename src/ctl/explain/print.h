@@ -16,4 +16,4 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 const char *explain_cover_result(const struct explanation *explanation, const struct cover *cover);
 
 /* explain_place_state() - "serving", "standby", or "unusable" when the program does not select it */
-const char *explain_place_state(const struct explanation *explanation, const struct place *place);
+const char *explain_place_state(const struct explanation *explanation, const struct explained_place *place);

@@ -11,12 +11,12 @@
 #include "../../util/instance.h"
 #include "../../util/macro.h"
 
-void filed_deinit(struct filed *filed)
+void rule_files_deinit(struct rule_files *files)
 {
-	rule_set_free(filed->rules);
-	free(filed->masked);
-	free(filed->mask);
-	*filed = FILED_NULL;
+	rule_set_free(files->rules);
+	free(files->masked);
+	free(files->mask);
+	*files = RULE_FILES_NULL;
 }
 
 static const struct rule_match *find_in_rule(const struct rule *rule, const struct asked *asked)
@@ -78,7 +78,7 @@ static int compare_rule(const struct rule *rule, const struct explanation *expla
 struct search {
 	const struct asked *asked;
 	const struct rule_match *best; /* of the files that count */
-	struct filed *filed;
+	struct rule_files *files;
 	int error;
 };
 
@@ -97,10 +97,10 @@ static int look_at_hidden(struct search *search, const char *path, const char *b
 	match = find(set, search->asked, &rule);
 	if (!match || (search->best && !rule_match_is_stronger(match, search->best)))
 		return 0;
-	search->filed->masked = strdup(path);
-	search->filed->mask = strdup(by);
-	(void)snprintf(search->filed->masked_name, sizeof(search->filed->masked_name), "%s", rule->name);
-	return search->filed->masked && search->filed->mask ? 0 : -ENOMEM;
+	search->files->masked = strdup(path);
+	search->files->mask = strdup(by);
+	(void)snprintf(search->files->masked_name, sizeof(search->files->masked_name), "%s", rule->name);
+	return search->files->masked && search->files->mask ? 0 : -ENOMEM;
 }
 
 /* For files_foreach_path() */
@@ -108,16 +108,16 @@ static void look_at_file(const char *path, enum rule_file_role role, const char 
 {
 	struct search *search = userdata;
 
-	if (!by || search->filed->masked || search->error)
+	if (!by || search->files->masked || search->error)
 		return;
-	search->filed->overridden = role == RULE_FILE_REPLACED;
+	search->files->overridden = role == RULE_FILE_REPLACED;
 	search->error = look_at_hidden(search, path, by);
 }
 
-int filed_read(const struct asked *asked, const struct explanation *explanation, struct filed *ret)
+int rule_files_read(const struct asked *asked, const struct explanation *explanation, struct rule_files *ret)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
-	struct search search = {.asked = asked, .filed = ret};
+	struct search search = {.asked = asked, .files = ret};
 	const struct rule *rule = NULL;
 	struct instance instance;
 	int r;

@@ -5,7 +5,7 @@
 
 #include "explanation.h"
 
-struct filed {
+struct rule_files {
 	struct rule_set *rules; /* that were read for all of this explanation; NULL: the files are bad */
 	char problem[1024];	/* why they are */
 	char name[NAME_LENGTH_MAX + 1]; /* of the winner, "" */
@@ -18,9 +18,9 @@ struct filed {
 	char masked_name[NAME_LENGTH_MAX + 1];
 };
 
-#define FILED_NULL ((struct filed){})
+#define RULE_FILES_NULL ((struct rule_files){})
 
-void filed_deinit(struct filed *filed);
+void rule_files_deinit(struct rule_files *files);
 
-/* filed_read() - read the files of the broker's instance and compare; Return: 0 or -ENOMEM */
-int filed_read(const struct asked *asked, const struct explanation *explanation, struct filed *ret);
+/* rule_files_read() - read the files of the broker's instance and compare; Return: 0 or -ENOMEM */
+int rule_files_read(const struct asked *asked, const struct explanation *explanation, struct rule_files *ret);

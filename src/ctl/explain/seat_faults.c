@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Of the diagnosis: why the winner has no socket, none that can take the packet, or one that is not served. */
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../../util/transport.h"
 #include "../out/since.h"
-#include "diagnosis.h"
+#include "seat_faults.h"
 
 /* ---- no socket */
 
@@ -33,7 +31,7 @@ static void list_settings(const struct explanation *explanation, bool bound, cha
 	}
 }
 
-static void find_access(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_access(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
 	char who[256], bound[256];
@@ -42,13 +40,13 @@ static void find_access(const struct evidence *evidence, struct diagnosis *diagn
 		return;
 	list_settings(explanation, false, who, sizeof(who));
 	list_settings(explanation, true, bound, sizeof(bound));
-	(void)diagnosis_add(diagnosis, FINDING_NOTE, "access",
+	(void)findings_add(findings, FINDING_NOTE, "access",
 		"sockets of '%s' are taken from root%s%s if they are bound within %s; the journal has what was refused",
 		explanation->name, *who ? " and " : " alone", who, *bound ? bound : "any");
 }
 
 /* Sockets that the name has, and that are of no use here */
-static void find_other_seats(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_other_seats(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
 	const struct asked *asked = evidence->asked;
@@ -56,26 +54,26 @@ static void find_other_seats(const struct evidence *evidence, struct diagnosis *
 	struct finding *finding;
 
 	if (explanation->n_seated[udp][!ipv6] && ipv6) {
-		finding = diagnosis_add(diagnosis, FINDING_FAIL, "family",
+		finding = findings_add(findings, FINDING_FAIL, "family",
 			"'%s' has %s sockets of IPv4 alone, which cannot take IPv6", explanation->name,
 			protocol_name(asked->protocol));
 		finding_remedy(finding, "have the service listen on IPv6 and hand that socket in as well");
 	} else if (explanation->n_seated[udp][!ipv6]) {
-		finding = diagnosis_add(diagnosis, FINDING_FAIL, "family",
+		finding = findings_add(findings, FINDING_FAIL, "family",
 			"'%s' has %s sockets of IPv6 alone, and they are v6only, as all are that are bound to one address: they cannot take IPv4",
 			explanation->name, protocol_name(asked->protocol));
 		finding_remedy(finding,
 			"hand an IPv4 socket in as well, or one that is bound to [::] without IPV6_V6ONLY (BindIPv6Only=both in a socket unit; Bound=any in the rule)");
 	}
 	if (explanation->n_seated[!udp][0] + explanation->n_seated[!udp][1]) {
-		finding = diagnosis_add(diagnosis, FINDING_FAIL, "protocol",
+		finding = findings_add(findings, FINDING_FAIL, "protocol",
 			"'%s' has sockets of %s, which are of no use for %s", explanation->name,
 			protocol_name(udp ? IPPROTO_TCP : IPPROTO_UDP), protocol_name(asked->protocol));
 		finding_remedy(finding, "hand a %s socket in as well", protocol_name(asked->protocol));
 	}
 }
 
-static void find_rivals(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_rivals(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
 	const struct cover *winner = &explanation->covers[0];
@@ -87,7 +85,7 @@ static void find_rivals(const struct evidence *evidence, struct diagnosis *diagn
 
 		if (!cover->has_socket)
 			continue;
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "shadowed",
+		finding = findings_add(findings, FINDING_WARN, "shadowed",
 			"'%s' has a socket for it and loses to '%s': %s %s than %s", cover->name,
 			winner->name, winner->text, shorter ? "has a longer prefix" : "has fewer ports",
 			cover->text);
@@ -96,9 +94,9 @@ static void find_rivals(const struct evidence *evidence, struct diagnosis *diagn
 	}
 }
 
-static void find_mptcp(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_mptcp(const struct evidence *evidence, struct findings *findings)
 {
-	const struct listener_list *list = &evidence->around->mptcp;
+	const struct listener_list *list = &evidence->host->mptcp;
 	char text[LISTENER_TEXT_MAX], more[32] = "";
 	struct finding *finding;
 
@@ -106,15 +104,16 @@ static void find_mptcp(const struct evidence *evidence, struct diagnosis *diagno
 		return;
 	if (list->n_all > 1)
 		(void)snprintf(more, sizeof(more), ", and %zu more", list->n_all - 1);
-	finding = diagnosis_add(diagnosis,
+	finding = findings_add(findings,
 		list->items[0].socket->port == evidence->asked->port ? FINDING_WARN : FINDING_NOTE, "mptcp",
-		"MPTCP listeners cannot be handed in: %s%s", listener_format(&list->items[0], text), more);
+		"MPTCP listeners cannot be handed in: %s%s", evidence_listener_format(&list->items[0], text),
+		more);
 	finding_remedy(finding,
 		"if that is the service, have it listen with plain TCP (Go: GODEBUG=multipathtcp=0)");
 }
 
 /* What cannot be looked at any nearer */
-static void find_undiscovered(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_undiscovered(const struct evidence *evidence, struct findings *findings)
 {
 	const struct settings *settings = &evidence->explanation->settings;
 
@@ -124,7 +123,7 @@ static void find_undiscovered(const struct evidence *evidence, struct diagnosis 
 
 		if (strcmp(setting->section, "Discover") != 0 || strcmp(setting->key, "Socket") != 0)
 			continue;
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+		finding = findings_add(findings, FINDING_WARN, "discover",
 			"usher-discover has handed in none that [Discover] describes (Socket=%s)",
 			setting->value);
 		finding_remedy(finding,
@@ -134,9 +133,9 @@ static void find_undiscovered(const struct evidence *evidence, struct diagnosis 
 	}
 }
 
-static void find_discover(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_discover(const struct evidence *evidence, struct findings *findings)
 {
-	const struct described *described = evidence->described;
+	const struct described_socket *described = evidence->described;
 	const char *name = evidence->explanation->name;
 	struct finding *finding;
 	char pid[32] = "";
@@ -145,24 +144,24 @@ static void find_discover(const struct evidence *evidence, struct diagnosis *dia
 		(void)snprintf(pid, sizeof(pid), " (pid %d)", described->pid);
 	switch (described->what) {
 	case DESCRIBED_UNKNOWN:
-		find_undiscovered(evidence, diagnosis);
+		find_undiscovered(evidence, findings);
 		return;
 	case DESCRIBED_ABSENT:
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+		finding = findings_add(findings, FINDING_WARN, "discover",
 			"nobody listens at Socket=%s, where [Discover] seeks a socket for '%s'",
 			described->where, name);
 		finding_remedy(finding, "start the daemon, or write where it listens in %s:%u",
 			described->file, described->line);
 		return;
 	case DESCRIBED_REFUSED:
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+		finding = findings_add(findings, FINDING_WARN, "discover",
 			"[Discover] describes socket %s%s, which %s", described->where, pid,
 			described->refusal.text);
 		finding_remedy(finding, "put that right; to see all that was found:");
 		finding_command(finding, "usherctl discover --dry-run %s", name);
 		return;
 	case DESCRIBED_ACCEPTED:
-		finding = diagnosis_add(diagnosis, FINDING_WARN, "discover",
+		finding = findings_add(findings, FINDING_WARN, "discover",
 			"%s at %s is what [Discover] describes, and nobody has handed it in", described->who,
 			described->where);
 		finding_remedy(
@@ -172,7 +171,7 @@ static void find_discover(const struct evidence *evidence, struct diagnosis *dia
 	}
 }
 
-static void find_refused(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_refused(const struct evidence *evidence, struct findings *findings)
 {
 	const struct refused *refused = &evidence->explanation->refused;
 	bool same = refused->name && strcmp(refused->name, evidence->explanation->name) == 0;
@@ -183,35 +182,35 @@ static void find_refused(const struct evidence *evidence, struct diagnosis *diag
 		return;
 	if (refused->pid)
 		(void)snprintf(pid, sizeof(pid), "pid %d, ", refused->pid);
-	finding = diagnosis_add(diagnosis, same ? FINDING_WARN : FINDING_NOTE, "hand-in-refused",
+	finding = findings_add(findings, same ? FINDING_WARN : FINDING_NOTE, "hand-in-refused",
 		"%s hand-in as '%s' was refused %s ago (%suid %u): %s", same ? "the last" : "a",
 		refused->name, age, pid, refused->uid, refused->reason);
 	if (same)
 		finding_remedy(finding, "put that right, and have the service hand its socket in again");
 }
 
-static void find_missing(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_missing(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
 	bool passed = explanation->verdict == VERDICT_PASSED;
-	struct finding *finding = diagnosis_add(diagnosis, passed ? FINDING_WARN : FINDING_FAIL, "missing",
+	struct finding *finding = findings_add(findings, passed ? FINDING_WARN : FINDING_FAIL, "missing",
 		"no socket is handed in as '%s' (%s over %s)", explanation->name,
 		protocol_name(evidence->asked->protocol), family_name(evidence->asked->family));
 
 	finding_remedy(finding,
 		"start the service; the journal tells which sockets the name had, and who was refused:");
 	finding_command(finding, "journalctl USHER_NAME=%s", explanation->name);
-	find_refused(evidence, diagnosis);
-	find_other_seats(evidence, diagnosis);
-	find_discover(evidence, diagnosis);
-	find_mptcp(evidence, diagnosis);
-	find_access(evidence, diagnosis);
+	find_refused(evidence, findings);
+	find_other_seats(evidence, findings);
+	find_discover(evidence, findings);
+	find_mptcp(evidence, findings);
+	find_access(evidence, findings);
 }
 
 /* ---- sockets that the kernel does not take */
 
 static void suggest_restart(
-	struct finding *finding, const struct explanation *explanation, const struct place *place)
+	struct finding *finding, const struct explanation *explanation, const struct explained_place *place)
 {
 	if (place && place->unit) {
 		finding_remedy(finding, "restart the service:");
@@ -222,27 +221,27 @@ static void suggest_restart(
 	}
 }
 
-static void find_socket_fault(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_socket_fault(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
 	/* the errno is that of the last one */
-	const struct place *place = &explanation->places[explanation->n_places - 1];
+	const struct explained_place *place = &explanation->places[explanation->n_places - 1];
 	int severity = explanation->verdict == VERDICT_PASSED ? FINDING_WARN : FINDING_FAIL;
 	struct finding *finding;
 
 	if (strcmp(explanation->error, "ESOCKTNOSUPPORT") == 0)
-		finding = diagnosis_add(diagnosis, severity, "socket-state",
+		finding = findings_add(findings, severity, "socket-state",
 			"socket sk:%" PRIx64
 			" at %s %s (ESOCKTNOSUPPORT): it has been shut down or connected",
 			place->cookie, place->text,
 			evidence->asked->protocol == IPPROTO_UDP ? "takes no datagrams of strangers any more"
 								 : "does not listen any more");
 	else if (strcmp(explanation->error, "EAFNOSUPPORT") == 0)
-		finding = diagnosis_add(diagnosis, severity, "family",
+		finding = findings_add(findings, severity, "family",
 			"socket sk:%" PRIx64 " at %s cannot take %s (EAFNOSUPPORT)", place->cookie,
 			place->text, family_name(evidence->asked->family));
 	else
-		finding = diagnosis_add(diagnosis, severity, "socket",
+		finding = findings_add(findings, severity, "socket",
 			"the kernel does not select socket sk:%" PRIx64 " at %s (%s)", place->cookie,
 			place->text,
 			*explanation->error ? explanation->error : "for no reason that it tells");
@@ -251,10 +250,10 @@ static void find_socket_fault(const struct evidence *evidence, struct diagnosis 
 
 /* ---- sockets that are not served */
 
-static void find_queue_fault(const struct evidence *evidence, struct diagnosis *diagnosis)
+static void find_queue_fault(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
-	const struct place *place = explanation_chosen(explanation);
+	const struct explained_place *place = explanation_chosen(explanation);
 	const struct place_seen *seen;
 	struct finding *finding;
 	bool dead, full;
@@ -262,12 +261,12 @@ static void find_queue_fault(const struct evidence *evidence, struct diagnosis *
 
 	if (!place)
 		return;
-	seen = &evidence->around->places[place - explanation->places];
+	seen = &evidence->host->places[place - explanation->places];
 	full = seen->socket && diag_queue_is_full(seen->socket);
 	/* process 1 keeps what is in its store; who may not look at its descriptors has the registrant to go by */
 	dead = place->held && seen->registrant_gone && seen->holder.pid <= 1;
 	if (dead) {
-		finding = diagnosis_add(diagnosis, full ? FINDING_FAIL : FINDING_WARN, "nobody-accepts",
+		finding = findings_add(findings, full ? FINDING_FAIL : FINDING_WARN, "nobody-accepts",
 			"socket sk:%" PRIx64 " is held and its process has ended: nobody %s%s", place->cookie,
 			evidence->asked->protocol == IPPROTO_UDP ? "reads its datagrams" : "accepts",
 			seen->holder_known ? "" : ", unless somebody has claimed it");
@@ -277,29 +276,29 @@ static void find_queue_fault(const struct evidence *evidence, struct diagnosis *
 	}
 	if (!seen->socket || evidence->asked->protocol == IPPROTO_UDP || (!full && !dead))
 		return;
-	finding = diagnosis_add(diagnosis, full ? FINDING_FAIL : FINDING_WARN, full ? "queue-full" : "queue",
+	finding = findings_add(findings, full ? FINDING_FAIL : FINDING_WARN, full ? "queue-full" : "queue",
 		"in the queue of sk:%" PRIx64 ", %u of %u connections wait to be accepted%s", place->cookie,
 		seen->socket->queue, seen->socket->queue_max, full ? "; further ones get no answer" : "");
 	if (full && !dead)
 		finding_remedy(finding,
 			"see why %s does not accept; if it is only slow, give listen(2) a larger backlog, and net.core.somaxconn with it",
-			place_format(place, seen, who));
+			evidence_place_format(place, seen, who));
 }
 
-void find_seat_faults(const struct evidence *evidence, struct diagnosis *diagnosis)
+void seat_faults_find(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
 
 	if (!*explanation->name)
 		return;
 	if (explanation->verdict == VERDICT_DISPATCHED) {
-		find_queue_fault(evidence, diagnosis);
+		find_queue_fault(evidence, findings);
 		return;
 	}
 	if (explanation->n_places)
-		find_socket_fault(evidence, diagnosis);
+		find_socket_fault(evidence, findings);
 	else
-		find_missing(evidence, diagnosis);
+		find_missing(evidence, findings);
 	if (explanation->n_covers)
-		find_rivals(evidence, diagnosis);
+		find_rivals(evidence, findings);
 }

@@ -24,9 +24,9 @@ const char *explain_cover_result(const struct explanation *explanation, const st
 	return cover->match.prefix.length < winner->match.prefix.length ? "shorter prefix" : "more ports";
 }
 
-const char *explain_place_state(const struct explanation *explanation, const struct place *place)
+const char *explain_place_state(const struct explanation *explanation, const struct explained_place *place)
 {
-	const struct place *chosen = explanation_chosen(explanation);
+	const struct explained_place *chosen = explanation_chosen(explanation);
 
 	if (place == chosen)
 		return state_word(STATE_SERVING);
@@ -105,8 +105,8 @@ static int print_places(const struct ctl *ctl, const struct evidence *evidence)
 		protocol_name(evidence->asked->protocol), family_name(evidence->asked->family));
 	r = grid_init(&grid, ctl, columns, ARRAY_SIZE(columns));
 	for (size_t i = 0; !r && i < explanation->n_places; i++) {
-		const struct place *place = &explanation->places[i];
-		const struct place_seen *seen = &evidence->around->places[i];
+		const struct explained_place *place = &explanation->places[i];
+		const struct place_seen *seen = &evidence->host->places[i];
 
 		(void)snprintf(cookie, sizeof(cookie), "sk:%" PRIx64, place->cookie);
 		r = set_cells(&grid,
@@ -125,7 +125,7 @@ static int print_listeners(const struct ctl *ctl, const struct evidence *evidenc
 		{"PID", JSON_NUMBER}, {"PROCESS"}, {"UNIT"}};
 	_cleanup_(grid_deinit) struct grid grid = GRID_NULL;
 	const struct explanation *explanation = evidence->explanation;
-	const struct listener_list *list = &evidence->around->takers;
+	const struct listener_list *list = &evidence->host->takers;
 	bool passed = !explanation->attached || explanation->verdict == VERDICT_NO_RULE ||
 		      explanation->verdict == VERDICT_PASSED;
 	char address[ENDPOINT_TEXT_MAX], interface[IF_NAMESIZE], cookie[32], queue[32], pid[32];
@@ -192,8 +192,8 @@ static void print_items(const char *title, const struct diagnosis *diagnosis, bo
 {
 	bool any = false;
 
-	for (size_t i = 0; i < diagnosis->n_findings; i++) {
-		const struct finding *finding = &diagnosis->findings[i];
+	for (size_t i = 0; i < diagnosis->findings.n; i++) {
+		const struct finding *finding = &diagnosis->findings.items[i];
 
 		if ((finding->severity == FINDING_NOTE) != notes)
 			continue;
@@ -208,8 +208,8 @@ static void print_items(const char *title, const struct diagnosis *diagnosis, bo
 static bool is_said(const struct diagnosis *diagnosis, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
-		if (!strcmp(diagnosis->findings[k].remedy, diagnosis->findings[i].remedy) &&
-			!strcmp(diagnosis->findings[k].command, diagnosis->findings[i].command))
+		if (!strcmp(diagnosis->findings.items[k].remedy, diagnosis->findings.items[i].remedy) &&
+			!strcmp(diagnosis->findings.items[k].command, diagnosis->findings.items[i].command))
 			return true;
 	return false;
 }
@@ -218,8 +218,8 @@ static void print_remedies(const struct diagnosis *diagnosis)
 {
 	bool any = false;
 
-	for (size_t i = 0; i < diagnosis->n_findings; i++) {
-		const struct finding *finding = &diagnosis->findings[i];
+	for (size_t i = 0; i < diagnosis->findings.n; i++) {
+		const struct finding *finding = &diagnosis->findings.items[i];
 
 		if (!*finding->remedy || is_said(diagnosis, i))
 			continue;

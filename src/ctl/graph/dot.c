@@ -58,12 +58,12 @@ static void put_seat(const struct seat *seat)
 
 #define VALUE(place, field) ((place)->fields[field] ? (place)->fields[field] : "")
 
-static void put_socket(const struct place *place)
+static void put_socket(const struct listed_place *place)
 {
 	put_string("socket:", "", VALUE(place, PLACE_COOKIE), NULL);
 }
 
-static void put_owner(const struct place *place)
+static void put_owner(const struct listed_place *place)
 {
 	put_string("process:", "", VALUE(place, PLACE_PID), "/", VALUE(place, PLACE_UNIT), NULL);
 }
@@ -92,7 +92,7 @@ static void draw_rule(const struct graph_name *name)
 	(void)puts(";");
 }
 
-static void draw_owner(const struct place *place)
+static void draw_owner(const struct listed_place *place)
 {
 	const char *unit = VALUE(place, PLACE_UNIT), *pid = VALUE(place, PLACE_PID);
 
@@ -109,7 +109,7 @@ static void draw_owner(const struct place *place)
 	(void)puts(";");
 }
 
-static void draw_socket(const struct seat *seat, const struct place *place, size_t number)
+static void draw_socket(const struct seat *seat, const struct listed_place *place, size_t number)
 {
 	const char *state = VALUE(place, PLACE_STATE), *address = VALUE(place, PLACE_ADDRESS);
 	bool held = place_is_held(place);

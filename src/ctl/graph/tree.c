@@ -56,7 +56,7 @@ static const char *colour(const char *word)
 
 #define VALUE(place, field) ((place)->fields[field] ? (place)->fields[field] : "")
 
-static void print_owner(const struct place *place)
+static void print_owner(const struct listed_place *place)
 {
 	const char *unit = VALUE(place, PLACE_UNIT), *pid = VALUE(place, PLACE_PID);
 	bool held = place_is_held(place);
@@ -75,7 +75,7 @@ static void print_seat(const struct seat *seat, bool last)
 	if (!seat->n_places)
 		line(3, true, "%s%s%s", colour(missing), missing, *colour(missing) ? end : "");
 	for (size_t i = 0; i < seat->n_places; i++) {
-		const struct place *place = seat->places[i];
+		const struct listed_place *place = seat->places[i];
 		const char *state = VALUE(place, PLACE_STATE), *address = VALUE(place, PLACE_ADDRESS);
 
 		line(3, i + 1 == seat->n_places, "%s%s%s %s%ssk:%s", colour(state), state,

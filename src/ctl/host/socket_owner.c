@@ -30,7 +30,7 @@ static void consider(struct process *owner, pid_t pid)
 		process_close(&process);
 }
 
-int whose_find(
+int socket_owner_find(
 	const struct diag_socket *sockets, size_t n, pid_t except, struct process *owners, bool *ret_all)
 {
 	_cleanup_(openers_deinit) struct openers openers = {};
@@ -55,16 +55,16 @@ int whose_find(
 	return 0;
 }
 
-const char *whose_format(
-	const struct diag_socket *socket, const struct process *owner, char text[static WHOSE_TEXT_MAX])
+const char *socket_owner_format(const struct diag_socket *socket, const struct process *owner,
+	char text[static SOCKET_OWNER_TEXT_MAX])
 {
 	if (owner->pid)
-		(void)snprintf(text, WHOSE_TEXT_MAX, "%s (pid %d%s%s)", owner->name, owner->pid,
+		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX, "%s (pid %d%s%s)", owner->name, owner->pid,
 			owner->unit && *owner->unit ? ", " : "", owner->unit ? owner->unit : "");
 	else if (!socket->inode)
-		(void)snprintf(text, WHOSE_TEXT_MAX, "the kernel");
+		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX, "the kernel");
 	else
-		(void)snprintf(text, WHOSE_TEXT_MAX, "a process of uid %u%s", socket->uid,
+		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX, "a process of uid %u%s", socket->uid,
 			geteuid() ? " (root would be told which)" : "");
 	return text;
 }

@@ -10,18 +10,18 @@
 #include "../../scan/process.h"
 
 /*
- * whose_find() - of the processes that have a socket open the oldest, process 1, which passes sockets on, last
+ * socket_owner_find() - of the processes that have a socket open the oldest, process 1, which passes sockets on, last
  * @except: a process that does not count; 0: everybody counts
  * @owners: one for each socket, PROCESS_NULL at first; pid 0: nobody was seen. To be released with process_close().
  * @ret_all: everybody could be looked at, so whoever was not seen is not there; may be NULL
  *
  * Return: 0 or -ENOMEM.
  */
-int whose_find(
+int socket_owner_find(
 	const struct diag_socket *sockets, size_t n, pid_t except, struct process *owners, bool *ret_all);
 
-#define WHOSE_TEXT_MAX 512
+#define SOCKET_OWNER_TEXT_MAX 512
 
-/* whose_format() - "nginx (pid 7, nginx.service)", "a process of uid 33 (root would be told which)", "the kernel" */
-const char *whose_format(
-	const struct diag_socket *socket, const struct process *owner, char text[static WHOSE_TEXT_MAX]);
+/* socket_owner_format() - "nginx (pid 7, nginx.service)", "a process of uid 33 (root would be told which)", "the kernel" */
+const char *socket_owner_format(const struct diag_socket *socket, const struct process *owner,
+	char text[static SOCKET_OWNER_TEXT_MAX]);

@@ -28,14 +28,14 @@ static const enum message_key place_keys[N_PLACE_FIELDS] = {
 	[PLACE_HELD] = KEY_HELD,
 };
 
-bool place_is(const struct place *place, enum seat_state state)
+bool place_is(const struct listed_place *place, enum seat_state state)
 {
 	enum seat_state is;
 
 	return state_from_word(place->fields[PLACE_STATE], &is) && is == state;
 }
 
-bool place_is_held(const struct place *place)
+bool place_is_held(const struct listed_place *place)
 {
 	return yes_from_word(place->fields[PLACE_HELD]);
 }
@@ -92,7 +92,7 @@ static int add_seat(struct seats *seats, const struct client *client)
 
 static int add_place(struct seat *seat, const struct client *client)
 {
-	struct place *place;
+	struct listed_place *place;
 	size_t size = 0;
 	char *end;
 

@@ -33,7 +33,7 @@ enum place_field {
 	N_PLACE_FIELDS,
 };
 
-struct place {
+struct listed_place {
 	const char *fields[N_PLACE_FIELDS];
 	char text[]; /* what the strings above point into */
 };
@@ -41,7 +41,7 @@ struct place {
 struct seat {
 	char *name, *protocol, *family;
 	uint64_t counters[N_SEAT_COUNTERS];
-	struct place **places; /* the one that serves first; none: missing */
+	struct listed_place **places; /* the one that serves first; none: missing */
 	size_t n_places;
 };
 
@@ -53,10 +53,10 @@ struct seats {
 #define SEATS_NULL ((struct seats){})
 
 /* place_is() - whether a socket is in this state */
-bool place_is(const struct place *place, enum seat_state state);
+bool place_is(const struct listed_place *place, enum seat_state state);
 
 /* place_is_held() - whether the broker keeps a duplicate of it */
-bool place_is_held(const struct place *place);
+bool place_is_held(const struct listed_place *place);
 
 void seats_deinit(struct seats *seats);
 
