@@ -8,6 +8,7 @@
 
 #include "../util/array.h"
 #include "../util/macro.h"
+#include "../wire/names.h"
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
@@ -29,15 +30,6 @@ static void claimed_deinit(struct claimed *claimed)
 	free(claimed->names);
 }
 
-static size_t count_names(const char *names)
-{
-	size_t n = *names ? 1 : 0;
-
-	for (; *names; names++)
-		n += *names == ':';
-	return n;
-}
-
 /* A batch: NAMES= with a name for each descriptor that came along */
 static int take_batch(struct client *client, void *userdata)
 {
@@ -45,7 +37,7 @@ static int take_batch(struct client *client, void *userdata)
 	struct claimed *claimed = userdata;
 	char *all;
 
-	if (count_names(names) != client->reply.n_fds)
+	if ((*names ? names_count(names) : 0) != client->reply.n_fds)
 		return -EPROTO;
 	if (client->reply.n_fds == 0)
 		return 0;

@@ -12,16 +12,8 @@
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/text.h"
+#include "../wire/names.h"
 #include "complain.h"
-
-static size_t count_names(const char *names)
-{
-	size_t n = 1;
-
-	for (; *names; names++)
-		n += *names == ':';
-	return n;
-}
 
 static int check_pid(const char *text, struct refusal *refusal)
 {
@@ -66,10 +58,10 @@ int listen_read(struct listening *ret, struct refusal *refusal)
 			return refuse(refusal, EBADF,
 				"$LISTEN_FDS is %lu and descriptor %lu is not open (EBADF)", n,
 				LISTEN_FIRST + i);
-	if (names && count_names(names) != n)
+	if (names && names_count(names) != n)
 		return refuse(refusal, EINVAL,
 			"$LISTEN_FDNAMES '%.200s' has %zu names for %lu descriptors (EINVAL)", names,
-			count_names(names), n);
+			names_count(names), n);
 	*ret = (struct listening){.n = n, .names = names};
 	return 0;
 }

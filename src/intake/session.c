@@ -11,10 +11,6 @@
 #include "../wire/packet.h"
 #include "closer.h"
 
-#ifndef SO_PASSPIDFD
-#define SO_PASSPIDFD 76
-#endif
-
 struct session {
 	int socket;
 	sd_event_source *io;
