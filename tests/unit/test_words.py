@@ -48,6 +48,15 @@ class WordsTest(unittest.TestCase):
             self.assertIn(f"RELOAD={outcome}", protocol)
         self.assertEqual(events() - quoted(protocol) - NOT_IN_MONITOR, set())
 
+    def test_the_source_spells_them_once(self):
+        """Keys are enums, which the compiler sees to; the words of a protocol and a family could creep back in."""
+        spelt = {"tcp", "udp", "TCP", "UDP", "ipv4", "ipv6", "IPv4", "IPv6", "serving", "standby"}
+        for path in sorted((root / "src").rglob("*.[ch]")):
+            if path.name not in ("transport.c", "words.c"):
+                code = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+                found = set(re.findall(r'"((?:\\.|[^"\\\n])*)"', code)) & spelt
+                self.assertEqual(found, set(), path)
+
     def test_the_manual_page_names_every_request(self):
         self.assertEqual(set(re.findall(r"^\*([a-z-]+)\*$", manual, re.M)), values("REQUEST"))
 
