@@ -94,8 +94,8 @@ static void free_seats(struct broker *broker)
 		return; /* the next reload will do it */
 	for (size_t i = 0; i < generation->rules->n_rules * USHER_TABLES; i++)
 		wanted[generation->seats[i]] = 1;
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
-		if (broker->registry.seats[seat].used && !wanted[seat] && !reap_seat(broker, seat))
+	registry_foreach_seat (&broker->registry, seat)
+		if (!wanted[seat] && !reap_seat(broker, seat))
 			registry_free_seat(&broker->registry, seat);
 }
 

@@ -187,11 +187,10 @@ static void empty_other_slots(struct broker *broker)
 	const struct early *early = broker->early;
 	size_t k = 0;
 
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+	registry_foreach_seat (&broker->registry, seat) {
 		while (k < early->n_seats && early->seats[k].number < seat)
 			k++;
-		if (broker->registry.seats[seat].used &&
-			(k == early->n_seats || early->seats[k].number != seat))
+		if (k == early->n_seats || early->seats[k].number != seat)
 			registry_clear_early(&broker->registry, seat);
 	}
 }

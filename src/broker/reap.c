@@ -56,9 +56,8 @@ static int on_reap(sd_event_source *source, void *userdata)
 	struct broker *broker = userdata;
 
 	(void)source;
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
-		if (broker->registry.seats[seat].order)
-			(void)reap_seat(broker, seat);
+	registry_foreach_seat (&broker->registry, seat)
+		(void)reap_seat(broker, seat);
 	return 0;
 }
 
@@ -157,11 +156,9 @@ int reap_start(struct broker *broker)
 
 void reap_watch_registrants(struct broker *broker)
 {
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+	registry_foreach_seat (&broker->registry, seat) {
 		struct registry_place places[USHER_PLACES_MAX];
-		unsigned n = broker->registry.seats[seat].order
-				     ? registry_read_places(&broker->registry, seat, places)
-				     : 0;
+		unsigned n = registry_read_places(&broker->registry, seat, places);
 
 		for (unsigned i = 0; i < n; i++)
 			(void)registrants_watch_pid(

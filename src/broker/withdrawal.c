@@ -85,9 +85,8 @@ int withdrawal_perform(
 	r = named_rule_check_access(broker, withdrawal->name, withdrawal->sender, refusal);
 	if (r)
 		return r;
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++)
-		if (broker->registry.seats[seat].used &&
-			!strcmp(broker->registry.seats[seat].name, withdrawal->name))
+	registry_foreach_seat (&broker->registry, seat)
+		if (!strcmp(broker->registry.seats[seat].name, withdrawal->name))
 			take_out(broker, seat, withdrawal, &seen);
 	for (size_t i = 0; i < seen.n; i++)
 		(void)holder_drop(broker->holder, withdrawal->name, seen.cookies[i]);

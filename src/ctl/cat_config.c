@@ -7,9 +7,9 @@
 
 #include "../rule/files.h"
 #include "../rule/rule.h"
-#include "check/check.h"
 #include "complain.h"
 #include "ctl.h"
+#include "view/rule_check.h"
 
 struct printing {
 	bool started;
@@ -37,6 +37,6 @@ int verb_cat_config(const struct ctl *ctl)
 	r = files_foreach(ctl->instance.rule_dirs, print_file, &printing, &problems);
 	if (r < 0)
 		return complain_memory();
-	check_print_problems(&problems);
+	rule_check_print_problems(&problems);
 	return r == RULE_BAD ? EXIT_BAD_DATA : EXIT_SUCCESS;
 }

@@ -9,10 +9,10 @@
 #include "../rule/files.h"
 #include "../util/macro.h"
 #include "ask.h"
-#include "check/check.h"
 #include "complain.h"
 #include "ctl.h"
 #include "out/json.h"
+#include "view/rule_check.h"
 #include "view/settings.h"
 
 enum { EXIT_DIFFERENT = 1 }; /* as of diff(1) */
@@ -26,14 +26,14 @@ static int load_files(const struct ctl *ctl, struct settings *ret)
 
 	r = files_load(ctl->instance.rule_dirs, &set, &problems);
 	if (r == 0)
-		r = check_rules(set, &image, &problems);
+		r = rule_check(set, &image, &problems);
 	if (r == 0)
 		r = settings_add_set(ret, set);
 	if (r < 0)
 		return complain_memory();
 	if (r == 0)
 		return EXIT_SUCCESS;
-	check_print_problems(&problems);
+	rule_check_print_problems(&problems);
 	complain(
 		"cannot compare the rules: problems in the rule files: %zu (EBADMSG); a reload would change nothing",
 		problems.n);

@@ -21,10 +21,10 @@
 #include "../util/text.h"
 #include "../util/transport.h"
 #include "ask.h"
-#include "check/check.h"
 #include "complain.h"
 #include "ctl.h"
 #include "out/grid.h"
+#include "view/rule_check.h"
 #include "view/served.h"
 
 enum {
@@ -81,7 +81,7 @@ static int load_rules(struct discovery *discovery)
 
 	r = files_load(discovery->ctl->instance.rule_dirs, &discovery->rules, &problems);
 	if (r == 0)
-		r = check_rules(discovery->rules, &image, &problems);
+		r = rule_check(discovery->rules, &image, &problems);
 	if (r == 0)
 		r = access_table_new(discovery->rules, &discovery->access, &problems);
 	if (r == 0)
@@ -90,7 +90,7 @@ static int load_rules(struct discovery *discovery)
 		complain("cannot read the rules: %s (%s)", errno_text(-r), errno_name(-r));
 		return EXIT_FAILURE;
 	}
-	check_print_problems(&problems);
+	rule_check_print_problems(&problems);
 	complain("cannot discover: problems in the rule files: %zu (EBADMSG); nothing was looked for",
 		problems.n);
 	return EXIT_BAD_DATA;

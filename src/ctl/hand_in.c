@@ -19,7 +19,7 @@
 #include "run.h"
 
 /* What is to be handed in */
-struct offer {
+struct handover {
 	const char *names; /* one name for all of them, or one for each separated by colons */
 	bool is_list;
 	const int *fds;
@@ -58,20 +58,20 @@ static int check_names(const char *names)
 }
 
 /* The descriptors of --fd; options.c saw to it that there is a name. */
-static int offer_given(const struct ctl *ctl, struct offer *offer)
+static int handover_given(const struct ctl *ctl, struct handover *handover)
 {
-	*offer = (struct offer){.names = ctl->names[0], .fds = ctl->fds, .n = ctl->n_fds};
-	for (size_t i = 0; i < offer->n; i++)
-		if (fcntl(offer->fds[i], F_GETFD) < 0) {
+	*handover = (struct handover){.names = ctl->names[0], .fds = ctl->fds, .n = ctl->n_fds};
+	for (size_t i = 0; i < handover->n; i++)
+		if (fcntl(handover->fds[i], F_GETFD) < 0) {
 			complain(
 				"cannot hand in '%s': descriptor %d is not open (EBADF); see what starts usherctl",
-				offer->names, offer->fds[i]);
+				handover->names, handover->fds[i]);
 			return EXIT_FAILURE;
 		}
-	return check_count(offer->n);
+	return check_count(handover->n);
 }
 
-static int offer_passed(const struct ctl *ctl, struct offer *offer)
+static int handover_passed(const struct ctl *ctl, struct handover *handover)
 {
 	struct listening listening;
 	struct refusal refusal;
@@ -88,30 +88,30 @@ static int offer_passed(const struct ctl *ctl, struct offer *offer)
 	r = check_count(listening.n);
 	if (r)
 		return r;
-	*offer = (struct offer){.names = ctl->names[0], .n = listening.n};
-	offer->fds = offer->passed;
-	for (size_t i = 0; i < offer->n; i++)
-		offer->passed[i] = LISTEN_FIRST + (int)i;
-	if (offer->names)
+	*handover = (struct handover){.names = ctl->names[0], .n = listening.n};
+	handover->fds = handover->passed;
+	for (size_t i = 0; i < handover->n; i++)
+		handover->passed[i] = LISTEN_FIRST + (int)i;
+	if (handover->names)
 		return EXIT_SUCCESS;
 	if (!listening.names) {
 		complain(
 			"cannot hand in: the sockets have no names, $LISTEN_FDNAMES is not set (EINVAL); give a NAME");
 		return EXIT_BAD_CONFIG;
 	}
-	offer->names = listening.names;
-	offer->is_list = true;
-	return check_names(offer->names);
+	handover->names = listening.names;
+	handover->is_list = true;
+	return check_names(handover->names);
 }
 
-static void print_outcome(const struct ctl *ctl, const struct offer *offer, const struct client *client)
+static void print_outcome(const struct ctl *ctl, const struct handover *handover, const struct client *client)
 {
 	static const enum message_key numbers[] = {KEY_ADDED, KEY_KEPT, KEY_NONE};
 	static const enum message_key booleans[] = {KEY_NONE};
 	struct json json = JSON(stdout);
 
 	if (!ctl->json) {
-		(void)printf("handed in '%s': %s added, %s kept\n", offer->names,
+		(void)printf("handed in '%s': %s added, %s kept\n", handover->names,
 			ask_value(client, KEY_ADDED, "?"), ask_value(client, KEY_KEPT, "?"));
 		return;
 	}
@@ -120,7 +120,7 @@ static void print_outcome(const struct ctl *ctl, const struct offer *offer, cons
 	json_close(&json, '}');
 }
 
-static int hand_in(const struct ctl *ctl, const struct offer *offer)
+static int hand_in(const struct ctl *ctl, const struct handover *handover)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	struct refusal refusal;
@@ -131,27 +131,27 @@ static int hand_in(const struct ctl *ctl, const struct offer *offer)
 	if (r == CLIENT_ABSENT && ctl->if_broker)
 		return EXIT_SUCCESS;
 	if (r)
-		return complain_refusal(r, &refusal, "cannot hand in '%s'", offer->names);
+		return complain_refusal(r, &refusal, "cannot hand in '%s'", handover->names);
 	client_begin(&request, ctl->hold ? REQUEST_HOLD : REQUEST_HAND_IN);
-	writer_put(&request, offer->is_list ? KEY_NAMES : KEY_NAME, "%s", offer->names);
+	writer_put(&request, handover->is_list ? KEY_NAMES : KEY_NAME, "%s", handover->names);
 	writer_put(&request, KEY_VIA, "%s", via_word(VIA_CTL));
-	r = ask(&client, &request, offer->fds, offer->n, NULL, NULL, &refusal);
+	r = ask(&client, &request, handover->fds, handover->n, NULL, NULL, &refusal);
 	if (r)
-		return complain_refusal(r, &refusal, "cannot hand in '%s'", offer->names);
+		return complain_refusal(r, &refusal, "cannot hand in '%s'", handover->names);
 	/* standard output is the command's, if there is one */
 	if (!ctl->command)
-		print_outcome(ctl, offer, &client);
+		print_outcome(ctl, handover, &client);
 	return EXIT_SUCCESS;
 }
 
 int verb_hand_in(const struct ctl *ctl)
 {
-	struct offer offer;
+	struct handover handover;
 	int r;
 
-	r = ctl->n_fds > 0 ? offer_given(ctl, &offer) : offer_passed(ctl, &offer);
+	r = ctl->n_fds > 0 ? handover_given(ctl, &handover) : handover_passed(ctl, &handover);
 	if (!r)
-		r = hand_in(ctl, &offer);
+		r = hand_in(ctl, &handover);
 	if (!r && ctl->command)
 		r = run_command(ctl);
 	return r;

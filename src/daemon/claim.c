@@ -99,12 +99,12 @@ static void change_owner(struct broker *broker, const struct intake_request *req
 	pid_t pid = registrants_is_watched(broker->registrants, request->identity.pid) ? request->identity.pid
 										       : 0;
 
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+	registry_foreach_seat (&broker->registry, seat) {
 		struct registry_place places[USHER_PLACES_MAX];
 		const char *name = broker->registry.seats[seat].name;
 		unsigned n;
 
-		if (!broker->registry.seats[seat].order || !names_contain(request->message, name))
+		if (!names_contain(request->message, name))
 			continue;
 		n = registry_read_places(&broker->registry, seat, places);
 		for (unsigned i = 0; i < n; i++) {

@@ -18,63 +18,63 @@
 /* Rows of one answer; nested ranges of ports could make many more. */
 #define COVERS_MAX 256U
 
-struct cover {
+struct covering_match {
 	const struct rule *rule;
 	const struct rule_match *match;
 };
 
-struct explanation {
+struct answered_question {
 	struct generation *generation; /* referenced; the covers point into it */
 	struct question_answer answer;
-	char name[USHER_NAME_MAX];	 /* of the seat; "": none */
-	struct refused_hand_in refused;	 /* of that name; "": none */
-	struct cover covers[COVERS_MAX]; /* the strongest first */
+	char name[USHER_NAME_MAX];		  /* of the seat; "": none */
+	struct refused_hand_in refused;		  /* of that name; "": none */
+	struct covering_match covers[COVERS_MAX]; /* the strongest first */
 	size_t n, at, n_left_out;
 };
 
-static void explanation_release(void *state)
+static void answer_release(void *state)
 {
-	struct explanation *explanation = state;
+	struct answered_question *question = state;
 
-	generation_unref(explanation->generation);
-	free(explanation);
+	generation_unref(question->generation);
+	free(question);
 }
 
-static void explanation_freep(struct explanation **explanation)
+static void answer_freep(struct answered_question **question)
 {
-	if (*explanation)
-		explanation_release(*explanation);
+	if (*question)
+		answer_release(*question);
 }
 
 /* ---- which matches cover the packet */
 
 static void add_cover(
-	struct explanation *explanation, const struct rule *rule, const struct rule_match *match)
+	struct answered_question *question, const struct rule *rule, const struct rule_match *match)
 {
-	struct cover *items = explanation->covers;
-	size_t at = explanation->n;
+	struct covering_match *items = question->covers;
+	size_t at = question->n;
 
 	while (at && rule_match_is_stronger(match, items[at - 1].match))
 		at--;
-	if (explanation->n == COVERS_MAX)
-		explanation->n_left_out++;
+	if (question->n == COVERS_MAX)
+		question->n_left_out++;
 	else
-		explanation->n++;
+		question->n++;
 	if (at == COVERS_MAX)
 		return;
-	memmove(&items[at + 1], &items[at], (explanation->n - 1 - at) * sizeof(*items));
-	items[at] = (struct cover){.rule = rule, .match = match};
+	memmove(&items[at + 1], &items[at], (question->n - 1 - at) * sizeof(*items));
+	items[at] = (struct covering_match){.rule = rule, .match = match};
 }
 
-static void find_covers(struct explanation *explanation, const struct question_packet *packet)
+static void find_covers(struct answered_question *question, const struct question_packet *packet)
 {
-	const struct rule_set *rules = explanation->generation->rules;
+	const struct rule_set *rules = question->generation->rules;
 
 	for (size_t i = 0; i < rules->n_rules; i++)
 		for (size_t k = 0; k < rules->rules[i].n_matches; k++)
 			if (rule_match_covers(&rules->rules[i].matches[k], packet->protocol, packet->family,
 				    packet->local_address, packet->local_port))
-				add_cover(explanation, &rules->rules[i], &rules->rules[i].matches[k]);
+				add_cover(question, &rules->rules[i], &rules->rules[i].matches[k]);
 }
 
 /* ---- the answer */
@@ -86,33 +86,33 @@ static const enum verdict verdicts[] = {
 	[QUESTION_REFUSED] = VERDICT_REFUSED,
 };
 
-static void write_end(const struct explanation *explanation, struct writer *packet)
+static void write_end(const struct answered_question *question, struct writer *packet)
 {
-	const struct question_answer *answer = &explanation->answer;
+	const struct question_answer *answer = &question->answer;
 
 	writer_put(packet, KEY_OK, "1");
 	writer_put(packet, KEY_VERDICT, "%s", verdict_word(verdicts[answer->verdict]));
-	if (*explanation->name)
-		writer_put(packet, KEY_NAME, "%s", explanation->name);
+	if (*question->name)
+		writer_put(packet, KEY_NAME, "%s", question->name);
 	if (answer->cookie)
 		writer_put(packet, KEY_COOKIE, "%" PRIx64, answer->cookie);
 	if (answer->error)
 		writer_put(packet, KEY_ERROR, "%s", errno_name(answer->error));
-	writer_put(packet, KEY_GENERATION, "%" PRIu64, explanation->generation->number);
-	writer_put(packet, KEY_LEFT_OUT, "%zu", explanation->n_left_out);
-	refusals_write(*explanation->refused.name ? &explanation->refused : NULL, packet);
+	writer_put(packet, KEY_GENERATION, "%" PRIu64, question->generation->number);
+	writer_put(packet, KEY_LEFT_OUT, "%zu", question->n_left_out);
+	refusals_write(*question->refused.name ? &question->refused : NULL, packet);
 }
 
-static bool explanation_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
+static bool answer_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
 {
-	struct explanation *explanation = state;
-	const struct cover *cover = &explanation->covers[explanation->at];
+	struct answered_question *question = state;
+	const struct covering_match *cover = &question->covers[question->at];
 	char text[RULE_MATCH_TEXT_MAX];
 
 	(void)fds;
 	(void)n_fds;
-	if (explanation->at == explanation->n) {
-		write_end(explanation, packet);
+	if (question->at == question->n) {
+		write_end(question, packet);
 		return false;
 	}
 	writer_put(packet, KEY_ROW, "1");
@@ -121,8 +121,8 @@ static bool explanation_next(void *state, struct writer *packet, int *fds, size_
 	writer_put(packet, KEY_LINE, "%u", cover->match->line);
 	writer_put(packet, KEY_MATCH, "%s", rule_match_format(cover->match, text));
 	/* the program has said whose the packet is; the strongest match of that rule is the one */
-	writer_put(packet, KEY_WINNER, "%s", yes_word(!explanation->at));
-	explanation->at++;
+	writer_put(packet, KEY_WINNER, "%s", yes_word(!question->at));
+	question->at++;
 	return true;
 }
 
@@ -171,7 +171,7 @@ static int read_question(const struct message *message, struct question_packet *
 int request_explain(struct usherd *usherd, const struct message *message, struct session_source *answer,
 	struct refusal *refusal)
 {
-	_cleanup_(explanation_freep) struct explanation *explanation = NULL;
+	_cleanup_(answer_freep) struct answered_question *question = NULL;
 	const struct refused_hand_in *refused;
 	const struct broker *broker = &usherd->broker;
 	struct question_packet packet;
@@ -180,21 +180,21 @@ int request_explain(struct usherd *usherd, const struct message *message, struct
 	r = read_question(message, &packet, refusal);
 	if (r)
 		return r;
-	explanation = calloc(1, sizeof(*explanation));
-	if (!explanation)
+	question = calloc(1, sizeof(*question));
+	if (!question)
 		return -ENOMEM;
-	explanation->generation = generation_ref(broker->generation);
-	r = question_ask(&broker->generation->question, &packet, &explanation->answer);
+	question->generation = generation_ref(broker->generation);
+	r = question_ask(&broker->generation->question, &packet, &question->answer);
 	if (r < 0)
 		return r;
-	if (explanation->answer.seat)
-		memcpy(explanation->name, broker->registry.seats[explanation->answer.seat].name,
-			sizeof(explanation->name));
-	refused = *explanation->name ? refusals_find(&usherd->refusals, explanation->name) : NULL;
+	if (question->answer.seat)
+		memcpy(question->name, broker->registry.seats[question->answer.seat].name,
+			sizeof(question->name));
+	refused = *question->name ? refusals_find(&usherd->refusals, question->name) : NULL;
 	if (refused)
-		explanation->refused = *refused;
-	find_covers(explanation, &packet);
+		question->refused = *refused;
+	find_covers(question, &packet);
 	*answer = (struct session_source){
-		.next = explanation_next, .release = explanation_release, .state = TAKE_PTR(explanation)};
+		.next = answer_next, .release = answer_release, .state = TAKE_PTR(question)};
 	return 0;
 }

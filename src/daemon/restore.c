@@ -78,12 +78,10 @@ static void restore_consume(struct broker *broker, const char *name, uint64_t st
 /* What a broker held that had no store, it holds no longer. */
 static void unmark_lost(struct broker *broker)
 {
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+	registry_foreach_seat (&broker->registry, seat) {
 		struct registry_place places[USHER_PLACES_MAX];
 		const char *name = broker->registry.seats[seat].name;
-		unsigned n = broker->registry.seats[seat].order
-				     ? registry_read_places(&broker->registry, seat, places)
-				     : 0;
+		unsigned n = registry_read_places(&broker->registry, seat, places);
 
 		for (unsigned i = 0; i < n; i++) {
 			if (!(places[i].data.flags & USHER_PLACE_HELD) ||

@@ -69,11 +69,9 @@ static int add_up(const struct registry *registry, struct totals *totals)
 
 	if (!cookies || !seated)
 		return -ENOMEM;
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+	registry_foreach_seat (registry, seat) {
 		unsigned n;
 
-		if (!registry->seats[seat].used)
-			continue;
 		totals->seats++;
 		n = registry_read_cookies(registry, seat, &cookies[totals->places]);
 		totals->places += n;

@@ -85,6 +85,13 @@ int registry_sort_seats(const struct registry *registry, const char *name, uint3
 uint32_t registry_search_seat(const struct registry *registry, const uint32_t *sorted, size_t n,
 	const char *name, int protocol, int family);
 
+/* registry_next_seat() - the first seat in use after this one; 0 to begin with, and at the end */
+uint32_t registry_next_seat(const struct registry *registry, uint32_t seat);
+
+/* For the body of a loop over the seats in use, which may free the one it is at */
+#define registry_foreach_seat(registry, seat)                                                                \
+	for (uint32_t seat = 0; (seat = registry_next_seat((registry), seat));)
+
 /* registry_take_seat() - Return: the number of a new seat with all counters zero; 0 when none is free */
 uint32_t registry_take_seat(struct registry *registry, const char *name, int protocol, int family);
 
@@ -122,7 +129,7 @@ unsigned registry_read_cookies(const struct registry *registry, uint32_t seat, u
 
 /*
  * registry_next_place() - where a socket sits under a name: a dual-stack socket sits in two seats
- * @seat: the seat behind which to look; 0 at first
+ * @seat: the seat after which to look; 0 at first
  *
  * Return: whether there is one; then @seat and @ret say which.
  */

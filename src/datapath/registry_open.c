@@ -184,12 +184,10 @@ static int drop_leftovers(struct pins_folder *pins, struct refusal *refusal)
 /* What a broker that died between stage and commit, or between the two steps of a removal, left behind. */
 static void sweep(struct registry *registry)
 {
-	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
+	registry_foreach_seat (registry, seat) {
 		struct usher_place_key key = {.seat = seat};
 		uint64_t order, first, front;
 
-		if (!registry->seats[seat].used)
-			continue;
 		(void)registry_reap(registry, seat, NULL);
 		order = registry->seats[seat].order;
 		for (key.slot = 0; key.slot < USHER_PLACES_MAX; key.slot++)

@@ -12,13 +12,13 @@
 
 /* What one rule takes */
 struct taken {
-	size_t round; /* of the tally; anything else is of an earlier one */
+	size_t round; /* of the takings; anything else is of an earlier one */
 	struct prefix prefix;
 	bool more;
 };
 
 /* What each rule takes from something */
-struct tally {
+struct takings {
 	size_t round;
 	struct taken *taken; /* by rule */
 	size_t *rules;	     /* those that take something */
@@ -29,7 +29,7 @@ struct tally {
 struct summary {
 	uint32_t word;
 	uint8_t protocol; /* 0: empty */
-	struct tally tally;
+	struct takings takings;
 };
 
 struct search {
@@ -38,28 +38,28 @@ struct search {
 	const struct served *served;
 	struct bypassed_list *list;
 	size_t *rules; /* by seat: index of the rule */
-	struct tally tally;
+	struct takings takings;
 	struct summary summaries[2]; /* IPv4, IPv6 */
-	struct tally *taking;	     /* for take() */
+	struct takings *taking;	     /* for take() */
 };
 
-static void tally_deinit(struct tally *tally)
+static void tally_deinit(struct takings *takings)
 {
-	free(tally->taken);
-	free(tally->rules);
+	free(takings->taken);
+	free(takings->rules);
 }
 
-static int tally_init(struct tally *tally, size_t n_rules)
+static int tally_init(struct takings *takings, size_t n_rules)
 {
-	tally->taken = calloc(n_rules + 1, sizeof(*tally->taken));
-	tally->rules = calloc(n_rules + 1, sizeof(*tally->rules));
-	return tally->taken && tally->rules ? 0 : -ENOMEM;
+	takings->taken = calloc(n_rules + 1, sizeof(*takings->taken));
+	takings->rules = calloc(n_rules + 1, sizeof(*takings->rules));
+	return takings->taken && takings->rules ? 0 : -ENOMEM;
 }
 
-static void tally_begin(struct tally *tally)
+static void tally_begin(struct takings *takings)
 {
-	tally->round++;
-	tally->n = 0;
+	takings->round++;
+	takings->n = 0;
 }
 
 static int compare_prefix(const struct prefix *a, const struct prefix *b)
@@ -70,13 +70,13 @@ static int compare_prefix(const struct prefix *a, const struct prefix *b)
 }
 
 /* Of several prefixes the shortest is told of. */
-static void tally_add(struct tally *tally, size_t rule, const struct prefix *prefix, bool more)
+static void tally_add(struct takings *takings, size_t rule, const struct prefix *prefix, bool more)
 {
-	struct taken *taken = &tally->taken[rule];
+	struct taken *taken = &takings->taken[rule];
 
-	if (taken->round != tally->round) {
-		*taken = (struct taken){.round = tally->round, .prefix = *prefix, .more = more};
-		tally->rules[tally->n++] = rule;
+	if (taken->round != takings->round) {
+		*taken = (struct taken){.round = takings->round, .prefix = *prefix, .more = more};
+		takings->rules[takings->n++] = rule;
 		return;
 	}
 	/* any address of both families is one match as a rule */
@@ -89,9 +89,9 @@ static void tally_add(struct tally *tally, size_t rule, const struct prefix *pre
 static void search_deinit(struct search *search)
 {
 	free(search->rules);
-	tally_deinit(&search->tally);
+	tally_deinit(&search->takings);
 	for (size_t i = 0; i < ARRAY_SIZE(search->summaries); i++)
-		tally_deinit(&search->summaries[i].tally);
+		tally_deinit(&search->summaries[i].takings);
 }
 
 static int search_init(struct search *search)
@@ -100,9 +100,9 @@ static int search_init(struct search *search)
 	int r;
 
 	search->rules = calloc(image->n_seats, sizeof(*search->rules));
-	r = search->rules ? tally_init(&search->tally, search->set->n_rules) : -ENOMEM;
+	r = search->rules ? tally_init(&search->takings, search->set->n_rules) : -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(search->summaries) && !r; i++)
-		r = tally_init(&search->summaries[i].tally, search->set->n_rules);
+		r = tally_init(&search->summaries[i].takings, search->set->n_rules);
 	for (size_t i = 1; i < image->n_seats && !r; i++)
 		search->rules[i] =
 			(size_t)(rule_set_find(search->set, image->seats[i].name) - search->set->rules);
@@ -120,20 +120,20 @@ static void take(const struct prefix *prefix, uint32_t word, void *userdata)
 static void look_at_wildcard(struct search *search, const struct diag_socket *socket, int family)
 {
 	struct summary *summary = &search->summaries[family == AF_INET6];
-	struct tally *tally = &summary->tally;
+	struct takings *takings = &summary->takings;
 	uint32_t word = image_port_word(search->image, family, socket->protocol, socket->port);
 
 	if (summary->protocol != socket->protocol || summary->word != word) {
 		summary->protocol = socket->protocol;
 		summary->word = word;
-		tally_begin(tally);
-		search->taking = tally;
+		tally_begin(takings);
+		search->taking = takings;
 		image_foreach_prefix(search->image, family, socket->protocol, socket->port, take, search);
 	}
-	for (size_t i = 0; i < tally->n; i++) {
-		const struct taken *taken = &tally->taken[tally->rules[i]];
+	for (size_t i = 0; i < takings->n; i++) {
+		const struct taken *taken = &takings->taken[takings->rules[i]];
 
-		tally_add(&search->tally, tally->rules[i], &taken->prefix, taken->more);
+		tally_add(&search->takings, takings->rules[i], &taken->prefix, taken->more);
 	}
 }
 
@@ -154,7 +154,7 @@ static void look_at_family(
 	if (!word)
 		return;
 	memcpy(exact.address, address, address_size(family));
-	tally_add(&search->tally, search->rules[word], &exact, false);
+	tally_add(&search->takings, search->rules[word], &exact, false);
 }
 
 static void look_at_socket(struct search *search, const struct diag_socket *socket)
@@ -191,7 +191,7 @@ static const struct rule_match *find_match(
 static void report(struct search *search, const struct diag_socket *socket, size_t index)
 {
 	const struct rule *rule = &search->set->rules[index];
-	const struct taken *taken = &search->tally.taken[index];
+	const struct taken *taken = &search->takings.taken[index];
 	struct bypassed_list *list = search->list;
 	bool described = target_is_described(rule, socket);
 
@@ -230,13 +230,13 @@ int bypassed_find(const struct rule_set *set, struct image *image, const struct 
 	if (!ret->n_more || search_init(&search) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < n_sockets; i++) {
-		struct tally *tally = &search.tally;
+		struct takings *takings = &search.takings;
 
-		tally_begin(tally);
+		tally_begin(takings);
 		look_at_socket(&search, &sockets[i]);
-		qsort(tally->rules, tally->n, sizeof(*tally->rules), compare_index);
-		for (size_t j = 0; j < tally->n; j++)
-			report(&search, &sockets[i], tally->rules[j]);
+		qsort(takings->rules, takings->n, sizeof(*takings->rules), compare_index);
+		for (size_t j = 0; j < takings->n; j++)
+			report(&search, &sockets[i], takings->rules[j]);
 	}
 	return 0;
 }

@@ -2,7 +2,6 @@
 
 /* usherctl check: read the rule files as the broker would, without the broker. */
 
-#include "check.h"
 #include "../../rule/files.h"
 
 #include <errno.h>
@@ -12,12 +11,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../../access/access.h"
 #include "../../util/errno_name.h"
 #include "../../util/macro.h"
 #include "../complain.h"
 #include "../ctl.h"
 #include "../out/json.h"
+#include "../view/rule_check.h"
 #include "listeners.h"
 
 /* Outcome of check_paths() besides 0: something is wrong with the command line, and it has been said */
@@ -46,34 +45,6 @@ static int check_paths(const struct ctl *ctl, bool *ret_folders)
 	}
 	*ret_folders = n_folders > 0;
 	return 0;
-}
-
-int check_rules(const struct rule_set *set, struct image **ret_image, struct problems *problems)
-{
-	_cleanup_(access_table_freep) struct access_table *table = NULL;
-	_cleanup_(image_freep) struct image *image = NULL;
-	bool bad;
-	int r;
-
-	r = image_compile(set, &image, problems);
-	if (r < 0)
-		return r;
-	bad = r > 0;
-	r = access_table_new(set, &table, problems);
-	if (r < 0)
-		return r;
-	if (bad || r > 0)
-		return RULE_BAD;
-	*ret_image = TAKE_PTR(image);
-	return 0;
-}
-
-void check_print_problems(const struct problems *problems)
-{
-	char text[4096 + 512];
-
-	for (size_t i = 0; i < problems->n; i++)
-		(void)fprintf(stderr, "%s\n", problem_format(&problems->items[i], text, sizeof(text)));
 }
 
 static void print_json(
@@ -118,7 +89,7 @@ int verb_check(const struct ctl *ctl)
 	else
 		r = (folders ? files_load : files_load_named)(ctl->names, &set, &problems);
 	if (r == 0)
-		r = check_rules(set, &image, &problems);
+		r = rule_check(set, &image, &problems);
 	if (r == 0 && !ctl->no_listeners)
 		r = listeners_look(ctl, set, image, &listeners);
 	if (r < 0) {
@@ -132,7 +103,7 @@ int verb_check(const struct ctl *ctl)
 	}
 	if (ctl->json)
 		print_json(n_rules, n_matches, &problems, &listeners);
-	check_print_problems(&problems);
+	rule_check_print_problems(&problems);
 	if (r)
 		return EXIT_BAD_DATA;
 	listeners_print(&listeners, set);

@@ -15,8 +15,8 @@
 #include "../../access/access.h"
 #include "../../util/netns.h"
 #include "../../util/text.h"
-#include "../check/check.h"
 #include "../complain.h"
+#include "../view/rule_check.h"
 
 static const struct {
 	const char *section;
@@ -181,7 +181,7 @@ static int read_rules(struct doctor *doctor)
 	int r = files_load(doctor->instance.rule_dirs, &doctor->set, &doctor->problems);
 
 	if (!r)
-		r = check_rules(doctor->set, &doctor->image, &doctor->problems);
+		r = rule_check(doctor->set, &doctor->image, &doctor->problems);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; doctor->set && i < doctor->set->n_rules; i++)

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "registry.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../util/errno_name.h"
+#include "../util/transport.h"
+#include "order.h"
+
+static bool read_cookie(const struct registry *registry, const struct usher_place_key *key, uint64_t *ret)
+{
+	return bpf_map_lookup_elem(registry->maps[REGISTRY_SOCKETS], key, ret) == 0;
+}
+
+static uint64_t read_order(const struct registry *registry, uint32_t seat)
+{
+	return __atomic_load_n(&registry->seats[seat].order, __ATOMIC_ACQUIRE);
+}
+
+static void write_order(struct registry *registry, uint32_t seat, uint64_t order)
+{
+	__atomic_store_n(&registry->seats[seat].order, order, __ATOMIC_RELEASE);
+}
+
+unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret)
+{
+	uint64_t order = read_order(registry, seat);
+	unsigned n = 0;
+
+	for (unsigned rank = 0; rank < order_length(order); rank++) {
+		struct registry_place *place = &ret[n];
+		uint64_t cookie;
+
+		memset(place, 0, sizeof(*place));
+		place->key = (struct usher_place_key){.seat = seat, .slot = order_slot(order, rank)};
+		if (!read_cookie(registry, &place->key, &cookie))
+			continue;
+		(void)bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], &place->key, &place->data);
+		if (place->data.cookie != cookie)
+			place->data = (struct usher_place){.cookie = cookie};
+		n++;
+	}
+	return n;
+}
+
+unsigned registry_read_cookies(const struct registry *registry, uint32_t seat, uint64_t *ret)
+{
+	uint64_t order = read_order(registry, seat);
+	unsigned n = 0;
+
+	for (unsigned rank = 0; rank < order_length(order); rank++) {
+		const struct usher_place_key key = {.seat = seat, .slot = order_slot(order, rank)};
+
+		n += read_cookie(registry, &key, &ret[n]);
+	}
+	return n;
+}
+
+bool registry_next_place(const struct registry *registry, const char *name, uint64_t cookie, uint32_t *seat,
+	struct registry_place *ret)
+{
+	while ((*seat = registry_next_seat(registry, *seat))) {
+		struct registry_place places[USHER_PLACES_MAX];
+		unsigned n;
+
+		if (strcmp(registry->seats[*seat].name, name))
+			continue;
+		n = registry_read_places(registry, *seat, places);
+		for (unsigned i = 0; i < n; i++)
+			if (places[i].data.cookie == cookie) {
+				*ret = places[i];
+				return true;
+			}
+	}
+	return false;
+}
+
+static void forget(struct registry *registry, const struct usher_place_key *key)
+{
+	(void)bpf_map_delete_elem(registry->maps[REGISTRY_SOCKETS], key);
+	(void)bpf_map_delete_elem(registry->maps[REGISTRY_PLACES], key);
+}
+
+unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry_reaped *ret)
+{
+	uint64_t order = read_order(registry, seat), kept = order;
+	struct registry_reaped reaped = {.n_gone = 0};
+
+	for (unsigned rank = 0; rank < order_length(order); rank++) {
+		struct usher_place_key key = {.seat = seat, .slot = order_slot(order, rank)};
+		uint64_t cookie;
+
+		if (read_cookie(registry, &key, &cookie))
+			continue;
+		reaped.first_gone = reaped.first_gone || !rank;
+		reaped.gone[reaped.n_gone].key = key;
+		(void)bpf_map_lookup_elem(
+			registry->maps[REGISTRY_PLACES], &key, &reaped.gone[reaped.n_gone].data);
+		reaped.n_gone++;
+		kept = order_without(kept, key.slot);
+		write_order(registry, seat, kept);
+		forget(registry, &key);
+	}
+	if (ret)
+		*ret = reaped;
+	return order_length(kept);
+}
+
+static int refuse_stage(struct refusal *refusal, int error)
+{
+	switch (error) {
+	case EOPNOTSUPP:
+		return refuse(refusal, error,
+			"is of a kind or in a state that a sockmap refuses (EOPNOTSUPP); hand in a listening TCP or a bound UDP socket");
+	case EINVAL:
+		return refuse(refusal, error,
+			"has an upper layer protocol such as kTLS, which a sockmap refuses (EINVAL); hand it in before that is set up");
+	case EBUSY:
+		return refuse(refusal, error,
+			"is in use by the kernel or by another sockmap with a program of its own (EBUSY); hand in a plain socket");
+	case E2BIG:
+		return refuse(refusal, error,
+			"does not fit: the table of %u sockets is full (E2BIG); withdraw some",
+			USHER_SEATS_MAX * USHER_PLACES_MAX);
+	default:
+		return refuse(
+			refusal, error, "could not be put into the kernel's table (%s)", errno_name(error));
+	}
+}
+
+static bool is_taken(uint64_t order, uint32_t slot)
+{
+	return order_without(order, slot) != order;
+}
+
+/* What is staged and not committed is not in the order. Return: whether a slot was free, or a negative errno. */
+static int take_slot(
+	const struct registry *registry, struct usher_place_key *key, const struct usher_place *place)
+{
+	uint64_t order = read_order(registry, key->seat);
+
+	for (key->slot = 0; key->slot < USHER_PLACES_MAX; key->slot++) {
+		if (is_taken(order, key->slot))
+			continue;
+		if (bpf_map_update_elem(registry->maps[REGISTRY_PLACES], key, place, BPF_NOEXIST) == 0)
+			return true;
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return false;
+}
+
+int registry_stage(struct registry *registry, uint32_t seat, int fd, const struct usher_place *place,
+	uint32_t *ret_slot, struct refusal *refusal)
+{
+	struct usher_place_key key = {.seat = seat};
+	uint64_t value = (uint64_t)fd;
+	int r = take_slot(registry, &key, place);
+
+	if (r == 0) {
+		(void)registry_reap(registry, seat, NULL);
+		r = take_slot(registry, &key, place);
+	}
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return refuse(refusal, ENOSPC,
+			"does not fit: '%s' has %u live %s sockets for %s already, the most there can be (ENOSPC); withdraw or close some",
+			registry->seats[seat].name, USHER_PLACES_MAX,
+			protocol_name(registry->seats[seat].protocol),
+			family_name(registry->seats[seat].family));
+	if (bpf_map_update_elem(registry->maps[REGISTRY_SOCKETS], &key, &value, BPF_ANY) < 0) {
+		int error = errno;
+
+		(void)bpf_map_delete_elem(registry->maps[REGISTRY_PLACES], &key);
+		return refuse_stage(refusal, error);
+	}
+	*ret_slot = key.slot;
+	return 0;
+}
+
+void registry_unstage(struct registry *registry, uint32_t seat, uint32_t slot)
+{
+	struct usher_place_key key = {.seat = seat, .slot = slot};
+
+	forget(registry, &key);
+}
+
+void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, int fd, unsigned rank)
+{
+	uint64_t value = (uint64_t)fd, order = read_order(registry, seat);
+
+	write_order(registry, seat, order_with(order, slot, rank));
+	if (rank)
+		return;
+	/* without an entry in `front` the program finds the socket by the order, only a little slower */
+	if (bpf_map_update_elem(registry->maps[REGISTRY_FRONT], &seat, &value, BPF_ANY) < 0)
+		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+}
+
+void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot)
+{
+	struct usher_place_key key = {.seat = seat, .slot = slot};
+	uint64_t order = read_order(registry, seat);
+
+	if (order_length(order) && order_slot(order, 0) == slot)
+		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+	write_order(registry, seat, order_without(order, slot));
+	forget(registry, &key);
+}
+
+int registry_write_place(struct registry *registry, const struct registry_place *place)
+{
+	return bpf_map_update_elem(registry->maps[REGISTRY_PLACES], &place->key, &place->data, BPF_EXIST) < 0
+		       ? -errno
+		       : 0;
+}
