@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "generation.h"
-#include "../rule/files.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../datapath/program.h"
+#include "../rule/files.h"
 
 struct generation *generation_ref(struct generation *generation)
 {

@@ -2,9 +2,6 @@
 
 /* How the registry comes into being: pins are adopted, checked, made anew. */
 
-#include "../util/errno_name.h"
-#include "registry.h"
-
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -12,9 +9,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../util/errno_name.h"
 #include "dispatch.skel.h"
 #include "link.h"
 #include "order.h"
+#include "registry.h"
 
 static const char *const map_names[REGISTRY_MAPS] = {
 	[REGISTRY_SOCKETS] = "sockets",

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "registry.h"
-
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -10,6 +8,7 @@
 #include "../util/errno_name.h"
 #include "../util/transport.h"
 #include "order.h"
+#include "registry.h"
 
 static bool read_cookie(const struct registry *registry, const struct usher_place_key *key, uint64_t *ret)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ruleset.h"
-#include "../rule/files.h"
 
+#include "../rule/files.h"
 #include "../util/macro.h"
 
 int ruleset_load(struct ruleset *set, const char *const *directories, struct problems *problems)

@@ -9,10 +9,10 @@
  * hashes, of prefix and name, so that classes of the image before can be told as well. Two different sets have the same
  * with a probability of 2^-128 for each pair.
  */
+#include <string.h>
+
 #include "../util/array.h"
 #include "compile.h"
-
-#include <string.h>
 
 /* n prefixes have 2n + 1 ranges and n nodes at most, for each 32 bits. */
 _Static_assert(2 * IMAGE_PREFIXES_MAX + 1 <= 1ULL << 3 * USHER_LEVELS_MAX && USHER_NODE_RANGES == 1U << 3,

@@ -2,12 +2,11 @@
 
 /* The section [Access], but for its lists of words */
 
-#include "../util/text.h"
-#include "section.h"
-
 #include <string.h>
 
 #include "../util/array.h"
+#include "../util/text.h"
+#include "section.h"
 
 static void bound_clear(struct rule_access *access)
 {

@@ -2,8 +2,6 @@
 
 /* The section [Discover] */
 
-#include "section.h"
-
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 #include "../util/array.h"
 #include "../util/text.h"
 #include "match.h"
+#include "section.h"
 
 #define SCAN_INTERVAL_MIN_MS 100U
 #define SCAN_INTERVAL_MAX_MS (60U * 60 * 1000)

@@ -2,13 +2,12 @@
 
 /* The section [Rule] */
 
-#include "../util/text.h"
-#include "section.h"
-
 #include <string.h>
 
 #include "../util/array.h"
+#include "../util/text.h"
 #include "match.h"
+#include "section.h"
 
 static void remove_matches(struct rule *rule, uint8_t protocol)
 {

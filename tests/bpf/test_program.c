@@ -3,20 +3,19 @@
 /* The program itself, run on single packets: verdicts, places, counters. */
 
 #undef NDEBUG
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <bpf/bpf.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "bpf/world.h"
 #include "util/macro.h"

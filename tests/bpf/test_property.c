@@ -7,19 +7,18 @@
  */
 
 #undef NDEBUG
+#include <inttypes.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <inttypes.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "bpf/world.h"
 #include "unit/reference.h"
@@ -76,9 +75,8 @@ static void check_packet(struct reference *reference, const struct image *image)
 	word = image_lookup(image, packet.family, packet.protocol, packet.address, packet.port);
 	if (expected)
 		cookie = world_cookie(*socket_of(reference, expected->name, packet.protocol, packet.family));
-	same = !word == !expected &&
-	       (!expected || (!strcmp(image->seats[word].name, expected->name) &&
-				     image->seats[word].pass == expected->pass));
+	same = !word == !expected && (!expected || (!strcmp(image->seats[word].name, expected->name) &&
+							   image->seats[word].pass == expected->pass));
 	if (same && !verdict.error && verdict.pass && verdict.cookie == cookie)
 		return;
 	reference_print(reference, stderr);

@@ -3,18 +3,17 @@
 /* How the program walks its trees: as far as it must and no further, and without waiting, as the broker has it loaded. */
 
 #undef NDEBUG
+#include <bpf/bpf.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <bpf/bpf.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include <cmocka.h>
 
 #include "bpf/world.h"
 #include "datapath/program.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "world.h"
-#include "rule/parse.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -17,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include "rule/parse.h"
 #include "sandbox.h"
 #include "util/netns.h"
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #undef NDEBUG
 #include "reference.h"
-#include "rule/parse.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "rule/parse.h"
 
 /* ---- randomness ---- */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #undef NDEBUG
 #include "rule_text.h"
-#include "rule/parse.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +10,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "rule/parse.h"
 
 struct rule_set *make_set(const struct given *given, size_t n)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #undef NDEBUG
+#include "sockets.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +20,6 @@
 
 #include <cmocka.h>
 
-#include "sockets.h"
 #include "util/macro.h"
 
 #ifndef SO_NETNS_COOKIE

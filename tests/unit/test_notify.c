@@ -3,15 +3,14 @@
 /* wire/notify: datagrams are read as PID 1 reads them. */
 
 #undef NDEBUG
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
-
-#include <errno.h>
-#include <string.h>
 
 #include "util/macro.h"
 #include "wire/notify.h"

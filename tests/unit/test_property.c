@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-#include "reference.h"
 #include "image/image.h"
+#include "reference.h"
 
 #define PACKETS 150
 

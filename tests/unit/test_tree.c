@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "reference.h"
 #include "image/tree.h"
+#include "reference.h"
 
 #define PREFIXES_MAX 400U
 

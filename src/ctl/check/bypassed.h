@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../scan/diag.h"
 #include "../../image/image.h"
+#include "../../scan/diag.h"
 #include "../view/served.h"
 
 struct bypassed {

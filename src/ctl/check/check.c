@@ -2,8 +2,6 @@
 
 /* usherctl check: read the rule files as the broker would, without the broker. */
 
-#include "../../rule/files.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../../rule/files.h"
 #include "../../util/errno_name.h"
 #include "../../util/macro.h"
 #include "../complain.h"

@@ -4,9 +4,9 @@
 /* What check says of sockets that listen already, and would be bypassed. */
 
 #include "../../scan/process.h"
-#include "bypassed.h"
 #include "../ctl.h"
 #include "../out/json.h"
+#include "bypassed.h"
 
 struct listeners {
 	struct diag_socket *sockets;

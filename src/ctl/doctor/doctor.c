@@ -3,7 +3,6 @@
 /* usherctl doctor: is anything in the way of usher? */
 
 #include "doctor.h"
-#include "../../rule/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "../../access/access.h"
+#include "../../rule/files.h"
 #include "../../util/netns.h"
 #include "../../util/text.h"
 #include "../complain.h"

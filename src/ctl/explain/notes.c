@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "notes.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "notes.h"
 
 /* ---- replies of UDP */
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "seat_faults.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../../util/transport.h"
 #include "../out/since.h"
-#include "seat_faults.h"
 
 /* ---- no socket */
 
