@@ -118,7 +118,7 @@ void early_note(struct broker *broker, const struct usher_event *event)
 	seat->family = event->family;
 }
 
-static bool is_place(const struct broker *broker, uint32_t seat, uint64_t cookie)
+static bool is_in_place(const struct broker *broker, uint32_t seat, uint64_t cookie)
 {
 	struct registry_place places[USHER_PLACES_MAX];
 	unsigned n = registry_read_places(&broker->registry, seat, places);
@@ -129,14 +129,14 @@ static bool is_place(const struct broker *broker, uint32_t seat, uint64_t cookie
 	return false;
 }
 
-static void look_at(struct broker *broker, struct early_seat *seat, uint64_t now)
+static void look_at_seat(struct broker *broker, struct early_seat *seat, uint64_t now)
 {
 	uint64_t cookie = registry_read_early(&broker->registry, seat->number);
 	char reason[96];
 
 	if (!cookie) {
 		*seat = (struct early_seat){.number = seat->number};
-	} else if (is_place(broker, seat->number, cookie)) {
+	} else if (is_in_place(broker, seat->number, cookie)) {
 		registry_clear_early(&broker->registry, seat->number);
 		*seat = (struct early_seat){.number = seat->number};
 	} else if (cookie != seat->cookie) {
@@ -151,21 +151,21 @@ static void look_at(struct broker *broker, struct early_seat *seat, uint64_t now
 }
 
 /* What serves in a place goes out, what is new gets its time, and whose time is over goes out. */
-static void look(struct broker *broker)
+static void look_at_seats(struct broker *broker)
 {
 	struct early *early = broker->early;
 	uint64_t now;
 
 	(void)sd_event_now(broker->event, CLOCK_MONOTONIC, &now);
 	for (size_t i = 0; i < early->n_seats; i++)
-		look_at(broker, &early->seats[i], now);
+		look_at_seat(broker, &early->seats[i], now);
 	set_timer(early);
 }
 
 void early_follow(struct broker *broker)
 {
 	if (broker->early->n_seats)
-		look(broker);
+		look_at_seats(broker);
 }
 
 /* When the time of a listener ends does not change. */
@@ -205,14 +205,14 @@ void early_apply(struct broker *broker, struct early_plan *plan)
 			errno_name(-r));
 	take_seats(broker->early, plan);
 	empty_other_slots(broker);
-	look(broker);
+	look_at_seats(broker);
 }
 
 static int on_timer(sd_event_source *source, uint64_t time, void *userdata)
 {
 	(void)source;
 	(void)time;
-	look(userdata);
+	look_at_seats(userdata);
 	return 0;
 }
 

@@ -33,7 +33,7 @@ static bool find_place(const struct offer *offer, const struct offered_socket *s
 	return false;
 }
 
-static bool is_repeated(const struct offer *offer, const struct offered_socket *socket)
+static bool is_offered_twice(const struct offer *offer, const struct offered_socket *socket)
 {
 	for (const struct offered_socket *other = offer->sockets; other < socket; other++)
 		if (other->rule == socket->rule && other->facts.cookie == socket->facts.cookie)
@@ -64,7 +64,7 @@ static int stage_all(struct offer *offer, struct refusal *refusal)
 		struct offered_socket *socket = &offer->sockets[i];
 		int r = 0;
 
-		for (size_t k = 0; k < socket->n_aims && !is_repeated(offer, socket); k++) {
+		for (size_t k = 0; k < socket->n_aims && !is_offered_twice(offer, socket); k++) {
 			struct aim *aim = &socket->aims[k];
 			struct registry_place there;
 			struct usher_place place;
@@ -184,7 +184,7 @@ static bool commit(struct offer *offer, const struct offered_socket *socket)
 	return added;
 }
 
-static void report(const struct offer *offer, const struct offered_socket *socket)
+static void report_handed_in(const struct offer *offer, const struct offered_socket *socket)
 {
 	const struct aim *aim = &socket->aims[0];
 	const struct usher_seat *seat = &offer->broker->registry.seats[aim->seat];
@@ -222,7 +222,7 @@ int hand_in_offer(struct broker *broker, const struct offer_request *request, st
 	/* the last socket first, so that the first one of the packet ends up in front */
 	for (size_t i = request->n; i-- > 0;)
 		if (commit(&offer, &offer.sockets[i])) {
-			report(&offer, &offer.sockets[i]);
+			report_handed_in(&offer, &offer.sockets[i]);
 			added++;
 		}
 	*ret = (struct hand_in_outcome){.added = added, .kept = request->n - added};

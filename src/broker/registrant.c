@@ -99,7 +99,7 @@ bool registrants_is_watched(const struct registrants *registrants, pid_t pid)
 	return registrant != NULL;
 }
 
-static bool is_full(const struct registrants *registrants, uid_t uid)
+static bool is_quota_full(const struct registrants *registrants, uid_t uid)
 {
 	unsigned n = 0;
 
@@ -113,7 +113,7 @@ int registrants_watch_dup(struct registrants *registrants, pid_t pid, uid_t uid,
 {
 	int own;
 
-	if (registrants_is_watched(registrants, pid) || is_full(registrants, uid))
+	if (registrants_is_watched(registrants, pid) || is_quota_full(registrants, uid))
 		return 0;
 	own = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
 	return own < 0 ? -errno : watch_consume(registrants, pid, uid, own);
@@ -123,7 +123,7 @@ int registrants_watch_pid(struct registrants *registrants, pid_t pid, uid_t uid)
 {
 	int pidfd;
 
-	if (pid <= 0 || registrants_is_watched(registrants, pid) || is_full(registrants, uid))
+	if (pid <= 0 || registrants_is_watched(registrants, pid) || is_quota_full(registrants, uid))
 		return 0;
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0)

@@ -29,7 +29,7 @@ static bool is_wanted(const struct withdrawal *withdrawal, uint64_t cookie)
 	return !withdrawal->cookies || contains(withdrawal->cookies, withdrawal->n, cookie);
 }
 
-static void report(
+static void report_withdrawn(
 	struct broker *broker, uint32_t seat, const struct usher_place *place, const struct identity *sender)
 {
 	struct observed about = place_observed(broker, &broker->registry.seats[seat], place);
@@ -47,7 +47,7 @@ static void note(struct broker *broker, uint32_t seat, const struct usher_place 
 	if (contains(seen->cookies, seen->n, place->cookie) || ARRAY_RESERVE(seen->cookies, seen->n) < 0)
 		return;
 	seen->cookies[seen->n++] = place->cookie;
-	report(broker, seat, place, withdrawal->sender);
+	report_withdrawn(broker, seat, place, withdrawal->sender);
 }
 
 /* What Listen=kernel let in and nobody has handed in yet. */

@@ -13,7 +13,7 @@
 #include "ctl.h"
 #include "out/json.h"
 
-static int finish(const struct ctl *ctl, bool done, const char *text)
+static int finish_detach(const struct ctl *ctl, bool done, const char *text)
 {
 	struct json json = JSON(stdout);
 
@@ -54,7 +54,8 @@ int verb_detach(const struct ctl *ctl)
 		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
 		if (r)
 			return complain_refusal(r, &refusal, "cannot detach");
-		return finish(ctl, true, "detached: nothing is dispatched any more, and the broker ends");
+		return finish_detach(
+			ctl, true, "detached: nothing is dispatched any more, and the broker ends");
 	}
 	if (r != CLIENT_ABSENT)
 		return complain_refusal(r, &refusal, "cannot detach");
@@ -70,5 +71,5 @@ int verb_detach(const struct ctl *ctl)
 	else
 		(void)snprintf(text, sizeof(text), "detached: no broker runs, %s has been removed",
 			ctl->instance.pins);
-	return finish(ctl, r != PINS_FOLDER_ABSENT, text);
+	return finish_detach(ctl, r != PINS_FOLDER_ABSENT, text);
 }

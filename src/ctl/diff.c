@@ -50,7 +50,7 @@ static void print_text(const struct setting *setting, bool added)
 		setting_source(setting, source, sizeof(source)));
 }
 
-static void print_json(struct json *json, const struct setting *setting, bool added)
+static void print_setting_json(struct json *json, const struct setting *setting, bool added)
 {
 	char line[32];
 
@@ -74,7 +74,7 @@ static bool has_name(const struct settings *settings, const char *name)
 }
 
 /* Both sides are sorted: walk them together. Return: how many differences there are. */
-static size_t compare(const struct ctl *ctl, const struct settings *old, const struct settings *new)
+static size_t compare_settings(const struct ctl *ctl, const struct settings *old, const struct settings *new)
 {
 	struct json json = JSON(stdout);
 	size_t n = 0;
@@ -98,7 +98,7 @@ static size_t compare(const struct ctl *ctl, const struct settings *old, const s
 		if (setting->line == 0 && !has_name(order > 0 ? old : new, setting->name))
 			continue;
 		if (ctl->json)
-			print_json(&json, setting, order > 0);
+			print_setting_json(&json, setting, order > 0);
 		else
 			print_text(setting, order > 0);
 	}
@@ -122,7 +122,7 @@ int verb_diff(const struct ctl *ctl)
 		return r;
 	settings_sort(&old);
 	settings_sort(&new);
-	n = compare(ctl, &old, &new);
+	n = compare_settings(ctl, &old, &new);
 	if (n > 0)
 		return EXIT_DIFFERENT;
 	if (!ctl->json && !ctl->no_legend)

@@ -162,7 +162,7 @@ static bool is_selected(const struct ctl *ctl, const struct rule *rule)
 	return ctl->n_names == 0;
 }
 
-static int hand_in(struct discovery *discovery)
+static int hand_in_found(struct discovery *discovery)
 {
 	struct refusal refusal;
 
@@ -180,7 +180,7 @@ static int hand_in(struct discovery *discovery)
 	return EXIT_FAILURE;
 }
 
-static int set_number(struct grid *grid, size_t column, unsigned long number)
+static int set_column(struct grid *grid, size_t column, unsigned long number)
 {
 	char text[32];
 
@@ -188,8 +188,8 @@ static int set_number(struct grid *grid, size_t column, unsigned long number)
 	return grid_set(grid, column, text);
 }
 
-static int add_row(struct discovery *discovery, const char *name, uint8_t protocol, const char *address,
-	const char *result, const char *reason)
+static int add_candidate_row(struct discovery *discovery, const char *name, uint8_t protocol,
+	const char *address, const char *result, const char *reason)
 {
 	struct grid *grid = &discovery->grid;
 	int r;
@@ -234,15 +234,15 @@ static int add_candidate(struct discovery *discovery, const struct scan_candidat
 	discovery->n_refused += !candidate->accepted;
 	result = result_of(discovery, candidate, &reason);
 	(void)endpoint_format(socket->family, socket->address, socket->port, text);
-	r = add_row(discovery, candidate->rule->name, socket->protocol, text, result, reason);
+	r = add_candidate_row(discovery, candidate->rule->name, socket->protocol, text, result, reason);
 	(void)snprintf(text, sizeof(text), "sk:%" PRIx64, socket->cookie);
 	if (!r)
 		r = grid_set(grid, COOKIE, text);
 	if (!r)
-		r = set_number(grid, UID, owner->pid ? owner->uid : socket->uid);
+		r = set_column(grid, UID, owner->pid ? owner->uid : socket->uid);
 	if (r || !owner->pid)
 		return r;
-	r = set_number(grid, PID, (unsigned long)owner->pid);
+	r = set_column(grid, PID, (unsigned long)owner->pid);
 	if (!r)
 		r = grid_set(grid, OWNER, owner->name);
 	return r ? r : grid_set(grid, UNIT, owner->unit && *owner->unit ? owner->unit : NULL);
@@ -275,8 +275,8 @@ static int add_missing(struct discovery *discovery, const struct rule *rule, uin
 		(void)snprintf(reason, sizeof(reason),
 			"nobody listens there; start the daemon, or see Socket= in %s:%u", rule->path,
 			match->line);
-		r = add_row(discovery, rule->name, protocol, rule_match_format_brief(match, address),
-			"missing", reason);
+		r = add_candidate_row(discovery, rule->name, protocol,
+			rule_match_format_brief(match, address), "missing", reason);
 		if (r)
 			return r;
 	}
@@ -343,6 +343,6 @@ int verb_discover(const struct ctl *ctl)
 	if (!r)
 		r = run_scan(&discovery);
 	if (!r && !ctl->dry_run)
-		r = hand_in(&discovery);
+		r = hand_in_found(&discovery);
 	return r ? r : print_table(&discovery);
 }

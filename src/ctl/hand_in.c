@@ -104,7 +104,8 @@ static int handover_passed(const struct ctl *ctl, struct handover *handover)
 	return check_names(handover->names);
 }
 
-static void print_outcome(const struct ctl *ctl, const struct handover *handover, const struct client *client)
+static void print_handed_in(
+	const struct ctl *ctl, const struct handover *handover, const struct client *client)
 {
 	static const enum message_key numbers[] = {KEY_ADDED, KEY_KEPT, KEY_NONE};
 	static const enum message_key booleans[] = {KEY_NONE};
@@ -120,7 +121,7 @@ static void print_outcome(const struct ctl *ctl, const struct handover *handover
 	json_close(&json, '}');
 }
 
-static int hand_in(const struct ctl *ctl, const struct handover *handover)
+static int hand_in_passed(const struct ctl *ctl, const struct handover *handover)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	struct refusal refusal;
@@ -140,7 +141,7 @@ static int hand_in(const struct ctl *ctl, const struct handover *handover)
 		return complain_refusal(r, &refusal, "cannot hand in '%s'", handover->names);
 	/* standard output is the command's, if there is one */
 	if (!ctl->command)
-		print_outcome(ctl, handover, &client);
+		print_handed_in(ctl, handover, &client);
 	return EXIT_SUCCESS;
 }
 
@@ -151,7 +152,7 @@ int verb_hand_in(const struct ctl *ctl)
 
 	r = ctl->n_fds > 0 ? handover_given(ctl, &handover) : handover_passed(ctl, &handover);
 	if (!r)
-		r = hand_in(ctl, &handover);
+		r = hand_in_passed(ctl, &handover);
 	if (!r && ctl->command)
 		r = run_command(ctl);
 	return r;

@@ -105,7 +105,7 @@ struct listing {
 	unsigned long n_sockets, n_missing;
 };
 
-static const char *sum_refused(const struct client *client, char text[static 32])
+static const char *sum_refused_columns(const struct client *client, char text[static 32])
 {
 	unsigned long sum = 0, number;
 	bool any = false;
@@ -140,7 +140,7 @@ static int show_row(struct client *client, void *userdata)
 		} else if (i == AGE) {
 			value = since_age(value, text);
 		} else if (i == REFUSED_ALL) {
-			value = sum_refused(client, text);
+			value = sum_refused_columns(client, text);
 		}
 		r = grid_set(listing->grid, i, value);
 	}

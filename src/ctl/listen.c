@@ -99,7 +99,7 @@ static int move_fds(int *fds, size_t n, int first, struct refusal *refusal)
 	return 0;
 }
 
-static int set_number(const char *variable, size_t number)
+static int set_variable(const char *variable, size_t number)
 {
 	char text[32];
 
@@ -124,8 +124,8 @@ static int set_environment(const struct listening *before, size_t n, const char 
 		for (size_t i = 0; i < before->n; i++)
 			(void)strcat(all, unknown);
 	(void)strcat(all, names);
-	if (setenv("LISTEN_FDNAMES", all, 1) < 0 || set_number("LISTEN_FDS", before->n + n) < 0 ||
-		set_number("LISTEN_PID", (size_t)getpid()) < 0)
+	if (setenv("LISTEN_FDNAMES", all, 1) < 0 || set_variable("LISTEN_FDS", before->n + n) < 0 ||
+		set_variable("LISTEN_PID", (size_t)getpid()) < 0)
 		return -ENOMEM;
 	/* systemd 258: the inode of the pidfd that the sockets were meant for; the pid alone says it as well */
 	(void)unsetenv("LISTEN_PIDFDID");

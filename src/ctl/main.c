@@ -35,7 +35,7 @@ static void reserve_standard_fds(void)
 }
 
 /* Output that did not arrive is a failure; a reader that has seen enough is told nothing. */
-static int finish(int code)
+static int finish_output(int code)
 {
 	int error = fflush(stdout) == 0 ? 0 : errno;
 
@@ -60,11 +60,11 @@ int main(int argc, char **argv)
 	r = options_parse(argc, argv, &ctl, &verb);
 	switch (r) {
 	case 0:
-		return finish(verb->function(&ctl));
+		return finish_output(verb->function(&ctl));
 	case OPTIONS_HELP:
-		return finish(help_print(verb));
+		return finish_output(help_print(verb));
 	case OPTIONS_VERSION:
-		return finish(print_version());
+		return finish_output(print_version());
 	case OPTIONS_USAGE:
 		return EXIT_USAGE;
 	default:

@@ -19,7 +19,7 @@
 
 /* ---- seats */
 
-static void write_counters(struct openmetrics *metrics, const struct seats *seats)
+static void write_seat_counters(struct openmetrics *metrics, const struct seats *seats)
 {
 	static const struct {
 		const char *name, *help;
@@ -308,7 +308,7 @@ int verb_metrics(const struct ctl *ctl)
 	if (r)
 		return complain_memory();
 	write_states(&metrics, &seats);
-	write_counters(&metrics, &seats);
+	write_seat_counters(&metrics, &seats);
 	write_refused(&metrics, &seats);
 	write_places(&metrics, &seats);
 	openmetrics_end(&metrics);

@@ -39,7 +39,7 @@ static bool is_asked_for(const struct ctl *ctl, const struct client *client)
 }
 
 /* "13:05:12.123", local time */
-static const char *format_time(const char *microseconds, char text[static 32])
+static const char *format_moment(const char *microseconds, char text[static 32])
 {
 	unsigned long number;
 	struct tm tm;
@@ -75,7 +75,7 @@ static void show_text(const struct client *client)
 	if (lost)
 		(void)printf("%-12s  %-13s  %s events before the next one were not read in time\n", "-",
 			"lost", lost);
-	(void)printf("%-12s  %-13s  %s\n", format_time(ask_value(client, KEY_TIME, "-"), time),
+	(void)printf("%-12s  %-13s  %s\n", format_moment(ask_value(client, KEY_TIME, "-"), time),
 		ask_value(client, KEY_EVENT, "-"), ask_value(client, KEY_TEXT, ""));
 }
 

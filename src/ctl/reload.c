@@ -28,7 +28,7 @@ static int show_problem(struct client *client, void *userdata)
 	return 0;
 }
 
-static void print_outcome(const struct ctl *ctl, const struct client *client)
+static void print_reloaded(const struct ctl *ctl, const struct client *client)
 {
 	static const enum message_key numbers[] = {
 		KEY_GENERATION, KEY_RULES, KEY_MATCHES, KEY_ADDED, KEY_REMOVED, KEY_KEPT, KEY_NONE};
@@ -69,6 +69,6 @@ int verb_reload(const struct ctl *ctl)
 	}
 	if (r)
 		return complain_refusal(r, &refusal, "cannot reload the rules");
-	print_outcome(ctl, &client);
+	print_reloaded(ctl, &client);
 	return EXIT_SUCCESS;
 }

@@ -43,7 +43,7 @@ static unsigned long ports_width(const struct setting *setting)
 	return dash ? strtoul(dash + 1, NULL, 10) - strtoul(setting->ports, NULL, 10) + 1 : 1;
 }
 
-static int compare_number(unsigned long a, unsigned long b)
+static int compare_ports_number(unsigned long a, unsigned long b)
 {
 	return (a > b) - (a < b);
 }
@@ -51,21 +51,21 @@ static int compare_number(unsigned long a, unsigned long b)
 static int compare_precedence(const void *left, const void *right)
 {
 	const struct setting *a = *(struct setting *const *)left, *b = *(struct setting *const *)right;
-	int r = compare_number(prefix_length(b), prefix_length(a));
+	int r = compare_ports_number(prefix_length(b), prefix_length(a));
 
 	if (!r)
-		r = compare_number(ports_width(a), ports_width(b));
+		r = compare_ports_number(ports_width(a), ports_width(b));
 	/* what follows never competes; the order only has to be the same each time */
 	if (!r)
 		r = strcmp(a->prefix, b->prefix);
 	if (!r)
-		r = compare_number(strtoul(a->ports, NULL, 10), strtoul(b->ports, NULL, 10));
+		r = compare_ports_number(strtoul(a->ports, NULL, 10), strtoul(b->ports, NULL, 10));
 	if (!r)
 		r = strcmp(a->protocol, b->protocol);
 	return r ? r : strcmp(a->name, b->name);
 }
 
-static const char *find_missing(const struct settings *settings, const char *name)
+static const char *find_missing_setting(const struct settings *settings, const char *name)
 {
 	for (size_t i = settings_find(settings, name);
 		i < settings->n && strcmp(settings->items[i]->name, name) == 0; i++)
@@ -86,7 +86,7 @@ static int fill(struct grid *grid, const struct settings *settings, struct setti
 			[PROTO] = matches[i]->protocol,
 			[ADDRESS] = matches[i]->prefix,
 			[PORTS] = matches[i]->ports,
-			[MISSING] = find_missing(settings, matches[i]->name),
+			[MISSING] = find_missing_setting(settings, matches[i]->name),
 			[SOURCE] = setting_source(matches[i], source, sizeof(source)),
 			[FILE_PATH] = matches[i]->file,
 			[LINE] = line,

@@ -85,7 +85,7 @@ static double now(void)
 	return (double)clock_monotonic_usec() / 1e6;
 }
 
-static int look(struct top *top, struct refusal *refusal)
+static int look_once_more(struct top *top, struct refusal *refusal)
 {
 	const struct ctl *ctl = top->ctl;
 	struct writer request;
@@ -105,7 +105,7 @@ static int look(struct top *top, struct refusal *refusal)
 
 /* ---- showing */
 
-static int compare(const void *a, const void *b, void *userdata)
+static int compare_lines(const void *a, const void *b, void *userdata)
 {
 	const struct rate *x = a, *y = b;
 	const struct order *order = userdata;
@@ -115,7 +115,7 @@ static int compare(const void *a, const void *b, void *userdata)
 	return strcmp(x->name, y->name);
 }
 
-static int set_number(struct grid *grid, size_t column, double value, int decimals)
+static int set_cell(struct grid *grid, size_t column, double value, int decimals)
 {
 	char text[32];
 
@@ -132,15 +132,15 @@ static int show_rate(struct grid *grid, const struct rate *rate, bool utf8)
 	if (!r)
 		r = grid_set(grid, NAME, rate->name);
 	if (!r)
-		r = set_number(grid, SOCKETS, (double)rate->sockets, 0);
+		r = set_cell(grid, SOCKETS, (double)rate->sockets, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rate->per_second) && !r; i++)
-		r = set_number(grid, LOOKUPS_S + i, rate->per_second[i], grid->json ? 0 : 1);
+		r = set_cell(grid, LOOKUPS_S + i, rate->per_second[i], grid->json ? 0 : 1);
 	if (!r)
-		r = set_number(grid, LOOKUPS, (double)rate->lookups, 0);
+		r = set_cell(grid, LOOKUPS, (double)rate->lookups, 0);
 	if (!r)
-		r = set_number(grid, MISSING, (double)rate->missing, 0);
+		r = set_cell(grid, MISSING, (double)rate->missing, 0);
 	if (!r)
-		r = set_number(grid, REFUSED_ALL, (double)rate->refused, 0);
+		r = set_cell(grid, REFUSED_ALL, (double)rate->refused, 0);
 	spark(rate->history, RATES_HISTORY, utf8, line);
 	return r ? r : grid_set(grid, LAST_MINUTE, line + strspn(line, " "));
 }
@@ -161,7 +161,7 @@ static int show(struct top *top)
 	int r;
 
 	/* rates_begin() looks names up, in whatever order they are */
-	qsort_r(top->rates.items, top->rates.n, sizeof(*top->rates.items), compare, (void *)top->order);
+	qsort_r(top->rates.items, top->rates.n, sizeof(*top->rates.items), compare_lines, (void *)top->order);
 	r = grid_init(&grid, top->ctl, columns, ARRAY_SIZE(columns));
 	for (size_t i = 0; i < top->rates.n && i < lines && !r; i++)
 		r = show_rate(&grid, &top->rates.items[i], top->is_utf8);
@@ -229,13 +229,13 @@ static const struct order *find_order(const char *word)
 	return NULL;
 }
 
-static int run(struct top *top)
+static int run_top(struct top *top)
 {
 	struct refusal refusal;
 	int r;
 
 	for (unsigned long n = 1;; n++) {
-		r = look(top, &refusal);
+		r = look_once_more(top, &refusal);
 		if (r)
 			return complain_refusal(r, &refusal, "cannot look at the counters");
 		if (show(top) < 0)
@@ -261,7 +261,7 @@ int verb_top(const struct ctl *ctl)
 	if (r)
 		return complain_refusal(r, &refusal, "cannot look at the counters");
 	take_terminal(&top);
-	r = run(&top);
+	r = run_top(&top);
 	give_terminal(&top);
 	client_close(&top.client);
 	rates_deinit(&top.rates);

@@ -12,7 +12,7 @@
 #include "ctl.h"
 #include "out/fields.h"
 
-static void print_outcome(const struct ctl *ctl, const struct client *client)
+static void print_withdrawn(const struct ctl *ctl, const struct client *client)
 {
 	static const enum message_key numbers[] = {KEY_WITHDRAWN, KEY_NONE};
 	static const enum message_key booleans[] = {KEY_NONE};
@@ -52,6 +52,6 @@ int verb_withdraw(const struct ctl *ctl)
 	r = ask(&client, &request, ctl->fds, ctl->n_fds, NULL, NULL, &refusal);
 	if (r)
 		return complain_refusal(r, &refusal, "cannot withdraw '%s'", ctl->names[0]);
-	print_outcome(ctl, &client);
+	print_withdrawn(ctl, &client);
 	return EXIT_SUCCESS;
 }

@@ -149,7 +149,8 @@ static int parse_endpoint(enum message_key key, const char *value, int family, u
 	return 0;
 }
 
-static int read_question(const struct message *message, struct question_packet *ret, struct refusal *refusal)
+static int read_asked_packet(
+	const struct message *message, struct question_packet *ret, struct refusal *refusal)
 {
 	const char *local = message_get(message, KEY_LOCAL), *remote = message_get(message, KEY_REMOTE);
 	uint8_t protocol;
@@ -177,7 +178,7 @@ int request_explain(struct usherd *usherd, const struct message *message, struct
 	struct question_packet packet;
 	int r;
 
-	r = read_question(message, &packet, refusal);
+	r = read_asked_packet(message, &packet, refusal);
 	if (r)
 		return r;
 	question = calloc(1, sizeof(*question));

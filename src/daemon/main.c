@@ -187,7 +187,8 @@ static void keep_heap_small(void)
 	(void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
-static int start(struct usherd *usherd, sd_event *event, const struct instance *instance, const char *name)
+static int start_usherd(
+	struct usherd *usherd, sd_event *event, const struct instance *instance, const char *name)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(passed_deinit) struct passed passed = PASSED_NULL;
@@ -258,7 +259,7 @@ int main(int argc, char **argv)
 		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no event loop (%s)", errno_name(-r));
 		return EX_OSERR;
 	}
-	status = start(&usherd, event, &instance, options.instance);
+	status = start_usherd(&usherd, event, &instance, options.instance);
 	if (status == EXIT_SUCCESS) {
 		(void)sd_event_set_watchdog(event, true);
 		r = sd_event_loop(event);

@@ -85,7 +85,7 @@ static void format_row(
 		writer_put(row, KEY_ERROR, "%d", about->error);
 }
 
-static bool add_row(struct monitor *monitor, enum observe_kind kind, const struct writer *row)
+static bool add_event_row(struct monitor *monitor, enum observe_kind kind, const struct writer *row)
 {
 	char *text = strdup(row->text);
 
@@ -97,7 +97,7 @@ static bool add_row(struct monitor *monitor, enum observe_kind kind, const struc
 	return true;
 }
 
-static bool wants(const struct subscriber *subscriber, enum observe_kind kind)
+static bool wants_kind(const struct subscriber *subscriber, enum observe_kind kind)
 {
 	return subscriber->wanted >> kind & 1;
 }
@@ -107,7 +107,7 @@ static void skip_unwanted(struct subscriber *subscriber)
 	const struct monitor *monitor = subscriber->monitor;
 
 	while (subscriber->at < monitor->n_rows &&
-		!wants(subscriber, monitor->kinds[subscriber->at % MONITOR_EVENTS]))
+		!wants_kind(subscriber, monitor->kinds[subscriber->at % MONITOR_EVENTS]))
 		subscriber->at++;
 }
 
@@ -119,10 +119,10 @@ static void on_observed(
 	bool added;
 
 	format_row(&row, kind, about, text);
-	added = add_row(monitor, kind, &row);
+	added = add_event_row(monitor, kind, &row);
 	for (struct subscriber *subscriber = monitor->first; subscriber; subscriber = subscriber->next) {
 		if (!added) {
-			subscriber->lost += wants(subscriber, kind);
+			subscriber->lost += wants_kind(subscriber, kind);
 			continue;
 		}
 		if (monitor->n_rows - subscriber->at > MONITOR_EVENTS) {
@@ -130,7 +130,7 @@ static void on_observed(
 			subscriber->lost++;
 		}
 		skip_unwanted(subscriber);
-		if (wants(subscriber, kind))
+		if (wants_kind(subscriber, kind))
 			session_wake(subscriber->session);
 	}
 }

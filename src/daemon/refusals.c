@@ -10,7 +10,7 @@
 #include "../wire/names.h"
 
 /* The entry of that name, or the one to be overwritten: a free one, or the oldest. */
-static struct refused_hand_in *choose(struct refusals *refusals, const char *name)
+static struct refused_hand_in *choose_entry(struct refusals *refusals, const char *name)
 {
 	struct refused_hand_in *oldest = &refusals->items[0];
 
@@ -35,7 +35,7 @@ void refusals_note(struct refusals *refusals, const char *names, const struct id
 
 		if (!name_is_valid(name))
 			continue;
-		item = choose(refusals, name);
+		item = choose_entry(refusals, name);
 		item->time = clock_realtime_usec();
 		item->pid = client->pid;
 		item->uid = client->uid;

@@ -25,7 +25,7 @@ static uint64_t sum_refused(const struct usher_counters *count)
 	       count->refused_exists + count->refused_other;
 }
 
-static int compare_cookies(const void *a, const void *b)
+static int compare_numbers64(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
@@ -37,7 +37,7 @@ static size_t count_distinct(uint64_t *cookies, size_t n)
 {
 	size_t distinct = 0;
 
-	qsort(cookies, n, sizeof(*cookies), compare_cookies);
+	qsort(cookies, n, sizeof(*cookies), compare_numbers64);
 	for (size_t i = 0; i < n; i++)
 		distinct += !i || cookies[i] != cookies[i - 1];
 	return distinct;
@@ -84,7 +84,7 @@ static int add_up(const struct registry *registry, struct totals *totals)
 }
 
 /* How full the maps are: NAME:ENTRIES:MOST, separated by spaces. */
-static void write_maps(
+static void write_map_sizes(
 	const struct generation *generation, const struct totals *totals, struct writer *answer)
 {
 	/* number 0 is no seat */
@@ -134,7 +134,7 @@ int request_status(const struct usherd *usherd, struct writer *answer)
 	writer_put(answer, KEY_RELOAD, "%s", reload_word(broker->reload_failure ? RELOAD_FAILED : RELOAD_OK));
 	if (broker->reload_failure)
 		writer_put(answer, KEY_RELOAD_REASON, "%.1000s", broker->reload_failure);
-	write_maps(generation, &totals, answer);
+	write_map_sizes(generation, &totals, answer);
 	tally_write(&usherd->tally, answer);
 	refusals_write(refusals_find(&usherd->refusals, NULL), answer);
 	writer_put(answer, KEY_SESSIONS, "%zu", door_count(usherd->door));

@@ -48,7 +48,7 @@ void tally_hand_in_time(uint64_t nsec, void *userdata)
 }
 
 /* Lists are NAME:NUMBER, separated by spaces. */
-static void append(char *list, size_t size, const char *name, uint64_t number)
+static void append_count(char *list, size_t size, const char *name, uint64_t number)
 {
 	size_t length = strlen(list);
 
@@ -61,15 +61,15 @@ void tally_write(const struct tally *tally, struct writer *answer)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < TALLY_REASONS; i++)
-		append(refused, sizeof(refused), i < ARRAY_SIZE(reasons) ? errno_name(reasons[i]) : "other",
-			tally->refused[i]);
+		append_count(refused, sizeof(refused),
+			i < ARRAY_SIZE(reasons) ? errno_name(reasons[i]) : "other", tally->refused[i]);
 	for (size_t i = 0; i <= TALLY_TIMES; i++) {
 		char bound[24] = "inf";
 
 		sum += tally->times[i];
 		if (i < TALLY_TIMES)
 			(void)snprintf(bound, sizeof(bound), "%" PRIu64, bounds_usec[i]);
-		append(times, sizeof(times), bound, sum);
+		append_count(times, sizeof(times), bound, sum);
 	}
 	writer_put(answer, KEY_RELOADS, "%" PRIu64, tally->reloads);
 	writer_put(answer, KEY_RELOADS_FAILED, "%" PRIu64, tally->reloads_failed);

@@ -48,7 +48,7 @@ struct wanted {
 	int protocol, family;
 };
 
-static int compare_wanted(const void *key, const void *number)
+static int compare_wanted_seat(const void *key, const void *number)
 {
 	const struct wanted *wanted = key;
 
@@ -60,7 +60,7 @@ uint32_t registry_search_seat(const struct registry *registry, const uint32_t *s
 	const char *name, int protocol, int family)
 {
 	const struct wanted wanted = {registry, name, protocol, family};
-	const uint32_t *seat = bsearch(&wanted, sorted, n, sizeof(*sorted), compare_wanted);
+	const uint32_t *seat = bsearch(&wanted, sorted, n, sizeof(*sorted), compare_wanted_seat);
 
 	return seat ? *seat : 0;
 }

@@ -10,7 +10,8 @@
 
 #define BROKER_TIMEOUT_MS 5000
 
-static int hand_in(const struct looker *looker, struct scan_candidates *candidates, struct refusal *refusal)
+static int hand_in_accepted(
+	const struct looker *looker, struct scan_candidates *candidates, struct refusal *refusal)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	bool is_early = false, is_accepted = false;
@@ -64,7 +65,7 @@ void look_once(struct looker *looker, const struct scan *scan, struct look_outco
 		observe(OBSERVE_FAILED, NULL, "cannot look for sockets: %s", refusal.text);
 		return;
 	}
-	ret->is_unfinished = hand_in(looker, &candidates, &refusal) != 0;
+	ret->is_unfinished = hand_in_accepted(looker, &candidates, &refusal) != 0;
 	for (size_t i = 0; i < candidates.n; i++) {
 		const struct scan_candidate *candidate = &candidates.items[i];
 

@@ -149,7 +149,7 @@ static void event_unrefp(sd_event **event)
 	(void)sd_event_unref(*event);
 }
 
-static int run(const struct discoverer_manner *manner)
+static int run_loop(const struct discoverer_manner *manner)
 {
 	_cleanup_(event_unrefp) sd_event *event = NULL;
 	_cleanup_(discoverer_freep) struct discoverer *discoverer = NULL;
@@ -206,5 +206,5 @@ int main(int argc, char **argv)
 		.socket = options.socket ? options.socket : instance.socket,
 		.cgroup = options.cgroup ? options.cgroup : find_cgroup(),
 	};
-	return run(&manner);
+	return run_loop(&manner);
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-static int compare(const void *a, const void *b)
+static int compare_wanted_ports(const void *a, const void *b)
 {
 	const struct usher_wanted *x = a, *y = b;
 
@@ -37,9 +37,9 @@ int ports_of_rules(const struct rule_set *rules, struct usher_wanted **ret, size
 				wanted[n++] = (struct usher_wanted){
 					.protocol = protocols[p], .port = discover->sockets[s].first};
 		}
-	qsort(wanted, n, sizeof(*wanted), compare);
+	qsort(wanted, n, sizeof(*wanted), compare_wanted_ports);
 	for (size_t i = 0; i < n; i++)
-		if (!i || compare(&wanted[i], &wanted[n_unique - 1]))
+		if (!i || compare_wanted_ports(&wanted[i], &wanted[n_unique - 1]))
 			wanted[n_unique++] = wanted[i];
 	*ret = wanted;
 	*ret_n = n_unique;

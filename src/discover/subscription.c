@@ -32,7 +32,7 @@ static int try_after(struct subscription *subscription, unsigned ms)
 	return r < 0 ? r : sd_event_source_set_enabled(subscription->timer_source, SD_EVENT_ONESHOT);
 }
 
-static void end(struct subscription *subscription, const struct refusal *why)
+static void end_subscription(struct subscription *subscription, const struct refusal *why)
 {
 	subscription->io_source = sd_event_source_disable_unref(subscription->io_source);
 	client_close(&subscription->client);
@@ -60,7 +60,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
 	if (r == 0)
 		r = refuse(&why, EPROTO, "the broker ended the list of events (EPROTO)");
 	if (r != CLIENT_ROW) {
-		end(subscription, &why);
+		end_subscription(subscription, &why);
 	} else if (!subscription->is_up) {
 		subscription->is_up = true;
 		subscription->pause_ms = 0;
@@ -103,7 +103,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 			return 0;
 		r = refuse(&why, -r, "cannot wait for events (%s)", errno_name(-r));
 	}
-	end(subscription, &why);
+	end_subscription(subscription, &why);
 	return 0;
 }
 

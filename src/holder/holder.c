@@ -47,7 +47,7 @@ struct holder *holder_free(struct holder *holder)
 	return NULL;
 }
 
-static size_t find(const struct holder *holder, const char *name, uint64_t cookie)
+static size_t find_item(const struct holder *holder, const char *name, uint64_t cookie)
 {
 	size_t i = 0;
 
@@ -79,7 +79,7 @@ int holder_restore_consume(struct holder *holder, const char *name, uint64_t coo
 
 int holder_dup(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid)
 {
-	size_t i = find(holder, name, cookie);
+	size_t i = find_item(holder, name, cookie);
 	int own, r;
 
 	if (i < holder->n) {
@@ -115,7 +115,7 @@ static int on_hang_up(sd_event_source *source, int fd, uint32_t revents, void *u
 int holder_watch(struct holder *holder, sd_event *event, const char *name, uint64_t cookie,
 	void (*function)(const char *name, uint64_t cookie, void *userdata), void *userdata)
 {
-	size_t i = find(holder, name, cookie);
+	size_t i = find_item(holder, name, cookie);
 	struct item *item;
 	int r;
 
@@ -131,7 +131,7 @@ int holder_watch(struct holder *holder, sd_event *event, const char *name, uint6
 
 bool holder_drop(struct holder *holder, const char *name, uint64_t cookie)
 {
-	size_t i = find(holder, name, cookie);
+	size_t i = find_item(holder, name, cookie);
 
 	if (i == holder->n)
 		return false;
@@ -143,7 +143,7 @@ bool holder_drop(struct holder *holder, const char *name, uint64_t cookie)
 
 const struct holder_entry *holder_find(const struct holder *holder, const char *name, uint64_t cookie)
 {
-	size_t i = find(holder, name, cookie);
+	size_t i = find_item(holder, name, cookie);
 
 	return i < holder->n ? &holder->items[i]->entry : NULL;
 }

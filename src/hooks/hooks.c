@@ -76,7 +76,7 @@ static int adopt(struct bpf_map *map, const char *pins, struct refusal *refusal)
 }
 
 /* Either of the programs for TCP, and only the maps that it uses. */
-static int choose(struct listen *programs, const char *pins, struct refusal *refusal)
+static int choose_programs(struct listen *programs, const char *pins, struct refusal *refusal)
 {
 	struct bpf_map *const maps[] = {
 		programs->maps.early_rules, programs->maps.early, programs->maps.events};
@@ -116,7 +116,7 @@ static int refuse_load(int error, struct refusal *refusal)
 		errno_name(error));
 }
 
-static int load(struct listen *programs, const struct hooks_manner *manner, struct refusal *refusal)
+static int load_hooks(struct listen *programs, const struct hooks_manner *manner, struct refusal *refusal)
 {
 	struct stat st;
 	int r;
@@ -126,14 +126,14 @@ static int load(struct listen *programs, const struct hooks_manner *manner, stru
 			errno_name(errno));
 	programs->rodata->netns_cookie = manner->netns_cookie;
 	programs->rodata->pid_namespace = (uint32_t)st.st_ino;
-	r = choose(programs, manner->pins, refusal);
+	r = choose_programs(programs, manner->pins, refusal);
 	if (r)
 		return r;
 	r = listen__load(programs);
 	return r < 0 ? refuse_load(-r, refusal) : 0;
 }
 
-static int attach(struct bpf_program *program, int cgroup, const char *path, struct bpf_link **ret,
+static int attach_program(struct bpf_program *program, int cgroup, const char *path, struct bpf_link **ret,
 	struct refusal *refusal)
 {
 	struct bpf_link *link = bpf_program__attach_cgroup(program, cgroup);
@@ -157,17 +157,17 @@ static int attach_all(struct listen *programs, const struct hooks_manner *manner
 
 	r = open_cgroup(manner->cgroup, &cgroup, refusal);
 	if (!r && manner->pins)
-		r = attach(programs->progs.listen_tcp_early, cgroup, manner->cgroup,
+		r = attach_program(programs->progs.listen_tcp_early, cgroup, manner->cgroup,
 			&programs->links.listen_tcp_early, refusal);
 	else if (!r)
-		r = attach(programs->progs.listen_tcp, cgroup, manner->cgroup, &programs->links.listen_tcp,
-			refusal);
+		r = attach_program(programs->progs.listen_tcp, cgroup, manner->cgroup,
+			&programs->links.listen_tcp, refusal);
 	if (!r)
-		r = attach(programs->progs.bound_udp4, cgroup, manner->cgroup, &programs->links.bound_udp4,
-			refusal);
+		r = attach_program(programs->progs.bound_udp4, cgroup, manner->cgroup,
+			&programs->links.bound_udp4, refusal);
 	if (!r)
-		r = attach(programs->progs.bound_udp6, cgroup, manner->cgroup, &programs->links.bound_udp6,
-			refusal);
+		r = attach_program(programs->progs.bound_udp6, cgroup, manner->cgroup,
+			&programs->links.bound_udp6, refusal);
 	return r;
 }
 
@@ -191,7 +191,7 @@ int hooks_new(const struct hooks_manner *manner, struct hooks **ret, struct refu
 	hooks->programs = listen__open();
 	if (!hooks->programs)
 		return -errno;
-	r = load(hooks->programs, manner, refusal);
+	r = load_hooks(hooks->programs, manner, refusal);
 	if (r)
 		return r;
 	hooks->ring = ring_buffer__new(bpf_map__fd(hooks->programs->maps.listens), on_record, hooks, NULL);

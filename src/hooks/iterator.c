@@ -35,7 +35,7 @@ static bool is_lasting(int error)
 	       error != -EINTR;
 }
 
-static int load(uint32_t capacity)
+static int load_iterator(uint32_t capacity)
 {
 	struct descriptors *program = descriptors__open();
 	struct stat st;
@@ -68,7 +68,7 @@ static int make_ready(size_t n)
 		return -ENOMEM;
 	while (capacity < n)
 		capacity *= 2;
-	return load(capacity);
+	return load_iterator(capacity);
 }
 
 /* The inode numbers that are looked for, each once. Return: how many. */

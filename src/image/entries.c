@@ -66,7 +66,7 @@ static void sort_by_part(struct entry **entries, struct entry **spare, size_t n,
 }
 
 /* A radix sort, six times as fast as qsort(3) for a hundred thousand */
-static int sort(struct entries *entries)
+static int sort_entries(struct entries *entries)
 {
 	struct entry *spare;
 
@@ -97,5 +97,5 @@ int entries_collect(const struct rule_set *set, const struct table *table, struc
 				return -ENOMEM;
 			entries->items[entries->n++] = (struct entry){.match = match, .rule = (uint32_t)i};
 		}
-	return sort(entries);
+	return sort_entries(entries);
 }

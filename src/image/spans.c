@@ -30,14 +30,14 @@ static unsigned width(const struct entry *entry)
 	return (unsigned)entry->match->last - entry->match->first;
 }
 
-static int compare_prefix(const struct prefix *a, const struct prefix *b)
+static int compare_span_prefix(const struct prefix *a, const struct prefix *b)
 {
 	int order = memcmp(a->address, b->address, sizeof(a->address));
 
 	return order ? order : (int)a->length - (int)b->length;
 }
 
-static int report(
+static int report_conflict(
 	const struct rule_set *set, const struct entry *a, const struct entry *b, struct problems *problems)
 {
 	const struct entry *first = a->rule < b->rule ? a : b, *later = first == a ? b : a;
@@ -71,7 +71,7 @@ static int find_conflicts(const struct rule_set *set, const struct table *table,
 		reported_as_ipv4 = table->family == AF_INET6 && before->match->prefix.family == AF_UNSPEC &&
 				   entry->match->prefix.family == AF_UNSPEC;
 		if (++*n_conflicts <= IMAGE_PROBLEMS_MAX && !reported_as_ipv4 &&
-			report(set, before, entry, problems) < 0)
+			report_conflict(set, before, entry, problems) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -106,7 +106,7 @@ static int compare_point(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void cut(struct cells *cells, const struct entry *entries, size_t n)
+static void cut_span(struct cells *cells, const struct entry *entries, size_t n)
 {
 	size_t n_points = 0;
 
@@ -168,7 +168,7 @@ static int add_spans(struct table *table, const struct entry *entries, size_t n,
 	cells.points = memory;
 	cells.next = memory + 2 * n;
 	cells.words = memory + 4 * n;
-	cut(&cells, entries, n);
+	cut_span(&cells, entries, n);
 	for (size_t i = 0; i < n; i++)
 		paint(&cells, entries[i].match, words[entries[i].rule]);
 	for (size_t i = 0; i + 1 < cells.n_points && !r; i++)
@@ -189,7 +189,7 @@ int table_fill_spans(
 	for (size_t i = 0; i < entries.n && !r; i += n) {
 		const struct prefix *prefix = &items[i].match->prefix;
 
-		for (n = 1; i + n < entries.n && !compare_prefix(prefix, &items[i + n].match->prefix);)
+		for (n = 1; i + n < entries.n && !compare_span_prefix(prefix, &items[i + n].match->prefix);)
 			n++;
 		r = ARRAY_RESERVE(table->prefixes, table->n_prefixes);
 		if (r)

@@ -71,7 +71,7 @@ static void be_impatient(bool impatient)
 		(void)setitimer(ITIMER_REAL, &often, NULL);
 }
 
-static void *run(void *userdata)
+static void *run_closer(void *userdata)
 {
 	struct job *job = userdata, **at = &jobs;
 
@@ -88,7 +88,7 @@ static void *run(void *userdata)
 	return NULL;
 }
 
-static bool is_listed(const struct job *job)
+static bool is_in_list(const struct job *job)
 {
 	const struct job *other = jobs;
 
@@ -106,11 +106,11 @@ static void wait_for(const struct job *job)
 	until.tv_nsec += CLOSER_PATIENCE_MS * 1000000L;
 	until.tv_sec += until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
-	while (is_listed(job) && pthread_cond_timedwait(&done, &lock, &until) != ETIMEDOUT)
+	while (is_in_list(job) && pthread_cond_timedwait(&done, &lock, &until) != ETIMEDOUT)
 		continue;
 }
 
-static int start(struct job *job)
+static int start_closer(struct job *job)
 {
 	pthread_attr_t attributes;
 	sigset_t all, before;
@@ -127,7 +127,7 @@ static int start(struct job *job)
 	jobs = job;
 	n_jobs++;
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
-	r = pthread_create(&thread, &attributes, run, job);
+	r = pthread_create(&thread, &attributes, run_closer, job);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r) {
 		jobs = job->next;
@@ -160,7 +160,7 @@ void closer_close(struct packet *packet, uid_t uid)
 				packet->fds[i] = -1;
 				k++;
 			}
-		if (start(job) == 0)
+		if (start_closer(job) == 0)
 			job = NULL;
 		for (size_t k = 0; job && k < job->n_fds; k++)
 			(void)close(job->fds[k]);
@@ -234,7 +234,7 @@ void closer_hang_up_consume(int socket, uid_t uid)
 	}
 	if (job) {
 		job->uid = uid;
-		if (start(job) == 0)
+		if (start_closer(job) == 0)
 			return;
 	}
 	be_impatient(true);

@@ -22,7 +22,7 @@ struct notify_door {
 	struct notify_handlers handlers;
 };
 
-static void handle(struct notify_door *door, struct packet *packet)
+static void handle_datagram(struct notify_door *door, struct packet *packet)
 {
 	struct intake_request request;
 	struct refusal refusal;
@@ -37,7 +37,7 @@ static void handle(struct notify_door *door, struct packet *packet)
 }
 
 /* Return: whether there may be more. */
-static bool receive(struct notify_door *door)
+static bool receive_datagram(struct notify_door *door)
 {
 	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
 	struct refusal refusal;
@@ -50,7 +50,7 @@ static bool receive(struct notify_door *door)
 	if (r == PACKET_REFUSED)
 		door->handlers.refused(NULL, &refusal, door->handlers.userdata);
 	else if (r == 0 && packet.has_credentials)
-		handle(door, &packet);
+		handle_datagram(door, &packet);
 	closer_close(&packet, packet.has_credentials ? packet.credentials.uid : 0);
 	return r == 0 || r == PACKET_REFUSED || r == PACKET_END;
 }
@@ -60,7 +60,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	(void)source;
 	(void)fd;
 	(void)revents;
-	for (int i = 0; i < BATCH && receive(userdata); i++)
+	for (int i = 0; i < BATCH && receive_datagram(userdata); i++)
 		continue;
 	return 0;
 }

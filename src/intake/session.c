@@ -130,7 +130,7 @@ bool session_has_answered(const struct session *session)
 	return !session->answering || is_endless(session);
 }
 
-static void end(struct session *session)
+static void end_session(struct session *session)
 {
 	session->handlers.end(session, session->handlers.userdata);
 	session_free(session);
@@ -140,7 +140,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void)source;
 	(void)usec;
-	end(userdata);
+	end_session(userdata);
 	return 0;
 }
 
@@ -262,7 +262,7 @@ static void refuse_and_end(struct session *session, const struct refusal *refusa
 	session->ending = true;
 }
 
-static void handle(struct session *session, struct packet *packet)
+static void handle_packet(struct session *session, struct packet *packet)
 {
 	struct intake_request request;
 	struct refusal refusal;
@@ -285,7 +285,7 @@ static void handle(struct session *session, struct packet *packet)
 	intake_request_deinit(&request);
 }
 
-static bool receive(struct session *session)
+static bool receive_packet(struct session *session)
 {
 	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
 	struct refusal refusal;
@@ -306,7 +306,7 @@ static bool receive(struct session *session)
 		r = refuse(&refusal, EBUSY,
 			"a request came on a connection that is told of events (EBUSY); open another one for it");
 	if (r == 0)
-		handle(session, &packet);
+		handle_packet(session, &packet);
 	else
 		refuse_and_end(session, &refusal);
 	/* before the answer: who hears OK may count on it that this process has no copy of the socket left */
@@ -316,8 +316,8 @@ static bool receive(struct session *session)
 
 void session_begin(struct session *session)
 {
-	if (!receive(session))
-		end(session);
+	if (!receive_packet(session))
+		end_session(session);
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -328,10 +328,10 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	(void)source;
 	(void)fd;
 	if (!session->answering || (is_endless(session) && revents & EPOLLIN))
-		alive = receive(session);
+		alive = receive_packet(session);
 	else
 		alive = !(revents & (EPOLLERR | EPOLLHUP)) && flush(session);
 	if (!alive)
-		end(session);
+		end_session(session);
 	return 0;
 }

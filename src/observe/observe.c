@@ -67,9 +67,9 @@ struct fields {
 	int n;
 };
 
-static void add(struct fields *fields, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_field(struct fields *fields, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static void add(struct fields *fields, const char *format, ...)
+static void add_field(struct fields *fields, const char *format, ...)
 {
 	char *text = fields->text[fields->n];
 	va_list ap;
@@ -84,7 +84,7 @@ static void add(struct fields *fields, const char *format, ...)
 static void add_text(struct fields *fields, const char *key, const char *value)
 {
 	if (value && *value)
-		add(fields, "%s=%s", key, value);
+		add_field(fields, "%s=%s", key, value);
 }
 
 static void add_about(struct fields *fields, const struct observed *about)
@@ -100,20 +100,20 @@ static void add_about(struct fields *fields, const struct observed *about)
 	if (about->address) {
 		add_text(fields, "USHER_ADDRESS",
 			address_format(about->address_family, about->address, address));
-		add(fields, "USHER_PORT=%u", about->port);
+		add_field(fields, "USHER_PORT=%u", about->port);
 	}
 	if (about->client)
-		add(fields, "USHER_CLIENT=%s",
+		add_field(fields, "USHER_CLIENT=%s",
 			endpoint_format(about->address_family, about->client, about->client_port, client));
 	if (about->cookie)
-		add(fields, "USHER_COOKIE=%" PRIx64, about->cookie);
+		add_field(fields, "USHER_COOKIE=%" PRIx64, about->cookie);
 	add_text(fields, "USHER_REASON", about->reason);
 	if (about->error)
-		add(fields, "ERRNO=%d", about->error);
+		add_field(fields, "ERRNO=%d", about->error);
 	if (about->by_client)
-		add(fields, "USHER_UID=%u", about->uid);
+		add_field(fields, "USHER_UID=%u", about->uid);
 	if (about->pid > 0)
-		add(fields, "OBJECT_PID=%d", (int)about->pid);
+		add_field(fields, "OBJECT_PID=%d", (int)about->pid);
 	add_text(fields, "OBJECT_SYSTEMD_UNIT", about->unit);
 }
 
@@ -138,11 +138,11 @@ static void write_message(enum observe_kind kind, const struct observed *about, 
 		(void)fprintf(stderr, "%s: %s\n", program_name, message);
 		return;
 	}
-	add(&fields, "MESSAGE=%s", message);
-	add(&fields, "MESSAGE_ID=%s", kinds[kind].id);
-	add(&fields, "PRIORITY=%d", kinds[kind].priority);
+	add_field(&fields, "MESSAGE=%s", message);
+	add_field(&fields, "MESSAGE_ID=%s", kinds[kind].id);
+	add_field(&fields, "PRIORITY=%d", kinds[kind].priority);
 	add_text(&fields, "SYSLOG_IDENTIFIER", program_name);
-	add(&fields, "DOCUMENTATION=man:%s(8)", program_name);
+	add_field(&fields, "DOCUMENTATION=man:%s(8)", program_name);
 	if (about)
 		add_about(&fields, about);
 	(void)sd_journal_sendv(fields.vector, fields.n);

@@ -77,7 +77,7 @@ static int compare_pointers(const void *a, const void *b)
 }
 
 /* Return: pointers to the matches in order; NULL when there is no memory. */
-static const struct rule_match **sort(const struct rule_match *matches, size_t n)
+static const struct rule_match **sort_matches(const struct rule_match *matches, size_t n)
 {
 	const struct rule_match **sorted = calloc(n + 1, sizeof(*sorted));
 	bool is_sorted = true;
@@ -93,8 +93,8 @@ static const struct rule_match **sort(const struct rule_match *matches, size_t n
 
 static int count(const struct rule_change *change, void *userdata)
 {
-	_cleanup_free_ const struct rule_match **before = sort(change->old, change->n_old);
-	_cleanup_free_ const struct rule_match **after = sort(change->new, change->n_new);
+	_cleanup_free_ const struct rule_match **before = sort_matches(change->old, change->n_old);
+	_cleanup_free_ const struct rule_match **after = sort_matches(change->new, change->n_new);
 	struct rule_changes *changes = userdata;
 	size_t i = 0, k = 0;
 

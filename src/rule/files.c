@@ -77,7 +77,7 @@ static int parse_file(const char *name, const char *path, const struct file *fil
  *
  * Return: 0, RULE_BAD, FILE_*, or -ENOMEM.
  */
-static int load_file(
+static int load_rule_file(
 	const struct rule_set *before, const char *path, struct rule *ret, struct problems *problems)
 {
 	const char *slash = strrchr(path, '/'), *file_name = slash ? slash + 1 : path;
@@ -109,7 +109,7 @@ static int add_rule_consume(struct rule_set *set, struct rule *rule)
 }
 
 /* Hidden files are left alone: editors keep their locks and copies in them. */
-static int collect(const char *path, size_t dir, struct listing *listing, struct problems *problems)
+static int collect_files(const char *path, size_t dir, struct listing *listing, struct problems *problems)
 {
 	DIR *stream = opendir(path);
 	int r = 0;
@@ -151,7 +151,7 @@ static int compare_listed(const void *a, const void *b)
 	return order ? order : (x->dir > y->dir) - (x->dir < y->dir);
 }
 
-static int compare_rule(const void *a, const void *b)
+static int compare_loaded(const void *a, const void *b)
 {
 	const struct rule *x = a, *y = b;
 	int order = strcmp(x->name, y->name);
@@ -214,7 +214,7 @@ static int visit_files(const char *const *dirs, const struct visitor *visitor, s
 	int r;
 
 	for (size_t i = 0; dirs[i]; i++) {
-		r = collect(dirs[i], i, &listing, problems);
+		r = collect_files(dirs[i], i, &listing, problems);
 		if (r < 0)
 			return r;
 		bad = bad || r == RULE_BAD;
@@ -236,7 +236,7 @@ static int visit_load(const char *path, void *userdata, struct problems *problem
 	struct rule rule;
 	int r;
 
-	r = load_file(visit->before, path, &rule, problems);
+	r = load_rule_file(visit->before, path, &rule, problems);
 	return r ? r : add_rule_consume(visit->set, &rule);
 }
 
@@ -254,7 +254,7 @@ int files_reload(const struct rule_set *before, const char *const *dirs, struct 
 	if (r)
 		return r;
 	if (set->n_rules) /* "a.rule" comes after "a-b.rule", but "a" before "a-b" */
-		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_rule);
+		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_loaded);
 	*ret = TAKE_PTR(set);
 	return 0;
 }
@@ -335,7 +335,7 @@ static int load_named(const char *path, struct rule *ret, struct problems *probl
 
 	if (!ends_with_suffix(path))
 		return file_complain(problems, path, "the name of a rule file is NAME.rule");
-	r = load_file(NULL, path, ret, problems);
+	r = load_rule_file(NULL, path, ret, problems);
 	if (r == FILE_GONE)
 		return file_complain_errno(problems, path, "cannot open the file", ENOENT);
 	if (r == FILE_MASKED)
@@ -363,7 +363,7 @@ int files_load_named(const char *const *paths, struct rule_set **ret, struct pro
 		bad = bad || r == RULE_BAD;
 	}
 	if (set->n_rules)
-		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_rule);
+		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_loaded);
 	for (size_t i = 1; i < set->n_rules; i++) {
 		const struct rule *before = &set->rules[i - 1], *rule = &set->rules[i];
 

@@ -12,7 +12,7 @@
 #define WORD_MAX 128
 
 /* The part of a word from @start to @end, which is shorter than WORD_MAX */
-static const char *cut(const char *start, const char *end, char text[static WORD_MAX])
+static const char *cut_word(const char *start, const char *end, char text[static WORD_MAX])
 {
 	size_t length = (size_t)(end - start);
 
@@ -62,7 +62,7 @@ static int parse_ports(const char *word, const char *text, struct rule_match *ma
 	if (dash == text || !dash[1])
 		return refuse(
 			refusal, EINVAL, "'%s': one end of the port range is missing; write 8000-8099", word);
-	r = parse_port(word, cut(text, dash, first), &match->first, refusal);
+	r = parse_port(word, cut_word(text, dash, first), &match->first, refusal);
 	if (!r)
 		r = parse_port(word, dash + 1, &match->last, refusal);
 	if (!r && match->first > match->last)
@@ -90,7 +90,7 @@ static int parse_bracketed(const char *word, struct rule_match *match, struct re
 	if (!end)
 		return refuse(refusal, EINVAL,
 			"'%s': the closing bracket is missing; write [2001:db8::/48]:443", word);
-	(void)cut(word + 1, end, text);
+	(void)cut_word(word + 1, end, text);
 	if (!strchr(text, ':'))
 		return refuse(
 			refusal, EINVAL, "'%s': brackets are for IPv6; write IPv4 as 192.0.2.0/24:80", word);
@@ -128,7 +128,7 @@ int rule_match_parse(const char *word, struct rule_match *ret, struct refusal *r
 	} else if (strchr(colon + 1, ':')) {
 		return refuse(refusal, EINVAL, "'%s': IPv6 needs brackets; write [2001:db8::/48]:443", word);
 	} else {
-		(void)cut(word, colon, text);
+		(void)cut_word(word, colon, text);
 		if (!*text || !strcmp(text, "*"))
 			return refuse(refusal, EINVAL, "'%s': for any address write the port alone", word);
 		if (!colon[1])

@@ -191,7 +191,7 @@ static int visit_bound(const struct visit *visit, const struct rule_access *acce
 }
 
 /* A time as it would stand in a file, in the largest unit that has a whole number of it. */
-static const char *format_time(unsigned ms, char text[static TIME_TEXT_MAX])
+static const char *format_interval(unsigned ms, char text[static TIME_TEXT_MAX])
 {
 	if (ms % (60 * 60 * 1000) == 0)
 		(void)snprintf(text, TIME_TEXT_MAX, "%uh", ms / (60 * 60 * 1000));
@@ -223,7 +223,7 @@ static int visit_discover(const struct visit *visit, const struct rule_discover 
 			discover->listen_line);
 	if (!r)
 		r = visit_word(visit, "Discover", "ScanInterval",
-			format_time(discover->scan_interval_ms, time), discover->scan_line);
+			format_interval(discover->scan_interval_ms, time), discover->scan_line);
 	return r;
 }
 

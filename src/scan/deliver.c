@@ -33,7 +33,7 @@ static void close_socket(struct scan_candidate *candidate)
 }
 
 /* The sockets that are left of the seat and the owner of the first one that is left. Return: how many. */
-static size_t collect(
+static size_t collect_sockets(
 	const struct scan_candidates *candidates, struct scan_candidate *packet[static DELIVER_GROUP_MAX])
 {
 	size_t n = 0;
@@ -50,7 +50,7 @@ static size_t collect(
 }
 
 /* The broker's answer, or what became of the connection */
-static int ask(
+static int ask_broker(
 	struct client *client, struct writer *request, const int *fds, size_t n_fds, struct refusal *refusal)
 {
 	int r;
@@ -79,7 +79,7 @@ static int send_packet(
 	for (size_t i = 0; i < n; i++)
 		fds[i] = packet[i]->fd;
 	fds[n] = packet[0]->owner.pidfd;
-	r = ask(client, &request, fds, n + 1, refusal);
+	r = ask_broker(client, &request, fds, n + 1, refusal);
 	added = r ? NULL : message_get(&client->message, KEY_ADDED);
 	for (size_t i = 0; i < n; i++) {
 		packet[i]->handed_in = !r;
@@ -103,7 +103,7 @@ int deliver_candidates(struct client *client, struct scan_candidates *candidates
 	for (size_t i = candidates->n; i-- > 0;)
 		if (rank_in_group(candidates, &candidates->items[i]) >= DELIVER_GROUP_MAX)
 			close_socket(&candidates->items[i]);
-	while ((n = collect(candidates, packet)) && r != DELIVER_ABSENT)
+	while ((n = collect_sockets(candidates, packet)) && r != DELIVER_ABSENT)
 		r = send_packet(client, packet, n, refusal);
 	return r == DELIVER_ABSENT ? r : 0;
 }
@@ -116,7 +116,7 @@ int deliver_read_broker(struct client *client, pid_t *ret, struct refusal *refus
 	int r;
 
 	client_begin(&request, REQUEST_STATUS);
-	r = ask(client, &request, NULL, 0, refusal);
+	r = ask_broker(client, &request, NULL, 0, refusal);
 	if (r)
 		return r;
 	word = message_get(&client->message, KEY_PID);
@@ -135,5 +135,5 @@ int deliver_evict(
 	writer_put(&request, KEY_NAME, "%s", name);
 	writer_put(&request, KEY_COOKIE, "%" PRIx64, cookie);
 	writer_put(&request, KEY_REASON, "%s", reason);
-	return ask(client, &request, NULL, 0, refusal);
+	return ask_broker(client, &request, NULL, 0, refusal);
 }

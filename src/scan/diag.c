@@ -109,7 +109,7 @@ static void put_filter(struct nlmsghdr *header, const uint16_t *ports, size_t n)
 	mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, size, code);
 }
 
-static int ask(const struct mnl_socket *netlink, const struct diag_query *query)
+static int ask_kernel(const struct mnl_socket *netlink, const struct diag_query *query)
 {
 	_Alignas(struct nlmsghdr) char buffer[4096] = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
@@ -162,7 +162,7 @@ static int dump_once(struct diag_query *query, struct diag_list *list)
 	if (r < 0)
 		return r;
 	query->portid = mnl_socket_get_portid(netlink);
-	r = ask(netlink, query);
+	r = ask_kernel(netlink, query);
 	while (!r) {
 		ssize_t size = mnl_socket_recvfrom(netlink, buffer, RECEIVE_MAX);
 

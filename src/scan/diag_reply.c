@@ -23,7 +23,7 @@ static int compare_ports(const void *a, const void *b)
 	return *(const uint16_t *)a - *(const uint16_t *)b;
 }
 
-static bool is_wanted(const struct diag_query *query, const struct inet_diag_msg *message)
+static bool is_queried(const struct diag_query *query, const struct inet_diag_msg *message)
 {
 	uint16_t port = ntohs(message->id.idiag_sport);
 
@@ -63,7 +63,7 @@ static void read_attribute(const struct nlattr *attribute, struct diag_socket *s
 	}
 }
 
-static int append(struct diag_list *list, const struct diag_socket *socket)
+static int append_socket(struct diag_list *list, const struct diag_socket *socket)
 {
 	if (ARRAY_RESERVE(list->items, list->n) < 0)
 		return -ENOMEM;
@@ -79,7 +79,7 @@ static int read_socket(const struct diag_query *query, const struct nlmsghdr *he
 
 	if (mnl_nlmsg_get_payload_len(header) < sizeof(*message))
 		return -EBADMSG;
-	if (!is_wanted(query, message))
+	if (!is_queried(query, message))
 		return 0;
 	socket = (struct diag_socket){
 		.cookie = (uint64_t)message->id.idiag_cookie[1] << 32 | message->id.idiag_cookie[0],
@@ -95,7 +95,7 @@ static int read_socket(const struct diag_query *query, const struct nlmsghdr *he
 	memcpy(socket.address, message->id.idiag_src, address_size(query->family));
 	mnl_attr_for_each (attribute, header, sizeof(*message))
 		read_attribute(attribute, &socket);
-	return append(list, &socket);
+	return append_socket(list, &socket);
 }
 
 /* The errno in front of NLMSG_ERROR and NLMSG_DONE: 0, negative, or -EBADMSG when it is none. */

@@ -41,7 +41,7 @@ void inode_index_deinit(struct inode_index *index)
 	openers_deinit(&index->openers);
 }
 
-static int append(struct inode_index *index, size_t socket, pid_t pid, int fd)
+static int append_opener(struct inode_index *index, size_t socket, pid_t pid, int fd)
 {
 	struct openers *openers = &index->openers;
 
@@ -62,7 +62,7 @@ int inode_index_add(struct inode_index *index, uint32_t inode, pid_t pid, int fd
 		at--;
 	for (; at && !r && at < end && at->inode == inode; at++)
 		if (at->n_found++ < OPENERS_PER_SOCKET)
-			r = append(index, at->socket, pid, fd);
+			r = append_opener(index, at->socket, pid, fd);
 	return r;
 }
 

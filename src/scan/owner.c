@@ -39,7 +39,8 @@ static int insert(struct owners *owners, size_t at, struct process *process)
 }
 
 /* Return: as process_open(). */
-static int look_at(struct owners *owners, pid_t pid, const struct process **ret, struct refusal *refusal)
+static int look_at_process(
+	struct owners *owners, pid_t pid, const struct process **ret, struct refusal *refusal)
 {
 	size_t at = array_lower_bound(
 		&pid, owners->processes, owners->n, sizeof(*owners->processes), compare_pid);
@@ -124,7 +125,7 @@ int owner_choose(struct owners *owners, const struct rule *rule, const struct di
 		if (openers[i].pid == getpid() || openers[i].pid == owners->broker ||
 			(i && openers[i].pid == openers[i - 1].pid))
 			continue;
-		r = look_at(owners, openers[i].pid, &process, &reason);
+		r = look_at_process(owners, openers[i].pid, &process, &reason);
 		if (r < 0)
 			return r;
 		if (r == REFUSED && !unseen && !stranger)

@@ -128,7 +128,7 @@ static int weigh(struct round *round, const struct target_hit *hit, const struct
 }
 
 /* Return: 0, ROUND_CHANGED, ROUND_UNSETTLED, or -ENOMEM. */
-static int append(struct round *round, const struct target_hit *hit)
+static int append_candidate(struct round *round, const struct target_hit *hit)
 {
 	struct scan_candidates *candidates = &round->candidates;
 	struct scan_candidate candidate = {
@@ -297,7 +297,7 @@ static int judge(struct round *round, pid_t pid)
 
 		if (!i || hit->rule != hit[-1].rule)
 			round->n_refused = 0;
-		r = append(round, hit);
+		r = append_candidate(round, hit);
 	}
 	return r ? r : settle(round);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* The value of the first line that starts with "KEY=", with its length; NULL when there is none. */
-static const char *find(const char *text, const char *key, size_t *ret_length)
+static const char *find_value(const char *text, const char *key, size_t *ret_length)
 {
 	size_t length = strlen(key);
 
@@ -25,7 +25,7 @@ static const char *find(const char *text, const char *key, size_t *ret_length)
 static bool is_set(const char *text, const char *key, const char *wanted)
 {
 	size_t length;
-	const char *value = find(text, key, &length);
+	const char *value = find_value(text, key, &length);
 
 	return value && length == strlen(wanted) && !strncmp(value, wanted, length);
 }
@@ -47,7 +47,7 @@ static size_t count_lines(const char *text)
 static bool read_name(const char *text, char *ret)
 {
 	size_t length;
-	const char *value = find(text, "FDNAME", &length);
+	const char *value = find_value(text, "FDNAME", &length);
 
 	if (!value || length > NOTIFY_NAME_MAX)
 		return false;

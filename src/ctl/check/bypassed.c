@@ -188,7 +188,7 @@ static const struct rule_match *find_match(
 	return found;
 }
 
-static void report(struct search *search, const struct diag_socket *socket, size_t index)
+static void report_bypassed(struct search *search, const struct diag_socket *socket, size_t index)
 {
 	const struct rule *rule = &search->set->rules[index];
 	const struct taken *taken = &search->takings.taken[index];
@@ -236,7 +236,7 @@ int bypassed_find(const struct rule_set *set, struct image *image, const struct 
 		look_at_socket(&search, &sockets[i]);
 		qsort(takings->rules, takings->n, sizeof(*takings->rules), compare_index);
 		for (size_t j = 0; j < takings->n; j++)
-			report(&search, &sockets[i], takings->rules[j]);
+			report_bypassed(&search, &sockets[i], takings->rules[j]);
 	}
 	return 0;
 }

@@ -46,7 +46,7 @@ static int check_paths(const struct ctl *ctl, bool *ret_folders)
 	return 0;
 }
 
-static void print_json(
+static void print_result_json(
 	size_t n_rules, size_t n_matches, const struct problems *problems, const struct listeners *listeners)
 {
 	struct json json = JSON(stdout);
@@ -101,7 +101,7 @@ int verb_check(const struct ctl *ctl)
 			n_matches += set->rules[i].n_matches;
 	}
 	if (ctl->json)
-		print_json(n_rules, n_matches, &problems, &listeners);
+		print_result_json(n_rules, n_matches, &problems, &listeners);
 	rule_check_print_problems(&problems);
 	if (r)
 		return EXIT_BAD_DATA;

@@ -42,7 +42,7 @@ static int ask_broker(const struct ctl *ctl, struct served *served, struct refus
 	return r == REFUSED ? BROKER_SILENT : r;
 }
 
-static int find_owners(struct listeners *listeners)
+static int find_bypassed_owners(struct listeners *listeners)
 {
 	struct diag_socket sockets[BYPASSED_MAX];
 
@@ -78,7 +78,7 @@ int listeners_look(
 		return r < 0 ? r : 0;
 	r = bypassed_find(
 		set, image, ret->sockets, ret->n_sockets, answered ? &served : NULL, &ret->bypassed);
-	return r < 0 ? r : find_owners(ret);
+	return r < 0 ? r : find_bypassed_owners(ret);
 }
 
 #define TAKEN_MAX (RULE_MATCH_TEXT_MAX + 8)
@@ -167,7 +167,8 @@ void listeners_print(const struct listeners *listeners, const struct rule_set *s
 		complain("warning: %zu more rules take packets before sockets that listen already", n_rules);
 }
 
-static void print_json(const struct bypassed *bypassed, const struct process *owner, struct json *json)
+static void print_bypassed_json(
+	const struct bypassed *bypassed, const struct process *owner, struct json *json)
 {
 	const struct diag_socket *socket = bypassed->socket;
 	char text[WARNING_MAX], number[32];
@@ -198,7 +199,7 @@ void listeners_print_json(const struct listeners *listeners, struct json *json)
 
 	json_open(json, "warnings", '[');
 	for (size_t i = 0; i < list->n; i++)
-		print_json(&list->items[i], &listeners->owners[i], json);
+		print_bypassed_json(&list->items[i], &listeners->owners[i], json);
 	json_close(json, ']');
 	(void)snprintf(number, sizeof(number), "%zu", list->n_all - list->n);
 	json_number(json, "warnings_left_out", number);

@@ -42,7 +42,7 @@ static void check_files(struct doctor *doctor)
 }
 
 /* For files_foreach_path() */
-static void look_at_file(const char *path, enum rule_file_role role, const char *by, void *userdata)
+static void look_at_rule_file(const char *path, enum rule_file_role role, const char *by, void *userdata)
 {
 	struct doctor *doctor = userdata;
 
@@ -57,7 +57,7 @@ static void check_masked(struct doctor *doctor)
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	size_t before = doctor->report.totals[REPORT_INFO];
 
-	if (files_foreach_path(doctor->instance.rule_dirs, look_at_file, doctor, &problems) == -ENOMEM)
+	if (files_foreach_path(doctor->instance.rule_dirs, look_at_rule_file, doctor, &problems) == -ENOMEM)
 		doctor->report.out_of_memory = true;
 	if (doctor->report.totals[REPORT_INFO] == before)
 		doctor_found(doctor, REPORT_OK, "no rule is masked, or read in place of another");

@@ -40,7 +40,7 @@ static const struct property of_settings[] = {
 	{},
 };
 
-static const char *find_missing(const struct unit *unit, const struct property *property)
+static const char *find_missing_properties(const struct unit *unit, const struct property *property)
 {
 	while (property && property->name && unit_has(unit, property->name, property->type))
 		property++;
@@ -51,7 +51,7 @@ static const char *find_missing(const struct unit *unit, const struct property *
  * Ask systemd about a unit. If it is loaded and has the properties of all units and @more, it can be looked at;
  * otherwise the report says why it is not.
  */
-static bool load(struct doctor *doctor, const char *name, const struct property *more, struct unit *unit)
+static bool load_unit(struct doctor *doctor, const char *name, const struct property *more, struct unit *unit)
 {
 	struct refusal refusal;
 	const char *missing;
@@ -62,14 +62,14 @@ static bool load(struct doctor *doctor, const char *name, const struct property 
 		doctor_found(doctor, REPORT_SKIP, "%s", refusal.text);
 	if (r)
 		return false;
-	missing = find_missing(unit, of_units);
+	missing = find_missing_properties(unit, of_units);
 	if (!missing && !unit_is(unit, "LoadState", "loaded")) {
 		doctor_found(
 			doctor, REPORT_INFO, "there is no unit %s (%s)", name, unit_text(unit, "LoadState"));
 		return false;
 	}
 	if (!missing)
-		missing = find_missing(unit, more);
+		missing = find_missing_properties(unit, more);
 	if (missing)
 		doctor_found(doctor, REPORT_SKIP, "systemd does not show %s= of %s", missing, name);
 	return !missing;
@@ -106,7 +106,7 @@ static void check_service(struct doctor *doctor)
 {
 	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
 
-	if (!load(doctor, doctor->service, of_processes, &unit))
+	if (!load_unit(doctor, doctor->service, of_processes, &unit))
 		return;
 	look_at_state(doctor, doctor->service, &unit);
 	if (doctor->answer.r || !doctor->pid || unit_number(&unit, "MainPID") == (uint64_t)doctor->pid)
@@ -122,7 +122,7 @@ static void check_socket(struct doctor *doctor)
 	char name[sizeof(doctor->service) + 8];
 
 	(void)snprintf(name, sizeof(name), "usherd%s%s.socket", *doctor->name ? "@" : "", doctor->name);
-	if (load(doctor, name, NULL, &unit))
+	if (load_unit(doctor, name, NULL, &unit))
 		look_at_state(doctor, name, &unit);
 }
 
@@ -238,7 +238,7 @@ static void check_settings(struct doctor *doctor)
 	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
 	size_t before;
 
-	if (!load(doctor, doctor->service, of_settings, &unit))
+	if (!load_unit(doctor, doctor->service, of_settings, &unit))
 		return;
 	before = doctor->report.n;
 	for (size_t i = 0; i < ARRAY_SIZE(hindrances); i++) {
@@ -266,7 +266,7 @@ static void check_discover(struct doctor *doctor)
 		doctor_found(doctor, REPORT_OK, "not needed: no rule has a section [Discover]");
 	else if (*doctor->name)
 		doctor_found(doctor, REPORT_SKIP, "usher-discover.service is for the default instance");
-	else if (load(doctor, "usher-discover.service", NULL, &unit))
+	else if (load_unit(doctor, "usher-discover.service", NULL, &unit))
 		look_at_state(doctor, "usher-discover.service", &unit);
 }
 

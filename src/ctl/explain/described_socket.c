@@ -18,7 +18,7 @@ void described_socket_deinit(struct described_socket *described)
 	*described = DESCRIBED_SOCKET_NULL;
 }
 
-static bool is_wanted(const struct explanation *explanation)
+static bool is_of_packet(const struct explanation *explanation)
 {
 	if (explanation->verdict == VERDICT_DISPATCHED || explanation->n_places ||
 		explanation->foreign_namespace || geteuid() != 0)
@@ -30,7 +30,7 @@ static bool is_wanted(const struct explanation *explanation)
 }
 
 /* One that would be taken says more than those that would not. */
-static const struct scan_candidate *choose(
+static const struct scan_candidate *choose_candidate(
 	const struct scan_candidates *candidates, const struct asked *asked)
 {
 	const struct scan_candidate *chosen = NULL;
@@ -78,7 +78,7 @@ int described_socket_find(const struct asked *asked, const struct explanation *e
 	struct refusal refusal;
 	int r;
 
-	if (!rules || !is_wanted(explanation))
+	if (!rules || !is_of_packet(explanation))
 		return 0;
 	rule = rule_set_find(rules, explanation->name);
 	if (!rule || !rule->discover.present)
@@ -90,7 +90,7 @@ int described_socket_find(const struct asked *asked, const struct explanation *e
 	if (!r)
 		r = scan_run(&scan, &candidates, &refusal);
 	if (!r)
-		r = describe(choose(&candidates, asked), rule, ret);
+		r = describe(choose_candidate(&candidates, asked), rule, ret);
 	/* bad files, and what cannot be looked at, are told of by others */
 	return r == -ENOMEM ? r : 0;
 }

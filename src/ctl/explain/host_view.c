@@ -32,7 +32,7 @@ void host_view_deinit(struct host_view *host)
 /* ---- listeners */
 
 /* Sorted as the kernel prefers them. What does not fit on the list is counted. */
-static void add(struct listener_list *list, const struct diag_socket *socket, enum fit fit)
+static void add_listener(struct listener_list *list, const struct diag_socket *socket, enum fit fit)
 {
 	size_t at;
 
@@ -50,7 +50,7 @@ static void add(struct listener_list *list, const struct diag_socket *socket, en
 	list->n++;
 }
 
-static bool is_place(const struct explanation *explanation, const struct diag_socket *socket)
+static bool is_own_place(const struct explanation *explanation, const struct diag_socket *socket)
 {
 	for (size_t i = 0; i < explanation->n_places; i++)
 		if (explanation->places[i].cookie == socket->cookie)
@@ -58,7 +58,8 @@ static bool is_place(const struct explanation *explanation, const struct diag_so
 	return false;
 }
 
-static void consider(struct host_view *host, const struct asked *asked, const struct diag_socket *socket)
+static void consider_listener(
+	struct host_view *host, const struct asked *asked, const struct diag_socket *socket)
 {
 	const uint8_t *address;
 	int family = diag_address(socket, &address);
@@ -66,13 +67,13 @@ static void consider(struct host_view *host, const struct asked *asked, const st
 	if (socket->protocol != asked->protocol || socket->port != asked->port)
 		return;
 	if (family == asked->family && address_is_same(family, address, asked->local))
-		add(&host->takers, socket, LISTENER_EXACT);
+		add_listener(&host->takers, socket, LISTENER_EXACT);
 	else if (!address_is_any(family, address))
 		return;
 	else if (family == asked->family)
-		add(&host->takers, socket, LISTENER_WILDCARD);
+		add_listener(&host->takers, socket, LISTENER_WILDCARD);
 	else if (family == AF_INET6)
-		add(socket->v6only ? &host->v6only : &host->takers, socket, LISTENER_DUAL_STACK);
+		add_listener(socket->v6only ? &host->v6only : &host->takers, socket, LISTENER_DUAL_STACK);
 }
 
 const struct listener *host_view_taker(const struct host_view *host)
@@ -100,7 +101,8 @@ static size_t count_group(const struct host_view *host, const struct diag_socket
 	return n;
 }
 
-static int look_at_place(struct host_view *host, const struct explained_place *place, struct place_seen *seen)
+static int look_at_own_place(
+	struct host_view *host, const struct explained_place *place, struct place_seen *seen)
 {
 	struct refusal refusal;
 	int r = 0;
@@ -190,10 +192,10 @@ static int look_at_sockets(
 	for (size_t i = 0; i < host->n_sockets; i++) {
 		const struct diag_socket *socket = &host->sockets[i];
 
-		if (!is_place(explanation, socket))
-			consider(host, asked, socket);
+		if (!is_own_place(explanation, socket))
+			consider_listener(host, asked, socket);
 		if (missing && socket->mptcp)
-			add(&host->mptcp, socket,
+			add_listener(&host->mptcp, socket,
 				socket->port == asked->port ? LISTENER_EXACT : LISTENER_WILDCARD);
 	}
 	return 0;
@@ -214,6 +216,6 @@ int host_view_read(const struct asked *asked, const struct explanation *explanat
 		ret->route_unknown.error = 0;
 	r = look_at_sockets(asked, explanation, ret);
 	for (size_t i = 0; !r && i < explanation->n_places; i++)
-		r = look_at_place(ret, &explanation->places[i], &ret->places[i]);
+		r = look_at_own_place(ret, &explanation->places[i], &ret->places[i]);
 	return r ? r : find_owners(ret, explanation);
 }

@@ -31,7 +31,7 @@ static const struct rule_match *find_in_rule(const struct rule *rule, const stru
 	return best;
 }
 
-static const struct rule_match *find(
+static const struct rule_match *find_strongest(
 	const struct rule_set *set, const struct asked *asked, const struct rule **ret_rule)
 {
 	const struct rule_match *best = NULL;
@@ -94,7 +94,7 @@ static int look_at_hidden(struct search *search, const char *path, const char *b
 
 	if (r)
 		return r < 0 ? r : 0; /* gone, or bad: it would not win */
-	match = find(set, search->asked, &rule);
+	match = find_strongest(set, search->asked, &rule);
 	if (!match || (search->best && !rule_match_is_stronger(match, search->best)))
 		return 0;
 	search->files->masked = strdup(path);
@@ -131,7 +131,7 @@ int rule_files_read(const struct asked *asked, const struct explanation *explana
 		(void)problem_format(&problems.items[0], ret->problem, sizeof(ret->problem));
 		return 0;
 	}
-	search.best = find(ret->rules, asked, &rule);
+	search.best = find_strongest(ret->rules, asked, &rule);
 	if (search.best) {
 		(void)snprintf(ret->name, sizeof(ret->name), "%s", rule->name);
 		ret->file = rule->path;

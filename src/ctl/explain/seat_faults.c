@@ -190,7 +190,7 @@ static void find_refused(const struct evidence *evidence, struct findings *findi
 		finding_remedy(finding, "put that right, and have the service hand its socket in again");
 }
 
-static void find_missing(const struct evidence *evidence, struct findings *findings)
+static void find_missing_socket(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
 	bool passed = explanation->verdict == VERDICT_PASSED;
@@ -299,7 +299,7 @@ void seat_faults_find(const struct evidence *evidence, struct findings *findings
 	if (explanation->n_places)
 		find_socket_fault(evidence, findings);
 	else
-		find_missing(evidence, findings);
+		find_missing_socket(evidence, findings);
 	if (explanation->n_covers)
 		find_rivals(evidence, findings);
 }

@@ -6,7 +6,7 @@
 
 #include "graph.h"
 
-static void begin(void)
+static void begin_dot(void)
 {
 	(void)puts("strict digraph usher {\n"
 		   "\trankdir=LR;\n"
@@ -157,9 +157,9 @@ static void draw_name(const struct graph_name *name)
 		draw_seat(name, &name->seats[i]);
 }
 
-static void end(void)
+static void end_dot(void)
 {
 	(void)puts("}");
 }
 
-const struct graph_drawing graph_dot = {.begin = begin, .name = draw_name, .end = end};
+const struct graph_drawing graph_dot = {.begin = begin_dot, .name = draw_name, .end = end_dot};

@@ -17,7 +17,7 @@ static struct {
 	bool last[DEPTH_MAX]; /* the branch at hand of each level is the last one of its parent */
 } tree;
 
-static void begin(void)
+static void begin_tree(void)
 {
 	static const char *const utf8[] = {"├─", "└─", "│ ", "  "}, *const ascii[] = {"|-", "`-", "| ", "  "};
 	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
@@ -98,8 +98,8 @@ static void print_name(const struct graph_name *name)
 		print_seat(&name->seats[i], i + 1 == name->n_seats);
 }
 
-static void end(void)
+static void end_tree(void)
 {
 }
 
-const struct graph_drawing graph_tree = {.begin = begin, .name = print_name, .end = end};
+const struct graph_drawing graph_tree = {.begin = begin_tree, .name = print_name, .end = end_tree};

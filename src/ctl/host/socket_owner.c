@@ -13,7 +13,7 @@ static bool is_before(const struct process *a, const struct process *b)
 	return a->started < b->started;
 }
 
-static void consider(struct process *owner, pid_t pid)
+static void consider_opener(struct process *owner, pid_t pid)
 {
 	struct process process = PROCESS_NULL;
 	struct refusal refusal;
@@ -50,7 +50,7 @@ int socket_owner_find(
 		if (item->pid == except)
 			continue;
 		if (!i || item->pid != item[-1].pid || item->socket != item[-1].socket)
-			consider(&owners[item->socket], item->pid);
+			consider_opener(&owners[item->socket], item->pid);
 	}
 	return 0;
 }

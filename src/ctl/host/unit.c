@@ -15,7 +15,7 @@ int unit_load(struct manager *manager, const char *name, struct unit *ret, struc
 }
 
 /* Go to the value of a property. Where the answer is malformed, it ends. */
-static bool find(const struct unit *unit, const char *property, const char *type)
+static bool find_property(const struct unit *unit, const char *property, const char *type)
 {
 	sd_bus_message *m = unit->properties;
 	const char *name, *found;
@@ -36,7 +36,7 @@ static bool find(const struct unit *unit, const char *property, const char *type
 
 bool unit_has(const struct unit *unit, const char *property, const char *type)
 {
-	return find(unit, property, type);
+	return find_property(unit, property, type);
 }
 
 const char *unit_text(const struct unit *unit, const char *property)
@@ -44,9 +44,9 @@ const char *unit_text(const struct unit *unit, const char *property)
 	const char *text;
 	int flag;
 
-	if (find(unit, property, "s") && sd_bus_message_read_basic(unit->properties, 's', &text) > 0)
+	if (find_property(unit, property, "s") && sd_bus_message_read_basic(unit->properties, 's', &text) > 0)
 		return text;
-	if (find(unit, property, "b") && sd_bus_message_read_basic(unit->properties, 'b', &flag) > 0)
+	if (find_property(unit, property, "b") && sd_bus_message_read_basic(unit->properties, 'b', &flag) > 0)
 		return flag ? "yes" : "no";
 	return "";
 }
@@ -61,16 +61,19 @@ uint64_t unit_number(const struct unit *unit, const char *property)
 	uint64_t large;
 	uint32_t small;
 
-	if (find(unit, property, "t") && sd_bus_message_read_basic(unit->properties, 't', &large) > 0)
+	if (find_property(unit, property, "t") &&
+		sd_bus_message_read_basic(unit->properties, 't', &large) > 0)
 		return large;
-	if (find(unit, property, "u") && sd_bus_message_read_basic(unit->properties, 'u', &small) > 0)
+	if (find_property(unit, property, "u") &&
+		sd_bus_message_read_basic(unit->properties, 'u', &small) > 0)
 		return small;
 	return 0;
 }
 
 bool unit_list(const struct unit *unit, const char *property)
 {
-	return find(unit, property, "as") && sd_bus_message_enter_container(unit->properties, 'a', "s") > 0;
+	return find_property(unit, property, "as") &&
+	       sd_bus_message_enter_container(unit->properties, 'a', "s") > 0;
 }
 
 bool unit_filter(const struct unit *unit, const char *property, bool *ret_allows)
@@ -78,7 +81,7 @@ bool unit_filter(const struct unit *unit, const char *property, bool *ret_allows
 	sd_bus_message *m = unit->properties;
 	int allows;
 
-	if (!find(unit, property, "(bas)") || sd_bus_message_enter_container(m, 'r', "bas") <= 0 ||
+	if (!find_property(unit, property, "(bas)") || sd_bus_message_enter_container(m, 'r', "bas") <= 0 ||
 		sd_bus_message_read_basic(m, 'b', &allows) <= 0 ||
 		sd_bus_message_enter_container(m, 'a', "s") <= 0)
 		return false;

@@ -6,7 +6,7 @@
 
 #define WORD_MAX 64
 
-static bool is_listed(enum message_key key, const enum message_key *list)
+static bool is_listed_key(enum message_key key, const enum message_key *list)
 {
 	while (*list != KEY_NONE && *list != key)
 		list++;
@@ -24,9 +24,9 @@ void fields_print_json(const struct message *message, struct json *json, const e
 	for (size_t i = 0; i < message->n_fields; i++) {
 		enum message_key key = message->fields[i].key;
 		const char *word = message->fields[i].word;
-		enum json_type type = is_listed(key, numbers)	 ? JSON_NUMBER
-				      : is_listed(key, booleans) ? JSON_BOOL
-								 : JSON_STRING;
+		enum json_type type = is_listed_key(key, numbers)    ? JSON_NUMBER
+				      : is_listed_key(key, booleans) ? JSON_BOOL
+								     : JSON_STRING;
 		char small[WORD_MAX] = "";
 
 		if (is_framing(key))

@@ -67,7 +67,7 @@ static const char *column_key(const struct column *column, char key[static KEY_M
 	return key;
 }
 
-static int print_json(const struct grid *grid, const char *rows)
+static int print_rows_json(const struct grid *grid, const char *rows)
 {
 	_cleanup_(iterp) struct libscols_iter *iter = scols_new_iter(SCOLS_ITER_FORWARD);
 	struct json json = JSON(stdout);
@@ -93,6 +93,6 @@ static int print_json(const struct grid *grid, const char *rows)
 int grid_print(const struct grid *grid, const char *key)
 {
 	if (grid->json)
-		return print_json(grid, key);
+		return print_rows_json(grid, key);
 	return scols_print_table(grid->scols) < 0 ? -ENOMEM : 0;
 }

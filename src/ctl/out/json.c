@@ -29,7 +29,7 @@ static void new_line(struct json *json)
 		(void)fprintf(json->out, "\n%*s", (int)json->depth * 2, "");
 }
 
-static void begin(struct json *json, const char *key)
+static void begin_value(struct json *json, const char *key)
 {
 	if (json->filled)
 		(void)fputc(',', json->out);
@@ -44,7 +44,7 @@ static void begin(struct json *json, const char *key)
 
 void json_open(struct json *json, const char *key, char bracket)
 {
-	begin(json, key);
+	begin_value(json, key);
 	(void)fputc(bracket, json->out);
 	json->depth++;
 	json->filled = false;
@@ -63,7 +63,7 @@ void json_close(struct json *json, char bracket)
 
 void json_string(struct json *json, const char *key, const char *value)
 {
-	begin(json, key);
+	begin_value(json, key);
 	if (value)
 		write_string(json->out, value);
 	else
@@ -78,13 +78,13 @@ void json_number(struct json *json, const char *key, const char *value)
 		json_string(json, key, value);
 		return;
 	}
-	begin(json, key);
+	begin_value(json, key);
 	(void)fprintf(json->out, "%lu", number);
 }
 
 void json_bool(struct json *json, const char *key, bool value)
 {
-	begin(json, key);
+	begin_value(json, key);
 	(void)fputs(value ? "true" : "false", json->out);
 }
 

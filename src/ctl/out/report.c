@@ -41,7 +41,7 @@ static char *format_text(struct report *report, const char *format, va_list ap)
 	return copy;
 }
 
-static void add(struct report *report, enum report_result result, const char *format, va_list ap)
+static void add_line(struct report *report, enum report_result result, const char *format, va_list ap)
 {
 	struct report_line *line;
 	char *text;
@@ -64,7 +64,7 @@ static void add_more(struct report *report, const char *format, ...)
 	va_list ap;
 
 	va_start(ap, format);
-	add(report, report->more, format, ap);
+	add_line(report, report->more, format, ap);
 	va_end(ap);
 }
 
@@ -95,7 +95,7 @@ void report_add(struct report *report, enum report_result result, const char *fo
 		return;
 	}
 	va_start(ap, format);
-	add(report, result, format, ap);
+	add_line(report, result, format, ap);
 	va_end(ap);
 }
 

@@ -28,7 +28,7 @@ void rates_begin(struct rates *rates)
 }
 
 /* The seats of a name follow each other, and the list is short: those of before come first, in order. */
-static struct rate *find(const struct rates *rates, const char *name)
+static struct rate *find_rate(const struct rates *rates, const char *name)
 {
 	for (size_t i = rates->n; i-- > 0;)
 		if (strcmp(rates->items[i].name, name) == 0)
@@ -39,7 +39,7 @@ static struct rate *find(const struct rates *rates, const char *name)
 int rates_add(struct rates *rates, const char *name, bool has_socket, uint64_t lookups, uint64_t missing,
 	uint64_t refused)
 {
-	struct rate *rate = find(rates, name);
+	struct rate *rate = find_rate(rates, name);
 
 	if (!rate) {
 		if (ARRAY_RESERVE(rates->items, rates->n) < 0)
@@ -56,7 +56,7 @@ int rates_add(struct rates *rates, const char *name, bool has_socket, uint64_t l
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_rates(const void *a, const void *b)
 {
 	return strcmp(((const struct rate *)a)->name, ((const struct rate *)b)->name);
 }
@@ -85,5 +85,5 @@ void rates_end(struct rates *rates, double now)
 	rates->n = n;
 	rates->time = now;
 	if (n)
-		qsort(rates->items, n, sizeof(*rates->items), compare);
+		qsort(rates->items, n, sizeof(*rates->items), compare_rates);
 }

@@ -58,7 +58,7 @@ void seats_deinit(struct seats *seats)
 	*seats = SEATS_NULL;
 }
 
-static int compare(const struct seat *seat, const struct client *client)
+static int compare_row(const struct seat *seat, const struct client *client)
 {
 	int r = strcmp(seat->name, ask_value(client, KEY_NAME, ""));
 
@@ -119,7 +119,7 @@ static int add_place(struct seat *seat, const struct client *client)
 int seats_add_row(struct client *client, void *userdata)
 {
 	struct seats *seats = userdata;
-	int order = seats->n ? compare(&seats->items[seats->n - 1], client) : -1, r = 0;
+	int order = seats->n ? compare_row(&seats->items[seats->n - 1], client) : -1, r = 0;
 
 	/* a reload while the list is sent may show a seat twice */
 	if (order > 0)

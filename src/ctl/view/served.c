@@ -44,7 +44,7 @@ int served_check_namespace(struct client *client, struct refusal *refusal)
 		inode, own, ask_value(client, KEY_PID, "PID"));
 }
 
-static int add_row(struct client *client, void *userdata)
+static int add_served_row(struct client *client, void *userdata)
 {
 	struct served *served = userdata;
 	struct served_socket *item;
@@ -60,7 +60,7 @@ static int add_row(struct client *client, void *userdata)
 	return 0;
 }
 
-static int compare(const struct served_socket *socket, const char *name, uint64_t cookie)
+static int compare_served(const struct served_socket *socket, const char *name, uint64_t cookie)
 {
 	int order = strcmp(socket->name, name);
 
@@ -73,7 +73,7 @@ static int compare_socket(const void *a, const void *b)
 {
 	const struct served_socket *other = b;
 
-	return compare(a, other->name, other->cookie);
+	return compare_served(a, other->name, other->cookie);
 }
 
 struct wanted {
@@ -81,11 +81,11 @@ struct wanted {
 	uint64_t cookie;
 };
 
-static int compare_wanted(const void *key, const void *socket)
+static int compare_wanted_socket(const void *key, const void *socket)
 {
 	const struct wanted *wanted = key;
 
-	return -compare(socket, wanted->name, wanted->cookie);
+	return -compare_served(socket, wanted->name, wanted->cookie);
 }
 
 int served_read(struct client *client, struct served *served, struct refusal *refusal)
@@ -94,7 +94,7 @@ int served_read(struct client *client, struct served *served, struct refusal *re
 	int r;
 
 	client_begin(&request, REQUEST_LIST);
-	r = ask(client, &request, NULL, 0, add_row, served, refusal);
+	r = ask(client, &request, NULL, 0, add_served_row, served, refusal);
 	if (r)
 		return r;
 	if (served->n)
@@ -103,23 +103,24 @@ int served_read(struct client *client, struct served *served, struct refusal *re
 }
 
 /* The first item that is not before (name, cookie) */
-static size_t find(const struct served *served, const char *name, uint64_t cookie)
+static size_t find_socket(const struct served *served, const char *name, uint64_t cookie)
 {
 	const struct wanted wanted = {name, cookie};
 
-	return array_lower_bound(&wanted, served->items, served->n, sizeof(*served->items), compare_wanted);
+	return array_lower_bound(
+		&wanted, served->items, served->n, sizeof(*served->items), compare_wanted_socket);
 }
 
 bool served_has(const struct served *served, const char *name, uint64_t cookie)
 {
-	size_t i = find(served, name, cookie);
+	size_t i = find_socket(served, name, cookie);
 
-	return i < served->n && compare(&served->items[i], name, cookie) == 0;
+	return i < served->n && compare_served(&served->items[i], name, cookie) == 0;
 }
 
 bool served_knows(const struct served *served, const char *name)
 {
-	size_t i = find(served, name, 0);
+	size_t i = find_socket(served, name, 0);
 
 	return i < served->n && strcmp(served->items[i].name, name) == 0;
 }

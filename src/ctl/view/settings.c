@@ -130,14 +130,15 @@ void settings_sort(struct settings *settings)
 		qsort(settings->items, settings->n, sizeof(*settings->items), compare_items);
 }
 
-static int compare_name(const void *name, const void *setting)
+static int compare_setting_name(const void *name, const void *setting)
 {
 	return strcmp(name, (*(const struct setting *const *)setting)->name);
 }
 
 size_t settings_find(const struct settings *settings, const char *name)
 {
-	return array_lower_bound(name, settings->items, settings->n, sizeof(*settings->items), compare_name);
+	return array_lower_bound(
+		name, settings->items, settings->n, sizeof(*settings->items), compare_setting_name);
 }
 
 void settings_count_changes(
