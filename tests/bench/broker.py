@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -40,7 +39,7 @@ import rule_sets
 from harness import bpf, host, isolate
 from harness.broker import USHERCTL, Usherd, ctl
 from harness.daemon import BUILD, Daemon
-from harness.process import Child, libc, wait_until
+from harness.process import Child, wait_until
 from harness.service import Service
 from harness.traffic import Load
 

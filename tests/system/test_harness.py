@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from harness import bpf
-from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6
+from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6, NOBODY
 from harness.process import Child, in_child, wait_until
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED, Load, ask, who
@@ -46,7 +46,7 @@ def test_service_process_dies():
 
 
 def test_child():
-    assert in_child(os.getuid, uid=65534, gid=65534) == 65534
+    assert in_child(os.getuid, uid=NOBODY, gid=NOBODY) == NOBODY
     with pytest.raises(ZeroDivisionError):
         in_child(lambda: 1 // 0)
 

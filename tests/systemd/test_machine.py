@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The harness itself: what the other tests take for granted."""
 
-import os
-
 
 def test_boot(boot, version):
     machine = boot()

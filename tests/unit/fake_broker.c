@@ -3,29 +3,22 @@
 #include "fake_broker.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <cmocka.h>
+
+#include "descriptors.h"
 #include "util/macro.h"
 #include "wire/message.h"
 
 static char dir[] = "/tmp/usher-test-XXXXXX";
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-static size_t count_open_fds(void)
-{
-	DIR *entries = opendir("/proc/self/fd");
-	size_t n = 0;
-
-	assert(entries);
-	while (readdir(entries))
-		n++;
-	closedir(entries);
-	return n;
-}
 
 static void broker_echo(int connection, char *text, size_t size)
 {
@@ -77,7 +70,7 @@ void *fake_broker_run(void *userdata)
 
 void fake_broker_start(struct fake_broker *broker)
 {
-	broker->n_open = count_open_fds();
+	broker->n_open = descriptors_count();
 	broker->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	assert(broker->listener >= 0);
 	(void)unlink(address.sun_path);
@@ -92,7 +85,7 @@ void fake_broker_stop(struct fake_broker *broker)
 	if (broker->ending != DEAF)
 		assert(pthread_join(broker->thread, NULL) == 0);
 	closep(&broker->listener);
-	assert(count_open_fds() == broker->n_open);
+	assert_int_equal(descriptors_count(), broker->n_open);
 }
 
 const struct sockaddr_un *fake_broker_address(void)

@@ -8,7 +8,6 @@
  */
 
 #undef NDEBUG
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -25,6 +24,7 @@
 
 #include <cmocka.h>
 
+#include "descriptors.h"
 #include "rule/files.h"
 #include "rule/rule.h"
 #include "util/name.h"
@@ -35,18 +35,6 @@ struct folder {
 	char path[32];
 	size_t n_open;
 };
-
-static size_t count_open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	size_t n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 static int setup(void **state)
 {
@@ -59,7 +47,7 @@ static int setup(void **state)
 	for (size_t i = 0; dirs[i]; i++)
 		if (strcmp(dirs[i], "missing") != 0)
 			assert_return_code(mkdir(dirs[i], 0755), errno);
-	folder->n_open = count_open_fds();
+	folder->n_open = descriptors_count();
 	*state = folder;
 	alarm(60);
 	return 0;
@@ -78,7 +66,7 @@ static int teardown(void **state)
 	struct folder *folder = *state;
 
 	alarm(0);
-	assert_int_equal(count_open_fds(), folder->n_open);
+	assert_int_equal(descriptors_count(), folder->n_open);
 	assert_return_code(chmod("run", 0755), errno);
 	assert_return_code(chdir("/"), errno);
 	assert_return_code(nftw(folder->path, remove_entry, 8, FTW_DEPTH | FTW_PHYS), errno);

@@ -4,7 +4,6 @@
 
 #undef NDEBUG
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,23 +18,12 @@
 
 #include <cmocka.h>
 
+#include "descriptors.h"
 #include "util/macro.h"
 #include "wire/message.h"
 #include "wire/packet.h"
 
 /* ---- helpers ---- */
-
-static size_t count_open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	size_t n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 struct pair {
 	int sender, receiver;
@@ -44,7 +32,7 @@ struct pair {
 
 static struct pair pair_new(int type)
 {
-	struct pair pair = {.n_open = count_open_fds()};
+	struct pair pair = {.n_open = descriptors_count()};
 	int fds[2];
 
 	assert_return_code(socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), errno);
@@ -58,7 +46,7 @@ static void pair_free(struct pair *pair)
 {
 	closep(&pair->sender);
 	closep(&pair->receiver);
-	assert_int_equal(count_open_fds(), pair->n_open);
+	assert_int_equal(descriptors_count(), pair->n_open);
 }
 
 static void enable(int socket, int option)
@@ -323,7 +311,7 @@ static void test_packet_with_descriptors_cut_off(void **state)
 	(void)state;
 	for (rlim_t room = 0; room < ARRAY_SIZE(fds); room += 3) {
 		struct rlimit before;
-		size_t n_open = count_open_fds();
+		size_t n_open = descriptors_count();
 		char expected[32];
 		int r;
 
@@ -340,7 +328,7 @@ static void test_packet_with_descriptors_cut_off(void **state)
 		assert_int_equal(packet.size, 0);
 		packet_deinit(&packet);
 		assert_empty(&packet);
-		assert_int_equal(count_open_fds(), n_open);
+		assert_int_equal(descriptors_count(), n_open);
 	}
 	pair_free(&pair);
 }
@@ -359,18 +347,18 @@ static void test_peek_and_skip(void **state)
 	assert_return_code(setsockopt(pair.receiver, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), errno);
 	assert_return_code(fcntl(pair.receiver, F_SETFL, O_NONBLOCK), errno);
 	assert_int_equal(packet_peek(pair.receiver, &sender), PACKET_AGAIN);
-	n_open = count_open_fds();
+	n_open = descriptors_count();
 	assert_int_equal(packet_send(pair.sender, "A=1\n", 4, &pair.sender, 1), 0);
 	assert_int_equal(packet_send(pair.sender, "B=2\n", 4, NULL, 0), 0);
 	assert_int_equal(packet_peek(pair.receiver, &sender), 0);
 	assert_int_equal(sender.uid, getuid());
 	assert_int_equal(sender.pid, getpid());
 	packet_skip(pair.receiver);
-	assert_int_equal(count_open_fds(), n_open);
+	assert_int_equal(descriptors_count(), n_open);
 	assert_int_equal(packet_receive(pair.receiver, &packet, &refusal), 0);
 	assert_string_equal(packet.text, "B=2\n");
 	packet_deinit(&packet);
-	assert_int_equal(count_open_fds(), n_open);
+	assert_int_equal(descriptors_count(), n_open);
 	pair_free(&pair);
 }
 

@@ -8,12 +8,10 @@ import shutil
 import pytest
 
 from harness.broker import USHERCTL, ctl
-from harness.host import WORK, Netns, rule, run
+from harness.host import AS_NOBODY, V4, V4_OTHER, V6, WORK, Netns, rule, run
 from harness.legacy import nginx
 from harness.service import make_socket
 from harness.wire import hand_in
-
-V4, OTHER_V4, V6 = "192.0.2.1", "198.51.100.1", "2001:db8::1"
 
 
 def check(*words, **options):
@@ -52,7 +50,7 @@ def test_nginx_at_the_very_address(rules):
     ("Datagram=192.0.2.1:70-90", "udp", V4, "192.0.2.1:80"),
     ("Datagram=[2001:db8::1]:80", "udp", V6, "[2001:db8::1]:80"),
     # a match of an address says nothing of others, and of neither protocol nor port but its own
-    ("Stream=192.0.2.0/24:80", "tcp", OTHER_V4, None),
+    ("Stream=192.0.2.0/24:80", "tcp", V4_OTHER, None),
     ("Stream=[2001:db8::/128]:80", "tcp", V6, None),
     ("Stream=192.0.2.1:81", "tcp", V4, None),
     ("Datagram=192.0.2.1:80", "tcp", V4, None),
@@ -188,7 +186,7 @@ def test_as_nobody(rules):
     """No privileges are needed; the process of somebody else is root's to see."""
     rules(web="Stream=8080")
     shutil.copy(USHERCTL, WORK / "usherctl")
-    user = {"user": 65534, "group": 65534, "extra_groups": []}
+    user = AS_NOBODY
     with make_socket("tcp", V4, 8080) as sock:
         text = run(WORK / "usherctl", "check", **user).stderr
         assert "before a process of uid 0 (root would be told which), which listens there" in text

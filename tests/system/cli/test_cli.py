@@ -13,12 +13,11 @@ import pytest
 
 from harness.bad_rules import BAD_RULES
 from harness.broker import USHERCTL, USHERD, ctl, ctl_json, fails
-from harness.host import WORK, rule, run, write_rule
+from harness.host import AS_NOBODY, V4, WORK, rule, run, write_rule
 from harness.service import Service
 from harness.traffic import REFUSED, who
 from harness.wire import cookie, hand_in
 
-V4 = "192.0.2.1"
 VERBS = ["status", "list", "rules", "show", "explain", "check", "cat-config", "diff", "reload", "hand-in", "withdraw", "claim",
          "discover", "doctor", "detach"]
 
@@ -159,7 +158,7 @@ class TestReading:
         """Everybody may read and only root may reload; the error says that root is needed."""
         broker(web="Stream=80")
         shutil.copy(USHERCTL, WORK / "usherctl")
-        user = {"user": 65534, "group": 65534, "extra_groups": []}
+        user = AS_NOBODY
         for words in (["status"], ["list"], ["rules"], ["show", "web"]):
             run(WORK / "usherctl", *words, **user)
         for words in (["reload"], ["detach"], ["withdraw", "web"]):

@@ -15,15 +15,13 @@ from prometheus_client.openmetrics import parser
 
 from harness.broker import USHERCTL, Usherd, ctl
 from harness.daemon import SOURCE
-from harness.host import WORK, rule, run
+from harness.host import AS_NOBODY, V4, WORK, rule, run
 from harness.notify import barrier, notify
 from harness.process import wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Connection, Refused, hand_in
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
-NOBODY = 65534
 EXAMPLES = SOURCE / "examples"
 
 
@@ -277,7 +275,7 @@ class TestMetrics:
 
     def test_everybody_may(self, broker):
         broker(web="Stream=192.0.2.0/24:80")
-        assert Metrics(user=NOBODY, group=NOBODY, extra_groups=[])("usher_up") == 1
+        assert Metrics(**AS_NOBODY)("usher_up") == 1
 
     def test_no_broker(self):
         """A monitoring system is told that the broker is down, and the exit code is that of every verb."""

@@ -13,14 +13,12 @@ import pytest
 
 from harness.broker import USHERD
 from harness.daemon import PROGRAMS
-from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6, run
+from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6, NOBODY, V4, run
 from harness.process import SLOW, Child, wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Connection, Refused, cookie, hand_in, request
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
-NOBODY = 65534
 SUBSCRIBERS_MAX, EVENTS_MAX = 64, 256
 
 

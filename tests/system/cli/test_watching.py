@@ -13,7 +13,8 @@ import pytest
 
 from harness import wire
 from harness.broker import USHERCTL, ctl
-from harness.process import SLOW, Child, wait_until
+from harness.host import NOBODY
+from harness.process import SLOW, wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, who
 
@@ -112,7 +113,7 @@ class TestMonitor:
 
     def test_not_for_everybody(self, broker):
         broker(web="Stream=80")
-        done = ctl("monitor", check=False, preexec_fn=lambda: os.setuid(65534))
+        done = ctl("monitor", check=False, preexec_fn=lambda: os.setuid(NOBODY))
         assert done.returncode == 77 and "only root may ask for 'monitor'" in done.stderr
 
     def test_no_broker(self):

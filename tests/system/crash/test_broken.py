@@ -12,13 +12,12 @@ import socket
 import pytest
 
 from harness import wire
-from harness.host import run
+from harness.host import V4, run
 from harness.process import Child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import who
 from harness.wire import Connection, Refused, hand_in
 
-V4 = "192.0.2.1"
 PINS = pathlib.Path("/sys/fs/bpf/usher")
 
 

@@ -16,13 +16,11 @@ import pytest
 from harness import bpf, wire
 from harness.broker import Usherd
 from harness.early import early_rules, held_early, let_in
-from harness.host import rule, write_rule
+from harness.host import V4, V6, rule, write_rule
 from harness.process import Child, wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, Load, who
 from harness.wire import cookie, hand_in, request
-
-V4, V6 = "192.0.2.1", "2001:db8::1"
 
 
 def steady(rows):

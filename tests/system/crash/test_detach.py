@@ -12,17 +12,15 @@ import subprocess
 import pytest
 
 from harness import bpf
-from harness.broker import USHERCTL, Usherd, ctl, ctl_json
-from harness.host import rule, run, write_rule
-from harness.isolate import mount
+from harness.broker import USHERCTL, Usherd, ctl_json
+from harness.host import V4, rule, run, write_rule
+from harness.isolate import MS_BIND, mount
 from harness.process import libc, wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, who
 from harness.wire import hand_in
 
-V4 = "192.0.2.1"
 PINS = pathlib.Path("/sys/fs/bpf/usher")
-MS_BIND = 4096
 
 
 @pytest.fixture(params=["broker", "no broker"])

@@ -8,14 +8,12 @@ import subprocess
 import pytest
 
 from harness.broker import USHERD
-from harness.host import RULE_FOLDERS, rule, run, write_rule
+from harness.host import NOBODY, RULE_FOLDERS, V4, rule, run, write_rule
 from harness.isolate import mount
 from harness.process import Child, libc, wait_until
 from harness.service import Service
 from harness.traffic import who
 from harness.wire import Refused, hand_in
-
-V4 = "192.0.2.1"
 
 
 def test_run_is_full(usherd):
@@ -84,14 +82,14 @@ def test_rule_folder_unreadable(broker):
     drop = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all"]
     running.start(prefix=drop)
     folder = pathlib.Path("/run/usher/rules.d")
-    os.chown(folder, 65534, 65534)
+    os.chown(folder, NOBODY, NOBODY)
     folder.chmod(0o700)
     with pytest.raises(Refused, match=r"/run/usher/rules\.d.*(EACCES|ermission)"):
         running.reload()
     assert running.rules("web")
     folder.chmod(0o755)
     (folder / "web.rule").chmod(0)
-    os.chown(folder / "web.rule", 65534, 65534)
+    os.chown(folder / "web.rule", NOBODY, NOBODY)
     with pytest.raises(Refused, match=r"web\.rule.*(EACCES|ermission)"):
         running.reload()
     assert running.rules("web")

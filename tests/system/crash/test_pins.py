@@ -9,17 +9,15 @@ import re
 import pytest
 
 from harness import bpf
-from harness.host import Netns, rule, run, write_rule
-from harness.isolate import mount
+from harness.host import NOBODY, V4, Netns, rule, run, write_rule
+from harness.isolate import MS_RDONLY, MS_REMOUNT, mount
 from harness.process import libc
 from harness.service import Service
 from harness.traffic import REFUSED, who
 from harness.wire import Refused, hand_in
 
-V4 = "192.0.2.1"
 BPFFS = pathlib.Path("/sys/fs/bpf")
 MAPS = ["sockets", "front", "early", "early_rules", "seats", "places", "counters", "events", "state"]
-MS_RDONLY, MS_REMOUNT = 1, 32
 
 
 def fails_to_start(usherd, *words):
@@ -66,7 +64,7 @@ def make_usable(path):
 
 
 WRONG_FOLDER = {
-    "foreign-owner": (lambda path: (path.mkdir(0o700), os.chown(path, 65534, 65534)), "EPERM"),
+    "foreign-owner": (lambda path: (path.mkdir(0o700), os.chown(path, NOBODY, NOBODY)), "EPERM"),
     "group-writable": (lambda path: (path.mkdir(), path.chmod(0o770)), "EPERM"),
     "world-writable": (lambda path: (path.mkdir(), path.chmod(0o777)), "EPERM"),
     "symlink": (lambda path: path.symlink_to("/run/test"), "usher"),

@@ -14,12 +14,11 @@ import sys
 
 import pytest
 
-from harness.host import WORK, rule
+from harness.host import V4, V6, WORK, rule
 from harness.process import Child, wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, Load, serves, serves_nobody, who
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
 WEB = rule("Stream=80", "Datagram=80", discover=["Socket=127.0.0.2:8080 [::1]:8080"])
 
 

@@ -15,19 +15,17 @@ import uuid
 
 import pytest
 
-from harness.host import Netns, rule
+from harness.host import V4, Netns, rule
+from harness.isolate import CLONE_NEWNET, CLONE_NEWPID
 from harness.process import Child, in_child, libc, wait_until
-from harness.service import Service, ServiceProcess, make_socket
+from harness.service import Service, ServiceProcess, make_mptcp, make_socket
 from harness.traffic import REFUSED, Load, serves, serves_nobody, who
 from harness.wire import Monitor
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
 OWNER, ATTACKER = 15000, 16000
 PORT_ONLY = ["Socket=8080", f"User={OWNER}"]
 ONE = ["Socket=127.0.0.2:8080", f"User={OWNER}"]
-CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 PR_SET_DUMPABLE = 4
-IPPROTO_MPTCP = 262
 
 WAYS = pytest.mark.parametrize("listen", ["event", "kernel"])
 
@@ -336,9 +334,7 @@ class TestKinds:
         guard = guarded("Socket=127.0.0.2:8080", "User=root", f"Listen={listen}")
 
         def listen(tell):
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP) as sock:
-                sock.bind(("127.0.0.2", 8080))
-                sock.listen()
+            with make_mptcp("127.0.0.2", 8080):
                 tell(True)
                 signal.pause()
 

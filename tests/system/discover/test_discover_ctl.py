@@ -8,13 +8,12 @@ import shutil
 import pytest
 
 from harness.broker import USHERCTL, ctl, ctl_json
-from harness.host import WORK, Netns, rule, run
+from harness.host import AS_NOBODY, NOBODY, V4, V6, WORK, Netns, rule, run
 from harness.legacy import get, memcached, nginx, redis, redis_say, ssh, sshd
 from harness.service import ServiceProcess
 from harness.traffic import REFUSED, who
 from harness.wire import cookie
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
 COLUMNS = ["name", "proto", "socket", "owner", "pid", "uid", "unit", "cookie", "result", "reason"]
 
 
@@ -110,9 +109,9 @@ class TestDryRun:
     def test_refused(self, rules, settings, words):
         """The reason names the key to edit."""
         rules(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", *settings]))
-        service = ServiceProcess("web", uid=65534, gid=65534)
+        service = ServiceProcess("web", uid=NOBODY, gid=NOBODY)
         (row,) = discover("--dry-run", status=1)
-        assert (row["result"], row["pid"], row["uid"]) == ("refused", service.pid, 65534)
+        assert (row["result"], row["pid"], row["uid"]) == ("refused", service.pid, NOBODY)
         assert all(word in row["reason"] for word in ["EACCES", "web.rule", *words]), row["reason"]
 
     def test_bound(self, rules):
@@ -125,7 +124,7 @@ class TestDryRun:
     def test_as_nobody(self, daemons):
         """An ordinary user sees what is sought and what listens, and is told who would see more."""
         shutil.copy(USHERCTL, WORK / "usherctl")
-        user = {"user": 65534, "group": 65534, "extra_groups": []}
+        user = AS_NOBODY
         done = run(WORK / "usherctl", "--json", "discover", "--dry-run", check=False, **user)
         rows = json.loads(done.stdout)["sockets"]
         assert done.returncode == 1 and len(rows) == 4
@@ -188,7 +187,7 @@ class TestHandIn:
         """One that is refused does not keep the others out."""
         rules(shop=rule("Stream=81", discover=["Socket=127.0.0.9:8081", "User=daemon"]))
         broker()
-        stranger = ServiceProcess("shop", "tcp", "127.0.0.9", 8081, uid=65534, gid=65534)
+        stranger = ServiceProcess("shop", "tcp", "127.0.0.9", 8081, uid=NOBODY, gid=NOBODY)
         daemons["web"].kill()
         assert [(row[0], row[3]) for row in results(status=1)] == [
             ("cache", "handed-in"), ("cache", "handed-in"), ("shop", "refused"), ("ssh", "handed-in"), ("web", "missing")]

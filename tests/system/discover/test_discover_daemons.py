@@ -10,12 +10,10 @@ import signal
 import pytest
 
 from harness import legacy
-from harness.host import rule
+from harness.host import V4, V6, rule
 from harness.legacy import Memcached, get, redis_say, resolve, ssh, ssh_banner
 from harness.process import wait_until
 from harness.traffic import REFUSED, who
-
-V4, V6 = "192.0.2.1", "2001:db8::1"
 
 
 def works(condition):

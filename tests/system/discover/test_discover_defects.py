@@ -12,12 +12,11 @@ import sys
 import pytest
 
 from harness.broker import ctl
-from harness.host import WORK, rule, run, write_rule
+from harness.host import V4, V6, WORK, rule, run, write_rule
 from harness.process import Child, wait_until
 from harness.service import ServiceProcess, make_socket
 from harness.traffic import REFUSED, Load, serves, serves_nobody, who
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
 OWNER, ATTACKER = 15000, 16000
 WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080"])
 

@@ -14,12 +14,11 @@ import time
 
 import pytest
 
-from harness.host import WORK, rule
+from harness.host import V4, WORK, rule
 from harness.process import Child, wait_until
 from harness.service import ServiceProcess, make_socket
 from harness.traffic import REFUSED, serves, who
 
-V4 = "192.0.2.1"
 RESTARTS = int(os.environ.get("USHER_RESTARTS", "20"))
 CROWD_SIZE = int(os.environ.get("USHER_CROWD", "500"))
 IDLE_SECONDS = float(os.environ.get("USHER_IDLE_SECONDS", "10"))

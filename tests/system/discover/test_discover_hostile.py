@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """usher-discover and the broker with neighbours who mean harm: an ordinary user with a shell."""
 
-import pwd
 
 import pytest
 
 from harness import wire
+from harness.host import NOBODY
 from harness.process import Child, wait_until
 from harness.service import ServiceProcess, make_socket
 from harness.traffic import REFUSED, who
 
-NOBODY = pwd.getpwnam("nobody").pw_uid
 
 RULE = """[Rule]
 Stream=80

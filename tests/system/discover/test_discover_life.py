@@ -6,11 +6,10 @@ import os
 import pytest
 
 from harness.broker import ctl
-from harness.host import WORK, rule
+from harness.host import V4, WORK, rule
 from harness.service import ServiceProcess
 from harness.traffic import REFUSED, serves, who
 
-V4 = "192.0.2.1"
 WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080"])
 
 

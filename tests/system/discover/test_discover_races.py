@@ -11,13 +11,12 @@ import subprocess
 
 import pytest
 
-from harness.host import WORK, rule
+from harness.host import V4, WORK, rule
 from harness.process import SLOW, Child, wait_until
 from harness.service import ServiceProcess, make_socket
 from harness.traffic import REFUSED, serves, who
 from harness.wire import Monitor
 
-V4 = "192.0.2.1"
 OWNER, ATTACKER = 15000, 16000
 WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080", f"User={OWNER}"])
 CALLS = ["pidfd_open", "pidfd_getfd"]

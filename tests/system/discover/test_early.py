@@ -5,7 +5,6 @@ The tests put them there themselves, as the program of usher-discover does (let_
 """
 
 import os
-import pwd
 import signal
 import subprocess
 import time
@@ -15,14 +14,13 @@ import pytest
 from harness import bpf
 from harness.broker import ctl, ctl_json
 from harness.early import early_rules, held_early, let_in, seats
+from harness.host import NOBODY, V4, V6
 from harness.process import wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, Load, who
 from harness.wire import Connection, Refused, cookie, hand_in, request, request_as, text_of
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
 SECONDS = 5  # USHER_EARLY_SECONDS
-NOBODY = pwd.getpwnam("nobody").pw_uid
 
 RULE = """[Rule]
 Stream=80

@@ -20,12 +20,11 @@ from harness.discover import mount_cgroup2
 from harness.host import Netns
 from harness.process import Child, wait_until
 from harness.scan import Owner, discover_rule, fork_holder, scan, scans
-from harness.service import make_socket
+from harness.service import make_mptcp, make_socket
 
 pytestmark = pytest.mark.vm
 
 RIGHTFUL, STRANGER = 1201, 1202
-MPTCP = 262
 PR_SET_DUMPABLE = 4
 
 
@@ -407,17 +406,11 @@ def test_mptcp(without):
     """The dump of an older kernel tells it only to who has CAP_NET_ADMIN; then it is seen of the duplicate."""
     discover_rule("web", "127.0.0.2:8080")
 
-    def mptcp():
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, MPTCP)
-        sock.bind(("127.0.0.2", 8080))
-        sock.listen()
-        return [sock]
-
     try:
-        mptcp()[0].close()
+        make_mptcp("127.0.0.2", 8080).close()
     except OSError as error:
-        pytest.skip(f"machine: {error}")
-    Owner(mptcp)
+        pytest.skip(f"machine: no MPTCP: {error}")
+    Owner(lambda: [make_mptcp("127.0.0.2", 8080)])
     before = [] if without == "nothing" else ["setpriv", f"--bounding-set=-{without}"]
     refused(scans(before)[-1].rows, errno.EOPNOTSUPP, "MPTCP", "multipathtcp=0")
 

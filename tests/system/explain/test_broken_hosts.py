@@ -15,8 +15,8 @@ from harness.broken import UNREACHABLE, ask, attach, serving
 from harness.broker import Usherd, ctl
 from harness.diagnosed import Diagnosed
 from harness.discover import Discover
-from harness.host import Netns, ip, rule, run, write_rule
-from harness.isolate import mount
+from harness.host import NOBODY, Netns, ip, rule, run, write_rule
+from harness.isolate import MNT_DETACH, MS_RDONLY, MS_REMOUNT, mount
 from harness.process import libc
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED
@@ -25,10 +25,7 @@ from says import Doctor, Explain, Fails, fail, info, note, setup, skip, warn
 
 WEB = "tcp 192.0.2.1:80"
 PINS = pathlib.Path("/sys/fs/bpf/usher")
-NOBODY = 65534
 SOME = re.compile(r"[1-9]\d*")
-MS_RDONLY, MS_REMOUNT = 1, 32
-MNT_DETACH = 2
 
 
 # ---- routes

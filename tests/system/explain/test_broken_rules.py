@@ -14,7 +14,7 @@ from harness import wire
 from harness.broken import serving
 from harness.broker import ctl
 from harness.discover import Discover
-from harness.host import RULE_FOLDERS, rule, write_rule
+from harness.host import NOBODY, RULE_FOLDERS, rule, write_rule
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED
 
@@ -22,7 +22,6 @@ from says import Doctor, Explain, Fails, fail, info, setup, warn
 
 WEB, WEB6 = "tcp 192.0.2.1:80", "tcp [2001:db8::1]:80"
 FILE, ETC_FILE = "/run/usher/rules.d/web.rule", "/etc/usher/rules.d/web.rule"
-NOBODY = 65534
 
 
 @setup

@@ -13,7 +13,7 @@ import pytest
 from harness import wire
 from harness.broken import PlainEcho, connect, mptcp, serving
 from harness.diagnosed import Diagnosed
-from harness.host import rule
+from harness.host import NOBODY, rule
 from harness.process import wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, SILENCE
@@ -23,7 +23,6 @@ from says import Doctor, Explain, Fails, fail, info, note, ok, setup, warn
 
 WEB, WEB6, DNS = "tcp 192.0.2.1:80", "tcp [2001:db8::1]:80", "udp 192.0.2.1:53"
 FILE = "/run/usher/rules.d/web.rule:2"
-NOBODY = 65534
 SOME = re.compile(r"[1-9]\d*")
 
 

@@ -17,17 +17,14 @@ import pytest
 from harness import bpf
 from harness.broker import USHERCTL, ctl
 from harness.diagnosed import Diagnosed
-from harness.host import WORK, rule, run
-from harness.isolate import mount
+from harness.host import AS_NOBODY, NOBODY, V4, WORK, rule, run
+from harness.isolate import MS_BIND, mount
 from harness.process import Child
 from harness.service import Service
 from harness.wire import hand_in
 
 from says import Doctor, fail, info, setup, warn
 
-V4 = "192.0.2.1"
-NOBODY = 65534
-MS_BIND = 4096
 PR_SET_NAME = 15
 
 
@@ -89,7 +86,7 @@ class TestHealthy:
         """With fewer findings, and the same verdict."""
         healthy(late="Stream=192.0.2.0/24:81")
         shutil.copy(USHERCTL, WORK / "usherctl")
-        found = Diagnosed(command=WORK / "usherctl", user=NOBODY, group=NOBODY, extra_groups=[])
+        found = Diagnosed(command=WORK / "usherctl", **AS_NOBODY)
         assert found.wrong() == [("missing", "warn")]
         skipped = {row["check"] for row in found.rows if row["result"] == "skip" and "run as root" in row["text"]}
         assert {"maps", "program", "pins-folder", "pins", "program-pins", "instances", "held"} == skipped

@@ -14,11 +14,10 @@ import time
 import pytest
 
 from harness.broker import USHERCTL
-from harness.host import WORK, run
+from harness.host import AS_NOBODY, WORK, run
 from harness.manager import HEALTHY, PRIVATE, SERVICE, STATE, SYSTEM_BUS, Manager
 from harness.process import SLOW
 
-NOBODY = 65534
 CHECKS = ["service", "service-settings", "socket-unit"]
 
 USERS = pytest.mark.parametrize("user", ["root", "nobody"])
@@ -29,7 +28,7 @@ def doctor(user="root"):
     options, command = {}, USHERCTL
     if user == "nobody":
         command = shutil.copy(USHERCTL, WORK / "usherctl")
-        options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        options = AS_NOBODY
     done = run(command, "--json", "doctor", check=False, **options)
     assert done.returncode in (0, 1) and done.stderr == "", (done.returncode, done.stdout, done.stderr)
     found = {}

@@ -12,13 +12,11 @@ from harness import wire
 from harness.broker import ctl
 from harness.daemon import SOURCE
 from harness.explained import comm, explain, healthy
-from harness.host import rule, write_rule
+from harness.host import NOBODY, V4, rule, write_rule
 from harness.legacy import nginx
-from harness.process import in_child, wait_until
+from harness.process import in_child
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, who
-
-V4 = "192.0.2.1"
 
 
 # ---- a packet that arrives
@@ -171,17 +169,17 @@ def test_as_nobody(broker):
             return [(found.code, found.text, found.data) for found in
                     (explain(f"192.0.2.1:{port}") for port in (80, 81))] + [explain("192.0.2.9:81").text]
 
-        (code, text, data), (_, other, rows), bypassed = in_child(look, uid=65534, gid=65534)
+        (code, text, data), (_, other, rows), bypassed = in_child(look, uid=NOBODY, gid=NOBODY)
         assert code == 0 and data["findings"] == [] and data["sockets"][0]["queue_max"] == 1
         assert data["sockets"][0]["pid"] == service.pid
         assert "a process of uid 0 (root would be told which) at 0.0.0.0:81" in other
         assert rows["listeners"][0]["pid"] is None and rows["listeners"][0]["uid"] == 0
         assert "a process of uid 0 (root would be told which)" in " ".join(bypassed.split())
         service.kill()
-        (_, text, _), *_ = in_child(look, uid=65534, gid=65534)
+        (_, text, _), *_ = in_child(look, uid=NOBODY, gid=NOBODY)
         assert "nobody accepts, unless somebody has claimed it" in " ".join(text.split())
     os.chmod("/run/usher/rules.d/web.rule", 0o600)
-    text = in_child(lambda: explain("192.0.2.1:80").flat, uid=65534, gid=65534)
+    text = in_child(lambda: explain("192.0.2.1:80").flat, uid=NOBODY, gid=NOBODY)
     assert "cannot be compared" in text and "EACCES" in text
 
 

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness import wire
-from harness.host import rule
+from harness.host import NOBODY, rule
 from harness.process import in_child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
@@ -139,7 +139,7 @@ def test_refused_hand_in(broker):
     answer = told(question(usherd, "192.0.2.1:80"))
     assert "Bound=" in reason and (answer[""], answer["NAME"], answer["PID"], answer["UID"]) == (reason, "web", str(os.getpid()), "0")
     assert before <= int(answer["TIME"]) <= time.time() * 1e6
-    assert told(usherd.status()) == answer == told(in_child(usherd.status, uid=65534, gid=65534))
+    assert told(usherd.status()) == answer == told(in_child(usherd.status, uid=NOBODY, gid=NOBODY))
     assert told(question(usherd, "192.0.2.1:81")) == told(question(usherd, "192.0.2.1:82")) == {}
     unknown = refused_hand_in(NAME="wbe")
     assert "there is no rule 'wbe'" in unknown and told(usherd.status())[""] == unknown

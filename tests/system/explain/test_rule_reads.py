@@ -9,10 +9,9 @@ import re
 import pytest
 
 from harness.broker import USHERCTL, ctl
-from harness.host import RULE_FOLDERS, WORK, rule, run, write_rule
+from harness.host import RULE_FOLDERS, V4, WORK, rule, run, write_rule
 from harness.service import Service
 
-V4 = "192.0.2.1"
 ETC, RUN = RULE_FOLDERS[:2]
 
 

@@ -13,14 +13,12 @@ import pytest
 
 from harness import wire
 from harness.daemon import SOURCE
-from harness.host import RULE_FOLDERS, rule, run
+from harness.host import DAEMON, NOBODY, RULE_FOLDERS, V4, rule, run
 from harness.process import Child, in_child
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED, who
 from harness.wire import Connection, Refused, request, request_as
 
-V4 = "192.0.2.1"
-NOBODY, DAEMON = 65534, 1  # uid and gid of nobody and daemon, in every Debian
 MAIL_GROUP = 8
 
 
@@ -256,5 +254,5 @@ def test_files_of_the_broker(broker):
         if folder.exists():
             assert not folder.stat().st_mode & 0o022
     for path in (running.run_dir, running.pins):
-        done = run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "touch", path / "x", check=False)
+        done = run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "touch", path / "x", check=False)
         assert done.returncode != 0

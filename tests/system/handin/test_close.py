@@ -7,12 +7,11 @@ import os
 import pytest
 
 from harness.fuse import Stuck
+from harness.host import NOBODY, V4
 from harness.process import Child, in_child, wait_until
 from harness.service import Service
 from harness.traffic import who
 from harness.wire import Connection, hand_in, request
-
-V4 = "192.0.2.1"
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def test_file_whose_close_hangs(broker, stuck):
     """The broker answers, serves others, stops listening to a uid that goes on with it, and recovers."""
     running = broker(web="Stream=80")
     threads = lambda: len(os.listdir(f"/proc/{running.pid}/task"))
-    client = Child(send_stuck, stuck.file, 6, uid=65534, gid=65534)
+    client = Child(send_stuck, stuck.file, 6, uid=NOBODY, gid=NOBODY)
     answers = [client.hear() for _ in range(6)]
     assert answers[:4] == [errno.EINVAL] * 4, "each is told that status takes no descriptors"
     assert set(answers[4:]) <= {errno.EUSERS, errno.EPIPE, errno.ECONNRESET}, "then it is not listened to"
@@ -54,4 +53,4 @@ def test_file_whose_close_hangs(broker, stuck):
     stuck.release()
     wait_until(lambda: threads() == 1, what="every descriptor is closed")
     assert client.wait() == 0
-    assert in_child(lambda: request("status")["RELOAD"], uid=65534, gid=65534) == "ok", "and it is listened to again"
+    assert in_child(lambda: request("status")["RELOAD"], uid=NOBODY, gid=NOBODY) == "ok", "and it is listened to again"

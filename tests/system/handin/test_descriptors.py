@@ -13,16 +13,15 @@ import tempfile
 import pytest
 
 from harness import wire
-from harness.host import WORK, Netns, rule
+from harness.host import V4, V6, WORK, Netns, rule
 from harness.process import libc, wait_until
-from harness.service import Service, make_socket
+from harness.service import Service, make_mptcp, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Refused, cookie, hand_in
 
 pytestmark = pytest.mark.vm
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
-IPPROTO_MPTCP, IPPROTO_UDPLITE, AF_VSOCK, SO_BINDTODEVICE, IP_TRANSPARENT, IP_FREEBIND = 262, 136, 40, 25, 19, 15
+IPPROTO_UDPLITE, AF_VSOCK, SO_BINDTODEVICE, IP_TRANSPARENT, IP_FREEBIND = 136, 40, 25, 19, 15
 
 
 def tcp(address="127.0.0.2", port=8080, **options):
@@ -38,13 +37,6 @@ def unix(kind, address):
     sock.bind(address)
     if kind != socket.SOCK_DGRAM:
         sock.listen()
-    return sock
-
-
-def mptcp():
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP)
-    sock.bind(("127.0.0.2", 8080))
-    sock.listen()
     return sock
 
 
@@ -114,7 +106,7 @@ WRONG_SOCKETS = {
              "SCTP|TCP"),
     "udplite": (lambda: other_protocol(socket.AF_INET, socket.SOCK_DGRAM, IPPROTO_UDPLITE, ("127.0.0.2", 80)), "UDP"),
     "raw": (lambda: other_protocol(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP), "raw|TCP"),
-    "mptcp": (mptcp, "MPTCP.*multipathtcp=0"),
+    "mptcp": (lambda: make_mptcp("127.0.0.2", 8080), "MPTCP.*multipathtcp=0"),
     "tcp-opened": (lambda: socket.socket(), "listen"),
     "tcp-bound": (lambda: tcp(listen=False), "listen"),
     "tcp4-connected": (lambda: connected("tcp", "127.0.0.2"), "listen|connected"),

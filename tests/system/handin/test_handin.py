@@ -10,7 +10,7 @@ import time
 import pytest
 
 from harness import wire
-from harness.host import rule
+from harness.host import V4, V6, rule
 from harness.process import wait_until
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED, ask, who
@@ -18,7 +18,6 @@ from harness.wire import Connection, Refused, cookie, hand_in
 
 pytestmark = pytest.mark.vm
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
 BOTH = ["Stream=80", "Datagram=80"]
 
 

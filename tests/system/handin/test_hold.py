@@ -10,14 +10,11 @@ import socket
 import pytest
 
 from harness import wire
-from harness.host import rule
+from harness.host import NOBODY, V4, rule
 from harness.process import wait_until
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED, Load, who
 from harness.wire import Refused, cookie, hand_in, request, request_as
-
-V4 = "192.0.2.1"
-NOBODY = 65534
 
 
 def hold(name, *sockets, **fields):

@@ -9,12 +9,10 @@ import time
 
 import pytest
 
-from harness.host import rule
+from harness.host import NOBODY, rule
 from harness.process import Child
 from harness.service import make_socket
 from harness.wire import Connection, request
-
-NOBODY = 65534
 
 
 def let_attack(running, attackers):
@@ -142,7 +140,7 @@ def test_root_speaks_on_anothers_connection(broker):
         with Connection() as connection:
             socket.send_fds(ours, [b"x"], [connection.socket.fileno()])
 
-    child = Child(pass_connection, uid=65534, gid=65534, keep=[ours.fileno()])
+    child = Child(pass_connection, uid=NOBODY, gid=NOBODY, keep=[ours.fileno()])
     _, (number,), _, _ = socket.recv_fds(theirs, 1, 1)
     child.result()
     with socket.socket(fileno=number) as connection:
@@ -174,7 +172,7 @@ def test_many_registrants_of_one_user(broker):
         tell("all there")
         signal.pause()
 
-    child = Child(swarm, uid=65534, gid=65534)
+    child = Child(swarm, uid=NOBODY, gid=NOBODY)
     assert child.hear(60) == "all there"
     assert len(running.fds()) - before <= 256 + 2
     assert len(running.sockets()) >= 1

@@ -11,11 +11,10 @@ import sys
 import pytest
 
 from harness.broker import USHERCTL
-from harness.host import run
+from harness.host import V4, run
 from harness.service import make_socket
 from harness.traffic import REFUSED, who
 
-V4 = "192.0.2.1"
 
 # becomes usherctl with the given descriptors as 3, 4, ... and the given environment; PID stands for the own pid
 STARTER = """

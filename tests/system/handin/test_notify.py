@@ -8,15 +8,12 @@ import time
 
 import pytest
 
-from harness.host import rule
+from harness.host import NOBODY, V4, rule
 from harness.notify import barrier, notify
 from harness.process import Child, in_child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Refused, cookie, hand_in, request
-
-V4 = "192.0.2.1"
-NOBODY = 65534
 
 
 def rows(running, name="web"):

@@ -12,14 +12,12 @@ import pytest
 
 from harness import wire
 from harness.discover import mount_cgroup2
-from harness.host import rule
+from harness.host import DAEMON, NOBODY, ROOT, V4, rule
 from harness.process import Child, libc, wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Connection, Refused, hand_in, request
 
-V4 = "192.0.2.1"
-ROOT, DAEMON, NOBODY = 0, 1, 65534
 SYS_PIDFD_GETFD = 438
 PIDFD_THREAD = os.O_EXCL  # Linux 6.9
 

@@ -11,12 +11,11 @@ import time
 
 import pytest
 
+from harness.host import NOBODY, V4
 from harness.process import Child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import who
 from harness.wire import Connection, Refused, request, text_of
-
-V4 = "192.0.2.1"
 
 
 @pytest.fixture
@@ -312,7 +311,7 @@ def test_half_closed(running):
 
 def test_forged_credentials(running):
     """Root may claim to be anybody; the packet then has that one's rights."""
-    forged = struct.pack("iII", os.getpid(), 65534, 65534)
+    forged = struct.pack("iII", os.getpid(), NOBODY, NOBODY)
     with Service("x", port=8099) as service, running.connect() as connection:
         connection.send(text_of({"REQUEST": "hand-in", "NAME": "web"}), controls=[
             (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, forged),

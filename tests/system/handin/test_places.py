@@ -9,6 +9,7 @@ import itertools
 import pytest
 
 from harness import wire
+from harness.host import V4, V6
 from harness.process import wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, Load, who
@@ -16,7 +17,6 @@ from harness.wire import Refused, cookie, hand_in
 
 pytestmark = pytest.mark.vm
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
 PLACES = 8  # bpf/usher-bpf.h USHER_PLACES_MAX
 
 

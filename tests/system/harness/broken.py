@@ -5,15 +5,16 @@ import contextlib
 import errno
 import socket
 
+import pytest
+
 from . import bpf, wire
 from .daemon import PROGRAMS
-from .host import family_of, run
+from .host import run
 from .process import Child
-from .service import Service, make_socket
+from .service import Service, make_mptcp, make_socket
 from .traffic import who
 
 UNREACHABLE = "unreachable"
-IPPROTO_MPTCP = 262
 
 
 def ask(packet):
@@ -41,12 +42,11 @@ def attach(program, sock):
 
 
 def mptcp(address, port):
-    """An MPTCP listener, as Go makes them."""
-    sock = socket.socket(family_of(address), socket.SOCK_STREAM, IPPROTO_MPTCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((address, port))
-    sock.listen()
-    return sock
+    """A listener of MPTCP."""
+    try:
+        return make_mptcp(address, port)
+    except OSError as error:
+        pytest.skip(f"machine: no MPTCP: {error}")
 
 
 @contextlib.contextmanager

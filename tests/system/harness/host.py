@@ -15,8 +15,12 @@ from .isolate import CLONE_NEWNET
 LOCAL = ["192.0.2.0/24", "198.51.100.0/24", "2001:db8::/48", "2001:db8:1::/48", "fd00:1::/64"]
 # A service can bind to any IPv4 address of these, but only to those IPv6 addresses that an interface has.
 BINDABLE = ["2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fd00:1::1", "fd00:1::2", "fd00:1::3"]
+V4, V4_OTHER, V6, V6_OTHER = "192.0.2.1", "198.51.100.1", "2001:db8::1", "2001:db8:1::1"
 HOST_V4, CLIENT_V4 = "203.0.113.1", "203.0.113.2"
 HOST_V6, CLIENT_V6 = "2001:db8:ffff::1", "2001:db8:ffff::2"
+
+ROOT, DAEMON, NOBODY = 0, 1, 65534  # uid and gid, in every Debian
+AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}  # of a command
 
 WORK = pathlib.Path("/run/test")
 RULE_FOLDERS = [pathlib.Path(p) / "usher/rules.d" for p in ("/etc", "/run", "/usr/local/lib", "/usr/lib")]

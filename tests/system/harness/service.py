@@ -11,6 +11,7 @@ import threading
 from .host import family_of
 from .process import Child
 
+IPPROTO_MPTCP = 262
 IP_PKTINFO, IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR = 8, 20, 74
 
 
@@ -28,6 +29,19 @@ def make_socket(protocol, address, port, *, v6only=True, reuseport=False, listen
         sock.bind((address, port))
         if protocol == "tcp" and listen:
             sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def make_mptcp(address, port):
+    """A listener of MPTCP, as Go makes them. OSError where the kernel has none."""
+    sock = socket.socket(family_of(address), socket.SOCK_STREAM, IPPROTO_MPTCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        sock.listen()
     except BaseException:
         sock.close()
         raise

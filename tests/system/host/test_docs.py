@@ -10,7 +10,7 @@ import pytest
 
 from harness.broker import USHERCTL
 from harness.daemon import BUILD, SOURCE
-from harness.host import WORK, run
+from harness.host import NOBODY, WORK, run
 
 DEMO = SOURCE / "examples/demo"
 
@@ -100,7 +100,7 @@ def test_demo_leaves_nothing_when_it_is_killed():
 
 
 def test_demo_says_what_it_needs():
-    done = run("setpriv", "--reuid=65534", "--clear-groups", DEMO, check=False)
+    done = run("setpriv", f"--reuid={NOBODY}", "--clear-groups", DEMO, check=False)
     assert (done.returncode, done.stdout) == (77, "") and "sudo examples/demo" in done.stderr
     done = run(DEMO, "--nonsense", check=False)
     assert done.returncode == 2 and "'--nonsense'" in done.stderr

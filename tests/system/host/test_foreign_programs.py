@@ -14,15 +14,13 @@ import pytest
 from harness import bpf
 from harness.broker import ctl
 from harness.daemon import PROGRAMS
-from harness.host import run
+from harness.host import V4, run
 from harness.process import wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, who
 from harness.wire import Refused, hand_in
 
 pytestmark = pytest.mark.vm
-
-V4 = "192.0.2.1"
 
 
 def attach(program, sock=None, link=None):

@@ -7,13 +7,11 @@ TCP and UDP, IPv4 and IPv6, ports and ranges, prefixes and which of them wins.
 import pytest
 
 from harness import wire
-from harness.host import CLIENT_V4, CLIENT_V6, rule
+from harness.host import CLIENT_V4, CLIENT_V6, V4, V4_OTHER, V6, V6_OTHER, rule
 from harness.service import Service
 from harness.traffic import REFUSED, ask, who
 
 pytestmark = pytest.mark.vm
-
-V4, V4_OTHER, V6, V6_OTHER = "192.0.2.1", "198.51.100.1", "2001:db8::1", "2001:db8:1::1"
 
 
 def bracket(address):

@@ -14,13 +14,12 @@ import pytest
 
 from harness import wire
 from harness.broker import ctl
-from harness.host import RULE_FOLDERS, rule, write_rule
+from harness.host import RULE_FOLDERS, V4, V6, rule, write_rule
 from harness.process import Child, wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, Load, who
 from harness.wire import Refused, cookie, hand_in
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
 FOLDER = RULE_FOLDERS[1]
 
 

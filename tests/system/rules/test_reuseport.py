@@ -12,7 +12,7 @@ import pytest
 
 from harness.bpf import BPFTOOL
 from harness.daemon import PROGRAMS
-from harness.host import run
+from harness.host import V4, V6, run
 from harness.process import libc
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
@@ -20,7 +20,6 @@ from harness.wire import hand_in
 
 pytestmark = pytest.mark.vm
 
-V4, V6 = "192.0.2.1", "2001:db8::1"
 BOTH = ["Stream=80", "Datagram=80"]
 SO_ATTACH_REUSEPORT_EBPF, BPF_OBJ_GET = 52, 7
 

@@ -14,14 +14,13 @@ import pytest
 
 from harness import wire
 from harness.bad_rules import BAD_RULES
-from harness.host import RULE_FOLDERS, rule, write_rule
+from harness.host import RULE_FOLDERS, V4, rule, write_rule
 from harness.isolate import overlay
 from harness.service import Service
 from harness.traffic import REFUSED, who
 from harness.wire import Refused
 
 ETC, RUN, LOCAL, USR = RULE_FOLDERS
-V4 = "192.0.2.1"
 
 
 def matches(running):

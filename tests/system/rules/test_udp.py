@@ -5,14 +5,13 @@ import socket
 
 import pytest
 
+from harness.host import V4
 from harness.process import wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, ask, who
 from harness.wire import hand_in
 
 pytestmark = pytest.mark.vm
-
-V4 = "192.0.2.1"
 
 
 def test_every_datagram_is_dispatched(broker):
