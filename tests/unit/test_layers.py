@@ -39,7 +39,7 @@ NEVER = [
 PURE = {"util", "wire", "rule", "image", "access", "pins"}
 LIBRARIES = {"bpf": "libbpf", "systemd": "libsystemd", "libmnl": "libmnl", "libsmartcols": "libsmartcols"}
 
-# The one file that calls a function; None: nobody does yet, and who is first puts the name here.
+# The one file that calls a function
 ONE_CALLER = {
     r"recvm?msg": "src/wire/packet.c",
     r"bpf_link_update|bpf_link__update_\w+": "src/datapath/link.c",
@@ -247,6 +247,16 @@ def files_have_a_licence():
     return bad
 
 
+def documents_name_files_that_exist():
+    """`folder/file.c` in the documents is below src, or below the root."""
+    bad = []
+    for path in sorted((root / "docs").glob("*.md")) + [root / "README.md"]:
+        for file in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.[ch])`", path.read_text()):
+            if not any((root / folder / file).exists() for folder in ("src", ".", "tests")):
+                bad.append(f"{name(path)} names {file}, which is not in the tree")
+    return bad
+
+
 def shared_header_is_shared():
     header = root / "bpf/usher-bpf.h"
     text = tokens_removed(header.read_text(), strings=False)
@@ -315,6 +325,7 @@ CHECKS = [
     only_the_mains_print,
     files_are_short,
     files_have_a_licence,
+    documents_name_files_that_exist,
     shared_header_is_shared,
     no_loose_ends,
     messages_are_whole,
