@@ -34,7 +34,7 @@ NEVER = [
     ("ctl/view", "ctl/explain ctl/doctor ctl/check ctl"),
     ("ctl/host", "ctl/explain ctl/doctor ctl/check ctl"),
     ("ctl/explain", "ctl/doctor ctl/check ctl"),
-    ("ctl/doctor", "ctl/explain ctl/check ctl"),
+    ("ctl/doctor", "ctl/explain ctl"),
 ]
 PURE = {"util", "wire", "rule", "image", "access", "pins"}
 LIBRARIES = {"bpf": "libbpf", "systemd": "libsystemd", "libmnl": "libmnl", "libsmartcols": "libsmartcols"}
