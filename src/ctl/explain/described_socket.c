@@ -29,7 +29,7 @@ static bool is_of_packet(const struct explanation *explanation)
 	return false;
 }
 
-/* One that would be taken says more than those that would not. */
+/* A socket that usher-discover accepts says more than those that it refuses. */
 static const struct scan_candidate *choose_candidate(
 	const struct scan_candidates *candidates, const struct asked *asked)
 {
@@ -91,6 +91,6 @@ int described_socket_find(const struct asked *asked, const struct explanation *e
 		r = scan_run(&scan, &candidates, &refusal);
 	if (!r)
 		r = describe(choose_candidate(&candidates, asked), rule, ret);
-	/* bad files, and what cannot be looked at, are told of by others */
+	/* other findings report bad files and failed scans */
 	return r == -ENOMEM ? r : 0;
 }

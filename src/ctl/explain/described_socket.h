@@ -8,16 +8,16 @@
 
 struct described_socket {
 	enum {
-		DESCRIBED_UNKNOWN, /* there is no [Discover], or it cannot be looked at */
-		DESCRIBED_ABSENT,  /* nobody listens there */
-		DESCRIBED_REFUSED, /* usher-discover would not take it */
+		DESCRIBED_UNKNOWN, /* the rule has no [Discover], or the host could not be scanned */
+		DESCRIBED_ABSENT,  /* nothing listens there */
+		DESCRIBED_REFUSED, /* usher-discover refuses it */
 		DESCRIBED_ACCEPTED,
 	} what;
-	char where[ENDPOINT_TEXT_MAX];	 /* is it bound; when absent, should it be: the first Socket= */
-	char who[SOCKET_OWNER_TEXT_MAX]; /* has it open */
+	char where[ENDPOINT_TEXT_MAX];	 /* its address; when absent, the first Socket= */
+	char who[SOCKET_OWNER_TEXT_MAX]; /* the process that has it open */
 	pid_t pid;			 /* 0: not seen */
-	struct refusal refusal;		 /* a predicate, as in struct scan_candidate */
-	char *file;			 /* and line of the first Socket= */
+	struct refusal refusal;		 /* text: a predicate, as in struct scan_candidate */
+	char *file;			 /* file and line of the first Socket= */
 	unsigned line;
 };
 
@@ -27,9 +27,9 @@ void described_socket_deinit(struct described_socket *described);
 
 /*
  * described_socket_find() - look for the socket that the winner lacks
- * @rules: of the files; NULL when they are bad
+ * @rules: of the files; NULL when they have errors
  *
- * Only for root, as nobody else sees whose sockets are.
+ * Looks only as root: other users cannot see the owners of sockets.
  *
  * Return: 0 or -ENOMEM.
  */

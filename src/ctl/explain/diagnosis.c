@@ -61,7 +61,7 @@ static void say_refused(const struct evidence *evidence, const char *packet, str
 			protocol_name(evidence->asked->protocol), family_name(evidence->asked->family));
 }
 
-/* What the kernel does without a rule */
+/* What the kernel does with the packet when no rule decides */
 static void say_passed(const struct evidence *evidence, const char *packet, struct diagnosis *diagnosis)
 {
 	const struct explanation *explanation = evidence->explanation;
@@ -69,7 +69,7 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 	char text[LISTENER_TEXT_MAX], start[320];
 
 	if (!explanation->attached)
-		(void)snprintf(start, sizeof(start), "no rule is asked for %s", packet);
+		(void)snprintf(start, sizeof(start), "no rule is applied to %s", packet);
 	else if (explanation->verdict == VERDICT_NO_RULE)
 		(void)snprintf(start, sizeof(start), "no rule matches %s", packet);
 	else
@@ -81,9 +81,9 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 		SAY("%s; it goes to %s", start, evidence_listener_format(taker, text));
 		diagnosis->arrives = true;
 	} else if (explanation->foreign_namespace || evidence->host->sockets_unknown.error) {
-		SAY("%s; what listens there is not known", start);
+		SAY("%s; what listens there is unknown", start);
 	} else {
-		SAY("%s, and nobody listens there: it is refused", start);
+		SAY("%s, and nothing listens there: it is refused", start);
 	}
 }
 
@@ -98,11 +98,11 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 	switch (evidence->host->route) {
 	case ROUTE_ELSEWHERE:
 	case ROUTE_NONE:
-		SAY("%s does not get here: %s is not a local address", packet, address);
+		SAY("%s reaches no socket here: %s is not a local address", packet, address);
 		return;
 	case ROUTE_BROADCAST:
 	case ROUTE_MULTICAST:
-		SAY("%s is not dispatched: %s is %s", packet, address,
+		SAY("%s is not dispatched: %s is a %s address", packet, address,
 			evidence->host->route == ROUTE_MULTICAST ? "multicast" : "broadcast");
 		return;
 	default:
@@ -118,7 +118,7 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 		say_passed(evidence, packet, diagnosis);
 }
 
-/* ---- what keeps it from here */
+/* ---- what keeps the packet from this host */
 
 static void find_route_fault(const struct evidence *evidence, struct diagnosis *diagnosis)
 {
@@ -132,17 +132,17 @@ static void find_route_fault(const struct evidence *evidence, struct diagnosis *
 	(void)address_format(asked->family, asked->local, address);
 	if (route == ROUTE_BROADCAST || route == ROUTE_MULTICAST) {
 		(void)findings_add(&diagnosis->findings, FINDING_FAIL, "multicast",
-			"%s is %s: the kernel gives it to every socket that is bound for it, and asks no rule",
-			address, route == ROUTE_MULTICAST ? "a multicast address" : "a broadcast address");
+			"%s is a %s address: the kernel gives the packet to every socket bound for it, and applies no rule",
+			address, route == ROUTE_MULTICAST ? "multicast" : "broadcast");
 		return;
 	}
 	if (route != ROUTE_ELSEWHERE && route != ROUTE_NONE)
 		return;
 	finding = findings_add(&diagnosis->findings, FINDING_FAIL, "no-route",
-		"%s is not a local address: no packet for it gets to a socket here, %s", address,
-		route == ROUTE_NONE ? "and there is no route for it" : "it goes on to another host");
-	finding_remedy(finding, "make it local, as long as the host runs:");
-	/* a rule for half of the Internet is no reason to take half of the Internet for local */
+		"%s is not a local address: packets to it reach no socket here, and %s", address,
+		route == ROUTE_NONE ? "there is no route to it" : "the route leads to another host");
+	finding_remedy(finding, "make it local until the next boot:");
+	/* a rule for half of the Internet is no reason to make half of the Internet local */
 	if (prefix && prefix->family != AF_UNSPEC && prefix->length >= (asked->family == AF_INET ? 16 : 32))
 		finding_command(finding, "ip route add local %s dev lo", prefix_format(prefix, wide));
 	else
@@ -157,14 +157,14 @@ static void find_namespace_fault(const struct evidence *evidence, struct diagnos
 
 	if (explanation->foreign_namespace) {
 		finding = findings_add(&diagnosis->findings, FINDING_WARN, "namespace",
-			"usherd serves another network namespace than the one of this command: its routes and what listens there were not looked at");
-		finding_remedy(finding, "ask there:");
+			"usherd serves another network namespace than this command runs in: the routes and listeners there were not checked");
+		finding_remedy(finding, "run it there:");
 		finding_command(finding, "nsenter --net=/proc/%d/ns/net usherctl explain %s %s",
 			explanation->broker, protocol_word(evidence->asked->protocol), evidence->asked->text);
 	}
 	if (!explanation->attached) {
 		finding = findings_add(&diagnosis->findings, FINDING_FAIL, "detached",
-			"somebody detached the link of usherd: no rule is asked");
+			"somebody detached the link of usherd: no rule is applied");
 		finding_remedy(finding, "attach it again:");
 		finding_command(finding, "usherctl reload");
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What becomes of a packet, in a sentence, and the findings about it */
+/* What happens to a packet, in one sentence, and the findings about it */
 
 #include "evidence.h"
 #include "finding.h"
@@ -12,6 +12,6 @@ struct diagnosis {
 	struct findings findings;
 };
 
-/* diagnosis_make() - Return: 0 or -ENOMEM; diagnosis_deinit() is fine after either */
+/* diagnosis_make() - @ret: to be released on any result; Return: 0 or -ENOMEM */
 int diagnosis_make(const struct evidence *evidence, struct diagnosis *ret);
 void diagnosis_deinit(struct diagnosis *diagnosis);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* All there is to judge a packet by: what the broker says, what the kernel says, what the rule files say */
+/* The evidence about a packet: what the broker, the kernel and the rule files say */
 
 #include "described_socket.h"
 #include "explanation.h"
@@ -18,7 +18,7 @@ struct evidence {
 
 #define WHO_MAX 512
 
-/* evidence_place_format() - its owner: "nginx.service (pid 7)", "nginx (pid 7)", "uid 33 (pid 7, ended)", "uid 33" */
+/* evidence_place_format() - the owner of a place: "nginx.service (pid 7)", "nginx (pid 7)", "uid 33 (pid 7, ended)", "uid 33" */
 const char *evidence_place_format(
 	const struct explained_place *place, const struct place_seen *seen, char text[static WHO_MAX]);
 

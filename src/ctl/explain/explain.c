@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl explain: where a packet goes, why, and what keeps it from its socket. */
+/* usherctl explain: where a packet goes, why, and what keeps it from its socket */
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #include "../complain.h"
 #include "print.h"
 
-/* Outcome of the readers besides 0: it is wrong, and it has been said */
+/* Outcome of the readers besides 0: the question is wrong, and a complaint has been printed */
 enum { WRONG = 1 };
 
 /* ---- the question */
@@ -26,7 +26,7 @@ static int read_endpoint(const char *what, const char *text, struct rule_match *
 
 	if (rule_match_parse(text, ret, &refusal) || !rule_match_is_endpoint(ret)) {
 		complain(
-			"bad %s '%s': not an IP address and a port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443, names are not looked up",
+			"bad %s '%s': not an IP address and a port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443, host names are not resolved",
 			what, text);
 		return WRONG;
 	}
@@ -63,7 +63,7 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 		return WRONG;
 	if (remote.prefix.family != ret->family) {
 		complain(
-			"bad option --from '%s': %s is of the other family (EINVAL); give two addresses of IPv4 or two of IPv6",
+			"bad option --from '%s': mixes IPv4 and IPv6 with %s (EINVAL); give two IPv4 addresses or two IPv6 addresses",
 			ctl->from, ret->text);
 		return WRONG;
 	}
@@ -76,10 +76,10 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 static int complain_absent(const struct ctl *ctl, const struct asked *asked, const struct refusal *refusal)
 {
 	static const char *const states[] = {
-		[PINS_FOLDER_NONE] = "nothing is dispatched, nothing is pinned in",
-		[PINS_FOLDER_ATTACHED] = "dispatch goes on without it, by what is pinned in",
-		[PINS_FOLDER_LEFTOVER] = "nothing is dispatched, there is no link in",
-		[PINS_FOLDER_UNKNOWN] = "dispatch may go on, this user may not look into",
+		[PINS_FOLDER_NONE] = "nothing is dispatched: there are no pins in",
+		[PINS_FOLDER_ATTACHED] = "dispatch goes on without it, through the pins in",
+		[PINS_FOLDER_LEFTOVER] = "nothing is dispatched: there is no link in",
+		[PINS_FOLDER_UNKNOWN] = "dispatch may go on: this user may not read",
 	};
 	struct refusal longer;
 

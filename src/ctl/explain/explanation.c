@@ -14,7 +14,7 @@
 #include "../../util/transport.h"
 #include "../ask.h"
 
-/* So many names that lost are asked for their sockets. */
+/* The broker is asked for the sockets of at most this many names that lost. */
 #define RIVALS_MAX 8
 
 static void refused_deinit(struct refused *refused)
@@ -106,7 +106,8 @@ static int add_cover(struct client *client, void *userdata)
 	cover->text = strdup(ask_value(client, KEY_MATCH, "*"));
 	if (!cover->name || !cover->file || !cover->text)
 		return -ENOMEM;
-	if (rule_match_parse(cover->text, &cover->match, &refusal)) /* "*": only the wording suffers */
+	if (rule_match_parse(cover->text, &cover->match,
+		    &refusal)) /* "*": only the reason in the text is less exact */
 		(void)rule_match_parse("*", &cover->match, &refusal);
 	return 0;
 }
@@ -228,7 +229,7 @@ static int add_place(struct client *client, void *userdata)
 	return r ? r : copy_value(client, KEY_HANDED_IN, &place->handed_in);
 }
 
-/* The name can have gone since the broker was asked for the verdict: then there is nothing to add. */
+/* The name may have disappeared after the broker gave its verdict: then there is nothing to add. */
 static int ask_name(struct client *client, enum request_verb verb, const char *name,
 	int (*row)(struct client *client, void *userdata), void *userdata, struct refusal *refusal)
 {
@@ -290,7 +291,7 @@ static int note_rule(struct client *client, void *userdata)
 	return 0;
 }
 
-/* Of another name that has a rule it says nothing of this packet. */
+/* A refused hand-in of another name that has a rule has nothing to do with this packet. */
 static int check_refused(struct client *client, struct explanation *explanation, struct refusal *refusal)
 {
 	struct refused *refused = &explanation->refused;

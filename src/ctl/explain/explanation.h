@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What the broker says of a packet: the requests explain, status, list and rules, put together */
+/* What the broker says about a packet: the answers to explain, status, list and rules, put together */
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -15,13 +15,13 @@
 #include "../ctl.h"
 #include "../view/settings.h"
 
-/* The packet: where it is sent to, and where it comes from if that was said */
+/* The packet: its destination, and its source if --from was given */
 struct asked {
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	int family;
 	uint8_t local[16]; /* network order, IPv4 in the first 4 bytes */
 	uint16_t port;
-	char text[ENDPOINT_TEXT_MAX], from[ENDPOINT_TEXT_MAX]; /* `from` is "" when it was not said */
+	char text[ENDPOINT_TEXT_MAX], from[ENDPOINT_TEXT_MAX]; /* `from` is "" without --from */
 };
 
 /* A match that covers it */
@@ -29,14 +29,14 @@ struct cover {
 	char *name, *file, *text;
 	unsigned long line;
 	struct rule_match match; /* its prefix and ports */
-	bool has_socket; /* its name has one for the packet; known when the packet finds none itself */
+	bool has_socket; /* its name has a socket for the packet; known only if the packet finds no socket */
 };
 
 /* A socket in the seat of the winner */
 struct explained_place {
 	uint64_t cookie; /* 0: none */
 	bool held, dual_stack;
-	int family; /* of `address`; 0 when the broker remembers nothing of it */
+	int family; /* of `address`; 0 when the broker does not know the address */
 	uint8_t address[16];
 	uint16_t port;
 	char text[ENDPOINT_TEXT_MAX]; /* address and port */
@@ -47,7 +47,7 @@ struct explained_place {
 
 #define PLACES_MAX 16 /* the broker has at most 8 */
 
-/* The last hand-in that was refused, of the winner, or under a name that has no rule: perhaps it was meant */
+/* The last refused hand-in of the winner, or under a name without a rule, which may be a misspelling of it */
 struct refused {
 	char *name, *reason, *time; /* NULL: there is none */
 	pid_t pid;		    /* 0: not known */
@@ -70,7 +70,7 @@ struct explanation {
 	struct refused refused;
 	/* of status */
 	bool attached,
-		foreign_namespace; /* the broker serves another network namespace than this process is in */
+		foreign_namespace; /* the broker serves another network namespace than that of this process */
 	pid_t broker;
 	unsigned long n_programs; /* sk_lookup programs of the namespace; 1 when the kernel does not say */
 	char instance[NAME_LENGTH_MAX + 1];

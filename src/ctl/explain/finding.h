@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Something about a packet that an administrator should know, and what to do about it */
+/* Something that an administrator should know about a packet, and what to do about it */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@ struct finding {
 	enum { FINDING_FAIL, FINDING_WARN, FINDING_NOTE } severity;
 	const char *code;
 	char text[1024];
-	char remedy[512];  /* "" when nothing is to be done */
+	char remedy[512];  /* "" when there is nothing to do */
 	char command[512]; /* for the remedy; "" when there is none */
 };
 
@@ -22,7 +22,7 @@ struct findings {
 
 void findings_deinit(struct findings *findings);
 
-/* findings_add() - what the finding lacks is filled in with finding_remedy(); NULL when there is no memory */
+/* findings_add() - without a remedy, which finding_remedy() adds; Return: NULL when there is no memory */
 struct finding *findings_add(struct findings *findings, int severity, const char *code, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
 

@@ -31,7 +31,7 @@ void host_view_deinit(struct host_view *host)
 
 /* ---- listeners */
 
-/* Sorted as the kernel prefers them. What does not fit on the list is counted. */
+/* Sorted as the kernel prefers them. Those that do not fit on the list are counted. */
 static void add_listener(struct listener_list *list, const struct diag_socket *socket, enum fit fit)
 {
 	size_t at;
@@ -120,7 +120,7 @@ static int look_at_own_place(
 	return 0;
 }
 
-/* ---- whose they are */
+/* ---- owners */
 
 #define OWNED_MAX (3 * LISTENERS_MAX + PLACES_MAX)
 
@@ -142,7 +142,7 @@ static void add_list(struct owned *owned, struct listener_list *list)
 		add_owned(owned, list->items[i].socket, &list->items[i].owner);
 }
 
-/* One look at everybody's descriptors for all of them. What the broker holds is somebody else's. */
+/* One pass over the descriptors of all processes finds all owners. The broker does not count: it holds for others. */
 static int find_owners(struct host_view *host, const struct explanation *explanation)
 {
 	struct process owners[OWNED_MAX];
@@ -209,7 +209,7 @@ int host_view_read(const struct asked *asked, const struct explanation *explanat
 	for (size_t i = 0; i < PLACES_MAX; i++)
 		ret->places[i] =
 			(struct place_seen){.registrant = PROCESS_NULL, .holder = PROCESS_NULL, .n_group = 1};
-	/* there, everything is another host's */
+	/* the routes and sockets of that namespace are not visible here */
 	if (explanation->foreign_namespace)
 		return 0;
 	if (!route_find(asked->family, asked->local, &ret->route, &ret->route_unknown))

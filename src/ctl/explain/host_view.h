@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What is on this host around a packet, the broker left aside: routes, listening sockets, processes */
+/* The host as a packet meets it, apart from the broker: routes, listening sockets, processes */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include "../host/route.h"
 #include "explanation.h"
 
-/* A socket that listens on the port; those that fit better first */
+/* A socket that listens on the port; in a list the best fit comes first */
 struct listener {
 	const struct diag_socket *socket;
 	enum fit {
@@ -29,14 +29,14 @@ struct listener_list {
 	size_t n, n_all;
 };
 
-/* What is seen of a place */
+/* What the host shows of a place */
 struct place_seen {
 	const struct diag_socket *socket; /* NULL: not seen */
-	struct process registrant;	  /* pid 0: it has ended, or cannot be looked at */
+	struct process registrant;	  /* pid 0: it has ended, or this user may not see it */
 	bool registrant_gone;		  /* it has ended */
-	struct process holder; /* who has the socket open, the broker left aside; pid 0: not seen */
-	bool holder_known;     /* so when it was not seen, nobody has it open */
-	size_t n_group;	       /* sockets bound as this one is: a reuseport group; 1 when it is alone */
+	struct process holder; /* another process than the broker that has the socket open; pid 0: not seen */
+	bool holder_known;     /* everybody was looked at: if it was not seen, no process has it open */
+	size_t n_group;	       /* sockets of its reuseport group; 1 when it is alone */
 };
 
 struct host_view {
@@ -44,15 +44,15 @@ struct host_view {
 	struct diag_socket *sockets;
 	size_t n_sockets;
 	struct place_seen places[PLACES_MAX]; /* of the explanation's */
-	struct listener_list takers; /* would take the packet if there were no rule, places left aside */
-	struct listener_list v6only; /* would if they were not v6only */
+	struct listener_list takers; /* would take the packet if there were no rule; without the places */
+	struct listener_list v6only; /* would take it if they were not v6only */
 	struct listener_list
 		mptcp; /* MPTCP listeners when a TCP socket is missing: on the port, then on others */
 	struct refusal route_unknown, sockets_unknown; /* error is 0 when they are known */
 };
 
 /*
- * host_view_read() - look at all that, if it is there to be seen
+ * host_view_read() - look at all of that, as far as this user may see it
  * @ret: to be released with host_view_deinit() on any result
  *
  * Return: 0 or -ENOMEM.
@@ -60,5 +60,5 @@ struct host_view {
 int host_view_read(const struct asked *asked, const struct explanation *explanation, struct host_view *ret);
 void host_view_deinit(struct host_view *host);
 
-/* host_view_taker() - the one of the takers that the kernel prefers, of those that any interface leads to; or NULL */
+/* host_view_taker() - the taker that the kernel prefers among those that are bound to no interface, or NULL */
 const struct listener *host_view_taker(const struct host_view *host);

@@ -20,22 +20,22 @@ static void find_udp(const struct evidence *evidence, struct findings *findings)
 	(void)address_format(place->family, place->address, own);
 	if (place->port != asked->port) {
 		finding = findings_add(findings, FINDING_WARN, "udp-port",
-			"replies leave from the wrong port: %u, where the socket is bound, not %u; clients that look at the source drop them",
+			"replies leave from the wrong port: the socket is bound to port %u, not %u; clients that check the source drop them",
 			place->port, asked->port);
-		finding_remedy(finding, "bind the service to port %u, at an address of its own", asked->port);
+		finding_remedy(finding, "bind the service to port %u, on an address of its own", asked->port);
 	}
 	if (place->family == asked->family && address_is_same(place->family, place->address, asked->local))
 		return;
 	if (address_is_any(place->family, place->address))
 		finding = findings_add(findings, FINDING_NOTE, "udp-address",
-			"replies leave from an address that the route chooses, which may not be %s, unless the service sets their source (IP_PKTINFO)",
+			"replies may leave from another address than %s: the route chooses it, unless the service sets the source (IP_PKTINFO)",
 			wanted);
 	else
 		finding = findings_add(findings, FINDING_NOTE, "udp-address",
-			"replies leave from the wrong address, %s and not %s, unless the service sets their source (IP_PKTINFO)",
+			"replies leave from the wrong address, %s instead of %s, unless the service sets the source (IP_PKTINFO)",
 			own, wanted);
 	finding_remedy(finding,
-		"if clients get no answer: have the service set the source with IP_PKTINFO, as examples/udp_echo.py does");
+		"if clients get no reply, have the service set the source with IP_PKTINFO, as examples/udp_echo.py does");
 }
 
 /* ---- others */
@@ -50,13 +50,14 @@ static void find_programs(const struct evidence *evidence, struct findings *find
 		return;
 	finding = findings_add(findings, explanation->n_chosen_before ? FINDING_WARN : FINDING_NOTE,
 		"programs",
-		"%lu more sk_lookup program%s in this namespace, which may choose another socket first or instead; this is what usher's program does by itself",
-		n, n == 1 ? " is" : "s are");
+		"%lu more sk_lookup program%s in this namespace may choose another socket; this is what usher's own program does",
+		n, n == 1 ? "" : "s");
 	if (explanation->n_chosen_before && finding)
 		(void)snprintf(finding->text + strlen(finding->text),
-			sizeof(finding->text) - strlen(finding->text), ". Another one was first %lu times",
+			sizeof(finding->text) - strlen(finding->text),
+			". Packets that another program has decided first: %lu",
 			explanation->n_chosen_before);
-	finding_remedy(finding, "see which they are:");
+	finding_remedy(finding, "list them:");
 	finding_command(finding, "bpftool link show");
 }
 
@@ -80,17 +81,17 @@ static void find_listeners(const struct evidence *evidence, struct findings *fin
 	}
 	if (!passed || taker || explanation->foreign_namespace || evidence->host->sockets_unknown.error)
 		return;
-	finding = findings_add(findings, FINDING_FAIL, "no-listener", "nobody listens at %s, and %s",
+	finding = findings_add(findings, FINDING_FAIL, "no-listener", "nothing listens at %s, and %s",
 		evidence->asked->text,
-		explanation->verdict == VERDICT_PASSED ? "the rule passes what finds no socket"
-						       : "no rule says who gets it");
+		explanation->verdict == VERDICT_PASSED ? "the rule passes on what finds no socket"
+						       : "no rule dispatches it");
 	if (explanation->verdict == VERDICT_NO_RULE)
 		finding_remedy(
 			finding, "start the service that should listen, or write a rule: usher.rules(5)");
 	if (evidence->host->v6only.n) {
 		finding = findings_add(findings, FINDING_FAIL, "v6only", "%s is v6only: it takes no IPv4",
 			evidence_listener_format(&evidence->host->v6only.items[0], text));
-		finding_remedy(finding, "clear IPV6_V6ONLY of it, or let it listen on IPv4 as well");
+		finding_remedy(finding, "clear IPV6_V6ONLY on it, or have it listen on IPv4 as well");
 	}
 }
 
@@ -104,14 +105,14 @@ static void find_changes(const struct evidence *evidence, struct findings *findi
 
 	if (!strcmp(files->name, explanation->name))
 		finding = findings_add(findings, FINDING_WARN, "files-changed",
-			"%s has changed, and is not in force like this", files->file);
+			"%s has changed since the last reload", files->file);
 	else if (*files->name)
 		finding = findings_add(findings, FINDING_WARN, "files-changed",
-			"the rule files give it to '%s' (%s:%u), which is not in force", files->name,
-			files->file, files->line);
+			"the rule files now give the packet to '%s' (%s:%u), but have not been reloaded",
+			files->name, files->file, files->line);
 	else
 		finding = findings_add(findings, FINDING_WARN, "files-changed",
-			"no match in the rule files is for it any more, which is not in force");
+			"no match in the rule files covers the packet any more, but they have not been reloaded");
 	finding_remedy(finding, "see what would change with 'usherctl diff', then:");
 	finding_command(finding, "usherctl reload");
 }
@@ -124,13 +125,13 @@ static void find_file_faults(const struct evidence *evidence, struct findings *f
 
 	if (explanation->reload_failure) {
 		finding = findings_add(findings, FINDING_WARN, "reload-failed",
-			"the last reload failed, and the rules from before are in force: %s",
+			"the last reload failed, so the previous rules are still in force: %s",
 			explanation->reload_failure);
-		finding_remedy(finding, "repair that, then:");
+		finding_remedy(finding, "fix that, then:");
 		finding_command(finding, "usherctl reload");
 	} else if (!files->rules) {
 		finding = findings_add(findings, FINDING_WARN, "files-unknown",
-			"the rule files cannot be compared with what is in force: %s", files->problem);
+			"the rule files cannot be compared with the rules in force: %s", files->problem);
 		finding_remedy(finding, "see what is wrong with them:");
 		finding_command(finding, "usherctl check");
 	}
@@ -138,15 +139,15 @@ static void find_file_faults(const struct evidence *evidence, struct findings *f
 		find_changes(evidence, findings);
 	if (files->masked && files->overridden && explanation->verdict != VERDICT_DISPATCHED) {
 		finding = findings_add(findings, FINDING_WARN, "overridden",
-			"%s would give it to '%s', and %s is read in its place", files->masked,
+			"%s would give the packet to '%s', but %s is read in its place", files->masked,
 			files->masked_name, files->mask);
-		finding_remedy(
-			finding, "write it there: of files of one name, that of the first directory counts");
+		finding_remedy(finding,
+			"write the match there: of files with the same name, only the one in the first directory is read");
 	} else if (files->masked && explanation->verdict != VERDICT_DISPATCHED) {
 		finding = findings_add(findings, FINDING_WARN, "masked",
-			"%s would give it to '%s', and %s masks that file", files->masked, files->masked_name,
-			files->mask);
-		finding_remedy(finding, "if it should count, remove the mask:");
+			"%s would give the packet to '%s', but %s masks that file", files->masked,
+			files->masked_name, files->mask);
+		finding_remedy(finding, "if that file should apply, remove the mask:");
 		finding_command(finding, "rm %s && usherctl reload", files->mask);
 	}
 }

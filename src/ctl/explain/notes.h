@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What else is to be known about a packet, whatever becomes of it */
+/* What else an administrator should know about a packet, whether it arrives or not */
 
 #include "evidence.h"
 #include "finding.h"

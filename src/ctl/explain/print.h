@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What explain prints, for people and for programs. */
+/* The output of explain, for people and for programs */
 
 #include "../ctl.h"
 #include "diagnosis.h"

@@ -57,7 +57,7 @@ static int compare_rule(const struct rule *rule, const struct explanation *expla
 
 	if (r)
 		return r;
-	/* sorted beside the explanation's, which belong to it */
+	/* sort a copy: the explanation keeps its own order, and the strings */
 	in_force.items = calloc(explanation->settings.n + 1, sizeof(*in_force.items));
 	if (!in_force.items)
 		return -ENOMEM;
@@ -77,12 +77,12 @@ static int compare_rule(const struct rule *rule, const struct explanation *expla
 
 struct search {
 	const struct asked *asked;
-	const struct rule_match *best; /* of the files that count */
+	const struct rule_match *best; /* of the files that are read */
 	struct rule_files *files;
 	int error;
 };
 
-/* A file that does not count: would its rule win? */
+/* A file that is masked or replaced: would its rule win? */
 static int look_at_hidden(struct search *search, const char *path, const char *by)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
@@ -93,7 +93,7 @@ static int look_at_hidden(struct search *search, const char *path, const char *b
 	int r = files_load_named(paths, &set, &problems);
 
 	if (r)
-		return r < 0 ? r : 0; /* gone, or bad: it would not win */
+		return r < 0 ? r : 0; /* a file that is gone or has errors would not win */
 	match = find_strongest(set, search->asked, &rule);
 	if (!match || (search->best && !rule_match_is_stronger(match, search->best)))
 		return 0;

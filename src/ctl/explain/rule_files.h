@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What the rule files say of a packet now, which is not in force before a reload */
+/* What the rule files say about a packet now; a change takes effect with the next reload */
 
 #include "explanation.h"
 
 struct rule_files {
-	struct rule_set *rules; /* that were read for all of this explanation; NULL: the files are bad */
-	char problem[1024];	/* why they are */
+	struct rule_set *rules;		/* read once for the whole explanation; NULL: the files have errors */
+	char problem[1024];		/* the first error */
 	char name[NAME_LENGTH_MAX + 1]; /* of the winner, "" */
-	const char *file;		/* of the winner, which it belongs to */
+	const char *file;		/* of the winner; borrowed from it */
 	unsigned line;
-	bool changed; /* another winner than the one in force, or other settings of it */
-	/* a rule that would win if its file were not masked, or another read in its place; NULL when there is none */
+	bool changed; /* another name wins than the one in force, or its settings differ */
+	/* the file whose rule would win if no other file masked or replaced it, and that other file; or NULL */
 	char *masked, *mask;
 	bool overridden;
 	char masked_name[NAME_LENGTH_MAX + 1];
@@ -22,5 +22,5 @@ struct rule_files {
 
 void rule_files_deinit(struct rule_files *files);
 
-/* rule_files_read() - read the files of the broker's instance and compare; Return: 0 or -ENOMEM */
+/* rule_files_read() - read the files of the broker's instance, compare with what is in force; Return: 0 or -ENOMEM */
 int rule_files_read(const struct asked *asked, const struct explanation *explanation, struct rule_files *ret);

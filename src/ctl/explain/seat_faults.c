@@ -36,17 +36,21 @@ static void find_access(const struct evidence *evidence, struct findings *findin
 {
 	const struct explanation *explanation = evidence->explanation;
 	char who[256], bound[256];
+	bool any;
 
 	if (!explanation->settings.n)
 		return;
 	list_settings(explanation, false, who, sizeof(who));
 	list_settings(explanation, true, bound, sizeof(bound));
+	any = !*bound || strcmp(bound, "any") == 0;
+	any = !*bound || strcmp(bound, "any") == 0;
 	(void)findings_add(findings, FINDING_NOTE, "access",
-		"sockets of '%s' are taken from root%s%s if they are bound within %s; the journal has what was refused",
-		explanation->name, *who ? " and " : " alone", who, *bound ? bound : "any");
+		"'%s' accepts sockets from root%s%s, bound %s%s; refusals are in the journal",
+		explanation->name, *who ? " and " : " only", who, any ? "anywhere" : "within ",
+		any ? "" : bound);
 }
 
-/* Sockets that the name has, and that are of no use here */
+/* Sockets that the name has for another protocol or family */
 static void find_other_seats(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
@@ -56,21 +60,21 @@ static void find_other_seats(const struct evidence *evidence, struct findings *f
 
 	if (explanation->n_seated[udp][!ipv6] && ipv6) {
 		finding = findings_add(findings, FINDING_FAIL, "family",
-			"'%s' has %s sockets of IPv4 alone, which cannot take IPv6", explanation->name,
+			"'%s' has only IPv4 %s sockets, which cannot take IPv6", explanation->name,
 			protocol_name(asked->protocol));
-		finding_remedy(finding, "have the service listen on IPv6 and hand that socket in as well");
+		finding_remedy(finding, "have the service listen on IPv6 as well, and hand that socket in");
 	} else if (explanation->n_seated[udp][!ipv6]) {
 		finding = findings_add(findings, FINDING_FAIL, "family",
-			"'%s' has %s sockets of IPv6 alone, and they are v6only, as all are that are bound to one address: they cannot take IPv4",
+			"'%s' has only IPv6 %s sockets, which cannot take IPv4: they are v6only, or bound to a single address",
 			explanation->name, protocol_name(asked->protocol));
 		finding_remedy(finding,
-			"hand an IPv4 socket in as well, or one that is bound to [::] without IPV6_V6ONLY (BindIPv6Only=both in a socket unit; Bound=any in the rule)");
+			"hand in an IPv4 socket as well, or one bound to [::] without IPV6_V6ONLY (BindIPv6Only=both in a socket unit, Bound=any in the rule)");
 	}
 	if (explanation->n_seated[!udp][0] + explanation->n_seated[!udp][1]) {
 		finding = findings_add(findings, FINDING_FAIL, "protocol",
-			"'%s' has sockets of %s, which are of no use for %s", explanation->name,
+			"'%s' has %s sockets, which cannot take %s", explanation->name,
 			protocol_name(udp ? IPPROTO_TCP : IPPROTO_UDP), protocol_name(asked->protocol));
-		finding_remedy(finding, "hand a %s socket in as well", protocol_name(asked->protocol));
+		finding_remedy(finding, "hand in a %s socket as well", protocol_name(asked->protocol));
 	}
 }
 
@@ -87,7 +91,7 @@ static void find_rivals(const struct evidence *evidence, struct findings *findin
 		if (!cover->has_socket)
 			continue;
 		finding = findings_add(findings, FINDING_WARN, "shadowed",
-			"'%s' has a socket for it and loses to '%s': %s %s than %s", cover->name,
+			"'%s' has a socket for the packet but loses to '%s': %s %s than %s", cover->name,
 			winner->name, winner->text, shorter ? "has a longer prefix" : "has fewer ports",
 			cover->text);
 		finding_remedy(
@@ -113,7 +117,7 @@ static void find_mptcp(const struct evidence *evidence, struct findings *finding
 		"if that is the service, have it listen with plain TCP (Go: GODEBUG=multipathtcp=0)");
 }
 
-/* What cannot be looked at any nearer */
+/* The rule has a [Discover] section, and the host could not be scanned for what it describes. */
 static void find_undiscovered(const struct evidence *evidence, struct findings *findings)
 {
 	const struct settings *settings = &evidence->explanation->settings;
@@ -125,10 +129,10 @@ static void find_undiscovered(const struct evidence *evidence, struct findings *
 		if (strcmp(setting->section, "Discover") != 0 || strcmp(setting->key, "Socket") != 0)
 			continue;
 		finding = findings_add(findings, FINDING_WARN, "discover",
-			"usher-discover has handed in none that [Discover] describes (Socket=%s)",
+			"usher-discover has handed in no socket that [Discover] describes (Socket=%s)",
 			setting->value);
 		finding_remedy(finding,
-			"see what was found, and why it was not taken; usher-discover has to run as well:");
+			"check that usher-discover runs; see what it finds and why it refuses that:");
 		finding_command(finding, "usherctl discover --dry-run %s", evidence->explanation->name);
 		return;
 	}
@@ -149,24 +153,24 @@ static void find_discover(const struct evidence *evidence, struct findings *find
 		return;
 	case DESCRIBED_ABSENT:
 		finding = findings_add(findings, FINDING_WARN, "discover",
-			"nobody listens at Socket=%s, where [Discover] seeks a socket for '%s'",
+			"nothing listens at Socket=%s, where [Discover] looks for a socket for '%s'",
 			described->where, name);
-		finding_remedy(finding, "start the daemon, or write where it listens in %s:%u",
-			described->file, described->line);
+		finding_remedy(finding, "start the daemon, or correct Socket= in %s:%u", described->file,
+			described->line);
 		return;
 	case DESCRIBED_REFUSED:
 		finding = findings_add(findings, FINDING_WARN, "discover",
 			"[Discover] describes socket %s%s, which %s", described->where, pid,
 			described->refusal.text);
-		finding_remedy(finding, "put that right; to see all that was found:");
+		finding_remedy(finding, "fix that; to see everything that was found:");
 		finding_command(finding, "usherctl discover --dry-run %s", name);
 		return;
 	case DESCRIBED_ACCEPTED:
 		finding = findings_add(findings, FINDING_WARN, "discover",
-			"%s at %s is what [Discover] describes, and nobody has handed it in", described->who,
-			described->where);
-		finding_remedy(
-			finding, "let usher-discover run, or look once with 'usherctl discover %s':", name);
+			"[Discover] describes the socket of %s at %s, but it has not been handed in",
+			described->who, described->where);
+		finding_remedy(finding,
+			"hand it in once with 'usherctl discover %s', or start usher-discover:", name);
 		finding_command(finding, "systemctl enable --now usher-discover");
 		return;
 	}
@@ -187,7 +191,7 @@ static void find_refused(const struct evidence *evidence, struct findings *findi
 		"%s hand-in as '%s' was refused %s ago (%suid %u): %s", same ? "the last" : "a",
 		refused->name, age, pid, refused->uid, refused->reason);
 	if (same)
-		finding_remedy(finding, "put that right, and have the service hand its socket in again");
+		finding_remedy(finding, "fix that, and have the service hand its socket in again");
 }
 
 static void find_missing_socket(const struct evidence *evidence, struct findings *findings)
@@ -199,7 +203,7 @@ static void find_missing_socket(const struct evidence *evidence, struct findings
 		protocol_name(evidence->asked->protocol), family_name(evidence->asked->family));
 
 	finding_remedy(finding,
-		"start the service; the journal tells which sockets the name had, and who was refused:");
+		"start the service; the journal shows which sockets the name had, and which hand-ins were refused:");
 	finding_command(finding, "journalctl USHER_NAME=%s", explanation->name);
 	find_refused(evidence, findings);
 	find_other_seats(evidence, findings);
@@ -217,7 +221,7 @@ static void suggest_restart(
 		finding_remedy(finding, "restart the service:");
 		finding_command(finding, "systemctl restart %s", place->unit);
 	} else {
-		finding_remedy(finding, "restart the service, or take the socket out:");
+		finding_remedy(finding, "restart the service, or withdraw the socket:");
 		finding_command(finding, "usherctl withdraw %s", explanation->name);
 	}
 }
@@ -235,8 +239,9 @@ static void find_socket_fault(const struct evidence *evidence, struct findings *
 			"socket sk:%" PRIx64
 			" at %s %s (ESOCKTNOSUPPORT): it has been shut down or connected",
 			place->cookie, place->text,
-			evidence->asked->protocol == IPPROTO_UDP ? "takes no datagrams of strangers any more"
-								 : "does not listen any more");
+			evidence->asked->protocol == IPPROTO_UDP
+				? "no longer takes datagrams from new clients"
+				: "no longer listens");
 	else if (strcmp(explanation->error, "EAFNOSUPPORT") == 0)
 		finding = findings_add(findings, severity, "family",
 			"socket sk:%" PRIx64 " at %s cannot take %s (EAFNOSUPPORT)", place->cookie,
@@ -244,8 +249,7 @@ static void find_socket_fault(const struct evidence *evidence, struct findings *
 	else
 		finding = findings_add(findings, severity, "socket",
 			"the kernel does not select socket sk:%" PRIx64 " at %s (%s)", place->cookie,
-			place->text,
-			*explanation->error ? explanation->error : "for no reason that it tells");
+			place->text, *explanation->error ? explanation->error : "no reason given");
 	suggest_restart(finding, explanation, place);
 }
 
@@ -264,13 +268,15 @@ static void find_queue_fault(const struct evidence *evidence, struct findings *f
 		return;
 	seen = &evidence->host->places[place - explanation->places];
 	full = seen->socket && diag_queue_is_full(seen->socket);
-	/* process 1 keeps what is in its store; who may not look at its descriptors has the registrant to go by */
+	/* process 1 keeps what is in its store; a user who may not see its descriptors can only judge by the registrant */
 	dead = place->held && seen->registrant_gone && seen->holder.pid <= 1;
 	if (dead) {
 		finding = findings_add(findings, full ? FINDING_FAIL : FINDING_WARN, "nobody-accepts",
-			"socket sk:%" PRIx64 " is held and its process has ended: nobody %s%s", place->cookie,
-			evidence->asked->protocol == IPPROTO_UDP ? "reads its datagrams" : "accepts",
-			seen->holder_known ? "" : ", unless somebody has claimed it");
+			"socket sk:%" PRIx64 " is held, but its process has ended: no process %s%s",
+			place->cookie,
+			evidence->asked->protocol == IPPROTO_UDP ? "reads its datagrams"
+								 : "accepts its connections",
+			seen->holder_known ? "" : ", unless one has claimed it");
 		finding_remedy(finding,
 			"start the service with the socket (or 'usherctl withdraw %s'):", explanation->name);
 		finding_command(finding, "usherctl claim %s -- COMMAND", explanation->name);
@@ -278,11 +284,11 @@ static void find_queue_fault(const struct evidence *evidence, struct findings *f
 	if (!seen->socket || evidence->asked->protocol == IPPROTO_UDP || (!full && !dead))
 		return;
 	finding = findings_add(findings, full ? FINDING_FAIL : FINDING_WARN, full ? "queue-full" : "queue",
-		"in the queue of sk:%" PRIx64 ", %u of %u connections wait to be accepted%s", place->cookie,
-		seen->socket->queue, seen->socket->queue_max, full ? "; further ones get no answer" : "");
+		"the accept queue of sk:%" PRIx64 " holds %u of at most %u connections%s", place->cookie,
+		seen->socket->queue, seen->socket->queue_max, full ? "; new ones get no answer" : "");
 	if (full && !dead)
 		finding_remedy(finding,
-			"see why %s does not accept; if it is only slow, give listen(2) a larger backlog, and net.core.somaxconn with it",
+			"find out why %s does not accept; if it is only slow, raise its backlog in listen(2), and net.core.somaxconn",
 			evidence_place_format(place, seen, who));
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Why the seat that a packet is for has no socket, or none that can take it */
+/* Why the seat of a packet has no socket, or none that can take the packet */
 
 #include "evidence.h"
 #include "finding.h"

@@ -72,7 +72,7 @@ static int print_covers(const struct ctl *ctl, const struct explanation *explana
 
 	if (!explanation->n_covers)
 		return 0;
-	(void)printf("\nRules that match, the strongest first:\n");
+	(void)printf("\nMatching rules, strongest first:\n");
 	r = grid_init(&grid, ctl, columns, ARRAY_SIZE(columns));
 	for (size_t i = 0; !r && i < explanation->n_covers; i++) {
 		const struct cover *cover = &explanation->covers[i];
@@ -133,8 +133,7 @@ static int print_listeners(const struct ctl *ctl, const struct evidence *evidenc
 
 	if (!list->n)
 		return 0;
-	(void)printf("\nListening there as well, the one that fits best first%s:\n",
-		passed ? "" : "; they get nothing");
+	(void)printf("\nAlso listening there, best match first%s:\n", passed ? "" : "; they get nothing");
 	r = grid_init(&grid, ctl, columns, ARRAY_SIZE(columns));
 	for (size_t i = 0; !r && i < list->n; i++) {
 		const struct diag_socket *socket = list->items[i].socket;
@@ -204,7 +203,7 @@ static void print_items(const char *title, const struct diagnosis *diagnosis, bo
 	}
 }
 
-/* Remedies that several findings share are said once. */
+/* A remedy that several findings share is printed once. */
 static bool is_said(const struct diagnosis *diagnosis, size_t i)
 {
 	for (size_t k = 0; k < i; k++)

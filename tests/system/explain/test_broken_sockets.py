@@ -62,7 +62,7 @@ def test_died(broker):
     yield Explain(WEB, "web", says=("goes", {"pid": service.pid}))
     service.kill()
     wait_until(lambda: not running.sockets())
-    yield Explain(WEB, REFUSED, fail("missing"), note("access", who="root alone"))
+    yield Explain(WEB, REFUSED, fail("missing"), note("access", who="root only"))
     yield Doctor(warn("missing"))
 
 

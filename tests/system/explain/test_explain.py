@@ -93,7 +93,7 @@ def test_dual_stack(broker):
 def test_no_rule(broker):
     broker(web="Stream=192.0.2.0/24:80")
     found = explain("198.51.100.1:80")
-    assert found.code == 1 and found.first == "no rule matches tcp 198.51.100.1:80, and nobody listens there: it is refused"
+    assert found.code == 1 and found.first == "no rule matches tcp 198.51.100.1:80, and nothing listens there: it is refused"
     assert found.data["rules"] == [] and found.because("no-listener", "usher.rules(5)")["severity"] == "fail"
     with Service("other", address="198.51.100.1", port=80, reuseport=True) as other, \
             make_socket("tcp", "0.0.0.0", 80, reuseport=True):
@@ -177,7 +177,7 @@ def test_as_nobody(broker):
         assert "a process of uid 0 (root would be told which)" in " ".join(bypassed.split())
         service.kill()
         (_, text, _), *_ = in_child(look, uid=NOBODY, gid=NOBODY)
-        assert "nobody accepts, unless somebody has claimed it" in " ".join(text.split())
+        assert "no process accepts its connections, unless one has claimed it" in " ".join(text.split())
     os.chmod("/run/usher/rules.d/web.rule", 0o600)
     text = in_child(lambda: explain("192.0.2.1:80").flat, uid=NOBODY, gid=NOBODY)
     assert "cannot be compared" in text and "EACCES" in text
@@ -196,7 +196,7 @@ def test_leaves_no_trace(broker):
 @pytest.mark.parametrize("words, says", [
     (["sctp", "192.0.2.1:80"], "bad protocol 'sctp': neither tcp nor udp"),
     (["tcp", "192.0.2.1"], "write 192.0.2.1:443 or [2001:db8::1]:443"),
-    (["tcp", "localhost:80"], "names are not looked up"),
+    (["tcp", "localhost:80"], "host names are not resolved"),
     (["tcp", "2001:db8::1:80"], "[2001:db8::1]:443"),
     (["tcp", "192.0.2.0/24:80"], "not an IP address and a port"),
     (["tcp", "80"], "not an IP address and a port"),
@@ -204,7 +204,7 @@ def test_leaves_no_trace(broker):
     (["tcp", "192.0.2.1:80-90"], "not an IP address and a port"),
     (["tcp", "0.0.0.0:80"], "nothing is sent to or from this address"),
     (["tcp", "[::]:80"], "nothing is sent to or from this address"),
-    (["tcp", "192.0.2.1:80", "--from", "[2001:db8::1]:5"], "192.0.2.1:80 is of the other family"),
+    (["tcp", "192.0.2.1:80", "--from", "[2001:db8::1]:5"], "mixes IPv4 and IPv6 with 192.0.2.1:80"),
     (["tcp", "192.0.2.1:80", "--from", "203.0.113.1"], "bad option --from '203.0.113.1'"),
     (["tcp"], "'explain' needs more arguments: usherctl explain PROTO ADDRESS:PORT"),
     ([], "needs more arguments"),

@@ -48,7 +48,7 @@ def test_explain(files, port):
     opens, said = opened("explain", "tcp", f"{V4}:{port}")
     assert all(opens[str(path)] == 1 for path in COUNT), opens
     assert all(opens[str(path)] <= 1 for path in HIDDEN) and set(opens) <= {str(path) for path in COUNT + HIDDEN}
-    hints = {22: "write where it listens in /run/usher/rules.d/ssh.rule:4", 81: f"{ETC}/masked.rule masks that file",
+    hints = {22: "correct Socket= in /run/usher/rules.d/ssh.rule:4", 81: f"{ETC}/masked.rule masks that file",
              82: f"{ETC}/other.rule is read in its place"}
     assert hints.get(port, V4) in " ".join(said.split())
 

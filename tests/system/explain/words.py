@@ -12,14 +12,14 @@ SENTENCES = {
     "missing": "{packet} is refused: '{name}' has no socket for {what}",
     "unusable": "{packet} is refused: no socket of '{name}' can take it ({error})",
     "lost": "{packet} is lost: it is for '{name}', and the queue of socket sk:{cookie} at {address} of {who} is full",
-    "no-rule": "no rule matches {packet}, and nobody listens there: it is refused",
+    "no-rule": "no rule matches {packet}, and nothing listens there: it is refused",
     "no-rule:goes": "no rule matches {packet}; it goes to {who} (pid {pid}) at {address}",
-    "passed": "'{name}' has no socket for {packet} and passes it on, and nobody listens there: it is refused",
+    "passed": "'{name}' has no socket for {packet} and passes it on, and nothing listens there: it is refused",
     "passed:goes": "'{name}' has no socket for {packet} and passes it on; it goes to {who} (pid {pid}) at {address}",
-    "passed:unknown": "'{name}' has no socket for {packet} and passes it on; what listens there is not known",
-    "detached": "no rule is asked for {packet}, and nobody listens there: it is refused",
-    "no-route": "{packet} does not get here: {address} is not a local address",
-    "multicast": "{packet} is not dispatched: {address} is {what}",
+    "passed:unknown": "'{name}' has no socket for {packet} and passes it on; what listens there is unknown",
+    "detached": "no rule is applied to {packet}, and nothing listens there: it is refused",
+    "no-route": "{packet} reaches no socket here: {address} is not a local address",
+    "multicast": "{packet} is not dispatched: {address} is a {what} address",
 }
 
 # explain: what is found, and what to do with the command
@@ -27,118 +27,118 @@ EXPLAIN = {
     # the name has no socket
     "missing": (
         "no socket is handed in as '{name}' ({what})",
-        "start the service; the journal tells which sockets the name had, and who was refused: "
+        "start the service; the journal shows which sockets the name had, and which hand-ins were refused: "
         "journalctl USHER_NAME={name}"),
-    "access": "sockets of '{name}' are taken from {who} if they are bound within {where}; …",
+    "access": "'{name}' accepts sockets from {who}, bound {where}; refusals are in the journal",
     "family:six": (
-        "'{name}' has TCP sockets of IPv6 alone, and they are v6only, …: they cannot take IPv4",
-        "hand an IPv4 socket in as well, or one that is bound to [::] without IPV6_V6ONLY …"),
+        "'{name}' has only IPv6 TCP sockets, which cannot take IPv4: they are v6only, …",
+        "hand in an IPv4 socket as well, or one bound to [::] without IPV6_V6ONLY …"),
     "family:four": (
-        "'{name}' has TCP sockets of IPv4 alone, which cannot take IPv6",
-        "have the service listen on IPv6 and hand that socket in as well"),
-    "protocol": ("'{name}' has sockets of {had}, which are of no use for {wanted}", "hand a {wanted} socket in as well"),
+        "'{name}' has only IPv4 TCP sockets, which cannot take IPv6",
+        "have the service listen on IPv6 as well, and hand that socket in"),
+    "protocol": ("'{name}' has {had} sockets, which cannot take {wanted}", "hand in a {wanted} socket as well"),
     "hand-in-refused": (
         "the last hand-in as '{name}' was refused … ago (pid {pid}, uid {uid}): {cause}",
-        "put that right, and have the service hand its socket in again"),
+        "fix that, and have the service hand its socket in again"),
     "hand-in-refused:other": ("a hand-in as '{name}' was refused … ago (pid {pid}, uid {uid}): {cause}", ""),
     "mptcp": (
         "MPTCP listeners cannot be handed in: {who} (pid {pid}) at {address}",
         "if that is the service, have it listen with plain TCP (Go: GODEBUG=multipathtcp=0)"),
     "shadowed": (
-        "'{name}' has a socket for it and loses to '{winner}': {match} has {advantage} than …",
+        "'{name}' has a socket for the packet but loses to '{winner}': {match} has {advantage} than …",
         "narrow or remove {match} in {where}"),
 
     # [Discover]
     "discover:nobody": (
-        "nobody listens at Socket={address}, where [Discover] seeks a socket for '{name}'",
-        "start the daemon, or write where it listens in {where}"),
+        "nothing listens at Socket={address}, where [Discover] looks for a socket for '{name}'",
+        "start the daemon, or correct Socket= in {where}"),
     "discover:found": (
-        "{who} (pid {pid}) at {address} is what [Discover] describes, and nobody has handed it in",
-        "let usher-discover run, or look once with 'usherctl discover {name}': systemctl enable --now usher-discover"),
+        "[Discover] describes the socket of {who} (pid {pid}) at {address}, but it has not been handed in",
+        "hand it in once with 'usherctl discover {name}', or start usher-discover: systemctl enable --now usher-discover"),
     "discover:unknown": (
-        "usher-discover has handed in none that [Discover] describes (Socket={address})",
-        "see what was found, and why it was not taken; …: usherctl discover --dry-run {name}"),
+        "usher-discover has handed in no socket that [Discover] describes (Socket={address})",
+        "check that usher-discover runs; see what it finds and why it refuses that: usherctl discover --dry-run {name}"),
     "discover:refused": (
         "[Discover] describes socket {address} (pid {pid}), which {cause}",
-        "put that right; to see all that was found: usherctl discover --dry-run {name}"),
+        "fix that; to see everything that was found: usherctl discover --dry-run {name}"),
 
     # it has one that cannot take the packet
     "socket-state": (
-        "socket sk:… at {address} does not listen any more (ESOCKTNOSUPPORT): it has been shut down or connected",
-        "restart the service, or take the socket out: usherctl withdraw {name}"),
-    "socket-state:udp": "socket sk:… at {address} takes no datagrams of strangers any more (ESOCKTNOSUPPORT): …",
+        "socket sk:… at {address} no longer listens (ESOCKTNOSUPPORT): it has been shut down or connected",
+        "restart the service, or withdraw the socket: usherctl withdraw {name}"),
+    "socket-state:udp": "socket sk:… at {address} no longer takes datagrams from new clients (ESOCKTNOSUPPORT): …",
 
     # it has one that nobody serves
     "nobody-accepts": (
-        "socket sk:… is held and its process has ended: nobody accepts",
+        "socket sk:… is held, but its process has ended: no process accepts its connections",
         "start the service with the socket (or 'usherctl withdraw {name}'): usherctl claim {name} -- COMMAND"),
-    "nobody-accepts:udp": "socket sk:… is held and its process has ended: nobody reads its datagrams",
-    "queue": "in the queue of sk:…, {n} of {most} connections wait to be accepted",
+    "nobody-accepts:udp": "socket sk:… is held, but its process has ended: no process reads its datagrams",
+    "queue": "the accept queue of sk:… holds {n} of at most {most} connections",
     "queue-full": (
-        "in the queue of sk:…, {n} of {most} connections wait to be accepted; further ones get no answer",
-        "see why {who} (pid {pid}) does not accept; …a larger backlog, and net.core.somaxconn with it"),
+        "the accept queue of sk:… holds {n} of at most {most} connections; new ones get no answer",
+        "find out why {who} (pid {pid}) does not accept; …raise its backlog in listen(2), and net.core.somaxconn"),
     "queue-full:dead": (
-        "in the queue of sk:…, {n} of {most} connections wait to be accepted; further ones get no answer", ""),
+        "the accept queue of sk:… holds {n} of at most {most} connections; new ones get no answer", ""),
 
     # replies of UDP
     "udp-port": (
-        "replies leave from the wrong port: {had}, where the socket is bound, not {wanted}; …",
-        "bind the service to port {wanted}, at an address of its own"),
+        "replies leave from the wrong port: the socket is bound to port {had}, not {wanted}; …",
+        "bind the service to port {wanted}, on an address of its own"),
     "udp-address": (
-        "replies leave from the wrong address, {had} and not {wanted}, unless the service sets their source (IP_PKTINFO)",
-        "if clients get no answer: have the service set the source with IP_PKTINFO, …"),
+        "replies leave from the wrong address, {had} instead of {wanted}, unless the service sets the source (IP_PKTINFO)",
+        "if clients get no reply, have the service set the source with IP_PKTINFO, …"),
     "udp-address:any":
-        "replies leave from an address that the route chooses, which may not be {wanted}, unless …(IP_PKTINFO)",
+        "replies may leave from another address than {wanted}: the route chooses it, unless …(IP_PKTINFO)",
 
     # others
     "bypassed": (
         "{who} (pid {pid}) at {address} would get it without the rule",
         "hand that socket in as '{name}', narrow {match} in {where}, or write Missing=pass there"),
     "no-listener": (
-        "nobody listens at {address}, and no rule says who gets it",
+        "nothing listens at {address}, and no rule dispatches it",
         "start the service that should listen, or write a rule: usher.rules(5)"),
-    "no-listener:detached": ("nobody listens at {address}, and no rule says who gets it", ""),
-    "no-listener:pass": ("nobody listens at {address}, and the rule passes what finds no socket", ""),
+    "no-listener:detached": ("nothing listens at {address}, and no rule dispatches it", ""),
+    "no-listener:pass": ("nothing listens at {address}, and the rule passes on what finds no socket", ""),
     "v6only": (
         "{who} (pid {pid}) at {address} is v6only: it takes no IPv4",
-        "clear IPV6_V6ONLY of it, or let it listen on IPv4 as well"),
+        "clear IPV6_V6ONLY on it, or have it listen on IPv4 as well"),
     "programs": (
-        "1 more sk_lookup program is in this namespace, which may choose another socket first or instead; …",
-        "see which they are: bpftool link show"),
+        "1 more sk_lookup program in this namespace may choose another socket; …",
+        "list them: bpftool link show"),
     "programs:first":
-        "1 more sk_lookup program is in this namespace, which may choose another socket first or instead; …. "
-        "Another one was first {n} times",
+        "1 more sk_lookup program in this namespace may choose another socket; …. "
+        "Packets that another program has decided first: {n}",
 
     # files
     "files-changed": (
-        "{where} has changed, and is not in force like this",
+        "{where} has changed since the last reload",
         "see what would change with 'usherctl diff', then: usherctl reload"),
-    "files-changed:given": "the rule files give it to '{name}' ({where}), which is not in force",
-    "files-changed:gone": "no match in the rule files is for it any more, which is not in force",
+    "files-changed:given": "the rule files now give the packet to '{name}' ({where}), but have not been reloaded",
+    "files-changed:gone": "no match in the rule files covers the packet any more, but they have not been reloaded",
     "files-unknown": (
-        "the rule files cannot be compared with what is in force: {problem}",
+        "the rule files cannot be compared with the rules in force: {problem}",
         "see what is wrong with them: usherctl check"),
     "reload-failed": (
-        "the last reload failed, and the rules from before are in force: {problem}",
-        "repair that, then: usherctl reload"),
+        "the last reload failed, so the previous rules are still in force: {problem}",
+        "fix that, then: usherctl reload"),
     "masked": (
-        "{where} would give it to '{name}', and {mask} masks that file",
-        "if it should count, remove the mask: rm {mask} && usherctl reload"),
+        "{where} would give the packet to '{name}', but {mask} masks that file",
+        "if that file should apply, remove the mask: rm {mask} && usherctl reload"),
     "overridden": (
-        "{where} would give it to '{name}', and {mask} is read in its place",
-        "write it there: of files of one name, that of the first directory counts"),
+        "{where} would give the packet to '{name}', but {mask} is read in its place",
+        "write the match there: of files with the same name, only the one in the first directory is read"),
 
     # the host
     "no-route": (
-        "{address} is not a local address: no packet for it gets to a socket here, and there is no route for it",
-        "make it local, as long as the host runs: ip route add local {prefix} dev lo"),
+        "{address} is not a local address: packets to it reach no socket here, and there is no route to it",
+        "make it local until the next boot: ip route add local {prefix} dev lo"),
     "no-route:elsewhere":
-        "{address} is not a local address: no packet for it gets to a socket here, it goes on to another host",
-    "multicast": "{address} is a {what} address: the kernel gives it to every socket that is bound for it, …",
-    "detached": ("somebody detached the link of usherd: no rule is asked", "attach it again: usherctl reload"),
+        "{address} is not a local address: packets to it reach no socket here, and the route leads to another host",
+    "multicast": "{address} is a {what} address: the kernel gives the packet to every socket bound for it, …",
+    "detached": ("somebody detached the link of usherd: no rule is applied", "attach it again: usherctl reload"),
     "namespace": (
-        "usherd serves another network namespace than the one of this command: …",
-        "ask there: nsenter --net=/proc/{pid}/ns/net usherctl explain {packet}"),
+        "usherd serves another network namespace than this command runs in: …",
+        "run it there: nsenter --net=/proc/{pid}/ns/net usherctl explain {packet}"),
 }
 
 # doctor: what is found, and what to do
@@ -277,9 +277,9 @@ DOCTOR.update({f"{check}:skipped": ("…", "") for check in ("routes", "bypassed
 # What a verb says on standard error
 ERRORS = {
     "absent": "cannot explain {packet}: no broker listens on /run/usher/usher.sock …; dispatch goes on without it, "
-              "by what is pinned in /sys/fs/bpf/usher",
-    "absent:nothing": "cannot explain {packet}: no broker listens on /run/usher/usher.sock …; nothing is dispatched, "
-                      "nothing is pinned in /sys/fs/bpf/usher",
+              "through the pins in /sys/fs/bpf/usher",
+    "absent:nothing": "cannot explain {packet}: no broker listens on /run/usher/usher.sock …; nothing is dispatched: "
+                      "there are no pins in /sys/fs/bpf/usher",
     "late": "has not finished within 1000 ms (ETIMEDOUT); see whether usherd is stopped or overloaded",
     "mptcp": "cannot hand in '{name}': socket … is an MPTCP listener, … (EOPNOTSUPP); … GODEBUG=multipathtcp=0",
     "reload": "{problem}…cannot reload the rules: …the rules in force have not changed",
