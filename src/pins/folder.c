@@ -332,8 +332,8 @@ static int keep_folder(const struct removal *removal, int error)
 }
 
 /*
- * A link whose last pin goes is freed by the kernel some time later; one whose last descriptor is closed, at once. So who
- * holds it while its pin is removed can say that nothing is dispatched any more. Return: -1 when it cannot be held.
+ * The kernel frees a link some time after its last pin is removed, but at once when its last descriptor is closed. With
+ * this one open until the pins are gone, nothing is dispatched any more when it is closed. Return: -1 when there is none.
  */
 static int hold_link(const struct pins_folder *folder)
 {
