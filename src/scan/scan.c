@@ -100,7 +100,7 @@ static const struct opener *openers_of(const struct round *round, size_t socket,
 	while (low + n < round->openers.n && items[low + n].socket == socket)
 		n++;
 	*ret_n = n;
-	return items + low;
+	return n ? items + low : NULL;
 }
 
 /* Return: 0, REFUSED, ROUND_CHANGED, or -ENOMEM. */
