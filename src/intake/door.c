@@ -13,6 +13,7 @@
 
 #define PAUSE_USEC 200000
 #define FINISH_STEP_MS 2U
+#define FINISH_ACCURACY_USEC 1 /* 0 would be 250 ms, for each step */
 
 struct door {
 	sd_event *event; /* borrowed */
@@ -166,8 +167,8 @@ int door_finish(struct door *door)
 	if (door->finish)
 		return 0;
 	/* a step later, so that what has been sent by now is read */
-	r = sd_event_add_time_relative(
-		door->event, &door->finish, CLOCK_MONOTONIC, FINISH_STEP_MS * 1000, 0, on_finish, door);
+	r = sd_event_add_time_relative(door->event, &door->finish, CLOCK_MONOTONIC, FINISH_STEP_MS * 1000,
+		FINISH_ACCURACY_USEC, on_finish, door);
 	return r < 0 ? r : 0;
 }
 

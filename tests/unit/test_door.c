@@ -213,6 +213,31 @@ static void test_quota_of_all(void **state)
 	assert_return_code(setrlimit(RLIMIT_NOFILE, &before), errno);
 }
 
+/* ---- the end */
+
+static unsigned milliseconds_between(const struct timespec *begin, const struct timespec *end)
+{
+	return (unsigned)((end->tv_sec - begin->tv_sec) * 1000 + (end->tv_nsec - begin->tv_nsec) / 1000000);
+}
+
+/* A client that asks nothing delays the end by DOOR_FINISH_MS, not by 250 ms for each look at it. */
+static void test_finish(void **state)
+{
+	int silent = client_open(), code;
+	struct timespec begin, end;
+
+	(void)state;
+	(void)served_run();
+	assert_return_code(clock_gettime(CLOCK_MONOTONIC, &begin), errno);
+	assert_int_equal(door_finish(served.door), 0);
+	assert_true(sd_event_loop(served.event) >= 0);
+	assert_return_code(clock_gettime(CLOCK_MONOTONIC, &end), errno);
+	assert_true(sd_event_get_exit_code(served.event, &code) >= 0);
+	assert_int_equal(code, 0);
+	assert_in_range(milliseconds_between(&begin, &end), DOOR_FINISH_MS, DOOR_FINISH_MS + 15000);
+	assert_return_code(close(silent), errno);
+}
+
 /* ---- no descriptor left */
 
 static void test_accepting_pauses(void **state)
@@ -234,8 +259,7 @@ static void test_accepting_pauses(void **state)
 	for (unsigned i = 0; i < 7; i++)
 		assert_true(sd_event_run(served.event, 5000000) > 0);
 	assert_return_code(clock_gettime(CLOCK_MONOTONIC, &end), errno);
-	assert_in_range(
-		(end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000, 600, 20000);
+	assert_in_range(milliseconds_between(&begin, &end), 600, 20000);
 	/* those who are in are served in the meantime */
 	client_send(first, "REQUEST=echo\n");
 	client_expect(first, "OK=1\n");
@@ -268,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_paths, served_set_up, served_tear_down),
 		cmocka_unit_test_setup_teardown(test_quota_of_a_user, served_set_up, served_tear_down),
 		cmocka_unit_test_setup_teardown(test_quota_of_all, served_set_up, served_tear_down),
+		cmocka_unit_test_setup_teardown(test_finish, served_set_up, served_tear_down),
 		cmocka_unit_test_setup_teardown(test_accepting_pauses, served_set_up, served_tear_down),
 		cmocka_unit_test_setup_teardown(test_impatient, served_set_up, served_tear_down),
 	};
