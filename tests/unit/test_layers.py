@@ -251,7 +251,7 @@ def documents_name_files_that_exist():
     """`folder/file.c` in the documents is below src, or below the root."""
     bad = []
     for path in sorted((root / "docs").glob("*.md")) + [root / "README.md"]:
-        for file in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.[ch])`", path.read_text()):
+        for file in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:[ch]|py|build|def|dict|scd))`", path.read_text()):
             if not any((root / folder / file).exists() for folder in ("src", ".", "tests")):
                 bad.append(f"{name(path)} names {file}, which is not in the tree")
     return bad
