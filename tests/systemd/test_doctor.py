@@ -113,9 +113,9 @@ def test_units(healthy):
 def test_drop_ins(healthy):
     """Each is seen before the broker is started with it. They stand in one test, for a machine takes long to boot."""
     cases = {
-        ("PrivateNetwork=yes",): ("fail", "PrivateNetwork=yes gives the broker a network of its own", "take it out"),
-        ("PrivateUsers=yes",): ("fail", "PrivateUsers=yes takes the capabilities", "take it out"),
-        ("ProtectProc=invisible",): ("warn", "hides the processes of clients", "take it out"),
+        ("PrivateNetwork=yes",): ("fail", "PrivateNetwork=yes gives the broker a network namespace of its own", "remove it"),
+        ("PrivateUsers=yes",): ("fail", "PrivateUsers=yes takes away the broker's capabilities", "remove it"),
+        ("ProtectProc=invisible",): ("warn", "hides the processes of clients", "remove it"),
         ("CapabilityBoundingSet=~CAP_BPF",): ("fail", "leaves out CAP_BPF, ", "CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN"),
         ("CapabilityBoundingSet=",): ("fail", "leaves out CAP_BPF and CAP_NET_ADMIN, ", "CapabilityBoundingSet="),
         ("SystemCallFilter=~bpf",): ("fail", "does not let the broker call bpf(2)", "add SystemCallFilter=bpf"),
@@ -155,7 +155,7 @@ assert b"OK=1" in client.recv(4096)
 END""")
     found = doctor(healthy)
     assert results(found) == {"service-settings": ["warn"]}
-    assert "FileDescriptorStoreMax=0, and sockets are held: 1;" in found["service-settings"][0][1]
+    assert "FileDescriptorStoreMax=0 is less than the number of held sockets: 1;" in found["service-settings"][0][1]
 
 
 def test_nobody_discovers(healthy):

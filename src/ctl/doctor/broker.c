@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What the broker says of itself. */
+/* What the broker says about itself */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "../../wire/protocol.h"
 #include "doctor.h"
 
-#define SEE_BPFTOOL "see 'bpftool net' and 'bpftool link'; two of them should not match the same ports"
+#define SEE_BPFTOOL "see 'bpftool net' and 'bpftool link'; no two of them should match the same ports"
 
 static void check_answer(struct doctor *doctor)
 {
@@ -41,14 +41,14 @@ static void check_version(struct doctor *doctor)
 	if (skips_silent(doctor))
 		return;
 	if (strcmp(version, USHER_VERSION) == 0 && protocol == PROTOCOL_VERSION && schema == USHER_SCHEMA) {
-		doctor_found(doctor, REPORT_OK, "usherd and usherctl are of one version");
+		doctor_found(doctor, REPORT_OK, "usherd and usherctl have the same version");
 		return;
 	}
 	doctor_found(doctor, REPORT_WARN,
-		"usherd is %s (protocol %lu, schema %lu), and usherctl is %s (protocol %u, schema %u)",
+		"usherd is %s (protocol %lu, schema %lu), but usherctl is %s (protocol %u, schema %u)",
 		version, protocol, schema, USHER_VERSION, PROTOCOL_VERSION, USHER_SCHEMA);
-	doctor_remedy(doctor, "restart usherd, which is of before an upgrade: systemctl restart %s",
-		doctor->service);
+	doctor_remedy(
+		doctor, "restart usherd, which predates an upgrade: systemctl restart %s", doctor->service);
 }
 
 static void check_dispatch(struct doctor *doctor)
@@ -75,7 +75,7 @@ static void check_namespace(struct doctor *doctor)
 		return;
 	}
 	doctor_found(doctor, REPORT_WARN,
-		"usherd serves network namespace %s, and usherctl runs in another one: its sockets and routes are not looked at",
+		"usherd serves network namespace %s, but usherctl runs in another one: the sockets and routes there are not checked",
 		ask_value(&doctor->client, KEY_NETNS, "?"));
 	doctor_remedy(doctor, "nsenter --net=/proc/%s/ns/net %s doctor",
 		ask_value(&doctor->client, KEY_PID, "PID"), doctor->command);
@@ -102,7 +102,7 @@ static void check_programs(struct doctor *doctor)
 		return;
 	}
 	doctor_found(doctor, REPORT_WARN,
-		"%lu more sk_lookup program%s in this network namespace, and may decide otherwise; so far another one came first: %lu",
+		"%lu more sk_lookup program%s in this network namespace and may decide differently; packets that another program has decided first: %lu",
 		n - 1, n == 2 ? " runs" : "s run", (unsigned long)before);
 	doctor_remedy(doctor, SEE_BPFTOOL);
 }
@@ -115,15 +115,15 @@ static void check_reload(struct doctor *doctor)
 		return;
 	(void)reload_from_word(message_get(&doctor->client.message, KEY_RELOAD), &reload);
 	if (reload == RELOAD_OK) {
-		doctor_found(doctor, REPORT_OK, "the last reload went well");
+		doctor_found(doctor, REPORT_OK, "the last reload succeeded");
 		return;
 	}
-	doctor_found(doctor, REPORT_FAIL, "the last reload failed, older rules are in force: %s",
+	doctor_found(doctor, REPORT_FAIL, "the last reload failed, so older rules are in force: %s",
 		ask_value(&doctor->client, KEY_RELOAD_REASON, "?"));
-	doctor_remedy(doctor, "mend it; %s check && %s reload", doctor->command, doctor->command);
+	doctor_remedy(doctor, "fix that, then %s check && %s reload", doctor->command, doctor->command);
 }
 
-/* Has a name with a rule no socket at all? */
+/* Does any name with a rule lack sockets altogether? */
 static bool is_any_missing(const struct doctor *doctor)
 {
 	const struct seats *seats = &doctor->seats;
@@ -162,20 +162,20 @@ static void check_hand_ins(struct doctor *doctor)
 		return;
 	n = count_refused(doctor);
 	if (!n) {
-		doctor_found(doctor, REPORT_OK, "no hand-in was refused since usherd started");
+		doctor_found(doctor, REPORT_OK, "no hand-in has been refused since usherd started");
 		return;
 	}
 	if (!reason) {
-		doctor_found(
-			doctor, REPORT_INFO, "hand-ins refused since usherd started, none of late: %lu", n);
+		doctor_found(doctor, REPORT_INFO,
+			"hand-ins refused since usherd started, none of them recently: %lu", n);
 		return;
 	}
-	/* may be a stranger's; when a socket is missing it probably was not */
+	/* it may be a stranger's; when a socket is missing, it probably is the service's */
 	doctor_found(doctor, is_any_missing(doctor) ? REPORT_WARN : REPORT_INFO,
-		"the last hand-in that was refused, as '%s' by uid %s: %s",
+		"the last refused hand-in was as '%s' by uid %s: %s",
 		ask_value(&doctor->client, KEY_HAND_IN_REFUSED_NAME, "?"),
 		ask_value(&doctor->client, KEY_HAND_IN_REFUSED_UID, "?"), reason);
-	doctor_remedy(doctor, "mend that, and restart the service; 'journalctl -u %s' has all %lu",
+	doctor_remedy(doctor, "fix that, then restart the service; 'journalctl -u %s' shows all %lu",
 		doctor->service, n);
 }
 
@@ -186,11 +186,10 @@ static void check_events(struct doctor *doctor)
 	if (skips_silent(doctor))
 		return;
 	if (!lost)
-		doctor_found(doctor, REPORT_OK, "no event was lost");
+		doctor_found(doctor, REPORT_OK, "no event has been lost");
 	else
 		doctor_found(doctor, REPORT_INFO,
-			"events lost: %lu; so the journal does not tell of everything, and counters do",
-			lost);
+			"events lost: %lu; the journal does not have everything, but the counters do", lost);
 }
 
 const struct check broker_checks[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl doctor: is anything in the way of usher? */
+/* usherctl doctor: does anything on the host keep usher from serving? */
 
 #include "doctor.h"
 
@@ -48,7 +48,7 @@ static void doctor_deinit(struct doctor *doctor)
 bool doctor_skips_unprivileged(struct doctor *doctor)
 {
 	if (!doctor->root)
-		doctor_found(doctor, REPORT_SKIP, "only root may look; run as root");
+		doctor_found(doctor, REPORT_SKIP, "only root can see this; run as root");
 	return !doctor->root;
 }
 
@@ -57,14 +57,15 @@ bool doctor_skips_unanswered(struct doctor *doctor)
 	if (doctor->answer.r)
 		doctor_found(doctor, REPORT_SKIP, "there is no broker to ask");
 	else if (doctor->list.r)
-		doctor_found(doctor, REPORT_SKIP, "the broker does not say: %s", doctor->list.why.text);
+		doctor_found(doctor, REPORT_SKIP, "the broker does not list its sockets and rules: %s",
+			doctor->list.why.text);
 	return doctor->answer.r || doctor->list.r;
 }
 
 bool doctor_skips_unread(struct doctor *doctor)
 {
 	if (!doctor->image)
-		doctor_found(doctor, REPORT_SKIP, "the rule files are bad");
+		doctor_found(doctor, REPORT_SKIP, "the rule files have errors");
 	return !doctor->image;
 }
 
@@ -115,7 +116,7 @@ int doctor_read(const char *path, char *text, size_t size)
 
 /* ---- what the checks look at */
 
-/* What the broker calls its process may be another one here, in another PID namespace. */
+/* In another PID namespace, the pid that the broker reports may be that of another process. */
 static pid_t find_process(const struct doctor *doctor)
 {
 	unsigned long pid = doctor_number(doctor, KEY_PID);
@@ -142,7 +143,7 @@ static int ask_broker(struct doctor *doctor)
 	return 0;
 }
 
-/* By another connection: the answer to status stays where it is. */
+/* Over a connection of its own: the answer to status stays in doctor->client. */
 static int ask_lists(struct doctor *doctor)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;

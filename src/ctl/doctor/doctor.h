@@ -4,8 +4,8 @@
 /*
  * usherctl doctor: what may keep usher from serving, and what to do about it
  *
- * A check looks at one thing and adds what it found to the report. It changes nothing, and where it may not look it
- * says so. doctor_*.c have the checks of a section each, or of a part of one; doctor.c has the table of them.
+ * A check looks at one thing and adds its findings to the report. It changes nothing, and reports what it may not look
+ * at. doctor.c has the table of checks; each of the other files has those of one section, or of a part of it.
  */
 
 #include <stdbool.h>
@@ -21,34 +21,34 @@
 #include "../view/seats.h"
 #include "../view/settings.h"
 
-/* What several checks look at, gathered once */
-/* How a question went that the checks build on */
+/* The result of a question whose answer the checks build on */
 struct outcome {
 	int r;
-	struct refusal why; /* it was refused */
+	struct refusal why; /* when it was refused */
 };
 
+/* What several checks look at, gathered once */
 struct doctor {
 	const struct ctl *ctl;
 	struct report report;
 	bool root;
 
-	/* the broker: what it says of itself is client->message */
+	/* the broker; client.message is its answer to status */
 	struct client client;
 	struct outcome answer; /* 0, REFUSED or CLIENT_ABSENT */
-	pid_t pid;	       /* 0: not known, or of another PID namespace */
-	bool other_network;    /* it serves another network namespace than this process is in */
+	pid_t pid;	       /* 0: not known, or in another PID namespace */
+	bool other_network;    /* it serves another network namespace than that of this process */
 	struct seats seats;
 	struct settings in_force;
-	struct outcome list; /* of the two above: 0 or REFUSED */
+	struct outcome list; /* of seats and in_force: 0 or REFUSED */
 
-	/* of the instance that answers, or of the command line */
+	/* the instance that answers, or that of the command line */
 	char name[NAME_LENGTH_MAX + 1];
 	struct instance instance;
 	char command[NAME_LENGTH_MAX + 32]; /* "usherctl", "usherctl --instance blue" */
 	char service[NAME_LENGTH_MAX + 32]; /* "usherd.service", "usherd@blue.service" */
 
-	/* the rule files; NULL when something is wrong with them */
+	/* the rule files; set and image are NULL when the files have errors */
 	struct problems problems;
 	struct rule_set *set;
 	struct image *image;
@@ -56,7 +56,7 @@ struct doctor {
 
 	struct manager manager;
 
-	/* what listens in this network namespace, by cookie */
+	/* the listening sockets of this network namespace, sorted by cookie */
 	struct diag_socket *sockets;
 	size_t n_sockets;
 	struct outcome dump; /* 0 or REFUSED */
@@ -67,20 +67,21 @@ struct check {
 	void (*function)(struct doctor *doctor);
 };
 
-/* Ended by a name of NULL */
+/* Each ends with a name of NULL */
 extern const struct check kernel_checks[], host_checks[], unit_checks[], broker_checks[], pin_checks[],
 	rule_checks[], path_checks[], socket_checks[];
 
 #define doctor_found(doctor, result, ...) report_add(&(doctor)->report, (result), __VA_ARGS__)
 #define doctor_remedy(doctor, ...) report_remedy(&(doctor)->report, __VA_ARGS__)
 
-/* doctor_skips_* () - what the check needs is not there: say so. Return: whether that is so. */
+/* doctor_skips_*() - if something that the check needs is missing, report the check as skipped; Return: is it? */
 bool doctor_skips_unprivileged(struct doctor *doctor);
 bool doctor_skips_unanswered(struct doctor *doctor); /* no broker, or no list */
 bool doctor_skips_unread(struct doctor *doctor);     /* no rules */
-bool doctor_skips_elsewhere(struct doctor *doctor);  /* another network namespace, or no list of sockets */
+bool doctor_skips_elsewhere(
+	struct doctor *doctor); /* another network namespace, or no listening sockets to see */
 
-/* doctor_number() - of status; 0 when it is not there */
+/* doctor_number() - a number of the answer to status; 0 when it has none */
 unsigned long doctor_number(const struct doctor *doctor, enum message_key key);
 
 /* doctor_find() - the socket of a place as sock_diag lists it, or NULL */

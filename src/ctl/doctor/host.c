@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What the host gives the broker: file systems, capabilities, descriptors. */
+/* What the broker needs from the host: file systems, capabilities, descriptors */
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -25,7 +25,7 @@ static void check_bpffs(struct doctor *doctor)
 	struct statfs fs;
 
 	if (statfs(BPFFS, &fs) < 0 || statvfs(BPFFS, &flags) < 0) {
-		doctor_found(doctor, REPORT_FAIL, "%s cannot be looked at: %s (%s)", BPFFS, errno_text(errno),
+		doctor_found(doctor, REPORT_FAIL, "%s cannot be examined: %s (%s)", BPFFS, errno_text(errno),
 			errno_name(errno));
 		doctor_remedy(doctor, "mount -t sysfs sysfs /sys && mount -t bpf bpf " BPFFS);
 	} else if (fs.f_type != BPF_FS_MAGIC) {
@@ -48,10 +48,10 @@ static void check_pins_folder(struct doctor *doctor)
 		if (errno == ENOENT)
 			doctor_found(doctor, REPORT_INFO, "there is no %s", path);
 		else
-			doctor_found(doctor, REPORT_SKIP, "%s cannot be looked at (%s); run as root", path,
+			doctor_found(doctor, REPORT_SKIP, "%s cannot be examined (%s); run as root", path,
 				errno_name(errno));
 	} else if (!S_ISDIR(st.st_mode)) {
-		doctor_found(doctor, REPORT_FAIL, "%s is no folder, and usherd needs it for one", path);
+		doctor_found(doctor, REPORT_FAIL, "%s is not a directory, but usherd needs one there", path);
 		doctor_remedy(doctor, "rm %s", path);
 	} else if (st.st_uid != 0) {
 		doctor_found(doctor, REPORT_FAIL, "%s belongs to uid %u: usherd refuses to use it", path,
@@ -59,11 +59,11 @@ static void check_pins_folder(struct doctor *doctor)
 		doctor_remedy(doctor, "chown 0:0 %s", path);
 	} else if (st.st_mode & (S_IWGRP | S_IWOTH)) {
 		doctor_found(doctor, REPORT_FAIL,
-			"%s may be written by others (mode %04o): usherd refuses to use it", path,
+			"%s is writable by others (mode %04o): usherd refuses to use it", path,
 			st.st_mode & 07777);
 		doctor_remedy(doctor, "chmod go-w %s", path);
 	} else
-		doctor_found(doctor, REPORT_OK, "%s is root's alone", path);
+		doctor_found(doctor, REPORT_OK, "only root can write to %s", path);
 }
 
 static void check_cgroup2(struct doctor *doctor)
@@ -77,11 +77,11 @@ static void check_cgroup2(struct doctor *doctor)
 	if (mounts)
 		(void)fclose(mounts);
 	if (seen) {
-		doctor_found(doctor, REPORT_OK, "cgroups of version 2 are mounted on %s", where);
+		doctor_found(doctor, REPORT_OK, "a cgroup2 file system is mounted on %s", where);
 		return;
 	}
 	doctor_found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
-		"no cgroups of version 2 are mounted: usher-discover is not told of listeners, and scans");
+		"no cgroup2 file system is mounted: usher-discover cannot be notified of new listeners, and scans for them");
 	if (doctor->discovers)
 		doctor_remedy(doctor,
 			"mount -t cgroup2 cgroup2 /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1");
@@ -126,10 +126,10 @@ static void check_own_capabilities(struct doctor *doctor)
 
 	if (!*missing)
 		doctor_found(doctor, REPORT_OK,
-			"usherctl has CAP_BPF and CAP_NET_ADMIN, and needs them only here");
+			"usherctl has CAP_BPF and CAP_NET_ADMIN, which it needs only for doctor");
 	else
 		doctor_found(doctor, REPORT_INFO,
-			"usherctl has no %s, and needs none but to see everything here", missing);
+			"usherctl lacks %s, which it needs only to see everything here", missing);
 }
 
 static void check_capabilities(struct doctor *doctor)
@@ -138,7 +138,7 @@ static void check_capabilities(struct doctor *doctor)
 	uint64_t set;
 
 	if (doctor->answer.r) {
-		doctor_found(doctor, REPORT_SKIP, "there is no broker to look at");
+		doctor_found(doctor, REPORT_SKIP, "there is no broker to examine");
 		return;
 	}
 	(void)snprintf(process, sizeof(process), "%d", doctor->pid);
@@ -148,7 +148,7 @@ static void check_capabilities(struct doctor *doctor)
 	else if (!*missing_capabilities(set))
 		doctor_found(doctor, REPORT_OK, "usherd (pid %d) has CAP_BPF and CAP_NET_ADMIN", doctor->pid);
 	else {
-		doctor_found(doctor, REPORT_FAIL, "usherd (pid %d) has no %s: it cannot put rules in force",
+		doctor_found(doctor, REPORT_FAIL, "usherd (pid %d) lacks %s: it cannot put rules in force",
 			doctor->pid, missing_capabilities(set));
 		doctor_remedy(doctor,
 			"start it as root, with CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN in its unit");
@@ -166,12 +166,13 @@ static void check_descriptors(struct doctor *doctor)
 	used = doctor_number(doctor, KEY_FDS);
 	most = doctor_number(doctor, KEY_FDS_MAX);
 	if (!used || !most)
-		doctor_found(doctor, REPORT_INFO, "the broker does not say how many descriptors it has open");
+		doctor_found(
+			doctor, REPORT_INFO, "the broker does not report how many descriptors it has open");
 	else if (used * 100 < most * DESCRIPTORS_PERCENT)
 		doctor_found(doctor, REPORT_OK, "usherd has %lu of %lu descriptors open", used, most);
 	else {
 		doctor_found(doctor, REPORT_WARN,
-			"usherd has %lu of %lu descriptors open: soon it takes no client and holds no socket",
+			"usherd has %lu of %lu descriptors open: it may soon be unable to accept clients and to hold sockets",
 			used, most);
 		doctor_remedy(doctor, "raise LimitNOFILE= in its unit (ulimit -n), and restart it");
 	}

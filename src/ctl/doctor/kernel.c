@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What the kernel can do. Features are tried: a version number says little of what a distributor has put in or out. */
+/* What the kernel can do. Features are tried: distributors add and remove them whatever the version number says. */
 
 #include <errno.h>
 #include <linux/bpf.h>
@@ -25,17 +25,18 @@ static void check_version(struct doctor *doctor)
 
 	(void)uname(&name);
 	if (sscanf(name.release, "%u.%u", &major, &minor) != 2)
-		doctor_found(doctor, REPORT_INFO, "Linux %s, whatever that is", name.release);
+		doctor_found(doctor, REPORT_INFO, "Linux %s, a version that usherctl does not understand",
+			name.release);
 	else if (major > MAJOR_MIN || (major == MAJOR_MIN && minor >= MINOR_MIN))
 		doctor_found(doctor, REPORT_OK, "Linux %s", name.release);
 	else {
-		doctor_found(doctor, REPORT_FAIL, "this is Linux %s, and usher needs %d.%d", name.release,
-			MAJOR_MIN, MINOR_MIN);
+		doctor_found(doctor, REPORT_FAIL, "this is Linux %s, but usher needs %d.%d or newer",
+			name.release, MAJOR_MIN, MINOR_MIN);
 		doctor_remedy(doctor, "boot a newer kernel");
 	}
 }
 
-/* Of root too: in a container, or without the capabilities */
+/* It happens to root too: in a container, or without the capabilities. */
 static void skip_denied(struct doctor *doctor)
 {
 	doctor_found(doctor, REPORT_SKIP, "this process may not use bpf(2) (EPERM); run as root%s",
@@ -66,12 +67,12 @@ static void check_maps(struct doctor *doctor)
 		if (r == 0)
 			continue;
 		good = false;
-		doctor_found(doctor, REPORT_FAIL, "a BPF map of the type %s cannot be made: %s (%s)",
+		doctor_found(doctor, REPORT_FAIL, "a BPF map of type %s cannot be created: %s (%s)",
 			maps[i].name, errno_text(-r), errno_name(-r));
 		doctor_remedy(doctor, "%s", maps[i].remedy);
 	}
 	if (good)
-		doctor_found(doctor, REPORT_OK, "BPF maps of the types SOCKHASH, SOCKMAP, RINGBUF work");
+		doctor_found(doctor, REPORT_OK, "BPF maps of types SOCKHASH, SOCKMAP and RINGBUF work");
 }
 
 static void check_program(struct doctor *doctor)
@@ -100,7 +101,7 @@ static void check_netns_cookie(struct doctor *doctor)
 		doctor_found(doctor, REPORT_OK, "network namespaces have cookies (SO_NETNS_COOKIE)");
 		return;
 	}
-	doctor_found(doctor, REPORT_FAIL, "sockets cannot be told apart by network namespace: %s",
+	doctor_found(doctor, REPORT_FAIL, "the network namespace of a socket cannot be determined: %s",
 		r < 0 ? errno_text(-r) : refusal.text);
 	doctor_remedy(doctor, "boot a newer kernel");
 }
@@ -110,10 +111,10 @@ static void check_peer_pidfd(struct doctor *doctor)
 	int r = kernel_try_peer_pidfd();
 
 	if (r == 0)
-		doctor_found(doctor, REPORT_OK, "clients are known by pidfd (SO_PEERPIDFD)");
+		doctor_found(doctor, REPORT_OK, "clients are identified by pidfd (SO_PEERPIDFD)");
 	else
 		doctor_found(doctor, REPORT_INFO,
-			"no SO_PEERPIDFD before Linux 6.5 (%s): clients are known by a number that another process may have later, VERIFIED=no",
+			"no SO_PEERPIDFD before Linux 6.5 (%s): clients are identified by pid, which another process may get later (VERIFIED=no)",
 			errno_name(-r));
 }
 
@@ -121,7 +122,7 @@ static void check_sock_diag(struct doctor *doctor)
 {
 	if (!doctor->dump.r) {
 		doctor_found(
-			doctor, REPORT_OK, "sock_diag lists the sockets that listen: %zu", doctor->n_sockets);
+			doctor, REPORT_OK, "sock_diag lists the listening sockets: %zu", doctor->n_sockets);
 		return;
 	}
 	doctor_found(doctor, REPORT_WARN, "%s", doctor->dump.why.text);
@@ -137,7 +138,7 @@ static void check_btf(struct doctor *doctor)
 		return;
 	}
 	doctor_found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
-		"there is no %s, by which usher-discover would find owners fast: it reads /proc instead",
+		"there is no %s: usher-discover has to read /proc to find the owners of sockets, which is slower",
 		path);
 	if (doctor->discovers)
 		doctor_remedy(doctor, "use a kernel with CONFIG_DEBUG_INFO_BTF");
@@ -151,10 +152,10 @@ static void check_lockdown(struct doctor *doctor)
 		doctor_found(doctor, REPORT_OK, "the kernel is not locked down");
 	else if (!strstr(text, "[confidentiality]"))
 		doctor_found(doctor, REPORT_OK,
-			"the kernel is locked down (integrity), which is all the same to usher");
+			"the kernel is locked down (integrity), which does not affect usher");
 	else {
 		doctor_found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
-			"the kernel is locked down (confidentiality): BPF programs may not read its memory, and those of usher-discover may be refused");
+			"the kernel is locked down (confidentiality): BPF programs may not read kernel memory, so it may refuse those of usher-discover");
 		if (doctor->discovers)
 			doctor_remedy(
 				doctor, "lower ScanInterval= in [Discover], or boot with lockdown=integrity");
@@ -167,13 +168,13 @@ static void check_unprivileged(struct doctor *doctor)
 
 	if (doctor_read("/proc/sys/kernel/unprivileged_bpf_disabled", text, sizeof(text)) < 0)
 		doctor_found(doctor, REPORT_INFO,
-			"not known: /proc/sys/kernel/unprivileged_bpf_disabled is not there");
+			"unknown: there is no /proc/sys/kernel/unprivileged_bpf_disabled");
 	else if (strcmp(text, "0") == 0)
 		doctor_found(doctor, REPORT_INFO,
-			"everybody may use bpf(2) (kernel.unprivileged_bpf_disabled=0), which usher does not need");
+			"any user may call bpf(2) (kernel.unprivileged_bpf_disabled=0); usher does not need that");
 	else
 		doctor_found(doctor, REPORT_OK,
-			"bpf(2) is for the privileged (kernel.unprivileged_bpf_disabled=%s)", text);
+			"only privileged users may call bpf(2) (kernel.unprivileged_bpf_disabled=%s)", text);
 }
 
 const struct check kernel_checks[] = {

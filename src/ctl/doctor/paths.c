@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Whether packets get to the rules, and what else waits for them: routes, and listeners that are bypassed. */
+/* Whether packets reach the rules, and from which listeners the rules take them: routes, bypassed listeners */
 
 #include <errno.h>
 #include <ifaddrs.h>
@@ -23,7 +23,7 @@ struct prefixes {
 
 static void add_prefix(struct prefixes *prefixes, const struct prefix *prefix)
 {
-	/* any address is whatever address there is */
+	/* a match of any address needs no particular one to be local */
 	if (prefix->family == AF_UNSPEC || prefix->length == 0)
 		return;
 	for (size_t i = 0; i < prefixes->n; i++)
@@ -75,7 +75,7 @@ static bool has_interface_address(const struct prefix *prefix, const struct ifad
 	return false;
 }
 
-/* Return: 0 or REFUSED; @ret_route is what is said of one of the addresses when none is local. */
+/* @ret_route: when no address is local, the route of one of them. Return: 0 or REFUSED. */
 static int is_local(const struct prefix *prefix, const struct ifaddrs *addresses, bool *ret,
 	enum route *ret_route, struct refusal *refusal)
 {
@@ -108,8 +108,9 @@ static void look_at_prefix(
 	}
 	if (local)
 		return;
-	doctor_found(doctor, REPORT_WARN, "%s is in a rule, and no address of it is local: packets to it %s",
-		text, route == ROUTE_NONE ? "have no route" : "go on to another host");
+	doctor_found(doctor, REPORT_WARN,
+		"a rule matches %s, but no address in it is local: packets to it %s", text,
+		route == ROUTE_NONE ? "have no route" : "go to another host");
 	doctor_remedy(doctor, "ip route add local %s dev lo", text);
 }
 
@@ -129,10 +130,10 @@ static void check_routes(struct doctor *doctor)
 	if (addresses)
 		freeifaddrs(addresses);
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "the addresses of the rules are local%s",
-			prefixes.all ? "" : ", of those that were looked at");
+		doctor_found(doctor, REPORT_OK, "the addresses in the rules are local%s",
+			prefixes.all ? "" : ", as far as they were checked");
 	if (!prefixes.all)
-		doctor_found(doctor, REPORT_INFO, "only the first %d prefixes were looked at", PREFIXES_MAX);
+		doctor_found(doctor, REPORT_INFO, "only the first %d prefixes were checked", PREFIXES_MAX);
 }
 
 /* ---- bypassed listeners */
@@ -155,7 +156,7 @@ static void check_bypassed(struct doctor *doctor)
 		return;
 	}
 	for (size_t i = 0; i < list->n; i++) {
-		/* it cannot be handed in, and there is a check for that */
+		/* it cannot be handed in; the check mptcp reports it */
 		if (list->items[i].socket->mptcp)
 			continue;
 		doctor_found(doctor, REPORT_WARN, "%s",
@@ -163,11 +164,11 @@ static void check_bypassed(struct doctor *doctor)
 		doctor_remedy(doctor, "%s", listeners_remedy(&list->items[i], text));
 	}
 	if (list->n_all > list->n)
-		doctor_found(doctor, REPORT_WARN, "rules take packets before %zu more sockets that listen",
+		doctor_found(doctor, REPORT_WARN, "rules take packets from %zu more listening sockets",
 			list->n_all - list->n);
 	if (doctor->report.n == before)
-		doctor_found(
-			doctor, REPORT_OK, "no rule takes packets before a socket that is not handed in");
+		doctor_found(doctor, REPORT_OK,
+			"no rule takes packets from a listening socket that is not handed in");
 }
 
 const struct check path_checks[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What is pinned in bpffs, by this instance and by others. */
+/* What this instance and others have pinned in bpffs */
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,14 +28,14 @@ static void look_at_orphans(struct doctor *doctor)
 		doctor_found(doctor, REPORT_OK, "nothing is pinned in %s", path);
 		break;
 	case PINS_FOLDER_UNKNOWN:
-		doctor_found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
+		doctor_found(doctor, REPORT_SKIP, "only root may read %s; run as root", path);
 		break;
 	case PINS_FOLDER_LEFTOVER:
-		doctor_found(doctor, REPORT_INFO, "%s is there, without a link: nothing is dispatched", path);
+		doctor_found(doctor, REPORT_INFO, "%s exists but has no link: nothing is dispatched", path);
 		break;
 	case PINS_FOLDER_ATTACHED:
 		doctor_found(doctor, REPORT_WARN,
-			"dispatch goes on without a broker, pinned in %s: what is lost or handed in now is not noticed",
+			"dispatch goes on without a broker, through the pins in %s: sockets that close go unnoticed, and none can be handed in",
 			path);
 		doctor_remedy(doctor, "systemctl start %s, or '%s detach' to end it", doctor->service,
 			doctor->command);
@@ -52,17 +52,17 @@ static void check_pins(struct doctor *doctor)
 	}
 	switch (pins_folder_look(path)) {
 	case PINS_FOLDER_ATTACHED:
-		doctor_found(doctor, REPORT_OK, "dispatch outlives the broker, by the pins in %s", path);
+		doctor_found(doctor, REPORT_OK, "dispatch outlives the broker, through the pins in %s", path);
 		break;
 	case PINS_FOLDER_UNKNOWN:
-		doctor_found(doctor, REPORT_SKIP, "only root may look into %s; run as root", path);
+		doctor_found(doctor, REPORT_SKIP, "only root may read %s; run as root", path);
 		break;
 	default:
 		doctor_found(doctor, REPORT_FAIL,
-			"somebody removed the link in %s: with the broker, dispatch ends and sockets are lost",
+			"somebody removed the link in %s: when the broker ends, dispatch ends and the sockets are lost",
 			path);
 		doctor_remedy(doctor,
-			"systemctl restart %s, and then the services, whose sockets have to be handed in again",
+			"systemctl restart %s, then restart the services so that they hand their sockets in again",
 			doctor->service);
 	}
 }
@@ -87,7 +87,7 @@ static int add_program(const char *name, uint64_t generation, void *userdata)
 	return 0;
 }
 
-/* Asked after the folder was read, the broker has no switch under way that the folder shows. */
+/* Ask after reading the folder: a switch that was under way then is finished, so no current program looks stale. */
 static int ask_generation(struct doctor *doctor, uint64_t *ret)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
@@ -113,7 +113,7 @@ static void check_programs(struct doctor *doctor)
 	int r;
 
 	if (doctor->answer.r) {
-		doctor_found(doctor, REPORT_SKIP, "there is no broker to say which program is current");
+		doctor_found(doctor, REPORT_SKIP, "there is no broker to ask which program is in force");
 		return;
 	}
 	if (doctor_skips_unprivileged(doctor))
@@ -132,7 +132,7 @@ static void check_programs(struct doctor *doctor)
 		if (programs.generations[i] == current || lstat(pin, &st) < 0)
 			continue;
 		stale = true;
-		doctor_found(doctor, REPORT_WARN, "%s is pinned, and generation %" PRIu64 " is in force", pin,
+		doctor_found(doctor, REPORT_WARN, "%s is pinned, but generation %" PRIu64 " is in force", pin,
 			current);
 		doctor_remedy(doctor, "rm %s, which frees its memory", pin);
 	}
@@ -142,7 +142,7 @@ static void check_programs(struct doctor *doctor)
 
 /* ---- other instances */
 
-/* Return: whether there is something to say */
+/* Return: whether it reported something */
 static bool look_at_instance(struct doctor *doctor, const char *folder)
 {
 	const char *name = folder[strlen("usher")] ? folder + strlen("usher-") : "";
@@ -158,11 +158,11 @@ static bool look_at_instance(struct doctor *doctor, const char *folder)
 		doctor_found(doctor, REPORT_INFO, "another instance runs, with pins in %s", instance.pins);
 		return true;
 	}
-	/* a unit leaves its folder, empty */
+	/* a unit that stops leaves its empty folder */
 	if (pins_folder_look(instance.pins) != PINS_FOLDER_ATTACHED)
 		return false;
-	doctor_found(doctor, REPORT_WARN, "%s is of a broker that does not run: dispatch goes on by it",
-		instance.pins);
+	doctor_found(doctor, REPORT_WARN,
+		"%s belongs to a broker that does not run: dispatch goes on through it", instance.pins);
 	doctor_remedy(doctor, "systemctl start usherd%s%s.service, or 'usherctl%s%s detach' to remove it",
 		*name ? "@" : "", name, *name ? " --instance " : "", name);
 	return true;

@@ -26,14 +26,14 @@ static void check_files(struct doctor *doctor)
 	for (size_t i = 0; i < problems->n; i++) {
 		doctor_found(
 			doctor, REPORT_FAIL, "%s", problem_format(&problems->items[i], text, sizeof(text)));
-		doctor_remedy(doctor, "mend the file, and %s check", doctor->command);
+		doctor_remedy(doctor, "fix the file, then %s check", doctor->command);
 	}
 	if (!doctor->image)
 		return;
 	for (size_t i = 0; i < doctor->set->n_rules; i++)
 		n_matches += doctor->set->rules[i].n_matches;
 	if (doctor->set->n_rules) {
-		doctor_found(doctor, REPORT_OK, "the files are good: rules: %zu, matches: %zu",
+		doctor_found(doctor, REPORT_OK, "the files are valid: rules: %zu, matches: %zu",
 			doctor->set->n_rules, n_matches);
 		return;
 	}
@@ -60,7 +60,7 @@ static void check_masked(struct doctor *doctor)
 	if (files_foreach_path(doctor->instance.rule_dirs, look_at_rule_file, doctor, &problems) == -ENOMEM)
 		doctor->report.out_of_memory = true;
 	if (doctor->report.totals[REPORT_INFO] == before)
-		doctor_found(doctor, REPORT_OK, "no rule is masked, or read in place of another");
+		doctor_found(doctor, REPORT_OK, "no rule file masks or replaces another");
 }
 
 static void look_at_names(struct doctor *doctor, const char *path)
@@ -71,10 +71,10 @@ static void look_at_names(struct doctor *doctor, const char *path)
 	while (folder && (entry = readdir(folder))) {
 		const char *suffix = strrchr(entry->d_name, '.');
 
-		/* hidden files are meant not to count */
+		/* hidden files are left out on purpose */
 		if (entry->d_name[0] != '.' && (!suffix || strcmp(suffix, ".rule") != 0))
-			doctor_found(doctor, REPORT_INFO,
-				"%s/%s is not read: a rule file is called NAME.rule", path, entry->d_name);
+			doctor_found(doctor, REPORT_INFO, "%s/%s is not read: rule files are named NAME.rule",
+				path, entry->d_name);
 	}
 }
 
@@ -85,7 +85,7 @@ static void check_ignored(struct doctor *doctor)
 	for (const char *const *dir = doctor->instance.rule_dirs; *dir; dir++)
 		look_at_names(doctor, *dir);
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "all files among the rules are called NAME.rule");
+		doctor_found(doctor, REPORT_OK, "every file in the rule directories is named NAME.rule");
 }
 
 static void check_in_force(struct doctor *doctor)
@@ -104,7 +104,7 @@ static void check_in_force(struct doctor *doctor)
 	settings_sort(in_force);
 	settings_count_changes(in_force, &files, &n_added, &n_removed);
 	if (!n_added && !n_removed) {
-		doctor_found(doctor, REPORT_OK, "the rules in force are those of the files");
+		doctor_found(doctor, REPORT_OK, "the rules in force match the files");
 		return;
 	}
 	doctor_found(doctor, REPORT_WARN,
@@ -122,16 +122,16 @@ static bool passes(const struct doctor *doctor, const char *name)
 	return rule && rule->missing_pass;
 }
 
-/* Some seats of a name have sockets: those that have not matter when somebody came for them. */
+/* Some seats of a name have sockets. One that has none matters only if packets came for it. */
 static void look_at_gap(struct doctor *doctor, const struct seat *seat)
 {
 	if (passes(doctor, seat->name) || !seat->counters[SEAT_MISSING])
 		return;
 	doctor_found(doctor, REPORT_WARN,
-		"'%s' has sockets, and none for %s over %s; clients that came for one: %lu", seat->name,
+		"'%s' has sockets, but none for %s over %s; packets that found none: %lu", seat->name,
 		seat->protocol, seat->family, (unsigned long)seat->counters[SEAT_MISSING]);
 	doctor_remedy(doctor,
-		"hand one in, a dual-stack one serves both; or let the rule match only what it serves");
+		"hand one in (a dual-stack socket serves both families), or narrow the rule to what the service serves");
 }
 
 static void look_at_missing(struct doctor *doctor, const struct seat *seats, size_t n)
@@ -147,9 +147,10 @@ static void look_at_missing(struct doctor *doctor, const struct seat *seats, siz
 		return;
 	}
 	doctor_found(doctor, REPORT_WARN,
-		"no socket is handed in as '%s': its clients are refused, so far: %lu", name,
+		"no socket is handed in as '%s', so its clients are refused; packets so far: %lu", name,
 		(unsigned long)n_missing);
-	doctor_remedy(doctor, "start the service; if it cannot do so itself, %s hand-in %s or [Discover]",
+	doctor_remedy(doctor,
+		"start the service; if it does not hand its sockets in, use %s hand-in %s or [Discover]",
 		doctor->command, name);
 }
 
@@ -173,7 +174,7 @@ static void check_sockets(struct doctor *doctor)
 				look_at_gap(doctor, &seats->items[j]);
 	}
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "each name that has a rule has a socket");
+		doctor_found(doctor, REPORT_OK, "every name that has a rule has a socket");
 }
 
 static bool is_unrouted(const struct seat *seat)
@@ -192,15 +193,15 @@ static void check_unrouted(struct doctor *doctor)
 
 		if (!is_unrouted(seat))
 			continue;
-		doctor_found(doctor, REPORT_WARN, "%zu %s of '%s' for %s over %s, and no rule leads to %s",
-			seat->n_places, seat->n_places == 1 ? "socket" : "sockets", seat->name,
-			seat->protocol, seat->family, seat->n_places == 1 ? "it" : "them");
+		doctor_found(doctor, REPORT_WARN, "'%s' has %zu %s for %s over %s to which no rule leads",
+			seat->name, seat->n_places, seat->n_places == 1 ? "socket" : "sockets",
+			seat->protocol, seat->family);
 		doctor_remedy(doctor, "write %s/%s.rule and %s reload, or %s withdraw %s",
 			doctor->instance.rule_dirs[0], seat->name, doctor->command, doctor->command,
 			seat->name);
 	}
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "a rule leads to each socket");
+		doctor_found(doctor, REPORT_OK, "a rule leads to every socket");
 }
 
 /* ---- [Discover] */
@@ -218,7 +219,7 @@ static bool is_seated(const struct doctor *doctor, const struct scan_candidate *
 	return false;
 }
 
-/* Of an SO_REUSEPORT group one is enough; the group is together in the list. */
+/* One socket of an SO_REUSEPORT group is enough. */
 static bool is_group_seated(const struct doctor *doctor, const struct scan_candidates *candidates, size_t at)
 {
 	for (size_t i = 0; i < candidates->n; i++)
@@ -242,8 +243,8 @@ static void look_at_candidate(struct doctor *doctor, const struct scan_candidate
 			doctor, "see '%s discover --dry-run %s'", doctor->command, candidate->rule->name);
 	} else if (!doctor->answer.r && !is_group_seated(doctor, candidates, at)) {
 		doctor_found(doctor, REPORT_WARN,
-			"'%s' should have socket %s by its [Discover], and has it not", candidate->rule->name,
-			where);
+			"[Discover] of '%s' describes socket %s, but it has not been handed in",
+			candidate->rule->name, where);
 		doctor_remedy(doctor, "systemctl enable --now usher-discover, or %s discover %s",
 			doctor->command, candidate->rule->name);
 	}
@@ -273,10 +274,10 @@ static void look_at_absent(
 	if (!rule->discover.present || has_candidate(candidates, rule) || has_socket(doctor, rule->name))
 		return;
 	doctor_found(doctor, REPORT_WARN,
-		"nobody listens at Socket=%s, where [Discover] of '%s' seeks a socket%s",
+		"nothing listens at Socket=%s, where [Discover] of '%s' looks for a socket%s",
 		rule_match_format_brief(&rule->discover.sockets[0], where), rule->name,
-		rule->discover.n_sockets > 1 ? ", nor at the others" : "");
-	doctor_remedy(doctor, "start the daemon, or write where it listens in %s:%u", rule->path,
+		rule->discover.n_sockets > 1 ? ", nor at its other addresses" : "");
+	doctor_remedy(doctor, "start the daemon, or correct Socket= in %s:%u", rule->path,
 		rule->discover.sockets[0].line);
 }
 
@@ -319,7 +320,7 @@ static void check_discover(struct doctor *doctor)
 		return;
 	scan(doctor);
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "what [Discover] finds is handed in");
+		doctor_found(doctor, REPORT_OK, "every socket that [Discover] describes is handed in");
 }
 
 const struct check rule_checks[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The sockets: those that are handed in and cannot do what is wanted of them, and those that cannot be handed in. */
+/* The sockets: those that are handed in but cannot serve, and those that cannot be handed in. */
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,7 +13,7 @@
 #include "../host/socket_owner.h"
 #include "doctor.h"
 
-#define MPTCP_MAX 64 /* so many listeners are looked at */
+#define MPTCP_MAX 64 /* MPTCP listeners that are looked at */
 #define HELD_MAX 64
 
 static bool is_udp(const struct seat *seat)
@@ -31,7 +31,7 @@ static int family_of(const struct seat *seat)
 	return family;
 }
 
-/* Everything that looks at sockets needs the broker's list and the kernel's. */
+/* Every check of sockets needs the broker's list and the kernel's. */
 static bool skips(struct doctor *doctor)
 {
 	return doctor_skips_unanswered(doctor) || doctor_skips_elsewhere(doctor);
@@ -55,9 +55,9 @@ static void look_at_place(struct doctor *doctor, const struct seat *seat, const 
 		return;
 	doctor_found(doctor, others ? REPORT_WARN : REPORT_FAIL, "socket %s of '%s' %s: it gets no %s%s",
 		place->fields[PLACE_ADDRESS] ? place->fields[PLACE_ADDRESS] : "?", seat->name,
-		is_udp(seat) ? "is connected" : "does not listen any more",
-		is_udp(seat) ? "datagrams of others" : "connections",
-		others ? "; others of the name do" : ", and no other socket of the name does");
+		is_udp(seat) ? "is connected" : "no longer listens",
+		is_udp(seat) ? "datagrams from others" : "connections",
+		others ? "; other sockets of the name do" : ", nor does any other socket of the name");
 	doctor_remedy(doctor, "restart the service (pid %s), or %s withdraw %s and hand another one in",
 		place->fields[PLACE_PID] ? place->fields[PLACE_PID] : "?", doctor->command, seat->name);
 }
@@ -72,12 +72,12 @@ static void check_listening(struct doctor *doctor)
 		for (size_t j = 0; j < doctor->seats.items[i].n_places; j++)
 			look_at_place(doctor, &doctor->seats.items[i], doctor->seats.items[i].places[j]);
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "all sockets that are handed in listen");
+		doctor_found(doctor, REPORT_OK, "every handed-in socket listens");
 }
 
 /* ---- queues */
 
-/* Connections wait in a held socket: who is going to accept them? */
+/* Held sockets with waiting connections, and the processes that may accept them */
 struct waiting {
 	const struct seat *seats[HELD_MAX];
 	struct diag_socket sockets[HELD_MAX];
@@ -133,14 +133,13 @@ static void check_held(struct doctor *doctor)
 		if (waiting.owners[i].pid > 1 || !doctor->pid || !all)
 			continue;
 		doctor_found(doctor, diag_queue_is_full(socket) ? REPORT_FAIL : REPORT_WARN,
-			"connections wait in a socket held for '%s', which no service has open: %u of %u",
+			"connections wait in a held socket of '%s' that no service has open: %u of at most %u",
 			name, socket->queue, socket->queue_max);
-		doctor_remedy(doctor,
-			"start the service, which gets it by '%s claim %s -- COMMAND'; or %s withdraw %s",
+		doctor_remedy(doctor, "start the service with '%s claim %s -- COMMAND', or %s withdraw %s",
 			doctor->command, name, doctor->command, name);
 	}
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "no connection waits for a service that is gone");
+		doctor_found(doctor, REPORT_OK, "no connection waits for a service that has ended");
 }
 
 static void check_queues(struct doctor *doctor)
@@ -157,11 +156,11 @@ static void check_queues(struct doctor *doctor)
 			if (!socket || !diag_queue_is_full(socket))
 				continue;
 			doctor_found(doctor, REPORT_WARN,
-				"socket %s of '%s' is full, the next connections are dropped: %u wait, and its backlog is %u",
+				"the accept queue of socket %s of '%s' is full, so new connections are dropped: %u wait, its backlog is %u",
 				place->fields[PLACE_ADDRESS] ? place->fields[PLACE_ADDRESS] : "?",
 				doctor->seats.items[i].name, socket->queue, socket->queue_max);
 			doctor_remedy(doctor,
-				"see why the service (pid %s) does not accept; raise its backlog and net.core.somaxconn",
+				"find out why the service (pid %s) does not accept; if it is only slow, raise its backlog and net.core.somaxconn",
 				place->fields[PLACE_PID] ? place->fields[PLACE_PID] : "?");
 		}
 	if (doctor->report.n == before)
@@ -203,10 +202,10 @@ static bool look_at_port(struct doctor *doctor, const struct rule *rule, const s
 	if (match->first == socket->port && match->last == socket->port)
 		return false;
 	doctor_found(doctor, REPORT_WARN,
-		"'%s' gets what is sent to udp %s on a socket of port %u: its replies leave from port %u, and clients drop them",
+		"'%s' serves udp %s from a socket on port %u: its replies leave from port %u, and clients drop them",
 		rule->name, rule_match_format_brief(match, text), socket->port, socket->port);
 	doctor_remedy(doctor,
-		"bind the service to the port of the rule, on a private address; or let it reply from a second socket");
+		"bind the service to the port of the rule, on a private address; or have it reply from a second socket");
 	return true;
 }
 
@@ -218,10 +217,10 @@ static void check_udp_ports(struct doctor *doctor)
 		return;
 	foreach_udp_match(doctor, look_at_port);
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "replies over UDP leave from the port that was asked");
+		doctor_found(doctor, REPORT_OK, "UDP replies leave from the port that the client sent to");
 }
 
-/* Bound to one address, and not to the very one of the match */
+/* Warn of a socket that is bound to one address, unless that is the address of the match. */
 static bool look_at_address(struct doctor *doctor, const struct rule *rule, const struct rule_match *match,
 	const struct diag_socket *socket)
 {
@@ -236,12 +235,12 @@ static bool look_at_address(struct doctor *doctor, const struct rule *rule, cons
 		address_is_same(family, match->prefix.address, address))
 		return false;
 	doctor_found(doctor, REPORT_WARN,
-		"'%s' gets what is sent to udp %s on a socket bound to %s: its replies leave from there, unless it says otherwise for each",
+		"'%s' serves udp %s from a socket bound to %s: its replies leave from there, unless it sets the source of each",
 		rule->name, rule_match_format_brief(match, text),
 		endpoint_format(socket->family, socket->address, socket->port, where));
 	if (once)
 		doctor_remedy(doctor,
-			"nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; else switch that on in it");
+			"nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; otherwise enable that in the service");
 	return true;
 }
 
@@ -253,7 +252,7 @@ static void check_udp_addresses(struct doctor *doctor)
 		return;
 	foreach_udp_match(doctor, look_at_address);
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "replies over UDP leave from the address that was asked");
+		doctor_found(doctor, REPORT_OK, "UDP replies leave from the address that the client sent to");
 }
 
 /* ---- MPTCP */
@@ -294,16 +293,16 @@ static void report_mptcp(struct doctor *doctor, const struct diag_socket *socket
 	if (socket_owner_find(socket, 1, 0, &owner, NULL) < 0)
 		doctor->report.out_of_memory = true;
 	doctor_found(doctor, REPORT_WARN,
-		"%s listens on %s with MPTCP, and the kernel lets no such socket be handed in (EOPNOTSUPP)",
+		"%s listens on %s with MPTCP, and the kernel does not support handing such a socket in (EOPNOTSUPP)",
 		socket_owner_format(socket, &owner, who),
 		endpoint_format(socket->family, socket->address, socket->port, where));
 	doctor_remedy(doctor,
-		"switch MPTCP off in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig");
+		"disable MPTCP in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig");
 	if (owner.pid)
 		process_close(&owner);
 }
 
-/* One that a rule is about; when a name has no socket, it may be any. */
+/* A listener that a rule concerns. When a name lacks a socket, any MPTCP listener may be the one that is missing. */
 static void check_mptcp(struct doctor *doctor)
 {
 	size_t before = doctor->report.n, n = 0;
@@ -318,7 +317,7 @@ static void check_mptcp(struct doctor *doctor)
 			report_mptcp(doctor, &doctor->sockets[i]);
 	}
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "no listener that a rule is about uses MPTCP");
+		doctor_found(doctor, REPORT_OK, "no listener that a rule concerns uses MPTCP");
 }
 
 const struct check socket_checks[] = {

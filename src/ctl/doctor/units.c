@@ -9,7 +9,7 @@
 #include "../host/unit.h"
 #include "doctor.h"
 
-/* What a check reads. If systemd does not show it, the check is skipped: silence does not mean that all is well. */
+/* What a check reads. If systemd does not show it, the check is skipped: an absent property proves nothing. */
 struct property {
 	const char *name, *type;
 };
@@ -80,7 +80,7 @@ static bool is_enabled(const struct unit *unit)
 	return !unit_is(unit, "UnitFileState", "disabled") && !unit_is(unit, "UnitFileState", "masked");
 }
 
-/* Active, to be active after a boot, and as its files say? */
+/* Is the unit active, will it be after a boot, and has systemd read its files since they changed? */
 static void look_at_state(struct doctor *doctor, const char *name, const struct unit *unit)
 {
 	bool active = unit_is(unit, "ActiveState", "active") || unit_is(unit, "ActiveState", "reloading");
@@ -95,7 +95,7 @@ static void look_at_state(struct doctor *doctor, const char *name, const struct 
 	}
 	if (unit_is(unit, "NeedDaemonReload", "yes")) {
 		doctor_found(doctor, REPORT_WARN,
-			"the files of %s have changed, and systemd has not read them", name);
+			"the files of %s have changed, but systemd has not read them again", name);
 		doctor_remedy(doctor, "systemctl daemon-reload");
 	}
 	if (active && is_enabled(unit))
@@ -111,9 +111,9 @@ static void check_service(struct doctor *doctor)
 	look_at_state(doctor, doctor->service, &unit);
 	if (doctor->answer.r || !doctor->pid || unit_number(&unit, "MainPID") == (uint64_t)doctor->pid)
 		return;
-	doctor_found(doctor, REPORT_WARN, "the usherd that answers (pid %d) is not that of %s", doctor->pid,
-		doctor->service);
-	doctor_remedy(doctor, "end it, and systemctl start %s", doctor->service);
+	doctor_found(doctor, REPORT_WARN, "the usherd that answers (pid %d) is not the process of %s",
+		doctor->pid, doctor->service);
+	doctor_remedy(doctor, "end it, then systemctl start %s", doctor->service);
 }
 
 static void check_socket(struct doctor *doctor)
@@ -136,24 +136,24 @@ struct hindrance {
 
 static const struct hindrance hindrances[] = {
 	{"PrivateNetwork", "yes", REPORT_FAIL,
-		"gives the broker a network of its own, in which it serves nobody"},
-	{"PrivateBPF", "yes", REPORT_FAIL, "hides the pins: with the broker, dispatch ends"},
-	{"PrivateUsers", "yes", REPORT_FAIL, "takes the capabilities over the network away"},
+		"gives the broker a network namespace of its own, in which it serves no clients"},
+	{"PrivateBPF", "yes", REPORT_FAIL, "hides the pins: dispatch ends when the broker ends"},
+	{"PrivateUsers", "yes", REPORT_FAIL, "takes away the broker's capabilities over the network"},
 	{"PrivatePIDs", "yes", REPORT_WARN,
-		"hides the processes of clients, so that Unit= in rules fits nobody"},
+		"hides the processes of clients, so that Unit= in rules matches none of them"},
 	{"ProtectProc", "invisible", REPORT_WARN,
-		"hides the processes of clients, so that Unit= in rules fits nobody"},
+		"hides the processes of clients, so that Unit= in rules matches none of them"},
 	{"ProtectProc", "noaccess", REPORT_WARN,
-		"hides the processes of clients, so that Unit= in rules fits nobody"},
+		"hides the processes of clients, so that Unit= in rules matches none of them"},
 	{"ProtectProc", "ptraceable", REPORT_WARN,
-		"hides the processes of clients, so that Unit= in rules fits nobody"},
+		"hides the processes of clients, so that Unit= in rules matches none of them"},
 };
 
 static void advise(struct doctor *doctor, const char *what)
 {
 	doctor_remedy(doctor,
-		"%s in what 'systemctl cat %s' shows; systemctl daemon-reload && systemctl restart %s", what,
-		doctor->service, doctor->service);
+		"%s in the files that 'systemctl cat %s' shows, then systemctl daemon-reload && systemctl restart %s",
+		what, doctor->service, doctor->service);
 }
 
 static bool has_capability(const struct unit *unit, unsigned capability)
@@ -173,7 +173,7 @@ static void look_at_capabilities(struct doctor *doctor, const struct unit *unit)
 	advise(doctor, "write CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN");
 }
 
-/* "bpf:EPERM" denies the call with that error, in a list of allowed calls as well. */
+/* "bpf:EPERM" denies the call with that error, even in a list of allowed calls. */
 static void look_at_system_calls(struct doctor *doctor, const struct unit *unit)
 {
 	bool allows, listed = false;
@@ -189,7 +189,7 @@ static void look_at_system_calls(struct doctor *doctor, const struct unit *unit)
 	advise(doctor, "add SystemCallFilter=bpf");
 }
 
-/* Is the folder of the pins below one of the paths? They may have "-" and "+" in front. */
+/* Is the folder of the pins below one of the paths? A path may begin with "-" or "+". */
 static bool may_write(const struct unit *unit, const char *path)
 {
 	const char *at;
@@ -216,7 +216,7 @@ static void look_at_paths(struct doctor *doctor, const struct unit *unit)
 		return;
 	doctor_found(doctor, REPORT_FAIL, "%s keeps the broker from writing to %s",
 		tunables ? "ProtectKernelTunables=yes" : "ProtectSystem=strict", doctor->instance.pins);
-	doctor_remedy(doctor, "add ReadWritePaths=-%s; systemctl daemon-reload && systemctl restart %s",
+	doctor_remedy(doctor, "add ReadWritePaths=-%s, then systemctl daemon-reload && systemctl restart %s",
 		doctor->instance.pins, doctor->service);
 }
 
@@ -228,7 +228,7 @@ static void look_at_store(struct doctor *doctor, const struct unit *unit)
 	if (held <= most)
 		return;
 	doctor_found(doctor, REPORT_WARN,
-		"FileDescriptorStoreMax=%lu, and sockets are held: %lu; those beyond are lost when the broker ends",
+		"FileDescriptorStoreMax=%lu is less than the number of held sockets: %lu; those beyond it are lost when the broker ends",
 		most, held);
 	advise(doctor, "raise FileDescriptorStoreMax=");
 }
@@ -248,7 +248,7 @@ static void check_settings(struct doctor *doctor)
 			continue;
 		doctor_found(doctor, hindrance->result, "%s=%s %s", hindrance->property, hindrance->value,
 			hindrance->effect);
-		advise(doctor, "take it out");
+		advise(doctor, "remove it");
 	}
 	look_at_capabilities(doctor, &unit);
 	look_at_system_calls(doctor, &unit);
@@ -265,7 +265,7 @@ static void check_discover(struct doctor *doctor)
 	if (!doctor->discovers)
 		doctor_found(doctor, REPORT_OK, "not needed: no rule has a section [Discover]");
 	else if (*doctor->name)
-		doctor_found(doctor, REPORT_SKIP, "usher-discover.service is for the default instance");
+		doctor_found(doctor, REPORT_SKIP, "usher-discover.service serves only the default instance");
 	else if (load_unit(doctor, "usher-discover.service", NULL, &unit))
 		look_at_state(doctor, "usher-discover.service", &unit);
 }

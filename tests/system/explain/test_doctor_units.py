@@ -131,7 +131,7 @@ class TestAnswers:
         for properties, text in [
             ({"ActiveState": ("s", "failed")}, "usherd.service is failed"),
             ({"UnitFileState": ("s", "disabled")}, "usherd.service is not enabled: it does not start at boot"),
-            ({"NeedDaemonReload": ("b", True)}, "the files of usherd.service have changed, and systemd has not read them"),
+            ({"NeedDaemonReload": ("b", True)}, "the files of usherd.service have changed, but systemd has not read them again"),
         ]:
             manager.units = changed(**properties)
             found = doctor()

@@ -144,28 +144,28 @@ EXPLAIN = {
 # doctor: what is found, and what to do
 DOCTOR = {
     # the kernel
-    "version:old": ("this is Linux {version}, and usher needs 6.1", "boot a newer kernel"),
-    "maps": ("a BPF map of the type {type} cannot be made: … (EINVAL)", "use a kernel with …"),
+    "version:old": ("this is Linux {version}, but usher needs 6.1 or newer", "boot a newer kernel"),
+    "maps": ("a BPF map of type {type} cannot be created: … (EINVAL)", "use a kernel with …"),
     "program": ("an sk_lookup program cannot be loaded: … (EINVAL)", "use a kernel of Linux 6.1 or newer with …"),
     "sock-diag": ("…sock_diag…", "modprobe -a tcp_diag udp_diag; without them nothing is discovered"),
     "lockdown": ("the kernel is locked down (confidentiality): …", "lower ScanInterval= in [Discover], or …"),
     "lockdown:unimportant": ("the kernel is locked down (confidentiality): …", ""),
-    "lockdown:integrity": ("the kernel is locked down (integrity), which is all the same to usher", ""),
-    "unprivileged-bpf": "everybody may use bpf(2) (kernel.unprivileged_bpf_disabled=0), which usher does not need",
+    "lockdown:integrity": ("the kernel is locked down (integrity), which does not affect usher", ""),
+    "unprivileged-bpf": "any user may call bpf(2) (kernel.unprivileged_bpf_disabled=0); usher does not need that",
 
     # the host
     "bpffs": ("no BPF file system is mounted on /sys/fs/bpf", "mount -t bpf bpf /sys/fs/bpf"),
     "bpffs:read-only": (
         "/sys/fs/bpf is mounted read-only: no rules can be put in force", "mount -o remount,rw /sys/fs/bpf"),
     "pins-folder:mode": (
-        "/sys/fs/bpf/usher may be written by others (mode {mode}): usherd refuses to use it",
+        "/sys/fs/bpf/usher is writable by others (mode {mode}): usherd refuses to use it",
         "chmod go-w /sys/fs/bpf/usher"),
     "pins-folder:owner": (
         "/sys/fs/bpf/usher belongs to uid {uid}: usherd refuses to use it", "chown 0:0 /sys/fs/bpf/usher"),
-    "cgroup2": ("no cgroups of version 2 are mounted: …", "mount -t cgroup2 cgroup2 /sys/fs/cgroup, or …"),
+    "cgroup2": ("no cgroup2 file system is mounted: …", "mount -t cgroup2 cgroup2 /sys/fs/cgroup, or …"),
     "descriptors": ("usherd has {n} of {most} descriptors open: …", "raise LimitNOFILE= in its unit …"),
     "capabilities": (
-        "usherd (pid {pid}) has no CAP_BPF and CAP_NET_ADMIN: it cannot put rules in force",
+        "usherd (pid {pid}) lacks CAP_BPF and CAP_NET_ADMIN: it cannot put rules in force",
         "start it as root, with CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN in its unit"),
 
     # the broker
@@ -176,69 +176,69 @@ DOCTOR = {
         "the broker at /run/usher/usher.sock has not finished within 1000 ms (ETIMEDOUT); …",
         "systemctl restart usherd.service; see 'journalctl -u usherd.service'"),
     "version:skew": (
-        "usherd is {version} (protocol {protocol}, schema {schema}), and usherctl is 0.1.0 (protocol 1, schema 1)",
-        "restart usherd, which is of before an upgrade: systemctl restart usherd.service"),
+        "usherd is {version} (protocol {protocol}, schema {schema}), but usherctl is 0.1.0 (protocol 1, schema 1)",
+        "restart usherd, which predates an upgrade: systemctl restart usherd.service"),
     "dispatch": (
         "somebody detached link {link}: nothing is dispatched", "usherctl reload, which attaches it again"),
     "namespace": (
-        "usherd serves network namespace {there}, and usherctl runs in another one: …",
+        "usherd serves network namespace {there}, but usherctl runs in another one: …",
         "nsenter --net=/proc/{pid}/ns/net usherctl doctor"),
     "programs": (
-        "1 more sk_lookup program runs in this network namespace, and may decide otherwise; so far another one came "
-        "first: {n}",
-        "see 'bpftool net' and 'bpftool link'; two of them should not match the same ports"),
+        "1 more sk_lookup program runs in this network namespace and may decide differently; packets that another "
+        "program has decided first: {n}",
+        "see 'bpftool net' and 'bpftool link'; no two of them should match the same ports"),
     "programs:alone": ("no other sk_lookup program runs in this network namespace", ""),
     "reload": (
-        "the last reload failed, older rules are in force: {problem}", "mend it; usherctl check && usherctl reload"),
+        "the last reload failed, so older rules are in force: {problem}", "fix that, then usherctl check && usherctl reload"),
     "hand-ins": (
-        "the last hand-in that was refused, as '{name}' by uid {uid}: {cause}",
-        "mend that, and restart the service; 'journalctl -u usherd.service' has all {n}"),
-    "hand-ins:before": ("hand-ins refused since usherd started, none of late: {n}", ""),
+        "the last refused hand-in was as '{name}' by uid {uid}: {cause}",
+        "fix that, then restart the service; 'journalctl -u usherd.service' shows all {n}"),
+    "hand-ins:before": ("hand-ins refused since usherd started, none of them recently: {n}", ""),
 
     # pins
     "pins:absent": (
-        "dispatch goes on without a broker, pinned in /sys/fs/bpf/usher{instance}: …",
+        "dispatch goes on without a broker, through the pins in /sys/fs/bpf/usher{instance}: …",
         "systemctl start usherd{unit}.service, or 'usherctl{option} detach' to end it"),
     "pins:link": (
-        "somebody removed the link in /sys/fs/bpf/usher: …", "systemctl restart usherd.service, and then the services, …"),
+        "somebody removed the link in /sys/fs/bpf/usher: …", "systemctl restart usherd.service, then restart the services …"),
     "program-pins": (
-        "/sys/fs/bpf/usher/{program} is pinned, and generation 1 is in force",
+        "/sys/fs/bpf/usher/{program} is pinned, but generation 1 is in force",
         "rm /sys/fs/bpf/usher/{program}, which frees its memory"),
     "instances": "another instance runs, with pins in /sys/fs/bpf/usher-{instance}",
     "instances:left": (
-        "/sys/fs/bpf/usher-{instance} is of a broker that does not run: dispatch goes on by it",
+        "/sys/fs/bpf/usher-{instance} belongs to a broker that does not run: dispatch goes on through it",
         "systemctl start usherd@{instance}.service, or 'usherctl --instance {instance} detach' to remove it"),
 
     # rules
-    "files": ("{problem}", "mend the file, and usherctl check"),
+    "files": ("{problem}", "fix the file, then usherctl check"),
     "masked": "{mask} masks the rule of that name",
     "masked:overridden": "{mask} is read in place of {where}",
-    "ignored": "{where} is not read: a rule file is called NAME.rule",
+    "ignored": "{where} is not read: rule files are named NAME.rule",
     "in-force": (
         "the files have changed since the last reload: settings to add: {add}, to remove: {remove}",
         "usherctl diff && usherctl reload"),
     "missing": (
-        "no socket is handed in as '{name}': its clients are refused, so far: {n}",
-        "start the service; if it cannot do so itself, usherctl hand-in {name} or [Discover]"),
+        "no socket is handed in as '{name}', so its clients are refused; packets so far: {n}",
+        "start the service; if it does not hand its sockets in, use usherctl hand-in {name} or [Discover]"),
     "missing:family": (
-        "'{name}' has sockets, and none for {what}; clients that came for one: {n}",
-        "hand one in, a dual-stack one serves both; or let the rule match only what it serves"),
+        "'{name}' has sockets, but none for {what}; packets that found none: {n}",
+        "hand one in (a dual-stack socket serves both families), or narrow the rule to what the service serves"),
     "missing:pass": ("'{name}' has no socket, and its packets are passed on (Missing=pass)", ""),
     "unrouted": (
-        "1 socket of '{name}' for {what}, and no rule leads to it",
+        "'{name}' has 1 socket for {what} to which no rule leads",
         "write /etc/usher/rules.d/{name}.rule and usherctl reload, or usherctl withdraw {name}"),
     "discover:nobody": (
-        "nobody listens at Socket={address}, where [Discover] of '{name}' seeks a socket",
-        "start the daemon, or write where it listens in {where}"),
+        "nothing listens at Socket={address}, where [Discover] of '{name}' looks for a socket",
+        "start the daemon, or correct Socket= in {where}"),
     "discover:found": (
-        "'{name}' should have socket {address} by its [Discover], and has it not",
+        "[Discover] of '{name}' describes socket {address}, but it has not been handed in",
         "systemctl enable --now usher-discover, or usherctl discover {name}"),
     "discover:refused": (
         "'{name}' does not get socket {address}, which {cause}", "see 'usherctl discover --dry-run {name}'"),
     "routes": (
-        "{prefix} is in a rule, and no address of it is local: packets to it have no route",
+        "a rule matches {prefix}, but no address in it is local: packets to it have no route",
         "ip route add local {prefix} dev lo"),
-    "routes:elsewhere": "{prefix} is in a rule, and no address of it is local: packets to it go on to another host",
+    "routes:elsewhere": "a rule matches {prefix}, but no address in it is local: packets to it go to another host",
     "bypassed": (
         "'{name}' takes {match} before {who}, which listens on {address}", "hand that socket in, or narrow the match"),
     "bypassed:pass":
@@ -247,29 +247,29 @@ DOCTOR = {
 
     # sockets
     "listening": (
-        "socket {address} of '{name}' does not listen any more: it gets no connections, and no other socket of the name does",
+        "socket {address} of '{name}' no longer listens: it gets no connections, nor does any other socket of the name",
         "restart the service (pid {pid}), or usherctl withdraw {name} and hand another one in"),
     "listening:others":
-        "socket {address} of '{name}' does not listen any more: it gets no connections; others of the name do",
-    "listening:udp": "socket {address} of '{name}' is connected: it gets no datagrams of others, …",
+        "socket {address} of '{name}' no longer listens: it gets no connections; other sockets of the name do",
+    "listening:udp": "socket {address} of '{name}' is connected: it gets no datagrams from others, …",
     "held": (
-        "connections wait in a socket held for '{name}', which no service has open: {n} of {most}",
-        "start the service, which gets it by 'usherctl claim {name} -- COMMAND'; or usherctl withdraw {name}"),
+        "connections wait in a held socket of '{name}' that no service has open: {n} of at most {most}",
+        "start the service with 'usherctl claim {name} -- COMMAND', or usherctl withdraw {name}"),
     "queues": (
-        "socket {address} of '{name}' is full, the next connections are dropped: {n} wait, and its backlog is {most}",
-        "see why the service (pid {pid}) does not accept; raise its backlog and net.core.somaxconn"),
+        "the accept queue of socket {address} of '{name}' is full, so new connections are dropped: {n} wait, its backlog is {most}",
+        "find out why the service (pid {pid}) does not accept; if it is only slow, raise its backlog and net.core.somaxconn"),
     "queues:good": ("no accept queue is full", ""),
     "udp-port": (
-        "'{name}' gets what is sent to udp {match} on a socket of port {had}: its replies leave from port {had}, and …",
+        "'{name}' serves udp {match} from a socket on port {had}: its replies leave from port {had}, and …",
         "bind the service to the port of the rule, …"),
     "udp-address": (
-        "'{name}' gets what is sent to udp {match} on a socket bound to {address}: its replies leave from there, …",
-        "nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; else switch that on in it"),
+        "'{name}' serves udp {match} from a socket bound to {address}: its replies leave from there, …",
+        "nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; otherwise enable that in the service"),
     "udp-address:again": (
-        "'{name}' gets what is sent to udp {match} on a socket bound to {address}: its replies leave from there, …", ""),
+        "'{name}' serves udp {match} from a socket bound to {address}: its replies leave from there, …", ""),
     "mptcp": (
         "{who} (pid {pid}) listens on {address} with MPTCP, … (EOPNOTSUPP)",
-        "switch MPTCP off in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig"),
+        "disable MPTCP in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig"),
 }
 # Where usherctl runs in another network namespace, these are not looked at.
 DOCTOR.update({f"{check}:skipped": ("…", "") for check in ("routes", "bypassed", "listening", "mptcp")})
