@@ -84,10 +84,12 @@ def has(found, expected):
 class Explain:
     """`usherctl explain` finds these faults of a packet and no others, and a client that tries it for real `meets` that:
     a name, REFUSED, SILENCE or UNREACHABLE; None: no client is asked. `says` is (key, what the set-up has) of the
-    sentence at the top, `data` what JSON has."""
+    sentence at the top, `shows` the same of something in the tables below it, `data` what JSON has."""
 
-    def __init__(self, packet, meets, *faults, says=None, status=None, options=(), front=(), namespace=None, uid=None, **data):
-        self.packet, self.meets, self.faults, self.says, self.data = packet, meets, faults, says, data
+    def __init__(self, packet, meets, *faults, says=None, shows=None, status=None, options=(), front=(), namespace=None,
+                 uid=None, **data):
+        self.packet, self.meets, self.faults, self.data = packet, meets, faults, data
+        self.says, self.shows = says, shows
         self.words = [*front, *packet.split(), *options]
         self.status = int(meets in (REFUSED, SILENCE, UNREACHABLE)) if status is None else status
         self.namespace, self.uid = namespace, uid
@@ -110,6 +112,10 @@ class Explain:
             key, values = self.says
             sentence = pattern(_words.SENTENCES[key], {"packet": self.packet, **values})
             assert re.fullmatch(sentence, found.first), f"no {sentence!r} in\n{found.text}"
+        if self.shows:
+            key, values = self.shows
+            row = pattern(_words.TABLES[key], values)
+            assert re.search(row, found.flat), f"no {row!r} in\n{found.text}"
         for key, value in self.data.items():
             assert has(found.data[key], value), f"{key} is not {value}: {found.data[key]}"
         assert found.code == self.status, found.text
@@ -142,6 +148,7 @@ class Fails:
 
     def check(self):
         done = ctl(*self.words, check=False, **self.options)
+        assert not done.stdout, done.stdout
         print(f"$ usherctl {' '.join(map(str, self.words))}\n{done.stdout}{done.stderr}[exit status {done.returncode}]\n")
         said = pattern(_words.ERRORS[self.key], self.values)
         assert re.search(said, done.stderr, re.S) and done.returncode == self.status, (

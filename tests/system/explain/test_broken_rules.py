@@ -14,7 +14,7 @@ from harness import wire
 from harness.broken import serving
 from harness.broker import ctl
 from harness.discover import Discover
-from harness.host import NOBODY, RULE_FOLDERS, rule, write_rule
+from harness.host import NOBODY, ROOT, RULE_FOLDERS, rule, write_rule
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED
 
@@ -44,8 +44,9 @@ def test_shadowed(broker):
                            where="/run/usher/rules.d/host.rule:2"))
         yield Doctor(warn("missing", name="host"), warn("missing", name="wide"))
         with serving("host", port=8081):
-            yield Explain(WEB, "host", rules=[{"name": "host", "winner": True}, {"name": "net", "result": "shorter prefix"},
-                                              {"name": "wide", "result": "shorter prefix"}])
+            yield Explain(WEB, "host", shows=("rule", {"name": "net", "match": "192.0.2.0/24:80", "result": "shorter prefix"}),
+                          rules=[{"name": "host", "winner": True}, {"name": "net", "result": "shorter prefix"},
+                                 {"name": "wide", "result": "shorter prefix"}])
         wire.request("withdraw", NAME="net")
         wire.hand_in("wide", service)
         yield Explain("tcp 192.0.2.2:80", REFUSED, fail("missing", name="net"),
@@ -215,12 +216,13 @@ def test_nothing_to_discover(broker, discover):
         yield Doctor(warn("missing"), warn("discover:nobody", **absent))
 
 
+@pytest.mark.parametrize("uid", [NOBODY, ROOT])
 @setup
-def test_nobody_discovers(broker):
-    """The daemon is there, the rule describes it, and usher-discover does not run."""
+def test_nobody_discovers(broker, uid):
+    """The daemon is there, the rule describes it, or it is root's, and usher-discover does not run."""
     Discover()
     broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=nobody"]))
-    service = ServiceProcess("web", uid=NOBODY, gid=NOBODY)
+    service = ServiceProcess("web", uid=uid, gid=uid)
     yield Explain(WEB, REFUSED, fail("missing"), warn("discover:found", address="127.0.0.2:8080", pid=service.pid))
     yield Explain(WEB, None, fail("missing"), warn("discover:unknown", address="127.0.0.2/32:8080"), uid=1, status=1)
     yield Doctor(warn("missing"), warn("discover:found", address="127.0.0.2:8080"))
@@ -233,7 +235,7 @@ def test_nobody_discovers(broker):
     ("User=daemon", "any", NOBODY, r"uid 65534 may not own .*; User= under \[Discover\] in .*"),
     ("Unit=other.service", "any", 0, r".*Unit= under \[Discover\].*"),
     ("Executable=/usr/sbin/nginx", "any", 0, r".*Executable= under \[Discover\].*"),
-    ("Socket=127.0.0.2:8081", "127.0.0.3", 0, ".*outside of Bound=.*"),
+    ("User=root", "127.0.0.3", 0, ".*outside of Bound=.*"),
 ], ids=["user", "unit", "executable", "bound"])
 @setup
 def test_discover_refuses(broker, discover, setting, bound, uid, cause):
@@ -244,4 +246,5 @@ def test_discover_refuses(broker, discover, setting, bound, uid, cause):
     discover.wait_said("web.*127.0.0.2:8080")
     cause = {"address": "127.0.0.2:8080", "cause": re.compile(rf"is open in 'python3' \(uid {uid}\): {cause}|{cause}")}
     yield Explain(WEB, REFUSED, fail("missing"), warn("discover:refused", pid=service.pid, **cause))
+    yield Explain(WEB6, REFUSED, fail("missing"), warn("discover:nobody", address="127.0.0.2:8080"))
     yield Doctor(warn("missing"), warn("discover:refused", **cause))

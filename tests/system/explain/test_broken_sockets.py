@@ -271,6 +271,15 @@ def test_udp_port(broker):
 
 
 @setup
+def test_udp_port_at_the_address(broker):
+    """The same on the public address: then the address is right."""
+    broker(dns=rule("Datagram=192.0.2.1:53", access=["Bound=any"]))
+    with serving("dns", "udp", address="192.0.2.1", port=5353):
+        yield Explain(DNS, SILENCE, warn("udp-port", had=5353, wanted=53), status=0)
+        yield Doctor(warn("udp-port", name="dns", match="192.0.2.1:53", had=5353))
+
+
+@setup
 def test_udp_address(broker):
     """A UDP service on loopback that does not say where its answers leave from. The remedy is there once for all."""
     broker(dns="Datagram=192.0.2.0/24:53", ntp="Datagram=192.0.2.0/24:123")
@@ -308,7 +317,8 @@ def test_bypassed(broker, address, bypassed):
             yield Explain("tcp 198.51.100.1:80", "wild", says=("no-rule:goes", {"address": "0.0.0.0:80"}))
         yield Doctor(warn("missing"), bypassed)
         with serving("web"):
-            yield Explain(WEB, "web", listeners=[{"socket": f"sk:{cookie(wild.socket)}", "gets_it": False}])
+            yield Explain(WEB, "web", shows=("listeners", {}),
+                          listeners=[{"socket": f"sk:{cookie(wild.socket)}", "gets_it": False}])
             yield Doctor(bypassed)
 
 

@@ -22,6 +22,12 @@ SENTENCES = {
     "multicast": "{packet} is not dispatched: {address} is a {what} address",
 }
 
+# In the tables below it
+TABLES = {
+    "rule": "{name} {match} {result} {where}",
+    "listeners": "Also listening there, best match first; they get nothing: ",
+}
+
 # explain: what is found, and what to do with the command
 EXPLAIN = {
     # the name has no socket
