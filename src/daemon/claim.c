@@ -14,7 +14,7 @@
 #include "../wire/names.h"
 #include "request.h"
 
-/* Sockets in one packet of an answer: so many names of the greatest length fit into its text. */
+/* Sockets in one packet of the answer: this many names of the greatest length fit into its text. */
 #define CLAIM_BATCH 32U
 
 struct claim {
@@ -93,7 +93,7 @@ static bool names_contain(const struct message *message, const char *wanted)
 	return false;
 }
 
-/* Who claims a socket is who serves now. */
+/* The process that claims a socket is its owner from now on. */
 static void change_owner(struct broker *broker, const struct intake_request *request)
 {
 	pid_t pid = registrants_is_watched(broker->registrants, request->identity.pid) ? request->identity.pid
@@ -144,7 +144,7 @@ int request_claim(struct broker *broker, const struct intake_request *request, s
 		return r;
 	if (!claim->n)
 		return refuse(refusal, ENOENT,
-			"nothing is held as '%s' (ENOENT); hand the sockets in with hold first ('usherctl hand-in --hold')",
+			"nothing is held as '%s' (ENOENT); hand the sockets in with 'usherctl hand-in --hold' or usher_hold() first",
 			names_text(request->message, name));
 	if (request->pidfd >= 0) {
 		r = registrants_watch_dup(

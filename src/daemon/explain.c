@@ -15,7 +15,7 @@
 #include "../util/transport.h"
 #include "request.h"
 
-/* Rows of one answer; nested ranges of ports could make many more. */
+/* The most rows of one answer: nested ranges of ports could make many more. */
 #define COVERS_MAX 256U
 
 struct covering_match {
@@ -120,7 +120,7 @@ static bool answer_next(void *state, struct writer *packet, int *fds, size_t *n_
 	writer_put(packet, KEY_FILE, "%s", cover->rule->path);
 	writer_put(packet, KEY_LINE, "%u", cover->match->line);
 	writer_put(packet, KEY_MATCH, "%s", rule_match_format(cover->match, text));
-	/* the program has said whose the packet is; the strongest match of that rule is the one */
+	/* the strongest match comes first, and the program dispatches by it */
 	writer_put(packet, KEY_WINNER, "%s", yes_word(!question->at));
 	question->at++;
 	return true;
@@ -141,8 +141,8 @@ static int parse_endpoint(enum message_key key, const char *value, int family, u
 			"%s=%s is not one address and one port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443",
 			key_word(key), value);
 	if (family && family != match.prefix.family)
-		return refuse(refusal, EINVAL, "%s=%s is not of the family of LOCAL= (EINVAL)", key_word(key),
-			value);
+		return refuse(
+			refusal, EINVAL, "%s=%s and LOCAL= mix IPv4 and IPv6 (EINVAL)", key_word(key), value);
 	memcpy(address, match.prefix.address, 16);
 	*port = match.first;
 	*ret_family = match.prefix.family;
@@ -158,9 +158,9 @@ static int read_asked_packet(
 
 	*ret = (struct question_packet){.family = 0};
 	if (!protocol_from_word(message_get(message, KEY_PROTOCOL), &protocol))
-		return refuse(refusal, EINVAL, "PROTOCOL= is neither tcp nor udp (EINVAL)");
+		return refuse(refusal, EINVAL, "PROTOCOL= must be tcp or udp (EINVAL)");
 	if (!local)
-		return refuse(refusal, EINVAL, "there is no LOCAL= (EINVAL); write LOCAL=192.0.2.1:443");
+		return refuse(refusal, EINVAL, "LOCAL= is missing (EINVAL); write LOCAL=192.0.2.1:443");
 	ret->protocol = protocol;
 	r = parse_endpoint(KEY_LOCAL, local, 0, ret->local_address, &ret->local_port, &ret->family, refusal);
 	if (!r && remote)

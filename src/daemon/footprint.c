@@ -10,7 +10,7 @@
 
 #include "../util/cleanup.h"
 
-/* Since Linux 6.2 the size of the folder is the number (fs/proc/fd.c); before that it is 0. */
+/* The folder has the number of descriptors as its size since Linux 6.2 (fs/proc/fd.c), and 0 before. */
 static size_t count_fds(void)
 {
 	_cleanup_(closedirp) DIR *folder = NULL;

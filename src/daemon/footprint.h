@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What the broker's process takes of the machine. */
+/* The resources of the machine that the broker's process uses */
 
 #include "../wire/message.h"
 

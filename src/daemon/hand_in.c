@@ -14,7 +14,7 @@
 #include "../wire/protocol.h"
 #include "request.h"
 
-/* The other two are ways of the broker's own. */
+/* Only the broker itself sets the other two values. */
 static enum usher_via read_via(const struct message *message)
 {
 	enum via via = VIA_CLIENT;
@@ -23,7 +23,7 @@ static enum usher_via read_via(const struct message *message)
 	return via == VIA_NOTIFY || via == VIA_SYSTEMD ? USHER_VIA_CLIENT : (enum usher_via)via;
 }
 
-/* Of the process that has the sockets open: the last descriptor is its pidfd, and taken out of the request. */
+/* Identifies the process that has the sockets open. Its pidfd is the last descriptor, which leaves the request. */
 static int take_owner(struct intake_request *request, const struct offer_request *offer, struct owner *ret,
 	struct refusal *refusal)
 {
@@ -31,14 +31,14 @@ static int take_owner(struct intake_request *request, const struct offer_request
 
 	if (strcmp(owner, OWNER_PIDFD) != 0)
 		return refuse(refusal, EINVAL,
-			"OWNER=%s is not known (EINVAL); it is OWNER=pidfd, with a pidfd as the last descriptor",
+			"OWNER=%s is not known (EINVAL); write OWNER=pidfd and send a pidfd as the last descriptor",
 			owner);
 	if (offer->via != USHER_VIA_DISCOVERED)
 		return refuse(refusal, EINVAL,
 			"OWNER= requires VIA=discover (EINVAL); a process must hand in its own sockets itself");
 	if (offer->hold)
 		return refuse(refusal, EINVAL,
-			"OWNER= does not go with 'hold' (EINVAL); what is found ends with its process, so ask for 'hand-in'");
+			"OWNER= cannot be combined with 'hold' (EINVAL); use 'hand-in', because a discovered socket ends with its process");
 	if (request->n_fds < 2)
 		return refuse(refusal, EINVAL,
 			"%zu descriptors came with OWNER=pidfd (EINVAL); send the listening sockets and, after them, the pidfd of the process that has them open",
@@ -53,12 +53,12 @@ int request_check_sockets(size_t n, struct refusal *refusal)
 			"no socket came with the request (EINVAL); send the listening sockets with SCM_RIGHTS");
 	if (n > PROTOCOL_HAND_IN_MAX)
 		return refuse(refusal, E2BIG,
-			"%zu sockets came in one request, which takes %u (E2BIG); send several", n,
-			PROTOCOL_HAND_IN_MAX);
+			"%zu sockets came in one request, which takes at most %u (E2BIG); send several requests",
+			n, PROTOCOL_HAND_IN_MAX);
 	return 0;
 }
 
-/* The number a client knows a socket by is for the wording of refusals only. */
+/* The client's own number of a socket, which only refusals show */
 static unsigned long socket_number(const struct message *message, size_t index)
 {
 	const char *numbers = message_get(message, KEY_FDS);

@@ -18,7 +18,8 @@ struct list {
 	uint32_t *seats; /* sorted by name, protocol, family */
 	size_t n_seats, at;
 	char name[USHER_NAME_MAX]; /* seats of this name only, unless it is empty */
-	struct usher_seat seat; /* the one at `at`, or the last one before it, as it was when it was opened */
+	struct usher_seat
+		seat; /* the seat at `at`, or else the last one before it; a copy from when it was opened */
 	struct registry_place places[USHER_PLACES_MAX]; /* of the seat at `at` */
 	unsigned n_places, place;
 	uint64_t early; /* cookie of the listener that Listen=kernel let into the seat; 0: none */
@@ -66,7 +67,7 @@ static void write_place(struct writer *row, const struct usher_place *place, uns
 	writer_put(row, KEY_PLACE, "%u", number);
 	writer_put(row, KEY_COOKIE, "%" PRIx64, (uint64_t)place->cookie);
 	if (!place->family)
-		return; /* nothing is remembered of it */
+		return; /* there is no description of the socket */
 	writer_put(
 		row, KEY_ADDRESS, "%s", endpoint_format(place->family, place->address, place->port, address));
 	if (place->pid)
@@ -99,8 +100,8 @@ static void write_counters(struct writer *row, const struct registry *registry, 
 }
 
 /*
- * A reload while the list is being sent may free a seat and give its number to another name, which the list must not
- * show out of its order, nor when it was asked for one name.
+ * While the list is being sent, a reload may free a seat and give its number to another name. The list must not show
+ * that name out of order, nor to a client that asked for another one.
  */
 static bool is_expected(const struct list *list, const struct usher_seat *seat)
 {
@@ -108,7 +109,7 @@ static bool is_expected(const struct list *list, const struct usher_seat *seat)
 	       (!*list->name || !strcmp(list->name, seat->name));
 }
 
-/* One that has a place by now is not waiting any more. */
+/* A listener that has a place by now no longer waits. */
 static uint64_t read_early(const struct list *list, uint32_t number)
 {
 	uint64_t cookie = registry_read_early(&list->broker->registry, number);
@@ -193,7 +194,7 @@ int request_list(
 		return r;
 	if (name && !list->n_seats)
 		return refuse(refusal, ENOENT,
-			"there is no rule and no socket '%s' (ENOENT); 'usherctl rules' shows what there is",
+			"there is no rule and no socket '%s' (ENOENT); 'usherctl rules' shows all rules",
 			name);
 	*answer =
 		(struct session_source){.next = list_next, .release = list_release, .state = TAKE_PTR(list)};

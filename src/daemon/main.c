@@ -24,7 +24,7 @@
 #include "reload.h"
 #include "restore.h"
 
-/* Of systemd.exec(5) and sysexits.h; usherd(8) has the list. */
+/* As in systemd.exec(5) and sysexits.h; usherd(8) lists them. */
 enum {
 	STATUS_INVALID_ARGUMENT = 2,
 	STATUS_NOT_INSTALLED = 5,
@@ -35,20 +35,19 @@ struct options {
 	bool check;
 };
 
-static const char help[] =
-	"Usage: usherd [OPTION]...\n"
-	"Dispatch connections to the sockets that services hand in.\n"
-	"\n"
-	"  --instance=NAME  serve with the folders of this instance: /run/usher-NAME,\n"
-	"                   /etc/usher-NAME/rules.d, /sys/fs/bpf/usher-NAME\n"
-	"  --check          read the rules, say what is wrong with them, and exit\n"
-	"  --help           show this text and exit\n"
-	"  --version        show the versions of program, protocol and pins, and exit\n"
-	"\n"
-	"SIGHUP reads the rules again. At SIGTERM the broker ends; dispatch stays in place\n"
-	"until 'usherctl detach'. See usherd(8).\n";
+static const char help[] = "Usage: usherd [OPTION]...\n"
+			   "Dispatch connections to the sockets that services hand in.\n"
+			   "\n"
+			   "  --instance=NAME  use the folders of this instance: /run/usher-NAME,\n"
+			   "                   /etc/usher-NAME/rules.d, /sys/fs/bpf/usher-NAME\n"
+			   "  --check          read the rules, report all problems, and exit\n"
+			   "  --help           show this text and exit\n"
+			   "  --version        show the versions of program, protocol and pins, and exit\n"
+			   "\n"
+			   "SIGHUP reloads the rules. SIGTERM ends the broker; dispatch stays in place\n"
+			   "until 'usherctl detach'. See usherd(8).\n";
 
-/* Return: -1 to go on, or an exit status. */
+/* Return: -1 to continue, or an exit status. */
 static int parse_options(int argc, char **argv, struct options *ret)
 {
 	static const struct option long_options[] = {
@@ -86,7 +85,7 @@ static int parse_options(int argc, char **argv, struct options *ret)
 	return -1;
 }
 
-/* Rules are checked where usherd runs, without privileges and without touching anything. */
+/* Checks the rules on the host where usherd runs; needs no privileges and changes nothing. */
 static int check(const struct instance *instance)
 {
 	_cleanup_(generation_unrefp) struct generation *generation = NULL;
@@ -178,8 +177,8 @@ static void raise_descriptor_limit(void)
 }
 
 /*
- * A reload needs large arrays for a moment. Each that is freed would raise the size from which on they are mapped, up to
- * 32 MiB, and the next ones would leave holes in the heap.
+ * A reload needs large arrays for a moment. By default, each free(3) of a mapped array raises the size above which
+ * malloc(3) maps arrays, up to 32 MiB. Later arrays would then be in the heap and leave holes there.
  */
 static void keep_heap_small(void)
 {
@@ -216,7 +215,7 @@ static int start_usherd(
 			observe(OBSERVE_NOT_STARTED, NULL, "%s",
 				problem_format(&problems.items[i], text, sizeof(text)));
 		observe(OBSERVE_NOT_STARTED, NULL,
-			"cannot start: the rules are bad; what was dispatched before still is");
+			"cannot start: the rule files have errors; what was dispatched before still is");
 		return EX_CONFIG;
 	}
 	if (r < 0)
@@ -243,8 +242,8 @@ int main(int argc, char **argv)
 		return status;
 	if (instance_init(&instance, options.instance) < 0) {
 		fprintf(stderr,
-			"usherd: '%s' is not the name of an instance; it is at most 31 characters of %s\n",
-			options.instance, "A-Z a-z 0-9 . _ @ -");
+			"usherd: '%s' is not the name of an instance; use up to 31 characters of A-Z a-z 0-9 . _ @ -\n",
+			options.instance);
 		return STATUS_INVALID_ARGUMENT;
 	}
 	if (options.check)

@@ -13,7 +13,7 @@
 #include "../util/transport.h"
 #include "../wire/names.h"
 
-/* Of a text that may be of any length; as in the journal. */
+/* The most bytes of a text that may have any length, as in the journal */
 #define WORD_MAX 640
 
 struct subscriber {
@@ -21,8 +21,8 @@ struct subscriber {
 	struct session *session;
 	struct subscriber *next;
 	uint64_t wanted; /* kinds, a bit each */
-	uint64_t at;	 /* number of the next row, which is of a wanted kind, or there is none */
-	uint64_t lost;	 /* wanted rows that were there before it */
+	uint64_t at;	 /* number of the next wanted row; n_rows: there is none */
+	uint64_t lost;	 /* wanted rows before it that were dropped */
 	bool greeted;
 };
 
@@ -156,7 +156,7 @@ static bool subscriber_next(void *state, struct writer *packet, int *fds, size_t
 		writer_put(packet, KEY_ROW, "1");
 		writer_put(packet, KEY_EVENT, "subscribed");
 		writer_put(packet, KEY_TIME, "%" PRIu64, clock_realtime_usec());
-		writer_put(packet, KEY_TEXT, "what happens from now on is told here");
+		writer_put(packet, KEY_TEXT, "events from now on follow");
 		return true;
 	}
 	row = subscriber->monitor->rows[subscriber->at++ % MONITOR_EVENTS];
@@ -200,7 +200,7 @@ static int read_wanted(const char *words, uint64_t *ret, struct refusal *refusal
 
 		if (!observe_from_word(word, &kind))
 			return refuse(refusal, EINVAL,
-				"there is no event '%s' (EINVAL); EVENTS= takes words such as 'gone', with a colon between two",
+				"there is no event '%s' (EINVAL); EVENTS= takes words such as 'gone', separated by colons",
 				word);
 		wanted |= UINT64_C(1) << kind;
 	}
@@ -220,7 +220,7 @@ int monitor_subscribe(struct monitor *monitor, struct session *session, const ch
 		return r;
 	if (monitor->n_subscribers == MONITOR_SUBSCRIBERS_MAX)
 		return refuse(refusal, EUSERS,
-			"%u connections are told of events, the most there may be (EUSERS); close some",
+			"%u connections are subscribed to events, the most there may be (EUSERS); close some",
 			MONITOR_SUBSCRIBERS_MAX);
 	subscriber = calloc(1, sizeof(*subscriber));
 	if (!subscriber)

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * The request monitor: everything that the administrator is told, as rows for those who have subscribed
+ * The request monitor: all messages to the administrator, as rows for the sessions that have subscribed
  *
- * There is one queue, of the last MONITOR_EVENTS rows, and each subscriber has his place in it. Who is slower than that
- * misses the oldest ones and is told how many (LOST=). Nobody waits for a subscriber, and without one there is no queue.
+ * One queue holds the last MONITOR_EVENTS rows, and each subscriber has a position in it. A slower subscriber loses the
+ * oldest rows; LOST= says how many. Nothing waits for a subscriber, and without subscribers there is no queue.
  */
 
 #include "../intake/session.h"
@@ -22,11 +22,13 @@ struct monitor *monitor_new(void);
 struct monitor *monitor_free(struct monitor *monitor);
 
 /*
- * monitor_subscribe() - have a session told of everything from now on
- * @events: words of observe_word() with colons, and what they stand for is told alone; NULL: everything
+ * monitor_subscribe() - send a session all messages from now on
+ * @events: words of observe_word(), separated by colons: send only these kinds; NULL: send all
  * @answer: the answer to its request, without end
  *
- * Refused: there are MONITOR_SUBSCRIBERS_MAX already (EUSERS), an unknown word (EINVAL). Return: 0, REFUSED, or a negative errno.
+ * Refused: MONITOR_SUBSCRIBERS_MAX sessions have subscribed already (EUSERS), an unknown word (EINVAL).
+ *
+ * Return: 0, REFUSED, or a negative errno.
  */
 int monitor_subscribe(struct monitor *monitor, struct session *session, const char *events,
 	struct session_source *answer, struct refusal *refusal);

@@ -15,7 +15,7 @@
 #include "../wire/protocol.h"
 #include "request.h"
 
-/* A held socket that was shut down, or has an error pending, is of no use to anybody. */
+/* Withdraws a held socket that was shut down or has an error pending: it can serve no more. */
 static void on_hang_up(const char *name, uint64_t cookie, void *userdata)
 {
 	struct broker *broker = userdata;
@@ -76,7 +76,7 @@ static int store(struct broker *broker, const struct intake_request *request, co
 	return r;
 }
 
-/* As in the service manager's store, everything of that name goes; descriptors that came along are closed. */
+/* Withdraws everything of that name, as the service manager does; closes descriptors that came along. */
 static int withdraw(struct broker *broker, const struct intake_request *request, const struct notify *notify,
 	struct refusal *refusal)
 {
@@ -96,7 +96,7 @@ static void on_request(struct intake_request *request, const struct notify *noti
 	r = is_store ? store(&usherd->broker, request, notify, &refusal)
 		     : withdraw(&usherd->broker, request, notify, &refusal);
 	if (r < 0)
-		r = refuse(&refusal, -r, "the broker could not do it (%s)", errno_name(-r));
+		r = refuse(&refusal, -r, "internal error of the broker (%s)", errno_name(-r));
 	if (is_store) {
 		request_count_hand_in(usherd, notify->name, &request->identity, r ? &refusal : NULL);
 		tally_hand_in_time(clock_monotonic_nsec() - request->received, &usherd->tally);

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The last hand-in of each name that was refused
+ * The last refused hand-in of each name
  *
- * The client has been told, and the journal. Whoever asks later why a name has no socket asks usherctl.
+ * The client and the journal got the reason at that moment. usherctl shows it to an administrator who asks later why a
+ * name has no socket.
  */
 
 #include <stddef.h>
@@ -15,7 +16,7 @@
 #include "../util/name.h"
 #include "../wire/message.h"
 
-/* So many names are kept; of more, those that were refused last. */
+/* How many names are kept: those that were refused last */
 #define REFUSALS_MAX 32U
 
 struct refused_hand_in {
@@ -31,16 +32,16 @@ struct refusals {
 };
 
 /*
- * refusals_note() - a hand-in of this client was refused
- * @names: separated by colons; what is no valid name is left out. NULL: there was none
+ * refusals_note() - record that a hand-in of this client was refused
+ * @names: separated by colons; invalid ones are left out. NULL: the request had none
  */
 void refusals_note(struct refusals *refusals, const char *names, const struct identity *client,
 	const struct refusal *refusal);
 
-/* refusals_forget() - a hand-in under the same names was done */
+/* refusals_forget() - record that a hand-in under these names succeeded */
 void refusals_forget(struct refusals *refusals, const char *names);
 
-/* refusals_find() - of a name, or of NULL: of any; the last one, or NULL */
+/* refusals_find() - the last refusal of a name, or of any name when @name is NULL; NULL when there is none */
 const struct refused_hand_in *refusals_find(const struct refusals *refusals, const char *name);
 
 /* refusals_write() - the keys HAND_IN_REFUSED… of an answer; @refused may be NULL */

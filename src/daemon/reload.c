@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The request reload: what came of it in one packet, or a row for each problem in the rule files. */
+/* The request reload: its outcome in one packet, or a row for each problem in the rule files. */
 
 #include "reload.h"
 

@@ -14,11 +14,11 @@
 #include "../wire/protocol.h"
 
 /*
- * What a request gives back: 0 with the one packet in `packet`, or with `source` filled, or REFUSED, or a negative
- * errno, which the client is told as such.
+ * What a request gives back: 0, with the one packet in `packet` or with `source` filled; REFUSED; or a negative errno,
+ * which the client gets as it is.
  */
 struct answer {
-	struct session *session; /* whose it is */
+	struct session *session; /* of the client */
 	struct writer packet;
 	struct session_source source;
 	struct refusal refusal;
@@ -39,7 +39,7 @@ static int detach(struct broker *broker, struct answer *answer)
 static const struct request_form {
 	bool takes_sockets; /* descriptors may come with it */
 	bool needs_root;
-	bool changes; /* something, so that a refusal concerns the administrator */
+	bool changes; /* something, so that a refusal is reported to the administrator */
 } forms[REQUEST_N] = {
 	[REQUEST_HAND_IN] = {true, false, true},
 	[REQUEST_HOLD] = {true, false, true},
@@ -79,7 +79,7 @@ static int read_verb(const struct intake_request *request, enum request_verb *re
 	return 0;
 }
 
-/* Root has to have opened the connection as well, so that nobody has root speak by passing it a socket. */
+/* Root must have opened the connection as well: a client could pass its own connection to a process of root. */
 static int check_verb(
 	enum request_verb verb, const struct intake_request *request, uid_t opener, struct refusal *refusal)
 {
@@ -180,7 +180,7 @@ void request_handle(struct session *session, struct intake_request *request, voi
 	if (!r)
 		r = perform(usherd, verb, request, &answer);
 	if (r < 0)
-		(void)refuse(&answer.refusal, -r, "the broker could not do it (%s); its log may say more",
+		(void)refuse(&answer.refusal, -r, "internal error of the broker (%s); its log may have more",
 			errno_name(-r));
 	names = names_text(request->message, name);
 	if (form && is_hand_in(verb)) {

@@ -5,7 +5,7 @@
 
 #include "usherd.h"
 
-/* The maps have the numbers of the words of VIA=. */
+/* The maps store these numbers for the words of VIA=. */
 _Static_assert(
 	(int)VIA_CLIENT == USHER_VIA_CLIENT && (int)VIA_LIBRARY == USHER_VIA_LIBRARY, "as in the maps");
 _Static_assert((int)VIA_CTL == USHER_VIA_CTL && (int)VIA_DISCOVER == USHER_VIA_DISCOVERED, "as in the maps");
@@ -21,20 +21,20 @@ void request_report_refusal(
 	const struct identity *identity, const char *verb, const char *name, const struct refusal *refusal);
 
 /*
- * request_count_hand_in() - keep in mind what came of it
+ * request_count_hand_in() - record the outcome of a hand-in
  * @names:   separated by colons, or NULL
- * @refusal: NULL when it was done
+ * @refusal: NULL when it succeeded
  */
 void request_count_hand_in(struct usherd *usherd, const char *names, const struct identity *client,
 	const struct refusal *refusal);
 
-/* request_check_sockets() - as many as one request may bring; 0 or REFUSED */
+/* request_check_sockets() - check that one request may bring this many; 0 or REFUSED */
 int request_check_sockets(size_t n, struct refusal *refusal);
 
 /*
  * request_hand_in() - put the sockets of a request under the names in its message
- * @request: its message has NAME= or NAMES=, and perhaps FDS=, VIA= and OWNER=, which is for the caller to refuse to
- *           anybody but root; the pidfd of OWNER= is taken from its descriptors
+ * @request: its message has NAME= or NAMES=, and perhaps FDS=, VIA= and OWNER=. The caller must have refused OWNER=
+ *           from anybody but root. The pidfd of OWNER= is taken out of the descriptors.
  * @hold:    the broker keeps duplicates
  */
 int request_hand_in(struct broker *broker, struct intake_request *request, bool hold, struct writer *answer,
@@ -42,7 +42,7 @@ int request_hand_in(struct broker *broker, struct intake_request *request, bool 
 
 /*
  * request_withdraw() - take sockets out of their seats, and stop holding them
- * @request: its message has NAME=. Without descriptors all sockets of the name go, with some just those.
+ * @request: its message has NAME=. With descriptors, only those sockets are withdrawn; without, all of the name.
  */
 int request_withdraw(struct broker *broker, const struct intake_request *request, struct writer *answer,
 	struct refusal *refusal);

@@ -15,7 +15,7 @@
 #include "../util/macro.h"
 #include "../util/name.h"
 
-/* Nobody sent these: they come with the authority of whoever configured the service manager. */
+/* No client sent these. The administrator configured the service manager to pass them, so root may. */
 static int hand_in_passed(struct broker *broker, const char *name, int fd, bool hold, struct refusal *refusal)
 {
 	const struct identity manager = {.unit = ""};
@@ -33,7 +33,7 @@ static int hand_in_passed(struct broker *broker, const char *name, int fd, bool 
 
 	(void)snprintf(socket.name, sizeof(socket.name), "%.*s", NAME_LENGTH_MAX + 1, name);
 	r = hand_in_offer(broker, &request, &outcome, refusal);
-	return r < 0 ? refuse(refusal, -r, "the broker could not do it (%s)", errno_name(-r)) : r;
+	return r < 0 ? refuse(refusal, -r, "internal error of the broker (%s)", errno_name(-r)) : r;
 }
 
 static void report_refusal(const char *name, const struct refusal *refusal)
@@ -58,7 +58,7 @@ static void restore_consume(struct broker *broker, const char *name, uint64_t st
 
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0 || cookie != stored_cookie) {
 		store_remove(name, stored_cookie);
-		return; /* not what was stored under this name: cookies are made anew at each boot */
+		return; /* not the socket that was stored under this name: each boot makes new cookies */
 	}
 	there = registry_next_place(&broker->registry, name, cookie, &seat, &place);
 	if (there && registrants_watch_pid(broker->registrants, (pid_t)place.data.pid, place.data.uid) == 0 &&
@@ -75,7 +75,7 @@ static void restore_consume(struct broker *broker, const char *name, uint64_t st
 			there ? "" : ", and serves again");
 }
 
-/* What a broker held that had no store, it holds no longer. */
+/* Without a store, what an earlier broker held is not held any more. */
 static void unmark_lost(struct broker *broker)
 {
 	registry_foreach_seat (&broker->registry, seat) {
@@ -99,7 +99,7 @@ void restore_passed(struct broker *broker, struct passed *passed)
 	struct refusal refusal;
 	uint64_t cookie;
 
-	/* the store gives back what came last first (measured with systemd 252 and 257) */
+	/* the store returns the newest socket first (measured with systemd 252 and 257) */
 	for (size_t i = passed->n_sockets; i-- > 0;)
 		if (store_parse_name(passed->sockets[i].name, name, &cookie))
 			restore_consume(broker, name, cookie, TAKE_FD(passed->sockets[i].fd));

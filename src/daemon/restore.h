@@ -9,8 +9,8 @@
 /*
  * restore_passed() - take them all
  *
- * Held sockets are held again, and handed in if the kernel's table does not have them any more. The others are handed in
- * under the names they were passed with, once more after each restart, which changes nothing for those that are there;
- * the broker's copies are closed. What cannot be taken is reported.
+ * Held sockets are held again, and handed in if the kernel's table no longer has them. The others are handed in under
+ * the names with which they were passed, and the broker closes its copies. At a restart that changes nothing for those
+ * that are still in the table. A socket that cannot be taken is reported.
  */
 void restore_passed(struct broker *broker, struct passed *passed);

@@ -11,8 +11,8 @@
 struct rules {
 	struct generation *generation; /* referenced */
 	const struct rule *rule, *end;
-	size_t match;	/* matches of the rule that are out */
-	size_t setting; /* settings of the rule, other than matches, that are out */
+	size_t match;	/* matches of the rule that have been sent */
+	size_t setting; /* settings of the rule, other than matches, that have been sent */
 };
 
 static void rules_release(void *state)
@@ -105,7 +105,7 @@ int request_rules(
 
 	if (name && !rule)
 		return refuse(refusal, ENOENT,
-			"there is no rule '%s' (ENOENT); 'usherctl rules' shows what there is", name);
+			"there is no rule '%s' (ENOENT); 'usherctl rules' shows all rules", name);
 	rules = calloc(1, sizeof(*rules));
 	if (!rules)
 		return -ENOMEM;

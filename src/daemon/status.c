@@ -60,7 +60,7 @@ static size_t count_names(const struct registry *registry, uint32_t *seats, size
 	return names;
 }
 
-/* Looks at what is needed only: thousands of seats, and clients that ask all the time, make every system call count. */
+/* Reads no more than needed: with thousands of seats and clients that ask often, every system call counts. */
 static int add_up(const struct registry *registry, struct totals *totals)
 {
 	_cleanup_free_ uint64_t *cookies = calloc(USHER_SEATS_MAX * USHER_PLACES_MAX, sizeof(*cookies));
@@ -83,7 +83,7 @@ static int add_up(const struct registry *registry, struct totals *totals)
 	return registry_sum_counters(registry, &totals->count);
 }
 
-/* How full the maps are: NAME:ENTRIES:MOST, separated by spaces. */
+/* How full the maps are: NAME:ENTRIES:MAXIMUM, separated by spaces. */
 static void write_map_sizes(
 	const struct generation *generation, const struct totals *totals, struct writer *answer)
 {

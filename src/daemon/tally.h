@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * What the broker counts of its own work
+ * Counters of the broker's own work
  *
- * Counters of lookups are in pinned maps and outlive the broker; these begin with it.
+ * Counters of lookups are in pinned maps and outlive the broker; these start at 0 with each broker.
  */
 
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #include "../wire/message.h"
 
-#define TALLY_TIMES 14	 /* bounds of the histogram; what took longer comes behind the last one */
+#define TALLY_TIMES 14	 /* bounds of the histogram; one more bucket takes what is slower */
 #define TALLY_REASONS 16 /* why hand-ins are refused; the last one is any other reason */
 
 struct tally {
@@ -26,7 +26,7 @@ void tally_reload(struct tally *tally, int failed);
 /* tally_hand_in() - @error: why it was refused, a positive errno; or 0 */
 void tally_hand_in(struct tally *tally, int error);
 
-/* tally_hand_in_time() - how long the broker had a hand-in; @userdata is the struct tally */
+/* tally_hand_in_time() - count how long a hand-in took in the broker; @userdata is the struct tally */
 void tally_hand_in_time(uint64_t nsec, void *userdata);
 
 /* tally_write() - the keys of the request status */

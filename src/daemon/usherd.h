@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* usherd: the broker, the doors that lead to it, and what is recorded of the requests that come through them */
+/* usherd: the broker, the doors that lead to it, and records of the requests that come through them */
 
 #include "../broker/broker.h"
 #include "../intake/door.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The requests withdraw and evict: what was handed in, or let in, is taken out. */
+/* The requests withdraw and evict: they take out sockets that were handed in or let in. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,8 +20,8 @@ static int read_cookies(const struct intake_request *request, uint64_t *ret, str
 
 		if (getsockopt(request->fds[i], SOL_SOCKET, SO_COOKIE, &ret[i], &size) < 0)
 			return refuse(refusal, errno,
-				"descriptor %zu is not a socket (%s); send what was handed in", i + 1,
-				errno_name(errno));
+				"descriptor %zu is not a socket (%s); send sockets that were handed in",
+				i + 1, errno_name(errno));
 	}
 	return 0;
 }
@@ -53,7 +53,7 @@ int request_withdraw(struct broker *broker, const struct intake_request *request
 
 /* ---- evict */
 
-/* Hexadecimal, as the listing has it. */
+/* Hexadecimal, as in the answer to list */
 static bool parse_cookie(const char *text, uint64_t *ret)
 {
 	size_t length = strspn(text, "0123456789abcdef");
@@ -73,7 +73,7 @@ int request_evict(
 
 	if (!name || !cookie || !parse_cookie(cookie, &value))
 		return refuse(refusal, EINVAL,
-			"the request does not say which socket of which name (EINVAL); send NAME= and COOKIE=, hexadecimal as in the listing");
+			"the request does not say which socket of which name (EINVAL); send NAME= and COOKIE=, in hexadecimal as in the answer to list");
 	writer_put(answer, KEY_OK, "1");
 	writer_put(answer, KEY_EVICTED, "%u",
 		early_evict(broker, name, value, reason ? reason : "no reason was given"));

@@ -92,13 +92,13 @@ def test_many_matches(broker):
 
 
 @pytest.mark.parametrize("fields, words", [
-    ({"PROTOCOL": "sctp", "LOCAL": "192.0.2.1:80"}, "PROTOCOL= is neither tcp nor udp"),
-    ({"PROTOCOL": "tcp"}, "no LOCAL="),
+    ({"PROTOCOL": "sctp", "LOCAL": "192.0.2.1:80"}, "PROTOCOL= must be tcp or udp"),
+    ({"PROTOCOL": "tcp"}, "LOCAL= is missing"),
     ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.0/24:80"}, "is not one address and one port"),
     ({"PROTOCOL": "tcp", "LOCAL": "80"}, "is not one address and one port"),
     ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.1:80-81"}, "is not one address and one port"),
     ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.1:0"}, "LOCAL=: "),
-    ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.1:80", "REMOTE": "[2001:db8::1]:5"}, "not of the family"),
+    ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.1:80", "REMOTE": "[2001:db8::1]:5"}, "mix IPv4 and IPv6"),
 ])
 def test_bad_questions(broker, fields, words):
     usherd = broker(web="Stream=80")
