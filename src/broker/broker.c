@@ -41,7 +41,7 @@ static int adopt_program(const char *name, uint64_t generation, void *userdata)
 		closep(&leftover->program);
 		leftover->program = TAKE_FD(program);
 	} else {
-		/* now and not after the next switch: a broker that dies at each start would pile them up */
+		/* dropped now, not after the next switch: they would pile up if the broker died at each start */
 		(void)pins_drop(&leftover->broker->pins, name);
 	}
 	return 0;
@@ -84,7 +84,7 @@ static int drop_other_program(const char *name, uint64_t generation, void *userd
 	return 0;
 }
 
-/* After a switch: nothing leads to these seats any more. */
+/* Frees the seats to which nothing leads after a switch. */
 static void free_seats(struct broker *broker)
 {
 	_cleanup_free_ uint8_t *wanted = calloc(1, USHER_SEATS_MAX);
@@ -108,7 +108,7 @@ static int refuse_pin(const struct broker *broker, int error, struct refusal *re
 {
 	const char *remedy =
 		error == ENOENT
-			? "; the folder was removed while usherd ran: start usherd again, and have the sockets handed in again"
+			? "; the folder was removed while usherd ran: start usherd again, and then the services, which have to hand in again"
 		: error == EROFS ? "; let the unit write there (ReadWritePaths=)"
 				 : "";
 
@@ -125,7 +125,7 @@ static void report_switch(const struct broker *broker)
 		generation->number, generation->rules->n_rules, generation->n_matches);
 	if (programs > 1)
 		observe(OBSERVE_CONFLICT, NULL,
-			"%d sk_lookup programs run in this network namespace, usher's among them; what an earlier one selects, stays; 'bpftool link' shows them",
+			"%d sk_lookup programs run in this network namespace, usher's among them; the first one that selects a socket decides; 'bpftool link' shows them",
 			programs);
 }
 
@@ -151,7 +151,7 @@ static int make_current(struct broker *broker, struct generation **generation, s
 		(void)pins_drop(&broker->pins, pin);
 		return r;
 	}
-	/* from here on the new rules are in force, and whatever fails below is put right by the next broker */
+	/* from here on the new rules are in force; the next broker repairs whatever fails below */
 	next->applied = clock_realtime_usec();
 	state.generation = next->number;
 	state.applied = next->applied;
@@ -182,7 +182,7 @@ static int apply(struct broker *broker, struct generation **generation, struct r
 	return r;
 }
 
-/* Text of rule files, rules as they were before, an image: many times what an idle broker needs. */
+/* The text of rule files, the old rules and an image need many times the memory of an idle broker. */
 static void give_memory_back(void)
 {
 	(void)malloc_trim(0);
@@ -294,7 +294,7 @@ int broker_adopt(struct broker *broker, sd_event *event, const struct instance *
 		return r;
 	if (broker->registry.lost)
 		observe(OBSERVE_LOST, NULL,
-			"pins are missing in %s, so that sockets handed in before cannot be adopted; services have to hand in again",
+			"pins are missing in %s, so usherd cannot find the sockets that were handed in before; services have to hand in again",
 			broker->pins.path);
 	r = adopt_link(broker);
 	if (!r)
@@ -357,7 +357,7 @@ int broker_detach(struct broker *broker, struct refusal *refusal)
 	else
 		observe(OBSERVE_DETACHED, NULL, "detached: %s is removed, nothing is dispatched any more",
 			broker->pins.path);
-	/* the answer is sent before this comes round; nobody else is told OK by a broker without a data plane */
+	/* runs after the answer has been sent, and before a broker without a data plane says OK to another client */
 	r = sd_event_add_defer(broker->event, &broker->detach_source, on_detached, broker);
 	if (r >= 0)
 		r = sd_event_source_set_priority(broker->detach_source, SD_EVENT_PRIORITY_IMPORTANT);

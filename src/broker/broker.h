@@ -4,8 +4,8 @@
 /*
  * The broker: what usherd is, apart from its command line
  *
- * Rules become generations, of which one is current; sockets come through the door into the registry. The state that
- * matters is in the kernel, pinned. What is here can be lost and is found again by broker_adopt().
+ * Rules become generations, one of which is current; sockets come through the doors into the registry. The state that
+ * matters is pinned in the kernel. What is here may be lost: broker_adopt() finds it again.
  */
 
 #include <stdbool.h>
@@ -59,9 +59,9 @@ enum {
  * broker_adopt() - read the rules, and take over what an earlier broker left in the kernel
  * @instance_name: "" for the default instance
  *
- * Bad rules are found before anything is touched. What is there goes on dispatching by its own rules until
- * broker_apply(), and in every case of failure. Between the two the doors must be opened: rules in force without a door
- * would refuse all that they match.
+ * Bad rules are found before anything is changed. What an earlier broker left goes on dispatching, by the old rules,
+ * until broker_apply() succeeds. Open the doors between the two calls: rules in force without a door would refuse
+ * everything that they match.
  *
  * Return: 0, BROKER_REFUSED, BROKER_BAD_RULES, or a negative errno.
  */
@@ -74,14 +74,14 @@ int broker_apply(struct broker *broker, struct refusal *refusal);
 /* broker_announce() - give memory back that start or reload needed, and report READY=1 to the service manager */
 void broker_announce(const struct broker *broker);
 
-/* broker_close() - let go of everything; dispatch stays in place */
+/* broker_close() - release everything; dispatch stays in place */
 void broker_close(struct broker *broker);
 
 /*
  * broker_reload() - read the rules again and make them current
  * @changes: set on success
  *
- * All or nothing. Reports what came of it, to the administrator and to the service manager.
+ * All or nothing. Reports the outcome to the administrator and to the service manager.
  *
  * Return: 0, BROKER_REFUSED, BROKER_BAD_RULES, or a negative errno.
  */
@@ -91,7 +91,7 @@ int broker_reload(struct broker *broker, struct rule_changes *changes, struct pr
 /*
  * broker_detach() - remove everything from the kernel
  *
- * The broker is of no use afterwards, and ends its event loop. When it is refused, what is left is still dispatching.
+ * Afterwards the broker can do nothing more, and ends its event loop. When refused, whatever is left still dispatches.
  *
  * Return: 0, REFUSED, or a negative errno.
  */

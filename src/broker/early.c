@@ -49,7 +49,7 @@ static void set_timer(const struct early *early)
 		early->timer, first == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
-/* Empties the slots of a name that hold this socket. Return: how many; `ret` is what is known of the socket. */
+/* Empties the slots of a name that hold this socket. Return: how many; `ret` is what is known about the socket. */
 static unsigned empty_slots(struct broker *broker, const char *name, uint64_t cookie, struct early_seat *ret)
 {
 	unsigned n = 0;
@@ -109,7 +109,7 @@ void early_note(struct broker *broker, const struct usher_event *event)
 	struct early_seat *seat = find_seat(early->seats, early->n_seats, event->seat);
 
 	if (!seat) {
-		/* the program had read its entry before that was removed */
+		/* the program had read the entry before the broker removed it */
 		registry_clear_early(&broker->registry, event->seat);
 		return;
 	}
@@ -144,13 +144,13 @@ static void look_at_seat(struct broker *broker, struct early_seat *seat, uint64_
 		seat->deadline = now + USHER_EARLY_SECONDS * 1000000ULL;
 	} else if (seat->deadline <= now) {
 		(void)snprintf(reason, sizeof(reason),
-			"it was not handed in within %u seconds; see what usher-discover says",
+			"it was not handed in within %u seconds; see the messages of usher-discover",
 			USHER_EARLY_SECONDS);
 		(void)early_evict(broker, broker->registry.seats[seat->number].name, cookie, reason);
 	}
 }
 
-/* What serves in a place goes out, what is new gets its time, and whose time is over goes out. */
+/* Takes out listeners that serve in a place and those whose time is over; starts the time of new ones. */
 static void look_at_seats(struct broker *broker)
 {
 	struct early *early = broker->early;
@@ -168,7 +168,7 @@ void early_follow(struct broker *broker)
 		look_at_seats(broker);
 }
 
-/* When the time of a listener ends does not change. */
+/* Listeners keep their deadlines. */
 static void take_seats(struct early *early, struct early_plan *plan)
 {
 	for (size_t i = 0, k = 0; i < plan->n_seats; i++) {
@@ -201,7 +201,7 @@ void early_apply(struct broker *broker, struct early_plan *plan)
 
 	if (r < 0)
 		observe(OBSERVE_FAILED, &(struct observed){.error = -r, .reason = errno_name(-r)},
-			"the kernel could not be told of every rule with Listen=kernel (%s); such sockets are handed in a little later",
+			"usherd could not put every rule with Listen=kernel into the kernel's table (%s); sockets of the others are handed in a little later",
 			errno_name(-r));
 	take_seats(broker->early, plan);
 	empty_other_slots(broker);

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * Listen=kernel: what usher-discover's program may let in at listen(2), and for how long it stays
+ * Listen=kernel: which listeners a program of usher-discover may let in at listen(2), and for how long they stay
  *
- * The broker says in `early_rules` who may go where; a program of usher-discover fills `early` by it, without asking, and
- * leaves a record in `events`. From then on the listener has USHER_EARLY_SECONDS in which it must be handed in, with all
- * that is checked there. usher-bpf.h has the maps.
+ * In `early_rules` the broker writes which sockets may go where. The program of usher-discover puts such listeners into
+ * `early`, without asking the broker, and leaves a record in `events`. Within USHER_EARLY_SECONDS from then the listener
+ * must be handed in, with all checks of a hand-in. usher-bpf.h describes the maps.
  */
 
 #include "broker.h"
@@ -17,19 +17,19 @@ int early_new(struct broker *broker);
 struct early *early_free(struct early *early);
 
 /*
- * early_apply() - make the plan of the generation that has become current the one that counts
+ * early_apply() - put the plan of the generation that has become current into force
  * @plan: its seats are taken
  *
- * Empties `early` where it is not allowed any more, and gives what it finds elsewhere, after a restart of the broker for
- * example, the same time as a new listener. Must come before seats are freed: no entry may lead to a seat that could be
- * another name's.
+ * Empties the slots of `early` that the plan does not allow. A listener in another slot, for example after a restart of
+ * the broker, gets the same time as a new one. Call this before seats are freed: no entry may lead to a seat that could
+ * become another name's.
  */
 void early_apply(struct broker *broker, struct early_plan *plan);
 
-/* early_note() - a record tells of a listener: what is in it is for messages only, unless no rule has the seat */
+/* early_note() - remember the address in a listener's record, for messages; empty the slot if no rule has the seat */
 void early_note(struct broker *broker, const struct usher_event *event);
 
-/* early_follow() - after any records, of which some may have been lost: let the time of new listeners begin */
+/* early_follow() - start the time of new listeners; call it after any record, because others may have been lost */
 void early_follow(struct broker *broker);
 
 /*
@@ -39,5 +39,5 @@ void early_follow(struct broker *broker);
  */
 unsigned early_take_out(struct broker *broker, const char *name, uint64_t cookie);
 
-/* early_evict() - the same, and tell the administrator why */
+/* early_evict() - the same, and report to the administrator why */
 unsigned early_evict(struct broker *broker, const char *name, uint64_t cookie, const char *reason);

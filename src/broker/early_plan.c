@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(RULE_KERNEL_USERS_MAX == USHER_EARLY_UIDS, "what a rule may say fits its entry");
+_Static_assert(RULE_KERNEL_USERS_MAX == USHER_EARLY_UIDS, "an entry has room for all users of a rule");
 
 struct early_plan *early_plan_free(struct early_plan *plan)
 {
@@ -19,7 +19,7 @@ struct early_plan *early_plan_free(struct early_plan *plan)
 	return NULL;
 }
 
-/* Only a name that the kernel can compare; what is let in too much without it, the hand-in finds. */
+/* The kernel compares whole names only. What it lets in too much without a name, the hand-in refuses. */
 static void write_unit(const struct rule *rule, char unit[static USHER_UNIT_MAX])
 {
 	const struct rule_words *units = &rule->discover.units;
@@ -77,7 +77,7 @@ static int compare_added(const void *a, const void *b)
 	return r ? r : (x > y) - (x < y);
 }
 
-/* Into the order that the registry wants. Of those with the same key, the one that was added first stays. */
+/* Sorts as the registry requires. Of entries with the same key, the one that was added first stays. */
 static int sort_entries(struct early_plan *plan)
 {
 	_cleanup_free_ const struct registry_early_rule **added = calloc(plan->n_rules + 1, sizeof(*added));
@@ -136,7 +136,7 @@ int early_plan_new(const struct generation *generation, struct early_plan **ret,
 		return r;
 	if (plan->n_rules > USHER_EARLY_MAX)
 		return refuse(refusal, ENOSPC,
-			"the rules with Listen=kernel describe %zu sockets, a port without an address counting twice, and there is room for %u (ENOSPC); write Listen=event in some",
+			"the rules with Listen=kernel describe %zu sockets (a port without an address counts twice), and the kernel's table has room for %u (ENOSPC); write Listen=event in some",
 			plan->n_rules, USHER_EARLY_MAX);
 	r = list_seats(plan);
 	if (r < 0)

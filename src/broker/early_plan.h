@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What the rules with Listen=kernel mean to the kernel. Made before a generation is current, for what can fail there. */
+/* The rules with Listen=kernel, as the kernel gets them; made before a generation is current, because that can fail */
 
 #include "generation.h"
 
-/* A seat that listeners are let into, and the one that was there when it was looked at last (early.h). */
+/* A seat that listeners may be let into, and the listener that was there at the last look (early.h) */
 struct early_seat {
 	uint32_t number;
 	uint64_t cookie;   /* 0: none */
@@ -16,7 +16,7 @@ struct early_seat {
 };
 
 struct early_plan {
-	struct registry_early_rule *rules; /* as registry_write_early_rules() wants them */
+	struct registry_early_rule *rules; /* as registry_write_early_rules() requires */
 	size_t n_rules;
 	struct early_seat *seats; /* where they lead, by number */
 	size_t n_seats;
@@ -25,7 +25,7 @@ struct early_plan {
 /*
  * early_plan_new() - from a generation that is loaded, so that its seats have numbers
  *
- * When two rules name the same socket, the first by name has it.
+ * When two rules name the same socket, the first by name gets it.
  *
  * Return: 0, REFUSED (more than USHER_EARLY_MAX), or -ENOMEM.
  */

@@ -92,7 +92,7 @@ static int number_seats(
 			numbers[i] = registry_take_seat(registry, seat->name, seat->protocol, seat->family);
 			if (!numbers[i])
 				return refuse(refusal, ENOSPC,
-					"there is no seat left for '%s': all %u are taken, by the rules in force until these replace them, by the %zu that these need, and by names without a rule that still have sockets (ENOSPC); withdraw those, or replace the rules in two reloads",
+					"no seat is left for '%s': all %u are taken by the rules in force, by the new rules, which need %zu, and by names without a rule that still have sockets (ENOSPC); withdraw those sockets, or replace the rules in two reloads",
 					seat->name, USHER_SEATS_MAX - 1, image->n_seats - 1);
 			generation->taken[generation->n_taken++] = numbers[i];
 		}

@@ -4,8 +4,8 @@
 /*
  * A generation: one rule set from its files to the program that is loaded for it
  *
- * It is made in two steps, so that nothing in the kernel is touched for rules that are bad: generation_parse() is pure
- * apart from reading files, generation_load() puts the result into the kernel, where it is not current yet.
+ * It is made in two steps, so that bad rules change nothing in the kernel. generation_parse() only reads files.
+ * generation_load() puts the result into the kernel, where it is not current yet.
  */
 
 #include <stdint.h>
@@ -38,7 +38,7 @@ enum {
 
 /*
  * generation_parse() - make one from the rule files
- * @before: NULL, or one of which is taken what has not changed: rules of files, classes of ports
+ * @before: NULL, or a generation from which everything that has not changed is reused: rules of files, classes of ports
  */
 int generation_parse(const struct generation *before, const char *const *directories, struct generation **ret,
 	struct problems *problems);

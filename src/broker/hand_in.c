@@ -43,7 +43,7 @@ static bool is_offered_twice(const struct offer *offer, const struct offered_soc
 
 static int hold_socket(struct offer *offer, const struct offered_socket *socket, struct refusal *refusal)
 {
-	/* nobody would tell the end of a process that is not watched */
+	/* the broker would not notice the end of a process that it does not watch */
 	pid_t pid = registrants_is_watched(offer->broker->registrants, offer->request->owner->pid)
 			    ? offer->request->owner->pid
 			    : 0;
@@ -51,7 +51,7 @@ static int hold_socket(struct offer *offer, const struct offered_socket *socket,
 
 	if (r == HOLDER_FULL)
 		return refuse(refusal, ENOSPC,
-			"cannot be held: the service manager keeps %zu sockets for usherd and no more (ENOSPC); raise FileDescriptorStoreMax= and FDSTORE= of usherd.service",
+			"cannot be held: the service manager keeps at most %zu sockets for usherd (ENOSPC); raise FileDescriptorStoreMax= and FDSTORE= of usherd.service",
 			store_limit());
 	return r;
 }
@@ -123,7 +123,7 @@ static unsigned rank_of(const struct offer *offer, const struct aim *aim)
 	return rank;
 }
 
-/* What is held for a process that has gone, and was not claimed, makes way: it would only fill its backlog. */
+/* Drops a socket that is held for a process that has gone, if nobody has claimed it: only its backlog would fill. */
 static void drop_orphans(struct offer *offer, const struct offered_socket *socket, uint32_t seat)
 {
 	struct broker *broker = offer->broker;
@@ -146,7 +146,7 @@ static void drop_orphans(struct offer *offer, const struct offered_socket *socke
 	(void)reap_seat(broker, seat);
 }
 
-/* A socket that sat there already keeps its rank; only whose it is, and whether it is held, may change. */
+/* A socket that was there already keeps its rank; only its owner, and whether it is held, may change. */
 static void commit_kept(struct offer *offer, const struct offered_socket *socket, const struct aim *aim)
 {
 	struct registry_place place;
@@ -178,8 +178,7 @@ static bool commit(struct offer *offer, const struct offered_socket *socket)
 		added = true;
 	}
 	if (offer->request->hold)
-		(void)hold_socket(
-			offer, socket, &refusal); /* held already: only the process may be another one */
+		(void)hold_socket(offer, socket, &refusal); /* held already: this only updates the process */
 	(void)early_take_out(offer->broker, socket->rule->name, socket->facts.cookie);
 	return added;
 }

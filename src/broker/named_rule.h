@@ -13,7 +13,7 @@ int named_rule_find(
 /*
  * named_rule_check_access() - may this process withdraw and claim sockets of a name?
  *
- * Only root may when the name has no rule any more: nothing says who else used it.
+ * When the name has no rule any more, only root may: nothing says who else used it.
  *
  * Return: 0 or REFUSED.
  */

@@ -35,8 +35,8 @@ static int find_aims(const struct broker *broker, struct offered_socket *socket,
 }
 
 /*
- * What somebody else made and passed on is not the owner's to offer: whoever lets a daemon have a descriptor of his would
- * have it served.
+ * A discovered socket must not come from another user: anybody could pass a descriptor to the daemon, and it would be
+ * served.
  */
 static int check_maker(
 	const struct offer *offer, const struct offered_socket *socket, struct refusal *refusal)
@@ -50,7 +50,7 @@ static int check_maker(
 	if (st.st_uid == 0 || st.st_uid == offer->request->owner->uid)
 		return 0;
 	return refuse(refusal, EACCES,
-		"was made by uid %u and passed on to process %d, uid %u (EACCES); a daemon is found by sockets that it or root made",
+		"was created by uid %u and passed on to process %d, uid %u (EACCES); it must be created by the user of that process or by root",
 		st.st_uid, (int)offer->request->owner->pid, offer->request->owner->uid);
 }
 

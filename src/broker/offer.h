@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Sockets that are offered, each looked at and sent to the seats of its rule. Nothing is changed here. */
+/* Sockets that are offered: each is checked, and matched with the seats of its rule. Nothing is changed here. */
 
 #include "../access/identity.h"
 #include "../intake/inspect.h"
@@ -12,15 +12,15 @@
 struct offer_socket {
 	int fd;
 	char name[NAME_LENGTH_MAX +
-		  2];	      /* not checked yet; one that is too long is cut to more than any name has */
-	unsigned long number; /* what the client knows the socket by, for messages */
+		  2];	      /* not checked yet; a name that is too long is cut, and still too long */
+	unsigned long number; /* the client's number of the socket, for messages */
 };
 
-/* What a door makes of what it received */
+/* A hand-in, as a door makes it from what it received */
 struct offer_request {
 	const struct identity *owner; /* whose the sockets are */
 	int pidfd;		      /* of the owner, or -1 */
-	bool found;		      /* the owner has asked for nothing: usher-discover found its sockets */
+	bool found; /* usher-discover found the sockets; their owner has asked for nothing */
 	enum usher_via via;
 	bool hold; /* the broker keeps duplicates */
 	const struct offer_socket *sockets;
@@ -54,7 +54,7 @@ struct offer {
 /*
  * offer_read() - check each socket of a request, and whether its owner may use its name
  * @request: must outlive the offer
- * @offer:   to be deinitialised whatever comes of it
+ * @offer:   to be deinitialised whatever the outcome
  *
  * Return: 0, REFUSED, or a negative errno.
  */
@@ -62,5 +62,5 @@ int offer_read(struct broker *broker, const struct offer_request *request, struc
 	struct refusal *refusal);
 void offer_deinit(struct offer *offer);
 
-/* offer_refuse() - put "socket 5 " in front of a refusal, the number being what the client knows it by; REFUSED */
+/* offer_refuse() - put "socket 5 " in front of a refusal, with the client's number of the socket; REFUSED */
 int offer_refuse(const struct offer *offer, size_t index, struct refusal *refusal);

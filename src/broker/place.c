@@ -61,7 +61,7 @@ struct observed place_observed(
 const char *place_address(const struct usher_place *place, char text[static ENDPOINT_TEXT_MAX])
 {
 	if (!place->family) {
-		(void)snprintf(text, ENDPOINT_TEXT_MAX, "an address not known");
+		(void)snprintf(text, ENDPOINT_TEXT_MAX, "an unknown address");
 		return text;
 	}
 	return endpoint_format(place->family, place->address, place->port, text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What is remembered of a socket, and said of it. */
+/* The record of a socket, and messages about it */
 
 #include "../access/identity.h"
 #include "../intake/inspect.h"
@@ -13,7 +13,7 @@
 struct usher_place place_make(
 	const struct socket_facts *facts, const struct identity *identity, enum usher_via via, uint8_t flags);
 
-/* place_set_owner() - note down who handed a socket in or claimed it */
+/* place_set_owner() - record the process that handed a socket in or claimed it */
 void place_set_owner(struct usher_place *place, const struct identity *identity);
 
 /* place_observed() - fields of a message about a place; borrows. The process counts as gone: set `pid` if it is not. */

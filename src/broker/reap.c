@@ -148,7 +148,7 @@ int reap_start(struct broker *broker)
 		return r;
 	r = sd_event_add_io(
 		broker->event, &broker->events_source, events_fd(broker->events), EPOLLIN, on_events, broker);
-	/* what happened before somebody asked for something is told before what comes of that */
+	/* so that events from before a request are reported before its outcome */
 	if (r >= 0)
 		r = sd_event_source_set_priority(broker->events_source, SD_EVENT_PRIORITY_IMPORTANT);
 	return r < 0 ? r : 0;

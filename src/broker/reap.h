@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * Closed sockets are noticed, and said
+ * Noticing and reporting closed sockets
  *
- * The kernel takes a closed socket out of the maps without a word. What tells the broker are hints: a registrant that
- * exits, an event of the program, a request. Each leads here, where the maps are read.
+ * The kernel takes a closed socket out of the maps without notice. The broker gets hints only: a registrant that exits,
+ * an event of the program, a request. Each leads here, where the maps are read.
  */
 
 #include "broker.h"
@@ -13,10 +13,10 @@
 /* reap_seat() - take closed sockets out of a seat's order, and report them; Return: how many live ones are left */
 unsigned reap_seat(struct broker *broker, uint32_t seat);
 
-/* reap_start() - be ready for hints */
+/* reap_start() - start to listen for hints */
 int reap_start(struct broker *broker);
 
-/* reap_soon() - look at all seats, once, when the loop comes round */
+/* reap_soon() - look at all seats once, when the event loop runs next */
 void reap_soon(struct broker *broker);
 
 /* reap_watch_registrants() - watch the processes that the places name, after a restart of the broker */

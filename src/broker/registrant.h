@@ -4,7 +4,7 @@
 /*
  * The processes that handed something in, watched by pidfd
  *
- * Their end is a hint that sockets may have closed: the kernel takes those out of the maps without a word.
+ * Their end is a hint that sockets may have closed: the kernel takes those out of the maps without notice.
  */
 
 #include <stdbool.h>
@@ -18,14 +18,14 @@ struct registrants *registrants_new(
 	sd_event *event, void (*on_exit)(pid_t pid, void *userdata), void *userdata);
 struct registrants *registrants_free(struct registrants *registrants);
 
-/* So many processes of one uid are watched, unless it is root: each costs a descriptor. */
+/* The most processes of one uid, other than root, that are watched: each costs a descriptor. */
 #define REGISTRANTS_PER_UID 256U
 
 /*
  * registrants_watch_dup() - watch a process; one that is watched already stays so
  * @pidfd: stays the caller's
  *
- * One too many of its uid is not watched: registrants_is_watched() tells.
+ * A process beyond the limit of its uid is not watched; registrants_is_watched() says so.
  *
  * Return: 0 or a negative errno.
  */

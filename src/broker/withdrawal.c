@@ -50,7 +50,7 @@ static void note(struct broker *broker, uint32_t seat, const struct usher_place 
 	report_withdrawn(broker, seat, place, withdrawal->sender);
 }
 
-/* What Listen=kernel let in and nobody has handed in yet. */
+/* The listener that Listen=kernel let in and nobody has handed in yet */
 static void take_out_early(
 	struct broker *broker, uint32_t seat, const struct withdrawal *withdrawal, struct seen *seen)
 {
@@ -93,8 +93,10 @@ int withdrawal_perform(
 	free(seen.cookies);
 	if (!seen.n)
 		return refuse(refusal, ENOENT,
-			"%s is handed in as '%s' (ENOENT); 'usherctl list' shows what is",
-			withdrawal->cookies ? "no such socket" : "nothing", withdrawal->name);
+			withdrawal->cookies
+				? "no such socket is handed in as '%s' (ENOENT); 'usherctl list' shows all sockets"
+				: "nothing is handed in as '%s' (ENOENT); 'usherctl list' shows all sockets",
+			withdrawal->name);
 	*ret = seen.n;
 	return 0;
 }

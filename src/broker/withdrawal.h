@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Sockets of a name that are to leave their seats, and not to be held any longer */
+/* Withdrawing sockets of a name: they leave their seats and are not held any longer */
 
 #include "../access/identity.h"
 #include "broker.h"
@@ -17,7 +17,7 @@ struct withdrawal {
  * withdrawal_perform() - take them out
  * @ret: how many sockets that were; a dual-stack socket counts once
  *
- * Return: 0, REFUSED (no right to, or there was none), or a negative errno.
+ * Return: 0, REFUSED (not allowed, or no such socket), or a negative errno.
  */
 int withdrawal_perform(
 	struct broker *broker, const struct withdrawal *withdrawal, size_t *ret, struct refusal *refusal);

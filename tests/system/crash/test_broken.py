@@ -152,7 +152,7 @@ def test_no_seat_for_two_rule_sets(broker, rules):
     for name in old:
         os.unlink(f"/run/usher/rules.d/{name}.rule")
     rules(**{f"b{i}": f"Stream={1000 + i}" for i in range(1200)})
-    with pytest.raises(Refused, match="rules in force until .*two reloads") as refusal:
+    with pytest.raises(Refused, match="rules in force, by the new rules.*two reloads") as refusal:
         running.reload()
     assert refusal.value.number == 28
     assert {row["NAME"] for row in running.list()} == set(old)

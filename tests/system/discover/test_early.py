@@ -337,7 +337,7 @@ class TestEnd:
         let_in(running, service, silent=True)
         wait_until(lambda: who(V4, 81) == REFUSED and "no socket is handed in as 'other'" in running.log)
         wait_until(lambda: early(running) == [], SECONDS + 5)
-        assert "taken out" in running.log and "an address not known" in running.log
+        assert "taken out" in running.log and "an unknown address" in running.log
 
     def test_not_allowed(self, broker, service):
         """The program had read its entry before a reload removed that: the record brings it to light."""

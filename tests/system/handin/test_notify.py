@@ -159,7 +159,7 @@ class TestServiceManager:
         name = f"held/web/{cookie(one)}"
         wait_until(lambda: any(f"FDNAME={name}" in text and "FDSTORE=1" in text and "FDPOLL=0" in text
                                for text in usherd.notify.messages()))
-        with pytest.raises(Refused, match=r"socket \d+ cannot be held: the service manager keeps 1 sockets") as refusal:
+        with pytest.raises(Refused, match=r"socket \d+ cannot be held: the service manager keeps at most 1 sockets") as refusal:
             request("hold", [two], NAME="web")
         assert refusal.value.number == 28 and len(rows(usherd)) == 1
         hand_in("web", two)

@@ -188,7 +188,7 @@ class TestWhoMayOwn:
         daemon.hear()
         for pid, uid in (daemon.pid, DAEMON), (os.getpid(), ROOT):
             reason = denied(hand_in_for, "web", stranger.socket, os.pidfd_open(pid), FDS="7")
-            assert reason.startswith("socket 7 was made by uid 65534 and passed on") and f"process {pid}, uid {uid}" in reason
+            assert reason.startswith("socket 7 was created by uid 65534 and passed on") and f"process {pid}, uid {uid}" in reason
         assert running.sockets() == []
         assert hand_in_for("web", stranger.socket, stranger.pidfd)["ADDED"] == "1", "its maker's it is"
 
