@@ -13,7 +13,7 @@
 
 #include "../util/macro.h"
 
-/* What a thread closes. In the list until it has. */
+/* Descriptors that a thread closes; in the list until it has closed them all */
 struct job {
 	struct job *next;
 	uid_t uid;
@@ -23,7 +23,7 @@ struct job {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
-static struct job *jobs; /* under the lock, as `n_jobs`; the main thread alone adds to them */
+static struct job *jobs; /* under the lock, like `n_jobs`; only the main thread adds to them */
 static unsigned n_jobs;
 
 static int get_option(int fd, int option)
@@ -35,8 +35,8 @@ static int get_option(int fd, int option)
 }
 
 /*
- * Whether close(2) of this cannot wait: UDP, and TCP that listens. For a connection it is no use to ask whether it lingers,
- * its maker may change that until it is closed; and a UNIX socket may have one in its queue.
+ * Whether close(2) of this cannot block: UDP, and TCP that listens. Asking a TCP connection for SO_LINGER is not
+ * enough: the sender can set it at any time before the close. A UNIX socket may have such a connection in its queue.
  */
 static bool is_quick(int fd)
 {
@@ -53,9 +53,8 @@ static void on_alarm(int number)
 }
 
 /*
- * From here on no call waits for SO_LINGER longer than a moment: a signal ends that (sk_stream_wait_close() in
- * net/core/stream.c). It does not end the wait for a file system, which there is only at close(2) of a descriptor that
- * has been received.
+ * While this is on, signals end every wait for SO_LINGER after a moment (sk_stream_wait_close() in net/core/stream.c).
+ * They do not end a wait for a file system; only close(2) of a descriptor that has been received can wait for one.
  */
 static void be_impatient(bool impatient)
 {
@@ -97,7 +96,7 @@ static bool is_in_list(const struct job *job)
 	return other != NULL;
 }
 
-/* As good as always it is done at once. */
+/* The thread almost always finishes at once. */
 static void wait_for(const struct job *job)
 {
 	struct timespec until;
@@ -126,7 +125,7 @@ static int start_closer(struct job *job)
 	job->next = jobs;
 	jobs = job;
 	n_jobs++;
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* the main thread handles signals */
 	r = pthread_create(&thread, &attributes, run_closer, job);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r) {
@@ -154,7 +153,7 @@ void closer_close(struct packet *packet, uid_t uid)
 	}
 	if (job) {
 		job->uid = uid;
-		/* the thread has them; what is left, or could not be given away, is closed here */
+		/* the thread closes these; the others, or all if there is no thread, are closed here */
 		for (size_t i = 0, k = 0; i < packet->n_fds && k < job->n_fds; i++)
 			if (packet->fds[i] == job->fds[k]) {
 				packet->fds[i] = -1;
@@ -196,9 +195,9 @@ bool closer_skip(int socket)
 }
 
 /*
- * Receives up to a packet with descriptors, which are put into a job, the socket behind them.
+ * Receives packets until one has descriptors. These go into a job, followed by the socket.
  *
- * Return: whether the queue is empty, which is the rule.
+ * Return: whether the queue is empty, as it usually is.
  */
 static bool empty_queue(int socket, struct job **ret)
 {
@@ -226,7 +225,7 @@ void closer_hang_up_consume(int socket, uid_t uid)
 {
 	struct job *job = NULL;
 
-	/* nothing comes behind what is in the queue now, and close(2) would empty that as well */
+	/* no more packets can arrive after those in the queue, which close(2) would empty as well */
 	(void)shutdown(socket, SHUT_RDWR);
 	if (!closer_is_stuck(uid) && empty_queue(socket, &job)) {
 		(void)close(socket);

@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * Closing what strangers sent
+ * Closing descriptors that clients sent
  *
- * close(2) waits as long as the file likes: for the server of a FUSE file system, who may be the client, for a TCP socket
- * with SO_LINGER. A broker that waited would be the client's. So what may wait is closed in a thread of its own, and the
- * broker looks after it for CLOSER_PATIENCE_MS only. A uid with CLOSER_STUCK_MAX threads that hang is not listened to
- * until they end.
+ * close(2) can block: on a TCP socket with SO_LINGER, or for the server of a FUSE file system, which may be the client.
+ * A client could stop the broker that way. So the broker closes every descriptor that may block in a thread of its own,
+ * and waits for that thread CLOSER_PATIENCE_MS at most. It ignores a uid with CLOSER_STUCK_MAX threads that hang until
+ * they end.
  */
 
 #include <stdbool.h>
@@ -22,22 +22,23 @@
 /* closer_close() - close the descriptors of a packet of this uid; the packet is deinitialised */
 void closer_close(struct packet *packet, uid_t uid);
 
-/* closer_is_stuck() - whether too much of what this uid sent cannot be closed */
+/* closer_is_stuck() - whether CLOSER_STUCK_MAX threads hang on descriptors that this uid sent */
 bool closer_is_stuck(uid_t uid);
 
 /*
- * closer_skip() - throw the next packet away if its sender is stuck, without receiving its descriptors
+ * closer_skip() - drop the next packet if its sender is stuck, without receiving its descriptors
  *
  * Return: whether it was.
  */
 bool closer_skip(int socket);
 
 /*
- * closer_hang_up_consume() - close the socket of a client, in whose queue packets with descriptors may be
+ * closer_hang_up_consume() - close the socket of a client; its queue may have packets with descriptors
  *
- * What is in the queue is received first: left unread it would have the client told ECONNRESET before the last answer.
+ * The queue is received first: unread packets would make the client's recvmsg(2) fail with ECONNRESET before it gets the
+ * last answer.
  */
 void closer_hang_up_consume(int socket, uid_t uid);
 
-/* closer_close_door_consume() - close a socket that strangers connect or send to; accepts -1 */
+/* closer_close_door_consume() - close a socket that clients connect or send to; accepts -1 */
 void closer_close_door_consume(int socket);

@@ -53,7 +53,7 @@ static int check_quota(const struct door *door, uid_t uid, struct refusal *refus
 
 	if (closer_is_stuck(uid))
 		return refuse(refusal, EUSERS,
-			"descriptors that uid %u sent cannot be closed, because the file system they are on does not answer (EUSERS); mend that or unmount it",
+			"the broker cannot close descriptors that uid %u sent, because their file system does not answer (EUSERS); repair or unmount it",
 			uid);
 	if (uid == 0)
 		return 0;
@@ -72,7 +72,7 @@ static int check_quota(const struct door *door, uid_t uid, struct refusal *refus
 	return 0;
 }
 
-/* Tells a client why it is not let in, as far as that is possible without waiting for it. */
+/* Sends a client the reason why it is not let in, if that is possible without waiting. */
 static void turn_away(int fd, const struct refusal *refusal)
 {
 	struct writer packet = WRITER_NULL;
@@ -82,7 +82,7 @@ static void turn_away(int fd, const struct refusal *refusal)
 	(void)packet_send(fd, packet.text, packet.size, NULL, 0);
 }
 
-/* Leaves a descriptor alone that it does not take over. */
+/* Takes the descriptor over for a session, or leaves it to the caller. */
 static int let_in(struct door *door, int *fd, uid_t *ret_uid)
 {
 	const struct session_handlers handlers = {.request = on_request, .end = on_end, .userdata = door};
@@ -125,7 +125,7 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 	if (fd >= 0) {
 		uid_t uid = 0;
 
-		/* what goes wrong here ends this client, nobody else */
+		/* an error ends this client only */
 		(void)let_in(door, &fd, &uid);
 		if (fd >= 0)
 			closer_hang_up_consume(fd, uid);
@@ -166,7 +166,7 @@ int door_finish(struct door *door)
 	(void)sd_event_source_set_enabled(door->resume, SD_EVENT_OFF);
 	if (door->finish)
 		return 0;
-	/* a step later, so that what has been sent by now is read */
+	/* one step later, so that packets that have been sent by now are read */
 	r = sd_event_add_time_relative(door->event, &door->finish, CLOCK_MONOTONIC, FINISH_STEP_MS * 1000,
 		FINISH_ACCURACY_USEC, on_finish, door);
 	return r < 0 ? r : 0;

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * The listening socket /run/usher/usher.sock and the sessions behind it
+ * The listening socket /run/usher/usher.sock and its sessions
  *
- * Quotas: DOOR_SESSIONS_PER_UID sessions for each uid but root, DOOR_SESSIONS_MAX for all of them but root's. Who is
- * over it is told so (EUSERS) and closed. When the process has no descriptor left, accepting pauses for a moment
+ * Quotas: DOOR_SESSIONS_PER_UID sessions for each uid, DOOR_SESSIONS_MAX for all of them; root has no quota. A client
+ * beyond a quota gets EUSERS and is disconnected. When the process has no descriptor left, accepting pauses for a moment
  * instead of spinning.
  */
 
@@ -22,7 +22,7 @@
 struct door;
 
 /*
- * door_new() - bind and listen, in place of a socket that an earlier broker left, or take one that listens
+ * door_new() - bind and listen, replacing a socket that an earlier broker left, or take one that listens
  * @passed_consume: a listening socket from the service manager, consumed; or -1
  * @path:           where to bind otherwise (local_socket.h); its folder must exist
  * @handler:        called for each request
@@ -32,10 +32,10 @@ int door_new(sd_event *event, int passed_consume, const char *path,
 	void *userdata, struct door **ret);
 
 /*
- * door_finish() - let nobody in any more, and exit the event loop when whoever is in has been answered
+ * door_finish() - accept no more clients, and exit the event loop when those that are connected have been answered
  *
- * Clients that come from now on wait in the listening socket, for the next broker if that is the service manager's.
- * DOOR_FINISH_MS at most: a client that asks nothing is not waited for.
+ * New clients wait in the listening socket. If that is the service manager's, the next broker serves them. The broker
+ * waits DOOR_FINISH_MS at most, because a client may never send its request.
  *
  * Return: 0 or a negative errno.
  */

@@ -35,8 +35,8 @@ static int check_descriptor(int fd, struct refusal *refusal)
 		return -errno;
 	if (flags & O_PATH)
 		return refuse(refusal, EBADF,
-			"was opened with O_PATH, which is no socket (EBADF); hand in the listening socket itself");
-	/* not fstat(2): a file of a FUSE file system would make the broker wait for whoever serves it */
+			"was opened with O_PATH and cannot be used as a socket (EBADF); hand in the listening socket itself");
+	/* not fstat(2): for a file of a FUSE file system the broker would wait for its server */
 	if (get_option(fd, SOL_SOCKET, SO_DOMAIN, &family) != -ENOTSOCK)
 		return 0;
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
@@ -104,10 +104,10 @@ static int check_state(int fd, int protocol, uint16_t port, struct refusal *refu
 	int listening = 0, r;
 
 	if (is_connected(fd))
-		return refuse(refusal, EISCONN, "is a connected %s socket (EISCONN); hand in the one that %s",
-			protocol_name(protocol),
-			protocol == IPPROTO_UDP ? "is only bound"
-						: "listens, not one that accept() returned");
+		return refuse(refusal, EISCONN,
+			protocol == IPPROTO_UDP
+				? "is a connected UDP socket (EISCONN); hand in the one that is only bound"
+				: "is a connected TCP socket (EISCONN); hand in the one that listens, not one that accept() returned");
 	if (protocol == IPPROTO_UDP)
 		return port ? 0
 			    : refuse(refusal, EINVAL,
@@ -162,7 +162,7 @@ int inspect_socket(int fd, uint64_t netns_cookie, struct socket_facts *ret, stru
 		return r;
 	if (netns != netns_cookie)
 		return refuse(refusal, EXDEV,
-			"belongs to another network namespace, from which no connection would ever complete (EXDEV); hand it to the usherd of its own namespace");
+			"belongs to another network namespace, so connections to it would never complete (EXDEV); hand it to the usherd of its own namespace");
 	r = read_address(fd, &facts);
 	if (!r)
 		r = check_state(fd, facts.protocol, facts.port, refusal);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What kind of descriptor came: is it a socket that can be dispatched to? */
+/* Checking a received descriptor: is it a socket that can be dispatched to? */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,13 +19,13 @@ struct socket_facts {
 };
 
 /*
- * inspect_socket() - look at a descriptor that a stranger sent
+ * inspect_socket() - check a descriptor that a client sent
  * @fd:           stays the caller's; nothing is changed about it
  * @netns_cookie: SO_NETNS_COOKIE of the namespace that is served
  *
  * Accepted: AF_INET and AF_INET6, TCP that listens, UDP that is bound and not connected, of this network namespace.
- * The kernel accepts a few things more that must not be let in: a connected UDP socket, and a listener of another
- * namespace, to which it dispatches without ever completing a connection (measured on Linux 6.18).
+ * The kernel would also accept a connected UDP socket, and a listener of another namespace, to which it dispatches
+ * without ever completing a connection (measured on Linux 6.18). Both are refused.
  *
  * The text of a refusal starts with a verb, for a caller who writes "socket 5 " in front of it.
  *

@@ -67,7 +67,7 @@ void local_socket_remove(const struct local_socket_path *path)
 {
 	struct stat st;
 
-	/* after detach the pins, and with them the lock, are gone: the path may be that of a broker started since */
+	/* after detach the pins and their lock are gone: a broker started since may have bound the path */
 	if (*path->text && stat(path->text, &st) == 0 && st.st_dev == path->device &&
 		st.st_ino == path->inode)
 		(void)unlink(path->text);

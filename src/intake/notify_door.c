@@ -9,10 +9,10 @@
 #include "closer.h"
 #include "local_socket.h"
 
-/* Datagrams handled before others get their turn. */
+/* Datagrams handled before other event sources get their turn */
 #define BATCH 64
 
-/* What PID 1 has for its own; usherd may force it with CAP_NET_ADMIN. */
+/* As PID 1 sets it for its own; CAP_NET_ADMIN lets usherd exceed the limit. */
 #define RECEIVE_BUFFER (8 * 1024 * 1024)
 
 struct notify_door {
@@ -46,7 +46,7 @@ static bool receive_datagram(struct notify_door *door)
 	if (closer_skip(door->socket))
 		return true;
 	r = packet_receive(door->socket, &packet, &refusal);
-	/* PACKET_END: an empty datagram, there is no end of these */
+	/* PACKET_END: an empty datagram; a datagram socket has no end */
 	if (r == PACKET_REFUSED)
 		door->handlers.refused(NULL, &refusal, door->handlers.userdata);
 	else if (r == 0 && packet.has_credentials)

@@ -4,8 +4,8 @@
 /*
  * The datagram socket /run/usher/notify, which speaks the sd_notify protocol
  *
- * For services that know FDSTORE=1 already and nothing of usher. There are no answers. The socket does not take the
- * place of the service manager's $NOTIFY_SOCKET: a service sends there as well.
+ * For services that use FDSTORE=1 already and know nothing of usher. There are no answers. The socket does not replace
+ * the service manager's $NOTIFY_SOCKET: a service sends there as well.
  *
  * The supplementary groups of a sender are not known here, in contrast to usher.sock.
  */
@@ -21,13 +21,13 @@ struct notify_door;
 struct notify_handlers {
 	/* NOTIFY_STORE or NOTIFY_REMOVE; the request has no message */
 	void (*request)(struct intake_request *request, const struct notify *notify, void *userdata);
-	/* a datagram that cannot be taken; `identity` is NULL when it is not known whose it was */
+	/* a datagram was refused; `identity` is NULL when its sender is not known */
 	void (*refused)(const struct identity *identity, const struct refusal *refusal, void *userdata);
 	void *userdata;
 };
 
 /*
- * notify_door_new() - bind in place of a socket that an earlier broker left, or take one that is bound
+ * notify_door_new() - bind, replacing a socket that an earlier broker left, or take one that is bound
  * @passed_consume: a bound socket from the service manager, consumed; or -1
  * @path:           where to bind otherwise
  */

@@ -27,7 +27,7 @@ static int read_pid(int fd, pid_t *ret, struct refusal *refusal)
 		found = sscanf(line, "Pid: %d", &pid) == 1;
 	if (!found)
 		return refuse(refusal, EINVAL,
-			"the last descriptor is no pidfd (EINVAL); OWNER=pidfd wants the one of the process that has the sockets open, behind them");
+			"the last descriptor is not a pidfd (EINVAL); for OWNER=pidfd send the sockets and, after them, the pidfd of the process that has them open");
 	*ret = pid;
 	return 0;
 }
@@ -36,11 +36,12 @@ static int refuse_gone(pid_t pid, struct refusal *refusal)
 {
 	if (pid == 0)
 		return refuse(refusal, ESRCH,
-			"the process of the pidfd is not visible to the broker (ESRCH); it is of another pid namespace, whose own usherd has to have its sockets");
+			"the process of the pidfd is not visible to the broker (ESRCH); it is in another pid namespace, whose own usherd must serve its sockets");
 	if (pid < 0)
 		return refuse(refusal, ESRCH,
-			"the process of the pidfd has ended (ESRCH); its sockets are nobody's now");
-	return refuse(refusal, ESRCH, "process %d has ended (ESRCH); its sockets are nobody's now", (int)pid);
+			"the process of the pidfd has ended (ESRCH); its sockets have no owner any more");
+	return refuse(
+		refusal, ESRCH, "process %d has ended (ESRCH); its sockets have no owner any more", (int)pid);
 }
 
 /* ---- who that is: /proc/PID/status, which anybody may read */
@@ -66,7 +67,7 @@ static int read_groups(struct owner *owner, const char *text)
 	}
 }
 
-/* Return: 0, -ENOENT or -ESRCH when the process has gone, -EUCLEAN when something is not there. */
+/* Return: 0, -ENOENT or -ESRCH when the process has gone, -EUCLEAN when a field is missing. */
 static int read_status(struct owner *owner, pid_t *ret_group)
 {
 	_cleanup_(fclosep) FILE *file = NULL;

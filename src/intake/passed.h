@@ -22,7 +22,7 @@ struct passed {
 /*
  * passed_take() - take what was passed, once, and remove it from the environment
  *
- * The two sockets of usherd.socket are told by their kind, because the sockets of one unit share one name.
+ * The two sockets of usherd.socket are recognised by their type, because the sockets of one unit share one name.
  *
  * Return: 0 or a negative errno.
  */

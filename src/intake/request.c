@@ -18,10 +18,10 @@ static void identify(struct intake_request *request)
 		request->own_pidfd = (int)syscall(SYS_pidfd_open, identity->pid, 0);
 		request->pidfd = request->own_pidfd;
 	}
-	/* for a process that is not visible, pid 0, it would tell the unit of the broker itself */
+	/* for pid 0, a process that is not visible, it would return the broker's own unit */
 	if (request->pidfd >= 0 && identity->pid > 0 && sd_pid_get_unit(identity->pid, &request->unit) >= 0)
 		identity->unit = request->unit;
-	/* what /proc said was about this process only if it is still there now */
+	/* /proc was about this process only if it still lives now */
 	if (!pidfd_is_alive(request->pidfd)) {
 		identity->unit = "";
 		identity->verified = false;

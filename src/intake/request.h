@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* A request as the doors deliver it: what was said, what came along, and who said it. */
+/* A request as the doors deliver it: its message, its descriptors and its sender */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,16 +18,16 @@ struct intake_request {
 	uint64_t received;	  /* clock_monotonic_nsec() */
 	int pidfd;		  /* of the sender, or -1 when the process is gone or not visible; borrowed */
 
-	int own_pidfd; /* behind `pidfd` when it was opened by number */
-	char *unit;    /* behind identity.unit */
+	int own_pidfd; /* owns `pidfd` if it was opened by number */
+	char *unit;    /* owns identity.unit */
 };
 
 /*
  * intake_request_init() - from a packet that has credentials; the packet must outlive the request
  *
- * The identity of the sender is complete afterwards, but for its groups. The pidfd is the one that came with the packet
- * (Linux 6.5). Without one it is opened by number, and pid and unit are not `verified`: the number may have been used
- * again since the packet was sent.
+ * Afterwards the identity of the sender is complete except for its groups. The pidfd is the one that came with the
+ * packet (Linux 6.5). If none came, the pidfd is opened by pid, and pid and unit are not `verified`: another process
+ * may have got the pid since the packet was sent.
  */
 void intake_request_init(struct intake_request *request, struct packet *packet);
 void intake_request_deinit(struct intake_request *request);

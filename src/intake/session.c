@@ -105,7 +105,7 @@ struct session *session_free(struct session *session)
 	if (!session)
 		return NULL;
 	if (is_endless(session))
-		(void)flush(session); /* what was said last, without waiting */
+		(void)flush(session); /* the last rows, as far as they can be sent without waiting */
 	release_source(session);
 	sd_event_source_disable_unref(session->io);
 	sd_event_source_disable_unref(session->idle);
@@ -174,7 +174,7 @@ static bool make_packet(struct session *session)
 	return session->made;
 }
 
-/* Sends what there is room for. Returns false when the session is to end. */
+/* Sends what fits into the socket. Returns false when the session is to end. */
 static bool flush(struct session *session)
 {
 	for (int n = 0; session->answering; n++) {
@@ -184,7 +184,7 @@ static bool flush(struct session *session)
 			want(session, EPOLLIN);
 			return true;
 		}
-		/* the others get their turn */
+		/* other sessions get their turn */
 		if (n == SESSION_BATCH) {
 			want(session, EPOLLOUT);
 			return true;
@@ -274,7 +274,7 @@ static void handle_packet(struct session *session, struct packet *packet)
 	}
 	intake_request_init(&request, packet);
 	request.message = &message;
-	/* the groups are those of the process that connected: somebody else who was passed the socket has none of them */
+	/* the groups are those of the process that connected, not of one that got the socket from it */
 	if (!memcmp(&packet->credentials, &session->peer, sizeof(session->peer))) {
 		request.identity.groups = session->groups;
 		request.identity.n_groups = session->n_groups;
@@ -304,12 +304,12 @@ static bool receive_packet(struct session *session)
 			"the packet carries no credentials (EPERM); send it from a live process");
 	if (r == 0 && session->answering)
 		r = refuse(&refusal, EBUSY,
-			"a request came on a connection that is told of events (EBUSY); open another one for it");
+			"this connection is subscribed to events and takes no request (EBUSY); open another one");
 	if (r == 0)
 		handle_packet(session, &packet);
 	else
 		refuse_and_end(session, &refusal);
-	/* before the answer: who hears OK may count on it that this process has no copy of the socket left */
+	/* before the answer: a client that gets OK may rely on the broker having no copy of its socket left */
 	closer_close(&packet, packet.has_credentials ? packet.credentials.uid : session->peer.uid);
 	return flush(session);
 }

@@ -4,12 +4,12 @@
 /*
  * One client of usher.sock: its packets in, its answers out
  *
- * A session has at most one request under way. Its answer is made row by row, each when the socket has room for it, so
- * that a client that does not read costs a descriptor and a few kilobytes until SESSION_IDLE_SECONDS have passed. A
- * packet that cannot be read is answered and ends the session.
+ * A session has at most one request under way. Each row of its answer is made when the socket has room for it. So a
+ * client that does not read costs a descriptor and a few kilobytes, until SESSION_IDLE_SECONDS have passed. A packet
+ * that cannot be read is answered with a refusal and ends the session.
  *
- * An answer may be without end: its rows come as things happen. Such a session lasts until the client hangs up, however
- * long nothing moves. It takes no further request: one that comes is refused, and ends the session.
+ * An answer may be without end: it gets a row for each event. Such a session lasts until the client hangs up, however
+ * long nothing happens. It takes no further request: the broker refuses it and ends the session.
  */
 
 #include <stdbool.h>
@@ -22,7 +22,7 @@
 #include "../wire/message.h"
 #include "request.h"
 
-/* A session on which nothing moved for this long is closed. */
+/* A session on which nothing was sent or received for this long is closed. */
 #define SESSION_IDLE_SECONDS 30
 
 /* Packets of an answer that are sent before other sessions get their turn. */
@@ -44,7 +44,8 @@ struct session_handlers {
  * next() writes one packet and says whether another one follows. It may put descriptors into `fds`, at most
  * PACKET_FDS_MAX, which stay its own. release() is called when the answer has been sent or the session has ended.
  *
- * An answer without end has is_ready() too: whether next() has a packet. When it has again, session_wake() is called.
+ * An answer without end also has is_ready(): whether next() has a packet. Its maker calls session_wake() when next()
+ * has one again.
  */
 struct session_source {
 	bool (*next)(void *state, struct writer *packet, int *fds, size_t *n_fds);
@@ -61,7 +62,7 @@ int session_new_consume_fd(
 	sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret);
 
 /*
- * session_begin() - answer the first request if it has been sent already, which spares a turn of the loop
+ * session_begin() - answer the first request if it has been sent already, which saves a turn of the event loop
  *
  * The session may have ended when this returns.
  */
@@ -77,14 +78,14 @@ void session_answer(struct session *session, const struct writer *packet);
 void session_refuse(struct session *session, const struct refusal *refusal);
 void session_answer_rows(struct session *session, const struct session_source *source);
 
-/* session_wake() - an answer without end that is not released has another packet; it is sent when the loop comes round */
+/* session_wake() - an answer without end, not released yet, has another packet; it is sent when the event loop runs */
 void session_wake(struct session *session);
 
 /*
- * session_time() - have told how long a request took, from its packet to its answer, once that has been sent
- * @tell: not called when the client leaves before
+ * session_time() - measure how long a request takes, from its packet until its answer has been sent
+ * @tell: called with that time, unless the client leaves before
  *
- * For a handler, beside its answer.
+ * For a handler, in addition to its answer.
  */
 void session_time(struct session *session, void (*tell)(uint64_t nsec, void *userdata), void *userdata);
 

@@ -269,7 +269,7 @@ class TestPidfd:
             "status": lambda: os.open("/proc/self/status", os.O_RDONLY),
         }
         with Service("web") as service:
-            assert "no pidfd" in denied(hand_in_for, "web", service, make[what](), number=errno.EINVAL)
+            assert "not a pidfd" in denied(hand_in_for, "web", service, make[what](), number=errno.EINVAL)
         assert running.sockets() == []
 
     def test_thread(self, broker):
@@ -294,7 +294,7 @@ class TestPidfd:
     def test_first_instead_of_last(self, broker):
         running = broker(web=found())
         with Service("web") as service:
-            assert "no pidfd" in denied(hand_in_for, "web", os.pidfd_open(os.getpid()), service, number=errno.EINVAL)
+            assert "not a pidfd" in denied(hand_in_for, "web", os.pidfd_open(os.getpid()), service, number=errno.EINVAL)
             reason = denied(hand_in_for, "web", os.pidfd_open(os.getpid()), os.pidfd_open(os.getpid()), number=errno.ENOTSOCK)
             assert reason.startswith("socket 1 is ") and "pidfd" in reason
         assert running.sockets() == []
