@@ -10,7 +10,7 @@
 #include "../util/text.h"
 
 struct access_ids {
-	id_t *users, *groups, *discover_users; /* as many as the words of the rule */
+	id_t *users, *groups, *discover_users; /* one for each word of the rule */
 };
 
 struct access_table {
@@ -61,7 +61,7 @@ static int resolve(const struct rule *rule, const struct rule_words *words, cons
 	for (size_t i = 0; i < words->n; i++) {
 		unsigned long number;
 
-		/* (uid_t) -1 is nobody's: chown(2) takes it for "leave it" */
+		/* (uid_t) -1 belongs to nobody: for chown(2) it means "do not change" */
 		if (text_to_uint(words->items[i].text, (id_t)-2, &number) == 0) {
 			ids[i] = (id_t)number;
 			continue;
@@ -145,7 +145,7 @@ static bool group_matches(const id_t *ids, size_t n, const struct identity *iden
 	return false;
 }
 
-/* Whether a glob matches; none matches the empty text, which stands for what is not known. */
+/* Whether a glob matches; none matches the empty text, which means "not known". */
 static bool glob_matches(const struct rule_words *globs, const char *text, int flags)
 {
 	for (size_t i = 0; *text && i < globs->n; i++)

@@ -4,8 +4,8 @@
 /*
  * Who may hand sockets in under a name, hold them, claim them and withdraw them
  *
- * Root may always. Everybody else needs a section [Access] that lists them: of the keys User=, Group= and Unit= at least
- * one must have a value, and the identity must match one value of every key that has any.
+ * Root always may. Everybody else needs a section [Access] that lists them: at least one of the keys User=, Group= and
+ * Unit= must have a value, and the identity must match one value of each key that has any.
  */
 
 #include <stdbool.h>
@@ -45,24 +45,24 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
 /*
  * access_check_bound() - may a socket with this local address be handed in?
  *
- * The text starts with a verb, for a caller who writes "socket 5 " in front of it. Return: 0 or REFUSED (EACCES).
+ * The text starts with a verb: the caller writes "socket 5 " in front of it. Return: 0 or REFUSED (EACCES).
  */
 int access_check_bound(
 	const struct rule *rule, int family, const uint8_t *address, uint16_t port, struct refusal *refusal);
 
 /*
- * access_check_owner() - may the socket of a process be handed in for it, because usher-discover found it?
+ * access_check_owner() - may usher-discover hand the socket of a process in for it?
  * @owner:      the process that has the socket open
- * @executable: path of its program, or NULL when that is somebody else's to check
+ * @executable: path of its program, or NULL if the caller does not check it
  *
- * Never more than the owner could do himself, or than [Discover] says in so many words. Unit= and Executable=, when they
- * have values, must match one of them, whoever the owner is. The user must be root, or one of User= when that has
- * values, or anybody when Unit= has; with neither, whoever access_check() lets in.
+ * Allows nothing that the owner could not do itself or that [Discover] does not explicitly allow. If Unit= or
+ * Executable= have values, one value of each must match, whatever the user. The user must be root, or one of User= if
+ * that has values, or else anybody if Unit= has values, or else one that access_check() allows.
  *
  * Return: 0, or REFUSED with EACCES and a text that names the key to edit; also when the rule has no [Discover].
  */
-int access_check_owner(const struct access_table *table, const struct rule *rule, const struct identity *owner,
-	const char *executable, struct refusal *refusal);
+int access_check_owner(const struct access_table *table, const struct rule *rule,
+	const struct identity *owner, const char *executable, struct refusal *refusal);
 
 /* access_discover_uids() - User= of [Discover] as numbers, in the order of the file; borrowed from the table */
 void access_discover_uids(

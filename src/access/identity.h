@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Who sent a packet, as the kernel says. Nothing in here comes from what the packet says. */
+/* Who sent a packet, according to the kernel. Nothing here comes from the text of the packet. */
 
 #include <stdbool.h>
 #include <stddef.h>
