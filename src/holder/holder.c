@@ -10,7 +10,7 @@
 #include "../util/macro.h"
 #include "store.h"
 
-/* On the heap, because a watch points to it. */
+/* On the heap, because its watch points to it */
 struct item {
 	struct holder_entry entry;
 	sd_event_source *source;
@@ -106,7 +106,7 @@ static int on_hang_up(sd_event_source *source, int fd, uint32_t revents, void *u
 
 	(void)fd;
 	(void)revents;
-	/* the condition stays, so it must not be reported again if the function keeps the socket */
+	/* the condition persists: if the function keeps the socket, it must not be reported again */
 	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	item->on_hang_up(item->entry.name, item->entry.cookie, item->userdata);
 	return 0;
@@ -124,7 +124,7 @@ int holder_watch(struct holder *holder, sd_event *event, const char *name, uint6
 	item = holder->items[i];
 	item->on_hang_up = function;
 	item->userdata = userdata;
-	/* no event is asked for: errors and hang-ups are always reported (epoll_ctl(2)) */
+	/* no events are requested: epoll_ctl(2) always reports errors and hang-ups */
 	r = sd_event_add_io(event, &item->source, item->entry.fd, 0, on_hang_up, item);
 	return r < 0 ? r : 0;
 }

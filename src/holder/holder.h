@@ -4,8 +4,8 @@
 /*
  * Held sockets: duplicates that the broker keeps, so that a socket outlives its process
  *
- * A held socket is known by its name and cookie. The one whose process has gone and that nobody claimed since is an
- * *orphan*: connections to it wait in its backlog until somebody claims it, or until a newer socket takes its place.
+ * Name and cookie identify a held socket. If its process has gone and nobody has claimed it since, it is an *orphan*:
+ * connections to it wait in its backlog until a process claims it or a newer socket takes its place.
  */
 
 #include <stdbool.h>
@@ -16,21 +16,21 @@
 
 /* Outcome of holder_dup() besides 0 */
 enum {
-	HOLDER_FULL = 1, /* the service manager's store takes no more: store_limit() */
+	HOLDER_FULL = 1, /* the service manager's store is full: store_limit() */
 };
 
 struct holder_entry {
 	const char *name;
 	uint64_t cookie;
 	int fd;
-	pid_t pid; /* who handed it in or claimed it last; 0 when not visible or gone */
+	pid_t pid; /* the process that handed it in or claimed it last; 0 when not visible or gone */
 };
 
 struct holder;
 
 struct holder *holder_new(void);
 
-/* holder_free() - closes everything that is held, which stays in the store; accepts NULL, returns NULL */
+/* holder_free() - closes all held sockets, which stay in the store; accepts NULL, returns NULL */
 struct holder *holder_free(struct holder *holder);
 
 /*
@@ -38,37 +38,37 @@ struct holder *holder_free(struct holder *holder);
  * @fd:  stays the caller's
  * @pid: of its process, or 0
  *
- * What is held under the same name and cookie already is kept, and belongs to @pid from now on. What is new goes into
- * the service manager's store as well (store.h).
+ * A socket that is held already under this name and cookie stays held, and belongs to @pid from now on. A new one goes
+ * into the service manager's store as well (store.h).
  *
  * Return: 0, HOLDER_FULL, or a negative errno; -EMFILE when the broker has no descriptor left.
  */
 int holder_dup(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid);
 
-/* holder_restore_consume() - hold a socket that the service manager gave back; the same without storing it again */
+/* holder_restore_consume() - hold a socket that the service manager gave back, without storing it again */
 int holder_restore_consume(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid);
 
 /*
  * holder_watch() - have a function called when poll(2) reports an error or a hang-up on a held socket
  *
- * As the service manager does with its store unless FDPOLL=0 asks it not to: a listener that was shut down, or a UDP
- * socket with an error pending. The socket is still held then; the function may drop it.
+ * That happens to a listener that was shut down, and to a UDP socket with an error pending. The service manager watches
+ * its store in the same way, unless FDPOLL=0 asks it not to. The socket is still held then; the function may drop it.
  */
 int holder_watch(struct holder *holder, sd_event *event, const char *name, uint64_t cookie,
 	void (*function)(const char *name, uint64_t cookie, void *userdata), void *userdata);
 
-/* holder_drop() - stop holding, and take it out of the store; Return: whether it was held */
+/* holder_drop() - stop holding a socket, and take it out of the store; Return: whether it was held */
 bool holder_drop(struct holder *holder, const char *name, uint64_t cookie);
 
 /* holder_find() - an entry, or NULL; valid until the holder changes */
 const struct holder_entry *holder_find(const struct holder *holder, const char *name, uint64_t cookie);
 
-/* holder_get() - the entry at an index below holder_count(), in the order in which they came */
+/* holder_get() - the entry at an index below holder_count(), oldest first */
 const struct holder_entry *holder_get(const struct holder *holder, size_t index);
 size_t holder_count(const struct holder *holder);
 
-/* holder_adopt() - what is held at an index belongs to another process now */
+/* holder_adopt() - the entry at an index belongs to another process from now on */
 void holder_adopt(struct holder *holder, size_t index, pid_t pid);
 
-/* holder_orphan() - a process has gone */
+/* holder_orphan() - a process has gone: its sockets become orphans */
 void holder_orphan(struct holder *holder, pid_t pid);

@@ -30,7 +30,7 @@ int store_put(const char *name, uint64_t cookie, int fd)
 
 	if (!store_limit())
 		return 0;
-	/* FDPOLL=0: a listener that is shut down for a while is not thrown away */
+	/* FDPOLL=0: the manager must not drop a listener that is shut down for a while */
 	(void)snprintf(
 		state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=" PREFIX "%s/%" PRIx64, name, cookie);
 	r = sd_pid_notify_with_fds(0, false, state, &fd, 1);

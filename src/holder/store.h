@@ -4,10 +4,10 @@
 /*
  * The service manager's descriptor store, in which held sockets survive the broker
  *
- * A socket is stored as "held/NAME/COOKIE" (the cookie in hexadecimal), which no name of usher's can be mistaken for.
- * The manager gives everything back at the next start, as $LISTEN_FDS.
+ * A socket is stored as "held/NAME/COOKIE" (the cookie in hexadecimal), which is no valid name in usher. The manager
+ * gives everything back at the next start, as $LISTEN_FDS.
  *
- * How many it takes is in $FDSTORE: systemd 254 and newer set it, usherd.service sets it for older ones.
+ * $FDSTORE says how many sockets it takes: systemd 254 and newer set it, usherd.service sets it for older ones.
  */
 
 #include <stdbool.h>
@@ -16,13 +16,13 @@
 
 #define STORE_NAME_MAX 96
 
-/* store_limit() - how many sockets the store takes; 0 when there is no store, or none that is known of */
+/* store_limit() - how many sockets the store takes; 0 when there is no store, or its size is not known */
 size_t store_limit(void);
 
 /* store_put() - Return: 0, also when there is no store, or a negative errno */
 int store_put(const char *name, uint64_t cookie, int fd);
 
-/* store_remove() - what is not in the store is fine */
+/* store_remove() - take a socket out; it need not be in the store */
 void store_remove(const char *name, uint64_t cookie);
 
 /*
