@@ -119,7 +119,7 @@ static void add_about(struct fields *fields, const struct observed *about)
 
 /* ---- where to */
 
-/* As systemd.exec(5) has it: standard error is the journal when it is the stream that $JOURNAL_STREAM names. */
+/* Standard error is the journal if it is the stream that $JOURNAL_STREAM names (systemd.exec(5)). */
 static bool is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -164,8 +164,8 @@ static bool is_within_limit(enum observe_kind kind, const struct observed *about
 
 	if (now >= bucket->until) {
 		if (bucket->left_out) {
-			(void)snprintf(text, sizeof(text), "%u messages of the next kind were left out",
-				bucket->left_out);
+			(void)snprintf(
+				text, sizeof(text), "%u similar messages were suppressed", bucket->left_out);
 			write_message(kind, NULL, text);
 		}
 		*bucket = (struct bucket){.until = now + OBSERVE_LIMIT_SECONDS};
