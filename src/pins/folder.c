@@ -21,7 +21,7 @@
 #define LINK "link"
 #define PROGRAM_PREFIX "program-"
 
-/* So often the folder is read again for what was pinned since it was read before. */
+/* The folder is read again up to this often, because something may have been pinned meanwhile. */
 #define PASSES_MAX 64
 
 /* ---- open and lock */
@@ -49,7 +49,7 @@ static int check_owner(const struct pins_folder *folder, struct refusal *refusal
 		return -errno;
 	if (st.st_uid != geteuid())
 		return refuse(refusal, EPERM,
-			"%s belongs to uid %u, not to uid %u (EPERM); remove it if no usherd of that user runs",
+			"%s belongs to uid %u, not to uid %u (EPERM); remove it if that user runs no usherd",
 			folder->path, st.st_uid, geteuid());
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return refuse(refusal, EPERM, "%s may be written by others (EPERM); chmod go-w %s",
@@ -67,7 +67,7 @@ static int open_folder(const char *path, struct pins_folder *folder, struct refu
 		return PINS_FOLDER_ABSENT;
 	if (folder->fd < 0)
 		return refuse(refusal, errno, "cannot open the folder %s (%s)%s", path, errno_name(errno),
-			errno == EACCES || errno == EPERM ? "; run it as root"
+			errno == EACCES || errno == EPERM ? "; run this as root"
 							  : "; remove it if it is not a folder of usher's");
 	if (fstatfs(folder->fd, &fs) < 0)
 		return -errno;
@@ -203,7 +203,7 @@ static int foreach_entry(
 	return r;
 }
 
-/* What is in the folder, as a list of names. */
+/* The names in the folder, as a list */
 struct listing {
 	bool has_link;
 	size_t length;
@@ -233,7 +233,7 @@ struct removal {
 
 #define REST_MAX (sizeof(((struct listing){}).text) + 64)
 
-/* What there is when a removal ends here. */
+/* What is left when a removal ends here */
 static const char *describe_rest(const struct removal *removal, char text[static REST_MAX])
 {
 	struct listing listing = {};
@@ -258,7 +258,7 @@ static int refuse_entry(const struct removal *removal, int error, const char *na
 	(void)describe_rest(removal, rest);
 	if (error == EISDIR)
 		return refuse(removal->refusal, error,
-			"%s/%s is a folder (EISDIR), and usher makes none there; %s: remove it and detach again",
+			"%s/%s is a folder (EISDIR), which usher does not create; %s: remove it and detach again",
 			path, name, rest);
 	if (error == EBUSY)
 		return refuse(removal->refusal, error,
@@ -323,11 +323,11 @@ static int keep_folder(const struct removal *removal, int error)
 	(void)foreach_entry(removal->folder, add_name, &listing);
 	if (listing.length)
 		(void)refuse(removal->refusal, error,
-			"the folder %s stays (ENOTEMPTY), with what was made in it meanwhile: %s", path,
-			listing.text);
+			"the folder %s stays (ENOTEMPTY), because something was made in it meanwhile: %s",
+			path, listing.text);
 	else
 		(void)refuse(
-			removal->refusal, error, "the folder %s stays, empty (%s)", path, errno_name(error));
+			removal->refusal, error, "the empty folder %s stays (%s)", path, errno_name(error));
 	return PINS_FOLDER_STAYS;
 }
 
@@ -358,7 +358,7 @@ int pins_folder_remove(const struct pins_folder *folder, struct refusal *refusal
 			break;
 		if (rmdir(folder->path) == 0 || errno == ENOENT)
 			return 0;
-		/* in a unit that can write nowhere else on bpffs the folder is a mount: EBUSY, EROFS */
+		/* the folder is a mount in a unit that may write nowhere else on bpffs: EBUSY, EROFS */
 		if (errno != ENOTEMPTY)
 			return keep_folder(&removal, errno);
 	}

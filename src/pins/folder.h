@@ -8,8 +8,8 @@
  *   program-N                     the program of generation N; more than one only while a switch is under way
  *   sockets front early early_rules seats places counters events state     the registry (../datapath/registry.h)
  *
- * The folder is flat. A process that changes anything in it holds an exclusive flock(2) on it. What is pinned is read
- * and made in ../datapath/pins.h; here nothing needs libbpf, so that usherctl can look and clear up without a broker.
+ * The folder is flat. A process that changes anything in it holds an exclusive flock(2) on it. ../datapath/pins.h reads
+ * and makes pins. Nothing here needs libbpf, so that usherctl can look and clean up without a broker.
  */
 
 #include <stdint.h>
@@ -35,14 +35,14 @@ enum {
 /*
  * pins_folder_make() - make the folder if it is not there, check that no other user can write in it, and lock it
  *
- * Refused: no bpffs there (ENODEV), not a directory (ENOTDIR), owned by somebody else (EPERM), read-only (EROFS).
+ * Refused: no bpffs there (ENODEV), not a directory (ENOTDIR), owned by another user (EPERM), read-only (EROFS).
  *
  * Return: 0, REFUSED, PINS_FOLDER_HELD, or a negative errno.
  */
 int pins_folder_make(const char *path, struct pins_folder *ret, struct refusal *refusal);
 
 /*
- * pins_folder_open() - lock a folder that is there, whoever owns it
+ * pins_folder_open() - lock an existing folder, whichever user owns it
  *
  * Refused: not a folder in a BPF file system (ENOTDIR, ENODEV), EACCES.
  *
@@ -55,7 +55,7 @@ enum pins_folder_state {
 	PINS_FOLDER_NONE,     /* nothing is pinned: nothing is dispatched */
 	PINS_FOLDER_ATTACHED, /* the link is pinned: dispatch goes on */
 	PINS_FOLDER_LEFTOVER, /* the folder is there and the link is not */
-	PINS_FOLDER_UNKNOWN,  /* may not be looked at */
+	PINS_FOLDER_UNKNOWN,  /* the caller may not look at it */
 };
 
 /* pins_folder_look() - what is there, without a lock */
@@ -83,9 +83,9 @@ enum {
 /*
  * pins_folder_remove() - remove everything that is pinned, and the folder
  *
- * Refused before anything is removed when something is there that cannot go: a folder (EISDIR), a mount point (EBUSY).
- * The link goes last, so that a removal which fails in the middle leaves a dispatch that is whole; the refusal names
- * what is left.
+ * Refused, before anything is removed, if something there cannot be removed: a folder (EISDIR), a mount point (EBUSY).
+ * The link goes last, so that dispatch is still whole after a removal that failed in the middle; the refusal names what
+ * is left.
  *
  * Return: 0, REFUSED or PINS_FOLDER_STAYS.
  */

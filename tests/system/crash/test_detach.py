@@ -78,7 +78,7 @@ def mount_on_a_folder():
 # how it comes there, which returns how it goes; what is said of it
 FOREIGN = {
     "folder": (lambda: make_folder(PINS / "zz"),
-               "/sys/fs/bpf/usher/zz is a folder (EISDIR), and usher makes none there; nothing has been removed: remove "
+               "/sys/fs/bpf/usher/zz is a folder (EISDIR), which usher does not create; nothing has been removed: remove "
                "it and detach again"),
     "full folder": (lambda: (make_folder(PINS / "zz"), make_folder(PINS / "zz" / "below"))[0],
                     "/sys/fs/bpf/usher/zz is a folder (EISDIR)"),
@@ -144,7 +144,7 @@ def test_mounted_folder_of_the_pins(dispatching):
     said = detach()
     is_detached(dispatching)
     assert PINS.exists() and bpf.pins(PINS) == []
-    words = "the folder /sys/fs/bpf/usher stays, empty (EBUSY)"
+    words = "the empty folder /sys/fs/bpf/usher stays (EBUSY)"
     assert words in (said if "no broker" in said else dispatching.log), said
 
 
