@@ -23,7 +23,7 @@ int ask(struct client *client, struct writer *request, const int *fds, size_t n_
 	if (r)
 		return r;
 	while ((r = client_next(client, refusal)) == CLIENT_ROW) {
-		/* a million rows take longer than one; what counts is that the broker is silent */
+		/* a million rows take long: the timeout is for a silent broker, so each row renews it */
 		client_renew(client);
 		if (!row)
 			continue;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl cat-config: the rule files that count, one behind the other, each under its path. */
+/* usherctl cat-config: the effective rule files, one after the other, each under its path */
 
 #include <stdio.h>
 #include <stdlib.h>

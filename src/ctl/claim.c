@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl claim: get held sockets back, and execute a command that finds them in $LISTEN_FDS. */
+/* usherctl claim: get held sockets back, and execute a command that finds them in $LISTEN_FDS */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static void claimed_deinit(struct claimed *claimed)
 	free(claimed->names);
 }
 
-/* A batch: NAMES= with a name for each descriptor that came along */
+/* One row of the answer: descriptors, and NAMES= with a name for each */
 static int take_batch(struct client *client, void *userdata)
 {
 	const char *names = ask_value(client, KEY_NAMES, "");
@@ -56,7 +56,7 @@ static int take_batch(struct client *client, void *userdata)
 	return 0;
 }
 
-/* "web:tls", for the request and for what is said about it; at most as long as the arguments are together */
+/* "web:tls", for the request and for messages about it; no longer than all arguments together */
 static char *join_names(const struct ctl *ctl)
 {
 	size_t size = 1;

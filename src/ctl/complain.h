@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What usherctl says on standard error, and what its exit code is then. */
+/* The messages of usherctl on standard error, and the exit codes that belong to them */
 
 #include "../util/error.h"
 
@@ -14,12 +14,12 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * complain_refusal() - one line "usherctl: WHAT: the refusal" on standard error
- * @r: what came with it: REFUSED, CLIENT_ABSENT, or a negative errno, for which the refusal says nothing
+ * @r: the result that came with it: REFUSED, CLIENT_ABSENT, or a negative errno, which is used instead of the refusal
  *
  * Return: the exit code.
  */
 int complain_refusal(int r, const struct refusal *refusal, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* complain_memory() - for -ENOMEM, where nothing else is left to say; Return: EXIT_FAILURE */
+/* complain_memory() - the message for -ENOMEM; Return: EXIT_FAILURE */
 int complain_memory(void);

@@ -4,8 +4,8 @@
 /*
  * usherctl: the command line
  *
- * One file per verb, or per group of verbs that are one thing seen from several sides; verbs.def and options.def are the
- * tables of them and of the options. A verb is called with a command line that was checked against these tables.
+ * Each verb has a file, or a folder if it is large. verbs.def and options.def are the tables of verbs and options. A verb
+ * is called with a command line that was checked against these tables.
  */
 
 #include <stdbool.h>
@@ -17,8 +17,8 @@
 enum {
 	EXIT_USAGE = 2,		 /* the command line is wrong */
 	EXIT_NOT_RUNNING = 3,	 /* there is no broker */
-	EXIT_BAD_DATA = 65,	 /* EX_DATAERR: rule files are bad */
-	EXIT_NO_PERMISSION = 77, /* EX_NOPERM: the broker or the kernel refused who asks */
+	EXIT_BAD_DATA = 65,	 /* EX_DATAERR: rule files have errors */
+	EXIT_NO_PERMISSION = 77, /* EX_NOPERM: the broker or the kernel denied permission */
 	EXIT_BAD_CONFIG = 78,	 /* EX_CONFIG: what the service manager passed ($LISTEN_FDS…) is unusable */
 	EXIT_CANNOT_RUN = 126,	 /* COMMAND cannot be executed */
 	EXIT_NO_COMMAND = 127,	 /* COMMAND does not exist */
@@ -30,10 +30,10 @@ struct ctl {
 	const char *instance_name; /* "" for the default instance */
 	struct instance instance;
 	const char *socket; /* of the broker */
-	int timeout_ms;	    /* 0: what the request takes as a rule */
+	int timeout_ms;	    /* 0: the default of the request */
 	bool hold, if_broker, if_held, dry_run, no_listeners;
 	enum { GRAPH_NONE, GRAPH_TREE, GRAPH_DOT } graph;
-	unsigned long count; /* --count; 0: no end */
+	unsigned long count; /* --count; 0: unlimited */
 	int interval_ms;     /* --interval; 0: the default */
 	const char *sort;    /* --sort, or NULL */
 	const char *from;    /* --from, or NULL */
@@ -44,6 +44,6 @@ struct ctl {
 	char *const *command; /* COMMAND, NULL-terminated, or NULL */
 };
 
-/* verb_status() and so on: do what the verb says; Return: an exit code */
+/* verb_status() and so on - execute the verb; Return: an exit code */
 #define VERB(id, ...) int verb_##id(const struct ctl *ctl);
 #include "verbs.def"

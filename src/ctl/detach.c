@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl detach: remove everything of usher's from the kernel, through the broker or, when none runs, in its place. */
+/* usherctl detach: remove everything that usher has in the kernel, through the broker or, if none runs, directly */
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static int finish_detach(const struct ctl *ctl, bool done, const char *text)
 	return EXIT_SUCCESS;
 }
 
-/* In place of the broker that does not run. Return: the outcome of pins_folder_remove(), or PINS_FOLDER_ABSENT */
+/* Remove the pins when no broker runs. Return: as pins_folder_remove(), or PINS_FOLDER_ABSENT. */
 static int remove_pins(const char *path, struct refusal *refusal)
 {
 	_cleanup_(pins_folder_close) struct pins_folder folder = PINS_FOLDER_NULL;
@@ -35,7 +35,7 @@ static int remove_pins(const char *path, struct refusal *refusal)
 
 	if (r == PINS_FOLDER_HELD)
 		return refuse(refusal, EBUSY,
-			"a broker that does not listen on the socket that was tried holds %s (EBUSY); stop it, or name its socket with --socket",
+			"a broker uses %s (EBUSY), but does not listen on the socket that was tried; stop it, or give its socket with --socket",
 			path);
 	return r ? r : pins_folder_remove(&folder, refusal);
 }
@@ -63,13 +63,13 @@ int verb_detach(const struct ctl *ctl)
 	if (r < 0 || r == REFUSED)
 		return complain_refusal(r, &refusal, "cannot detach");
 	if (r == PINS_FOLDER_ABSENT)
-		(void)snprintf(text, sizeof(text), "nothing to detach: no broker runs, and there is no %s",
-			ctl->instance.pins);
+		(void)snprintf(text, sizeof(text),
+			"nothing to detach: no broker is running, and there is no %s", ctl->instance.pins);
 	else if (r == PINS_FOLDER_STAYS)
 		(void)snprintf(text, sizeof(text),
-			"detached: no broker runs, and nothing is pinned any more; %s", refusal.text);
+			"detached: no broker is running, and nothing is pinned any more; %s", refusal.text);
 	else
-		(void)snprintf(text, sizeof(text), "detached: no broker runs, %s has been removed",
+		(void)snprintf(text, sizeof(text), "detached: no broker is running, %s has been removed",
 			ctl->instance.pins);
 	return finish_detach(ctl, r != PINS_FOLDER_ABSENT, text);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl diff: what a reload would change. */
+/* usherctl diff: what a reload would change */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static bool has_name(const struct settings *settings, const char *name)
 	return i < settings->n && strcmp(settings->items[i]->name, name) == 0;
 }
 
-/* Both sides are sorted: walk them together. Return: how many differences there are. */
+/* Both lists are sorted: walk them together. Return: the number of differences. */
 static size_t compare_settings(const struct ctl *ctl, const struct settings *old, const struct settings *new)
 {
 	struct json json = JSON(stdout);
@@ -94,7 +94,7 @@ static size_t compare_settings(const struct ctl *ctl, const struct settings *old
 		if (order == 0)
 			continue;
 		n++;
-		/* the defaults of a rule that comes or goes as a whole tell nothing */
+		/* when a whole rule appears or disappears, its defaults are not worth a line */
 		if (setting->line == 0 && !has_name(order > 0 ? old : new, setting->name))
 			continue;
 		if (ctl->json)

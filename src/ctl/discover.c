@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl discover: the sockets that [Discover] of the rule files describes, whose they are, and what becomes of them. */
+/* usherctl discover: the sockets that [Discover] in the rule files describes, their owners, and which are handed in */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -55,7 +55,7 @@ static const struct column columns[] = {
 
 struct discovery {
 	const struct ctl *ctl;
-	struct client client; /* not connected when no broker runs and none is needed */
+	struct client client; /* not connected if no broker runs and --dry-run needs none */
 	pid_t broker;	      /* 0: none */
 	struct rule_set *rules;
 	struct access_table *access;
@@ -91,7 +91,7 @@ static int load_rules(struct discovery *discovery)
 		return EXIT_FAILURE;
 	}
 	rule_check_print_problems(&problems);
-	complain("cannot discover: problems in the rule files: %zu (EBADMSG); nothing was looked for",
+	complain("cannot discover: problems in the rule files: %zu (EBADMSG); no socket was looked for",
 		problems.n);
 	return EXIT_BAD_DATA;
 }
@@ -116,7 +116,7 @@ static int check_names(const struct discovery *discovery)
 	return EXIT_SUCCESS;
 }
 
-/* A broker is needed for handing in only, but when there is one it must be this namespace's. */
+/* Only a hand-in needs a broker. If there is one, it must serve this network namespace. */
 static int find_broker(struct discovery *discovery)
 {
 	struct client *client = &discovery->client;
@@ -217,7 +217,7 @@ static const char *result_of(
 	if (candidate->handed_in)
 		return candidate->kept ? "already" : "handed-in";
 	if (!discovery->ctl->dry_run)
-		*ret_reason = "others of its SO_REUSEPORT group are handed in, which is enough";
+		*ret_reason = "other sockets of its SO_REUSEPORT group are handed in, which is enough";
 	return "accepted";
 }
 
@@ -273,7 +273,7 @@ static int add_missing(struct discovery *discovery, const struct rule *rule, uin
 			continue;
 		discovery->n_missing++;
 		(void)snprintf(reason, sizeof(reason),
-			"nobody listens there; start the daemon, or see Socket= in %s:%u", rule->path,
+			"nothing listens there; start the daemon, or correct Socket= in %s:%u", rule->path,
 			match->line);
 		r = add_candidate_row(discovery, rule->name, protocol,
 			rule_match_format_brief(match, address), "missing", reason);
@@ -283,7 +283,7 @@ static int add_missing(struct discovery *discovery, const struct rule *rule, uin
 	return 0;
 }
 
-/* The candidates of a rule are together, in the order of the rules. */
+/* The rows of a rule: its candidates, then the Socket= at which nothing listens */
 static int add_rule(struct discovery *discovery, const struct rule *rule)
 {
 	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
@@ -312,7 +312,7 @@ static int print_table(struct discovery *discovery)
 		return complain_memory();
 	if (discovery->n_refused && geteuid() != 0)
 		complain(
-			"warning: the processes of other users cannot be looked at (EACCES); what root is told may differ");
+			"warning: this user cannot see the processes of other users (EACCES); root may get other results");
 	if (discovery->candidates.n_left_out)
 		complain("%zu more sockets are refused and not shown", discovery->candidates.n_left_out);
 	if (!ctl->json && !ctl->no_legend)
@@ -332,7 +332,7 @@ int verb_discover(const struct ctl *ctl)
 
 	if (!ctl->dry_run && geteuid() != 0) {
 		complain(
-			"cannot discover: only root may hand in the sockets of others (EPERM); run it as root, or with --dry-run");
+			"cannot discover: only root may hand in sockets of other processes (EPERM); run it as root, or with --dry-run");
 		return EXIT_NO_PERMISSION;
 	}
 	r = load_rules(&discovery);

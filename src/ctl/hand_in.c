@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl hand-in: put sockets under their names, and execute a command with the sockets still passed on. */
+/* usherctl hand-in: hand sockets in under their names, then execute a command to which the sockets are passed on */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +18,9 @@
 #include "out/fields.h"
 #include "run.h"
 
-/* What is to be handed in */
+/* What to hand in */
 struct handover {
-	const char *names; /* one name for all of them, or one for each separated by colons */
+	const char *names; /* one name for all, or a list: one for each, separated by colons */
 	bool is_list;
 	const int *fds;
 	size_t n;
@@ -32,7 +32,7 @@ static int check_count(size_t n)
 	if (n <= PROTOCOL_HAND_IN_MAX)
 		return EXIT_SUCCESS;
 	complain(
-		"cannot hand in %zu sockets: one request takes %u (E2BIG); hand them in in portions, with --fd",
+		"cannot hand in %zu sockets: one request takes at most %u (E2BIG); use several requests, with --fd",
 		n, PROTOCOL_HAND_IN_MAX);
 	return EXIT_FAILURE;
 }
@@ -43,7 +43,7 @@ static int check_names(const char *names)
 		size_t length = strcspn(names, ":");
 		char name[NAME_LENGTH_MAX + 2];
 
-		/* what does not fit is too long to be valid, cut or not */
+		/* a name that does not fit is too long to be valid, even when cut */
 		(void)snprintf(name, sizeof(name), "%.*s", (int)length, names);
 		if (!name_is_valid(name)) {
 			complain("cannot hand in '%.*s', a name in $LISTEN_FDNAMES: " NAME_RULE
@@ -57,7 +57,7 @@ static int check_names(const char *names)
 	}
 }
 
-/* The descriptors of --fd; options.c saw to it that there is a name. */
+/* The descriptors of --fd. options.c has checked that there is a name. */
 static int handover_given(const struct ctl *ctl, struct handover *handover)
 {
 	*handover = (struct handover){.names = ctl->names[0], .fds = ctl->fds, .n = ctl->n_fds};

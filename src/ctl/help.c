@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl help, and --help: the text comes from the tables of verbs and options. */
+/* usherctl help, and --help: the text comes from the tables of verbs and options */
 
 #include "help.h"
 
@@ -69,7 +69,7 @@ static void print_verbs_of(const struct ctl_option *option)
 	(void)printf(")");
 }
 
-/* Those that the verb accepts, or all of them with their verbs. */
+/* The options that the verb accepts, or all options with their verbs */
 static void print_options(const struct verb *verb)
 {
 	char texts[OPTIONS][64];

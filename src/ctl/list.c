@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl list: the sockets of each seat, and the seats that have none. */
+/* usherctl list: the sockets of each seat, and the seats that have none */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ enum {
 	LOOKUPS,
 	MISSING,
 	REFUSED_ALL,
-	/* JSON has the parts as well */
+	/* only JSON has the columns below */
 	REFUSED_PARTS,
 	N_REFUSED_PARTS = 5,
 	PLACE = REFUSED_PARTS + N_REFUSED_PARTS,
@@ -71,7 +71,7 @@ static const struct column columns[] = {
 	[EVENTS_LOST] = {"EVENTS_LOST", JSON_NUMBER, true},
 };
 
-/* What each column shows; REFUSED_ALL is the sum of its parts. */
+/* The key that each column shows. REFUSED_ALL is the sum of its parts. */
 static const enum message_key keys[ARRAY_SIZE(columns)] = {
 	[NAME] = KEY_NAME,
 	[PROTO] = KEY_PROTOCOL,

@@ -74,7 +74,7 @@ static int refuse_errno(struct refusal *refusal, const char *action)
 		error == EMFILE || error == EINVAL ? "; raise the limit of open files (LimitNOFILE=)" : "");
 }
 
-/* First out of the way of the places, which may overlap with where the descriptors are now, then to the places. */
+/* The new places may overlap the old ones: move every descriptor above them first, then to its place. */
 static int move_fds(int *fds, size_t n, int first, struct refusal *refusal)
 {
 	int last = first + (int)n;
@@ -110,7 +110,7 @@ static int set_variable(const char *variable, size_t number)
 static int set_environment(const struct listening *before, size_t n, const char *names)
 {
 	static const char unknown[] =
-		"unknown:"; /* what sd_listen_fds_with_names(3) says of a nameless one */
+		"unknown:"; /* the name that sd_listen_fds_with_names(3) gives to a descriptor without one */
 	size_t size = strlen(names) + 1;
 	_cleanup_free_ char *all = NULL;
 
@@ -127,7 +127,7 @@ static int set_environment(const struct listening *before, size_t n, const char 
 	if (setenv("LISTEN_FDNAMES", all, 1) < 0 || set_variable("LISTEN_FDS", before->n + n) < 0 ||
 		set_variable("LISTEN_PID", (size_t)getpid()) < 0)
 		return -ENOMEM;
-	/* systemd 258: the inode of the pidfd that the sockets were meant for; the pid alone says it as well */
+	/* systemd 258 sets it to the inode of the pidfd of the intended process; $LISTEN_PID alone is valid too */
 	(void)unsetenv("LISTEN_PIDFDID");
 	return 0;
 }

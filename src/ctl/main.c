@@ -24,8 +24,8 @@ static int print_version(void)
 }
 
 /*
- * Nothing that we open may become standard input, output or error. What is opened here in their place fails to read
- * or to write with EBADF as the closed descriptor would, and a COMMAND finds them closed again.
+ * Nothing that usherctl opens may become standard input, output or error. The descriptors opened here in their place fail
+ * reads and writes with EBADF, as the closed ones would, and a COMMAND finds them closed again.
  */
 static void reserve_standard_fds(void)
 {
@@ -34,7 +34,7 @@ static void reserve_standard_fds(void)
 			(void)open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
 }
 
-/* Output that did not arrive is a failure; a reader that has seen enough is told nothing. */
+/* Output that did not arrive is a failure. If the reader closed the pipe, it fails without a message. */
 static int finish_output(int code)
 {
 	int error = fflush(stdout) == 0 ? 0 : errno;
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
 	int r;
 
 	reserve_standard_fds();
-	/* not LC_NUMERIC: a number has a point everywhere */
+	/* not LC_NUMERIC: the decimal separator is a point in every locale */
 	(void)setlocale(LC_CTYPE, "");
 	r = options_parse(argc, argv, &ctl, &verb);
 	switch (r) {

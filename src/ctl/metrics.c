@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl metrics: all that the broker and the kernel count, for a monitoring system. */
+/* usherctl metrics: everything that the broker and the kernel count, for a monitoring system */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,10 +25,12 @@ static void write_seat_counters(struct openmetrics *metrics, const struct seats 
 		const char *name, *help;
 		enum seat_counter counter;
 	} families[] = {
-		{"usher_lookups", "Packets that a rule sent to the seat; not a number of connections",
+		{"usher_lookups",
+			"Packets that a rule sent to the seat; this is not the number of connections",
 			SEAT_LOOKUPS},
-		{"usher_missing", "Of these, how many found no socket", SEAT_MISSING},
-		{"usher_events_lost", "Events of the seat that found no room", SEAT_EVENTS_LOST},
+		{"usher_missing", "Packets that found no socket in the seat", SEAT_MISSING},
+		{"usher_events_lost", "Events of the seat that were lost because the ring buffer was full",
+			SEAT_EVENTS_LOST},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
@@ -56,7 +58,7 @@ static void write_refused(struct openmetrics *metrics, const struct seats *seats
 	};
 
 	openmetrics_family(metrics, "usher_refused", "counter", NULL,
-		"Packets that a rule sent to the seat and that the kernel gave to none of its sockets");
+		"Packets that a rule sent to the seat, but that the kernel gave to none of its sockets");
 	for (size_t i = 0; i < seats->n; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(reasons); k++) {
 			const struct seat *seat = &seats->items[i];
@@ -110,7 +112,7 @@ static void write_states(struct openmetrics *metrics, const struct seats *seats)
 			counts[place_is_held(first) ? HELD : SERVED]++;
 	}
 	openmetrics_family(metrics, "usher_seats", "gauge", NULL,
-		"Seats by what is first in them: a socket, one that the broker holds, none, or one without a rule");
+		"Seats by state: served by a socket, served by a held socket, without a socket, without a rule");
 	for (size_t i = 0; i < N; i++)
 		openmetrics_count(metrics, counts[i], "state", states[i], NULL);
 }
@@ -135,7 +137,7 @@ static const struct single {
 		"Programs of type sk_lookup in the network namespace"},
 	{KEY_HAND_INS, "usher_hand_ins", "counter", NULL, "Hand-ins done" SINCE_START},
 	{KEY_SESSIONS, "usher_sessions", "gauge", NULL,
-		"Connections to the broker, the one that asks included"},
+		"Connections to the broker, including the one that asks"},
 	{KEY_FDS, "process_open_fds", "gauge", NULL, "Descriptors that the broker has open"},
 	{KEY_FDS_MAX, "process_max_fds", "gauge", NULL, "Descriptors that the broker may have open"},
 	{KEY_RESIDENT, "process_resident_memory_bytes", "gauge", "bytes", "Memory of the broker"},
@@ -220,7 +222,7 @@ static int write_hand_ins(struct openmetrics *metrics, const struct client *clie
 	if (r || text_to_uint(ask_value(client, KEY_HAND_IN_NSEC, ""), ~0UL, &nsec) < 0)
 		return r;
 	openmetrics_family(metrics, "usher_hand_in_duration_seconds", "histogram", "seconds",
-		"From a hand-in's packet to the answer, done or refused" SINCE_START);
+		"Time from the packet of a hand-in to the answer, accepted or refused" SINCE_START);
 	r = write_list(metrics, client, KEY_HAND_IN_TIMES, write_bucket);
 	metrics->suffix = "_sum";
 	openmetrics_sample(metrics, SECONDS(nsec, 9), NULL);
@@ -241,13 +243,12 @@ static int write_maps(struct openmetrics *metrics, const struct client *client)
 {
 	int r;
 
-	openmetrics_family(
-		metrics, "usher_map_entries", "gauge", NULL, "Entries of a BPF map that are in use");
+	openmetrics_family(metrics, "usher_map_entries", "gauge", NULL, "Entries of a BPF map in use");
 	r = write_list(metrics, client, KEY_MAPS, write_entries);
 	if (r)
 		return r;
 	openmetrics_family(metrics, "usher_map_max_entries", "gauge", NULL,
-		"Entries that there can be; prefixes4 and prefixes6 share them");
+		"Maximum number of entries; prefixes4 and prefixes6 share it");
 	return write_list(metrics, client, KEY_MAPS, write_most);
 }
 
@@ -255,7 +256,7 @@ static int write_status(struct openmetrics *metrics, const struct client *client
 {
 	int r;
 
-	openmetrics_family(metrics, "usher_info", "gauge", NULL, "What the broker is");
+	openmetrics_family(metrics, "usher_info", "gauge", NULL, "Versions and instance of the broker");
 	openmetrics_sample(metrics, "1", "version", ask_value(client, KEY_VERSION, ""), "protocol",
 		ask_value(client, KEY_PROTOCOL, ""), "schema", ask_value(client, KEY_SCHEMA, ""), "instance",
 		ask_value(client, KEY_INSTANCE, ""), NULL);
@@ -280,7 +281,7 @@ static void write_up(struct openmetrics *metrics, const char *value)
 
 int verb_metrics(const struct ctl *ctl)
 {
-	static const char what[] = "cannot ask for what is measured";
+	static const char what[] = "cannot ask for the metrics";
 	struct openmetrics metrics = {.out = stdout, .broker = ctl->instance_name};
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	_cleanup_(seats_deinit) struct seats seats = SEATS_NULL;

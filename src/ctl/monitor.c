@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl monitor: what the broker tells the administrator, as it happens. */
+/* usherctl monitor: the events of the broker, live */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -106,12 +106,12 @@ static int show_all(const struct ctl *ctl, struct client *client)
 				show_text(client);
 			n++;
 		}
-		/* whoever reads at the other end of a pipe is to see each event at once; without him, there is no more to do */
+		/* flush each event, so that the reader of a pipe sees it at once; if the reader is gone, end */
 		if (fflush(stdout) || (ctl->count && n == ctl->count))
 			return EXIT_SUCCESS;
 	}
 	if (r == 0)
-		r = refuse(&refusal, EPROTO, "the broker ended the list of events (EPROTO)");
+		r = refuse(&refusal, EPROTO, "the broker ended the stream of events (EPROTO)");
 	return complain_refusal(r, &refusal, "cannot go on watching events");
 }
 

@@ -20,11 +20,11 @@
 #define INTERVAL_MIN_S 0.1
 #define INTERVAL_MAX_S 3600.0
 
-/* What was read, besides struct ctl */
+/* What was read in addition to struct ctl */
 struct reading {
 	const struct verb *verb;
 	const char **names;
-	unsigned options; /* those given, as bits */
+	unsigned options; /* the options given, as bits */
 };
 
 #define usage(...) (complain(__VA_ARGS__), OPTIONS_USAGE)
@@ -84,7 +84,7 @@ static int read_count(struct ctl *ctl, size_t member, const char *text)
 	return usage("bad option --count '%s': not a number from 1 to %lu (EINVAL)", text, COUNT_MAX);
 }
 
-/* LC_NUMERIC is not set, so that a fraction has a point everywhere. */
+/* LC_NUMERIC is not set, so the decimal separator is a point in every locale. */
 static int read_interval(struct ctl *ctl, size_t member, const char *text)
 {
 	char *end;
@@ -120,7 +120,8 @@ const struct ctl_option ctl_options[OPTIONS] = {
 #include "options.def"
 };
 
-_Static_assert(OPTIONS <= 8 * sizeof(unsigned) && VERBS <= 8 * sizeof(unsigned), "sets of them are bits");
+_Static_assert(OPTIONS <= 8 * sizeof(unsigned) && VERBS <= 8 * sizeof(unsigned),
+	"sets of options and of verbs are bits of an unsigned");
 
 /* ---- the line */
 
@@ -170,7 +171,7 @@ static int read_word(struct ctl *ctl, struct reading *reading, const char *word)
 	if (ctl->n_names >= reading->verb->names_max) {
 		if (reading->verb->command != COMMAND_NONE)
 			return COMMAND_STARTS;
-		return usage("bad argument '%s': '%s' takes no more (EINVAL); " SEE_VERB, word,
+		return usage("bad argument '%s': '%s' takes no more arguments (EINVAL); " SEE_VERB, word,
 			reading->verb->name, reading->verb->name);
 	}
 	if (reading->verb->takes == TAKES_NAMES && !name_is_valid(word))
@@ -179,10 +180,10 @@ static int read_word(struct ctl *ctl, struct reading *reading, const char *word)
 	return 0;
 }
 
-/* The tables as getopt_long() wants them. */
+/* The table of options in the form that getopt_long() takes */
 static void list_options(struct option long_options[static OPTIONS + 1], char letters[static OPTIONS + 3])
 {
-	/* "-" is RETURN_IN_ORDER: options and words come in their order, so that COMMAND's options stay its own */
+	/* "-" is RETURN_IN_ORDER: getopt_long() returns options and words in order, so the options of COMMAND are left alone */
 	letters = stpcpy(letters, "-:");
 	for (int i = 0; i < OPTIONS; i++) {
 		const struct ctl_option *option = &ctl_options[i];

@@ -8,7 +8,7 @@
 
 /* Outcomes of options_parse() besides 0 */
 enum {
-	OPTIONS_USAGE = 1, /* wrong, and said so on standard error */
+	OPTIONS_USAGE = 1, /* the line is wrong, and a complaint has been printed */
 	OPTIONS_HELP,	   /* --help */
 	OPTIONS_VERSION,   /* --version */
 };
@@ -31,10 +31,10 @@ struct ctl_option {
 	bool optional;	      /* the argument may be left out */
 	bool repeats;
 	bool is_path;	    /* the argument is a path */
-	const char *values; /* words that the argument can be, or NULL */
+	const char *values; /* the words that the argument may be, or NULL if it may be any */
 	int outcome;	    /* of options_parse() as soon as the option is read, or 0 */
 	int (*read)(struct ctl *ctl, size_t member, const char *text); /* returns 0, an outcome, or -ENOMEM */
-	size_t member; /* offset in struct ctl of what a general read() sets */
+	size_t member; /* the offset in struct ctl that read() sets; only for SET and KEEP */
 };
 
 extern const struct ctl_option ctl_options[OPTIONS];
@@ -50,8 +50,8 @@ static inline bool option_is_for(const struct ctl_option *option, const struct v
  * @ret: to be released with options_deinit() on any result; its strings are argv's
  * @ret_verb: set on success; for OPTIONS_HELP the verb before --help, or NULL
  *
- * Options may appear before or after the verb. After it, the first argument that the verb cannot take itself starts
- * COMMAND for a verb that has one name at most; `--` does for every verb that takes COMMAND.
+ * Options may appear before or after the verb. `--` starts COMMAND for every verb that takes COMMAND. Without it,
+ * COMMAND starts after the last name that the verb can take.
  *
  * Return: 0, an outcome, or -ENOMEM.
  */

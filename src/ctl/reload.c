@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl reload: have the broker read the rule files again, and wait for what becomes of it. */
+/* usherctl reload: have the broker read the rule files again, and wait for the outcome */
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl rules: the matches that are in force, in the order in which they win. */
+/* usherctl rules: the matches in force, in the order of precedence */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static int compare_precedence(const void *left, const void *right)
 
 	if (!r)
 		r = compare_ports_number(ports_width(a), ports_width(b));
-	/* what follows never competes; the order only has to be the same each time */
+	/* matches that differ only in what follows never compete; this keeps the order stable */
 	if (!r)
 		r = strcmp(a->prefix, b->prefix);
 	if (!r)
@@ -121,6 +121,6 @@ int verb_rules(const struct ctl *ctl)
 	if (fill(&grid, &settings, matches, n) < 0 || grid_print(&grid, "rules") < 0)
 		return complain_memory();
 	if (!ctl->json && !ctl->no_legend)
-		(void)printf("%smatches: %zu, the first that takes a packet wins\n", n ? "\n" : "", n);
+		(void)printf("%smatches: %zu; the first one that covers a packet wins\n", n ? "\n" : "", n);
 	return EXIT_SUCCESS;
 }

@@ -3,5 +3,5 @@
 
 #include "ctl.h"
 
-/* run_command() - execute COMMAND of the command line in this process; Return: an exit code, when it cannot be */
+/* run_command() - execute COMMAND of the command line in this process; Return: an exit code, if it cannot be executed */
 int run_command(const struct ctl *ctl);

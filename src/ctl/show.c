@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl show: everything about one name, as KEY=VALUE for programs: the settings, then each socket. */
+/* usherctl show: everything about one name, as KEY=VALUE for programs: the settings, then each socket */
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "out/fields.h"
 #include "view/settings.h"
 
-/* Output is gathered here, so that nothing is printed when the broker goes away half way. */
+/* The output is collected, so that nothing is printed if the broker disappears halfway. */
 struct page {
 	char *text;
 	size_t size;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl status: is the broker well, on one screen. */
+/* usherctl status: the state of broker and dispatch on one screen */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,11 +41,11 @@ static void print_neighbours(const struct client *client)
 
 	if (text_to_uint(ask_value(client, KEY_PROGRAMS, "1"), ~0UL, &n) == 0 && n > 1)
 		(void)LINE("Others",
-			"%lu more sk_lookup program%s in this namespace, which may decide otherwise", n - 1,
+			"%lu more sk_lookup program%s in this namespace, which may decide differently", n - 1,
 			n == 2 ? "" : "s");
 }
 
-/* A link that somebody detached is still there, and belongs to no namespace. */
+/* A link that somebody detached still exists, but belongs to no namespace. */
 static bool is_attached(const struct client *client)
 {
 	return strcmp(ask_value(client, KEY_NETNS, "?"), "0") != 0;
@@ -90,10 +90,10 @@ static int not_running(const struct ctl *ctl, const struct refusal *refusal)
 	static const struct {
 		const char *word, *text;
 	} states[] = {
-		[PINS_FOLDER_NONE] = {"none", "none: nothing is pinned in"},
-		[PINS_FOLDER_ATTACHED] = {"attached", "goes on without the broker, pinned in"},
+		[PINS_FOLDER_NONE] = {"none", "none: there are no pins in"},
+		[PINS_FOLDER_ATTACHED] = {"attached", "goes on without the broker, through the pins in"},
 		[PINS_FOLDER_LEFTOVER] = {"none", "none: there is no link in"},
-		[PINS_FOLDER_UNKNOWN] = {"unknown", "not known: this user may not look into"},
+		[PINS_FOLDER_UNKNOWN] = {"unknown", "unknown: this user may not read"},
 	};
 	enum pins_folder_state state = pins_folder_look(ctl->instance.pins);
 	struct json json = JSON(stdout);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl top: what each name gets, a second at a time. */
+/* usherctl top: the rates of each name, live */
 
 #include <errno.h>
 #include <langinfo.h>
@@ -39,7 +39,7 @@ static const struct column columns[] = {
 	[LAST_MINUTE] = {"LAST_MINUTE"},
 };
 
-/* By what the names are sorted; the letter is the key on the terminal. */
+/* The orders of names; the letter is the key that selects one on the terminal. */
 static const struct order {
 	const char *word;
 	char key;
@@ -160,7 +160,7 @@ static int show(struct top *top)
 	size_t lines = lines_of_terminal(top);
 	int r;
 
-	/* rates_begin() looks names up, in whatever order they are */
+	/* rates_begin() takes names in any order */
 	qsort_r(top->rates.items, top->rates.n, sizeof(*top->rates.items), compare_lines, (void *)top->order);
 	r = grid_init(&grid, top->ctl, columns, ARRAY_SIZE(columns));
 	for (size_t i = 0; i < top->rates.n && i < lines && !r; i++)
@@ -178,7 +178,7 @@ static int show(struct top *top)
 
 /* ---- waiting */
 
-/* Whoever types gets his keys one by one, and does not see them. */
+/* The terminal passes on each key at once, and does not echo it. */
 static void take_terminal(struct top *top)
 {
 	struct termios raw;
@@ -198,7 +198,7 @@ static void give_terminal(const struct top *top)
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &top->before);
 }
 
-/* Return: whether to go on. */
+/* Return: whether to continue */
 static bool wait_interval(struct top *top)
 {
 	struct pollfd poll_fd = {.fd = top->is_terminal ? STDIN_FILENO : -1, .events = POLLIN};
@@ -237,7 +237,7 @@ static int run_top(struct top *top)
 	for (unsigned long n = 1;; n++) {
 		r = look_once_more(top, &refusal);
 		if (r)
-			return complain_refusal(r, &refusal, "cannot look at the counters");
+			return complain_refusal(r, &refusal, "cannot read the counters");
 		if (show(top) < 0)
 			return complain_memory();
 		if (fflush(stdout) || n == top->ctl->count || !wait_interval(top))
@@ -259,7 +259,7 @@ int verb_top(const struct ctl *ctl)
 	top.is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	r = ask_open(&top.client, ctl, ASK_TIMEOUT_MS, &refusal);
 	if (r)
-		return complain_refusal(r, &refusal, "cannot look at the counters");
+		return complain_refusal(r, &refusal, "cannot read the counters");
 	take_terminal(&top);
 	r = run_top(&top);
 	give_terminal(&top);

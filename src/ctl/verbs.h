@@ -22,7 +22,7 @@ struct verb {
 	const char *arguments; /* for the help text */
 	const char *help;      /* one line, without a full stop */
 	size_t names_min, names_max;
-	enum { TAKES_NOTHING, TAKES_NAMES, TAKES_PACKET, TAKES_PATHS } takes; /* what its arguments are */
+	enum { TAKES_NOTHING, TAKES_NAMES, TAKES_PACKET, TAKES_PATHS } takes; /* the kind of its arguments */
 	enum { COMMAND_NONE, COMMAND_ALLOWED, COMMAND_NEEDED } command;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usherctl withdraw: take the sockets of a name out, or those of them that are given. */
+/* usherctl withdraw: withdraw all sockets of a name, or those given with --fd */
 
 #include <fcntl.h>
 #include <stdio.h>

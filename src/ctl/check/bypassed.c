@@ -10,22 +10,22 @@
 #include "../../rule/match.h"
 #include "../../scan/target.h"
 
-/* What one rule takes */
+/* What one rule takes from a listener */
 struct taken {
-	size_t round; /* of the takings; anything else is of an earlier one */
+	size_t round; /* of the takings; in an older round, nothing is taken */
 	struct prefix prefix;
 	bool more;
 };
 
-/* What each rule takes from something */
+/* What each rule takes from one listener */
 struct takings {
 	size_t round;
-	struct taken *taken; /* by rule */
-	size_t *rules;	     /* those that take something */
+	struct taken *taken; /* one for each rule */
+	size_t *rules;	     /* indices of those that take something */
 	size_t n;
 };
 
-/* Ports with the same word are alike: what is taken from a wildcard socket on one of them. */
+/* What rules take from a wildcard socket on a port. It is the same for all ports with the same word. */
 struct summary {
 	uint32_t word;
 	uint8_t protocol; /* 0: empty */
@@ -37,7 +37,7 @@ struct search {
 	const struct image *image;
 	const struct served *served;
 	struct bypassed_list *list;
-	size_t *rules; /* by seat: index of the rule */
+	size_t *rules; /* index of the rule of each seat */
 	struct takings takings;
 	struct summary summaries[2]; /* IPv4, IPv6 */
 	struct takings *taking;	     /* for take() */
@@ -69,7 +69,7 @@ static int compare_prefix(const struct prefix *a, const struct prefix *b)
 	return memcmp(a->address, b->address, sizeof(a->address));
 }
 
-/* Of several prefixes the shortest is told of. */
+/* Of several prefixes, the shortest is reported. */
 static void tally_add(struct takings *takings, size_t rule, const struct prefix *prefix, bool more)
 {
 	struct taken *taken = &takings->taken[rule];
@@ -79,7 +79,7 @@ static void tally_add(struct takings *takings, size_t rule, const struct prefix 
 		takings->rules[takings->n++] = rule;
 		return;
 	}
-	/* any address of both families is one match as a rule */
+	/* any address, in both families: that is usually one match, so there is no more of it */
 	if (more || prefix->length || taken->prefix.length)
 		taken->more = true;
 	if (compare_prefix(prefix, &taken->prefix) < 0)
@@ -147,7 +147,7 @@ static void look_at_family(
 		look_at_wildcard(search, socket, family);
 		return;
 	}
-	/* the kernel delivers multicast without a lookup of one socket */
+	/* the kernel delivers multicast to every matching socket, without an sk_lookup */
 	if (address_is_multicast(family, address))
 		return;
 	word = image_lookup(search->image, family, socket->protocol, address, socket->port);
@@ -167,7 +167,7 @@ static void look_at_socket(struct search *search, const struct diag_socket *sock
 		look_at_wildcard(search, socket, AF_INET);
 }
 
-/* The match by which a rule takes a prefix: the strongest that has it whole. */
+/* The match by which a rule takes a prefix: the strongest that contains all of it. */
 static const struct rule_match *find_match(
 	const struct rule *rule, const struct diag_socket *socket, const struct prefix *taken)
 {
@@ -197,7 +197,7 @@ static void report_bypassed(struct search *search, const struct diag_socket *soc
 
 	if (search->served ? served_has(search->served, rule->name, socket->cookie) : described)
 		return;
-	/* a rule that is not in force yet: what it describes is looked for when it is */
+	/* usher-discover looks for what a rule describes once the rule is in force */
 	if (described && !served_knows(search->served, rule->name))
 		return;
 	list->n_all++;

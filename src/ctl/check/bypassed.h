@@ -4,8 +4,8 @@
 /*
  * Listening sockets that a rule takes packets from
  *
- * A rule is asked before any listener, also before one that is bound to the very address. That is what rules are for
- * when the listener is handed in, and a surprise when it is somebody else's.
+ * A rule decides before any listener does, even one that is bound to the exact address. That is the purpose of a rule
+ * if the listener is handed in, and a surprise if it belongs to another service.
  */
 
 #include <stdbool.h>
@@ -20,18 +20,18 @@ struct bypassed {
 	const struct rule *rule;
 	const struct rule_match *match;
 	const struct diag_socket *socket;
-	struct prefix taken; /* what the rule takes; of length 0: any address */
-	bool more;	     /* that is one prefix of several */
-	bool described;	     /* [Discover] of the rule, which is in force, describes the socket */
+	struct prefix taken; /* what the rule takes; any address if its length is 0 */
+	bool more;	     /* it takes more prefixes than this one */
+	bool described;	     /* the rule is in force, and its [Discover] describes the socket */
 };
 
-/* So many are told of one by one; the rest is counted. */
+/* Listeners that are listed; the others are counted. */
 #define BYPASSED_MAX 20
 
 struct bypassed_list {
 	struct bypassed items[BYPASSED_MAX];
 	size_t n;
-	size_t *n_more; /* by rule: those that are not among the items */
+	size_t *n_more; /* for each rule: those that are not among the items */
 	size_t n_all;
 };
 
@@ -39,9 +39,9 @@ void bypassed_deinit(struct bypassed_list *list);
 
 /*
  * bypassed_find() - compare what listens with what rules take
- * @image:   compiled from @set; is indexed here
- * @sockets: must live as long as the list, as @set must
- * @served:  what is handed in; NULL when no broker answers: then it is believed of what [Discover] describes
+ * @image:   compiled from @set; this function indexes it
+ * @sockets: must live as long as the list, as must @set
+ * @served:  what is handed in. NULL when no broker answers: then sockets that [Discover] describes count as handed in.
  *
  * Return: 0 or -ENOMEM.
  */

@@ -18,7 +18,7 @@
 #include "../view/rule_check.h"
 #include "listeners.h"
 
-/* Outcome of check_paths() besides 0: something is wrong with the command line, and it has been said */
+/* Outcome of check_paths() besides 0: a path is wrong, and a complaint has been printed */
 enum { PATHS_BAD = 1 };
 
 static int check_paths(const struct ctl *ctl, bool *ret_folders)
@@ -38,7 +38,7 @@ static int check_paths(const struct ctl *ctl, bool *ret_folders)
 		n_folders += S_ISDIR(st.st_mode);
 	}
 	if (n_folders > 0 && n_folders < ctl->n_names) {
-		complain("cannot check '%s': directories and files are mixed (EINVAL); give either",
+		complain("cannot check '%s': directories and files are mixed (EINVAL); give only one kind",
 			ctl->names[0]);
 		return PATHS_BAD;
 	}

@@ -111,10 +111,10 @@ const char *listeners_describe(
 	if (strcmp(taken, endpoint) != 0)
 		(void)snprintf(where, sizeof(where), "on %s", endpoint);
 	if (bypassed->rule->missing_pass)
-		(void)snprintf(condition, sizeof(condition), ", while a socket is handed in as '%s',", name);
-	(void)snprintf(text, LISTENERS_TEXT_MAX, "'%s' takes %s %s%s%s before %s, which listens %s", name,
-		protocol_word(socket->protocol), taken, bypassed->more ? " and more" : "", condition,
-		socket_owner_format(socket, owner, who), where);
+		(void)snprintf(condition, sizeof(condition), ", while a socket is handed in as '%s'", name);
+	(void)snprintf(text, LISTENERS_TEXT_MAX, "'%s' takes %s %s%s from %s, which listens %s%s", name,
+		protocol_word(socket->protocol), taken, bypassed->more ? " and more" : "",
+		socket_owner_format(socket, owner, who), where, condition);
 	return text;
 }
 
@@ -122,7 +122,7 @@ const char *listeners_remedy(const struct bypassed *bypassed, char text[static L
 {
 	if (bypassed->described)
 		(void)snprintf(text, LISTENERS_TEXT_MAX,
-			"[Discover] describes it, see 'usherctl discover --dry-run %s', or narrow the match",
+			"[Discover] describes it: see 'usherctl discover --dry-run %s', or narrow the match",
 			bypassed->rule->name);
 	else
 		(void)snprintf(text, LISTENERS_TEXT_MAX, "hand that socket in, or narrow the match");
@@ -148,7 +148,7 @@ void listeners_print(const struct listeners *listeners, const struct rule_set *s
 	char text[WARNING_MAX];
 
 	if (listeners->unknown.error)
-		complain("warning: cannot tell whether rules bypass what listens: %s",
+		complain("warning: cannot tell whether rules bypass listening sockets: %s",
 			listeners->unknown.text);
 	for (size_t i = 0; i < list->n; i++)
 		(void)fprintf(stderr, "%s:%u: warning: %s\n", list->items[i].rule->path,
@@ -158,13 +158,13 @@ void listeners_print(const struct listeners *listeners, const struct rule_set *s
 			continue;
 		if (n_lines++ < BYPASSED_MAX)
 			(void)fprintf(stderr,
-				"%s: warning: '%s' takes packets before %zu more sockets that listen already\n",
+				"%s: warning: '%s' takes packets from %zu more listening sockets\n",
 				set->rules[i].path, set->rules[i].name, list->n_more[i]);
 		else
 			n_rules++;
 	}
 	if (n_rules)
-		complain("warning: %zu more rules take packets before sockets that listen already", n_rules);
+		complain("warning: %zu more rules take packets from listening sockets", n_rules);
 }
 
 static void print_bypassed_json(

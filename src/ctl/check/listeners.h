@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What check says of sockets that listen already, and would be bypassed. */
+/* The warnings of check about sockets that listen already and would be bypassed */
 
 #include "../../scan/process.h"
 #include "../ctl.h"
@@ -12,14 +12,14 @@ struct listeners {
 	struct diag_socket *sockets;
 	size_t n_sockets;
 	struct bypassed_list bypassed;
-	struct process owners[BYPASSED_MAX]; /* of each that is told of one by one; pid 0: not seen */
-	struct refusal unknown;		     /* why nothing could be said; its error is 0 when it could */
+	struct process owners[BYPASSED_MAX]; /* of each that is listed; pid 0: not seen */
+	struct refusal unknown;		     /* why nothing is known; its error is 0 when something is */
 };
 
 void listeners_deinit(struct listeners *listeners);
 
 /*
- * listeners_look() - in this network namespace, at what listens, what the broker serves, and whose it is
+ * listeners_look() - look at this network namespace: what listens, what the broker serves, who owns the listeners
  * @ret: to be released on any result
  *
  * Return: 0 or -ENOMEM.
@@ -30,12 +30,12 @@ int listeners_look(
 /* listeners_print() - lines "file:line: warning: text" on standard error */
 void listeners_print(const struct listeners *listeners, const struct rule_set *set);
 
-/* listeners_print_json() - the member "warnings" of the object that is open, and how many were left out */
+/* listeners_print_json() - the members "warnings" and "warnings_left_out" of the open object */
 void listeners_print_json(const struct listeners *listeners, struct json *json);
 
 #define LISTENERS_TEXT_MAX 1024
 
-/* listeners_describe() - what a rule does to a listener; listeners_remedy() - what to do about it */
+/* listeners_describe() - what a rule takes from a listener; listeners_remedy() - what to do about it */
 const char *listeners_describe(
 	const struct bypassed *bypassed, const struct process *owner, char text[static LISTENERS_TEXT_MAX]);
 const char *listeners_remedy(const struct bypassed *bypassed, char text[static LISTENERS_TEXT_MAX]);

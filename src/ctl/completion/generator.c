@@ -3,8 +3,8 @@
 /*
  * usage: generator bash|zsh|fish TEMPLATE
  *
- * Prints the template of a shell with the tables of verbs and options in place of its line @TABLES@. It runs on the
- * machine that builds, and takes nothing from src but the tables.
+ * Prints the template of a shell with the tables of verbs and options in place of its line @TABLES@. It runs on the build
+ * machine, and uses nothing of src but the tables.
  */
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ const struct verb verbs[VERBS] = {
 #include "../verbs.def"
 };
 
-/* Nothing is read here. */
+/* The generator reads no command line, so the readers are left out. */
 #define SET(name)
 #define KEEP(name)
 #define READ(function)
@@ -32,7 +32,7 @@ const struct ctl_option ctl_options[OPTIONS] = {
 
 /* ---- what all shells need */
 
-/* A number of names without a limit: more than a command line can have */
+/* No limit: a number greater than a command line can hold */
 #define NAMES_WITHOUT_LIMIT 1000000UL
 
 static unsigned long names_max(const struct verb *verb)
@@ -40,7 +40,7 @@ static unsigned long names_max(const struct verb *verb)
 	return verb->names_max == MANY ? NAMES_WITHOUT_LIMIT : verb->names_max;
 }
 
-/* Those that only some verbs accept, this one among them; without a verb, those that all accept */
+/* The options that only some verbs accept, if this verb does; without a verb, those that all verbs accept */
 static size_t options_of(const struct verb *verb, const struct ctl_option *ret[static OPTIONS])
 {
 	size_t n = 0;
@@ -52,7 +52,7 @@ static size_t options_of(const struct verb *verb, const struct ctl_option *ret[s
 	return n;
 }
 
-/* What is between single quotes: `'` becomes @quote, and a backslash comes before each character of @special. */
+/* Text between single quotes: `'` becomes @quote, and each character of @special gets a backslash. */
 static void print_escaped(const char *text, const char *quote, const char *special)
 {
 	for (; *text; text++) {

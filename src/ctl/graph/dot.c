@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* DOT, the language of graphviz. A node that is said twice is one; strict makes the same of edges. */
+/* DOT, the language of graphviz. A node that appears twice is drawn once; with "strict", so is an edge. */
 
 #include <stdarg.h>
 
@@ -24,7 +24,7 @@ static void put_text(const char *text)
 	}
 }
 
-/* A quoted string of several texts, ended by NULL. Those that are to be escaped come by turns with those that are not. */
+/* A quoted string of several texts, ended by NULL: in turn, one that is escaped and one that is not. */
 __attribute__((sentinel)) static void put_string(const char *text, ...)
 {
 	bool escaped = true;

@@ -12,7 +12,7 @@ static int compare_words(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* As they stand in the files; matches come first. */
+/* In the order of the files, matches first */
 static int compare_settings(const void *a, const void *b)
 {
 	const struct setting *x = *(struct setting *const *)a, *y = *(struct setting *const *)b;
@@ -69,7 +69,7 @@ int graph_list(const struct ctl *ctl)
 	r = ask_each(&sorted, REQUEST_LIST, "cannot list the sockets", seats_add_row, &seats);
 	if (r)
 		return r;
-	/* all of them: a name that has sockets may have no rule, and asking for that is refused */
+	/* ask for all rules: the broker refuses a name without a rule, and a name with sockets may have none */
 	all.n_names = 0;
 	r = ask_each(&all, REQUEST_RULES, "cannot list the rules", settings_add_row, &settings);
 	if (r)

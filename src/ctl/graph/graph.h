@@ -4,8 +4,8 @@
 /*
  * usherctl list --graph: what leads where, from the rule files to the processes
  *
- * One struct graph_name after the other is drawn, as a tree for people (graph_tree.c) or as DOT (graph_dot.c), in which
- * a socket that sits in several seats is one node.
+ * Names are drawn one after the other, as a tree for people (tree.c) or as DOT (dot.c). In DOT, a socket that is in several
+ * seats is one node.
  */
 
 #include <stdio.h>
@@ -19,7 +19,7 @@
 
 struct graph_name {
 	const char *name;
-	const char *file; /* NULL: there is no rule any more */
+	const char *file; /* NULL: no rule has this name any more */
 	struct setting *const *matches;
 	size_t n_matches;
 	const struct seat *seats;

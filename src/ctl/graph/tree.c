@@ -14,7 +14,7 @@ enum { BRANCH, LAST_BRANCH, BAR, BLANK };
 static struct {
 	const char *const *strokes;
 	bool coloured;
-	bool last[DEPTH_MAX]; /* the branch at hand of each level is the last one of its parent */
+	bool last[DEPTH_MAX]; /* of each level: the current branch is the last one of its parent */
 } tree;
 
 static void begin_tree(void)
@@ -42,7 +42,7 @@ __attribute__((format(printf, 3, 4))) static void line(unsigned depth, bool last
 	(void)putchar('\n');
 }
 
-/* The state of a socket, which is where a look goes first. */
+/* The state of a socket is coloured, because people look for it first. */
 static const char *colour(const char *word)
 {
 	enum seat_state state;

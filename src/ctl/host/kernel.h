@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What the running kernel can do, found out by doing it: bpf(2) and sockets, without libbpf. Nothing stays. */
+/* What the running kernel can do, found out by trying it: bpf(2) and sockets, without libbpf. Nothing is left behind. */
 
 #include <stdint.h>
 
@@ -9,7 +9,7 @@
  * kernel_try_map() - create a BPF map with one entry
  * @type: BPF_MAP_TYPE_SOCKHASH, SOCKMAP or RINGBUF
  *
- * Return: 0 or a negative errno. -EPERM says of this process that it may not ask, and nothing of the kernel.
+ * Return: 0 or a negative errno. -EPERM says that this process may not ask, and nothing about the kernel.
  */
 int kernel_try_map(uint32_t type);
 

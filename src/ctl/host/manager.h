@@ -5,8 +5,8 @@
  * The service manager of the host: systemd
  *
  * Any user can ask it over the system bus. Root asks it directly, over a socket that only root may use and that works
- * without a bus. The first question connects. Once systemd could not be reached or did not answer in time, every
- * further question gets that refusal at once: a manager that hangs costs one deadline.
+ * without a bus. The first question connects. If systemd cannot be reached or does not answer in time, every further
+ * question gets the same refusal at once: a manager that hangs costs one deadline.
  */
 
 #include <systemd/sd-bus.h>

@@ -69,7 +69,7 @@ static int read_route(const struct nlmsghdr *header, void *userdata)
 	return MNL_CB_STOP;
 }
 
-/* The errnos that the kernel answers with when it has looked and there is no way, a blackhole's EINVAL among them. */
+/* The errnos of a kernel that has looked and found no route. A blackhole gives EINVAL. */
 static bool is_answer(int error)
 {
 	return error == ENETUNREACH || error == EHOSTUNREACH || error == EACCES || error == EINVAL;
@@ -83,7 +83,7 @@ int route_find(int family, const uint8_t *address, enum route *ret, struct refus
 	ssize_t size;
 	int r;
 
-	/* without a default route the kernel finds none for these, and delivers them all the same */
+	/* the kernel delivers multicast even when it finds no route, as without a default route */
 	if (address_is_multicast(family, address)) {
 		*ret = ROUTE_MULTICAST;
 		return 0;
@@ -103,8 +103,7 @@ int route_find(int family, const uint8_t *address, enum route *ret, struct refus
 		}
 	}
 	if (r)
-		return refuse(
-			refusal, -r, "the routes could not be read from rtnetlink (%s)", errno_name(-r));
+		return refuse(refusal, -r, "cannot read the routes from rtnetlink (%s)", errno_name(-r));
 	*ret = route;
 	return 0;
 }

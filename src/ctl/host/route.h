@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * What the routes of this network namespace say of an address: rtnetlink(7), asked through libmnl
+ * Where the routes of this network namespace lead for an address: rtnetlink(7), through libmnl
  *
- * Needs no privilege. The answer is the one for packets without a mark that enter by any interface: `ip rule` can have
- * it otherwise.
+ * Needs no privilege. The answer is for packets without a mark, from any interface; `ip rule` can route others
+ * differently.
  */
 
 #include <stdint.h>
@@ -24,7 +24,7 @@ enum route {
 /*
  * route_find() - @address: 4 or 16 bytes, network order
  *
- * Return: 0, or REFUSED with whatever netlink says.
+ * Return: 0, or REFUSED with the errno of netlink.
  */
 int route_find(int family, const uint8_t *address, enum route *ret, struct refusal *refusal);
 

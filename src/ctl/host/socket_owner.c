@@ -41,7 +41,7 @@ int socket_owner_find(
 	if (n)
 		r = openers_find_proc(sockets, n, 0, &openers);
 	if (r < 0)
-		return r == -ENOMEM ? r : 0; /* then nobody was seen */
+		return r == -ENOMEM ? r : 0; /* then no process was seen */
 	if (ret_all)
 		*ret_all = !openers.n_unreadable;
 	for (size_t i = 0; i < openers.n; i++) {
@@ -65,6 +65,6 @@ const char *socket_owner_format(const struct diag_socket *socket, const struct p
 		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX, "the kernel");
 	else
 		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX, "a process of uid %u%s", socket->uid,
-			geteuid() ? " (root would be told which)" : "");
+			geteuid() ? " (run as root to see which)" : "");
 	return text;
 }

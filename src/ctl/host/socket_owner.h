@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Whose a socket is that nobody handed in, as far as this user may see it */
+/* The owner of a socket, as far as this user may see it */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,10 +10,12 @@
 #include "../../scan/process.h"
 
 /*
- * socket_owner_find() - of the processes that have a socket open the oldest, process 1, which passes sockets on, last
- * @except: a process that does not count; 0: everybody counts
- * @owners: one for each socket, PROCESS_NULL at first; pid 0: nobody was seen. To be released with process_close().
- * @ret_all: everybody could be looked at, so whoever was not seen is not there; may be NULL
+ * socket_owner_find() - the oldest process that has a socket open
+ * @except: a process that does not count; 0: every process counts
+ * @owners: one for each socket, PROCESS_NULL at first; pid 0: no process was seen. To be released with process_close().
+ * @ret_all: every process could be examined, so a socket without an owner has none; may be NULL
+ *
+ * Process 1 is the owner only if no other process is: it opens sockets to pass them on.
  *
  * Return: 0 or -ENOMEM.
  */
@@ -22,6 +24,6 @@ int socket_owner_find(
 
 #define SOCKET_OWNER_TEXT_MAX 512
 
-/* socket_owner_format() - "nginx (pid 7, nginx.service)", "a process of uid 33 (root would be told which)", "the kernel" */
+/* socket_owner_format() - "nginx (pid 7, nginx.service)", "a process of uid 33 (run as root to see which)", "the kernel" */
 const char *socket_owner_format(const struct diag_socket *socket, const struct process *owner,
 	char text[static SOCKET_OWNER_TEXT_MAX]);

@@ -18,7 +18,7 @@ int grid_init(struct grid *grid, const struct ctl *ctl, const struct column *col
 	grid->scols = scols_new_table();
 	if (!grid->scols)
 		return -ENOMEM;
-	/* "no terminal" is what stops libsmartcols from fitting columns into the width */
+	/* without a terminal, libsmartcols does not fit columns into a width */
 	if (scols_table_set_termforce(grid->scols, SCOLS_TERMFORCE_NEVER) < 0 ||
 		scols_table_enable_noheadings(grid->scols, ctl->no_legend) < 0)
 		return -ENOMEM;

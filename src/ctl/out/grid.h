@@ -4,8 +4,8 @@
 /*
  * A table for people, through libsmartcols, or the same columns as JSON
  *
- * Data is never cut and never wrapped, however narrow the terminal is. A cell without a value is "-" or null, so that
- * the words of a line can be counted. Columns are appended to, never moved or renamed: people cut(1) them.
+ * Data is never cut or wrapped, however narrow the terminal is. A cell without a value is "-" or null, so each line has
+ * the same number of words. New columns are appended; columns are never moved or renamed, because people cut(1) them.
  */
 
 #include <libsmartcols.h>
@@ -16,7 +16,7 @@
 #include "json.h"
 
 struct column {
-	const char *name; /* in capitals; in small letters it is the key in JSON */
+	const char *name; /* in upper case; its lower case is the key in JSON */
 	enum json_type type;
 	bool json_only;
 };

@@ -5,7 +5,7 @@
  * JSON on standard output, one level of indentation for each object or array
  *
  * The caller opens and closes in pairs. A key is NULL inside an array and for the outermost object. Nothing here depends
- * on the locale. Write errors are the stream's, and seen when it is flushed.
+ * on the locale. The stream keeps write errors; the caller sees them when it flushes.
  */
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 struct json {
 	FILE *out;
 	unsigned depth;
-	bool filled;  /* the object or array at hand has a member */
+	bool filled;  /* the current object or array has a member */
 	bool compact; /* all on one line */
 };
 
@@ -23,16 +23,16 @@ struct json {
 void json_open(struct json *json, const char *key, char bracket); /* '{' or '[' */
 void json_close(struct json *json, char bracket);		  /* '}' or ']' */
 
-/* json_string() - control characters and what is not UTF-8 become '?'; @value NULL is null */
+/* json_string() - control characters and invalid UTF-8 become '?'; @value NULL is null */
 void json_string(struct json *json, const char *key, const char *value);
 
-/* json_number() - @value must be a decimal number, else it is written as a string; NULL is null */
+/* json_number() - @value that is not a decimal number is written as a string; NULL is null */
 void json_number(struct json *json, const char *key, const char *value);
 
 void json_bool(struct json *json, const char *key, bool value);
 
-/* Type of a value that came as text */
+/* The type of a value that is given as text */
 enum json_type { JSON_STRING, JSON_NUMBER, JSON_BOOL /* "yes" is true */ };
 
-/* json_text() - a value of a type; NULL is null */
+/* json_text() - a value of that type; NULL is null */
 void json_text(struct json *json, const char *key, const char *value, enum json_type type);

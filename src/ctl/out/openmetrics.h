@@ -4,9 +4,9 @@
 /*
  * OpenMetrics text on a stream
  *
- * All samples of a family follow its openmetrics_family(). No type is used that the older text format of Prometheus
- * does not know, so that what reads only that can read this, but for the counters' types. Nothing here depends on the
- * locale. Write errors are the stream's, and seen when it is flushed.
+ * All samples of a family follow its openmetrics_family(). Every type is also known to the older text format of
+ * Prometheus, so its readers can read this too, except for the type of counters. Nothing here depends on the locale. The
+ * stream keeps write errors; the caller sees them when it flushes.
  */
 
 #include <stdint.h>
@@ -15,7 +15,7 @@
 struct openmetrics {
 	FILE *out;
 	const char *broker; /* value of the label `broker` of every sample; "" for none */
-	const char *family; /* the one at hand */
+	const char *family; /* the current one */
 	const char *suffix; /* of its samples */
 };
 
@@ -25,8 +25,8 @@ void openmetrics_family(
 
 /*
  * openmetrics_sample() - a sample of the family
- * @value: anything but a number without sign, exponent or blank is left out, and the sample with it
- * ...:    names and values of labels by turns, ended by NULL
+ * @value: a number without sign, exponent or blank; with any other value, the sample is left out
+ * ...:    label names and values in turn, ended by NULL
  */
 void openmetrics_sample(struct openmetrics *metrics, const char *value, ...) __attribute__((sentinel));
 

@@ -104,7 +104,7 @@ void report_remedy(struct report *report, const char *format, ...)
 	struct report_line *line = report->n ? &report->items[report->n - 1] : NULL;
 	va_list ap;
 
-	/* the line itself is one of those that are counted only */
+	/* its line is only counted */
 	if (!line || report->n_more || line->remedy)
 		return;
 	va_start(ap, format);

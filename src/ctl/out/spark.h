@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* A row of bars, one for each sample: "▁▁▂▇█▂", or ".:-=+*#@" where the terminal is not of UTF-8 */
+/* A row of bars, one for each sample: "▁▁▂▇█▂", or ".:-=+*#@" where the locale is not UTF-8 */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -27,7 +27,7 @@ void rates_begin(struct rates *rates)
 	}
 }
 
-/* The seats of a name follow each other, and the list is short: those of before come first, in order. */
+/* The list is short, and the seats of a name follow each other. Names of the previous look come first, sorted. */
 static struct rate *find_rate(const struct rates *rates, const char *name)
 {
 	for (size_t i = rates->n; i-- > 0;)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Whether rules that were read can be put in force */
+/* Can rules that were read be put in force? */
 
 #include "../../image/image.h"
 
 /*
- * rule_check() - everything about a rule set that its files alone do not show: conflicts, users that do not exist
- * @ret_image: what was compiled, to be freed with image_free(); set on 0 only
+ * rule_check() - find what is wrong with a rule set beyond its single files: conflicts, users that do not exist
+ * @ret_image: the compiled rules, to be freed with image_free(); set only on 0
  *
  * Return: 0, RULE_BAD, or a negative errno.
  */

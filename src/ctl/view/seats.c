@@ -121,7 +121,7 @@ int seats_add_row(struct client *client, void *userdata)
 	struct seats *seats = userdata;
 	int order = seats->n ? compare_row(&seats->items[seats->n - 1], client) : -1, r = 0;
 
-	/* a reload while the list is sent may show a seat twice */
+	/* if a reload happens while the broker sends the list, a seat may come twice */
 	if (order > 0)
 		return 0;
 	if (order < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The seats and their sockets, as the request `list` shows them. */
+/* The seats and their sockets, from the answer to `list` */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@ enum seat_counter {
 	N_SEAT_COUNTERS,
 };
 
-/* What is shown of a socket, in the words of docs/protocol.md; NULL when the row does not have it */
+/* The fields of a socket, named as in docs/protocol.md; NULL if the row lacks the field */
 enum place_field {
 	PLACE_STATE,
 	PLACE_COOKIE,
@@ -35,13 +35,13 @@ enum place_field {
 
 struct listed_place {
 	const char *fields[N_PLACE_FIELDS];
-	char text[]; /* what the strings above point into */
+	char text[]; /* the strings above point into it */
 };
 
 struct seat {
 	char *name, *protocol, *family;
 	uint64_t counters[N_SEAT_COUNTERS];
-	struct listed_place **places; /* the one that serves first; none: missing */
+	struct listed_place **places; /* the one that serves comes first; none: missing */
 	size_t n_places;
 };
 
@@ -52,10 +52,10 @@ struct seats {
 
 #define SEATS_NULL ((struct seats){})
 
-/* place_is() - whether a socket is in this state */
+/* place_is() - is the socket in this state? */
 bool place_is(const struct listed_place *place, enum seat_state state);
 
-/* place_is_held() - whether the broker keeps a duplicate of it */
+/* place_is_held() - does the broker keep a duplicate of the socket? */
 bool place_is_held(const struct listed_place *place);
 
 void seats_deinit(struct seats *seats);

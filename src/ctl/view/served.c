@@ -30,17 +30,17 @@ int served_check_namespace(struct client *client, struct refusal *refusal)
 	r = ask(client, &request, NULL, 0, NULL, NULL, refusal);
 	if (r)
 		return r;
-	/* 0: its link is detached, and it serves none */
+	/* 0: the link of the broker is detached, so it serves no namespace */
 	if (text_to_uint(ask_value(client, KEY_NETNS, "0"), ~0UL, &inode) < 0 || inode == 0)
 		return 0;
 	r = netns_read_inode(&own);
 	if (r < 0)
-		return refuse(refusal, -r, "cannot look at /proc/self/ns/net: %s (%s)", errno_text(-r),
+		return refuse(refusal, -r, "cannot examine /proc/self/ns/net: %s (%s)", errno_text(-r),
 			errno_name(-r));
 	if (own == inode)
 		return 0;
 	return refuse(refusal, EXDEV,
-		"the broker serves network namespace %lu and usherctl runs in %lu (EXDEV); run it there: nsenter --net=/proc/%s/ns/net usherctl",
+		"the broker serves network namespace %lu, but usherctl runs in %lu (EXDEV); run it there: nsenter --net=/proc/%s/ns/net usherctl",
 		inode, own, ask_value(client, KEY_PID, "PID"));
 }
 
@@ -102,7 +102,7 @@ int served_read(struct client *client, struct served *served, struct refusal *re
 	return 0;
 }
 
-/* The first item that is not before (name, cookie) */
+/* The index of the first item that does not sort before (name, cookie) */
 static size_t find_socket(const struct served *served, const char *name, uint64_t cookie)
 {
 	const struct wanted wanted = {name, cookie};

@@ -17,7 +17,7 @@ void settings_deinit(struct settings *settings)
 	*settings = SETTINGS_NULL;
 }
 
-/* @setting: its strings are copied; `text` is not looked at */
+/* @setting: its strings are copied; `text` is ignored */
 static int settings_add(struct settings *settings, const struct setting *setting)
 {
 	const char *const sources[] = {setting->name, setting->section, setting->key, setting->value,
@@ -111,7 +111,7 @@ int setting_compare(const struct setting *a, const struct setting *b)
 {
 	int r = strcmp(a->name, b->name);
 
-	/* "Rule" in front of "Access" */
+	/* "Rule" before "Access" */
 	if (!r)
 		r = strcmp(b->section, a->section);
 	if (!r)

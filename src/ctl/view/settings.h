@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The settings of a rule set in their canonical spelling, one for each assignment, from either side: as the broker has
- * them in force, or as they stand in the files
+ * The settings of a rule set in their canonical spelling, one for each assignment: those that the broker has in force,
+ * or those in the files
  */
 
 #include <stddef.h>
@@ -17,9 +17,9 @@ struct setting {
 	const char *name, *section, *key, *value;
 	const char *file;
 	unsigned long line; /* 0: a default */
-	/* for a match, else NULL */
+	/* only of a match; otherwise NULL */
 	const char *protocol, *prefix, *ports;
-	char text[]; /* what the strings above point into */
+	char text[]; /* the strings above point into it */
 };
 
 struct settings {
@@ -40,13 +40,13 @@ int settings_add_set(struct settings *settings, const struct rule_set *set);
 /* settings_sort() - by name, section, key, value, so that two lists can be compared */
 void settings_sort(struct settings *settings);
 
-/* setting_compare() - what settings_sort() sorts by; where it stands does not count */
+/* setting_compare() - the order of settings_sort(); file and line do not count */
 int setting_compare(const struct setting *a, const struct setting *b);
 
 /* settings_find() - in a sorted list: the index of the first setting of a name, or of the first name after it */
 size_t settings_find(const struct settings *settings, const char *name);
 
-/* settings_count_changes() - from one sorted list to another; a default follows from what is written, and is not counted */
+/* settings_count_changes() - between two sorted lists; defaults are not counted, they follow from other settings */
 void settings_count_changes(
 	const struct settings *old, const struct settings *new, size_t *ret_added, size_t *ret_removed);
 

@@ -10,6 +10,7 @@ import pytest
 from harness.broker import USHERCTL, ctl
 from harness.host import AS_NOBODY, V4, V4_OTHER, V6, WORK, Netns, rule, run
 from harness.legacy import nginx
+from harness.process import wait_until
 from harness.service import make_socket
 from harness.wire import hand_in
 
@@ -30,7 +31,7 @@ def test_nginx_at_the_very_address(rules):
     server = nginx(V4, 443)
     done = ctl("check")
     assert done.stderr == (
-        f"/run/usher/rules.d/web.rule:3: warning: 'web' takes tcp 192.0.2.1:443 before nginx (pid {server.pid}), which "
+        f"/run/usher/rules.d/web.rule:3: warning: 'web' takes tcp 192.0.2.1:443 from nginx (pid {server.pid}), which "
         "listens there; hand that socket in, or narrow the match\n")
     assert done.stdout == "ok: rules: 1, matches: 2, warnings: 1\n"
     (row,), left_out = check()
@@ -39,7 +40,7 @@ def test_nginx_at_the_very_address(rules):
     assert row == {"file": "/run/usher/rules.d/web.rule", "line": 3, "name": "web", "proto": "tcp", "process": "nginx",
                    "address": "192.0.2.1:443", "pid": server.pid, "uid": 0, "unit": None}
     server.kill()
-    assert check() == ([], 0)
+    wait_until(lambda: check() == ([], 0), what="the last of its workers is gone")
 
 
 @pytest.mark.parametrize("setting, protocol, address, taken", [
@@ -61,7 +62,7 @@ def test_nginx_at_the_very_address(rules):
 def test_one_address(rules, setting, protocol, address, taken):
     rules(web=setting)
     with make_socket(protocol, address, 80):
-        assert [re.search(r"takes (.*) before .* listens there;", text)[1] for text in texts()] == (
+        assert [re.search(r"takes (.*) from .* listens there;", text)[1] for text in texts()] == (
             [f"{protocol} {taken}"] if taken else [])
 
 
@@ -86,7 +87,7 @@ def test_any_address(rules, setting, protocol, address, v6only, taken):
     rules(web=setting)
     with make_socket(protocol, address, 80, v6only=v6only):
         where = re.escape(f"[{address}]:80" if ":" in address else f"{address}:80")
-        found = [re.search(rf"takes (.*) before .* listens on {where};", text)[1] for text in texts()]
+        found = [re.search(rf"takes (.*) from .* listens on {where};", text)[1] for text in texts()]
         assert found == ([f"{protocol} {taken}"] if taken else [])
 
 
@@ -109,7 +110,7 @@ def test_handed_in(broker):
     with make_socket("tcp", V4, 80) as sock:
         assert len(texts()) == 1
         hand_in("shop", sock)
-        assert re.search("'web' takes .* before", texts()[0])
+        assert re.search("'web' takes .* from", texts()[0])
         hand_in("web", sock)
         assert texts() == []
         running.kill()
@@ -129,7 +130,7 @@ def test_discovered(broker, rules, usherd):
         rules(web=found)
         running.reload()
         (text,) = texts()
-        assert "[Discover] describes it, see 'usherctl discover --dry-run web'" in text
+        assert "[Discover] describes it: see 'usherctl discover --dry-run web'" in text
         hand_in("web", sock)
         assert texts() == []
 
@@ -154,7 +155,7 @@ def test_missing_pass(rules):
     rules(web=["Stream=192.0.2.1:80", "Missing=pass"])
     with make_socket("tcp", V4, 80):
         (text,) = texts()
-        assert "takes tcp 192.0.2.1:80, while a socket is handed in as 'web', before " in text
+        assert "takes tcp 192.0.2.1:80 from " in text and ", which listens there, while a socket is handed in as 'web'; " in text
 
 
 def test_broker_that_hangs(broker):
@@ -175,8 +176,8 @@ def test_many(rules):
     done = ctl("check")
     *lines, dns, web = done.stderr.splitlines()
     assert len(lines) == 20 and all("web.rule:2: warning: " in line for line in lines)
-    assert dns == "/run/usher/rules.d/dns.rule: warning: 'dns' takes packets before 7 more sockets that listen already"
-    assert web == "/run/usher/rules.d/web.rule: warning: 'web' takes packets before 5 more sockets that listen already"
+    assert dns == "/run/usher/rules.d/dns.rule: warning: 'dns' takes packets from 7 more listening sockets"
+    assert web == "/run/usher/rules.d/web.rule: warning: 'web' takes packets from 5 more listening sockets"
     assert done.stdout == "ok: rules: 2, matches: 2, warnings: 32\n"
     for sock in sockets:
         sock.close()
@@ -189,9 +190,9 @@ def test_as_nobody(rules):
     user = AS_NOBODY
     with make_socket("tcp", V4, 8080) as sock:
         text = run(WORK / "usherctl", "check", **user).stderr
-        assert "before a process of uid 0 (root would be told which), which listens there" in text
+        assert "from a process of uid 0 (run as root to see which), which listens there" in text
         text = run(WORK / "usherctl", "check", pass_fds=[sock.fileno()], **user).stderr
-        assert re.search(r"before usherctl \(pid \d+\), which listens there", text), text
+        assert re.search(r"from usherctl \(pid \d+\), which listens there", text), text
 
 
 def test_left_out(rules):
@@ -215,5 +216,5 @@ def test_other_namespace(broker):
     running = broker(web="Stream=80")
     with Netns().entered(), make_socket("tcp", "127.0.0.1", 80):
         done = ctl("check")
-    assert re.fullmatch(r"usherctl: warning: .*the broker serves network namespace \d+ and usherctl runs in \d+ \(EXDEV\); "
+    assert re.fullmatch(r"usherctl: warning: .*the broker serves network namespace \d+, but usherctl runs in \d+ \(EXDEV\); "
                         rf"run it there: nsenter --net=/proc/{running.pid}/ns/net usherctl\n", done.stderr), done.stderr

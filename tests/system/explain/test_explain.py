@@ -172,9 +172,9 @@ def test_as_nobody(broker):
         (code, text, data), (_, other, rows), bypassed = in_child(look, uid=NOBODY, gid=NOBODY)
         assert code == 0 and data["findings"] == [] and data["sockets"][0]["queue_max"] == 1
         assert data["sockets"][0]["pid"] == service.pid
-        assert "a process of uid 0 (root would be told which) at 0.0.0.0:81" in other
+        assert "a process of uid 0 (run as root to see which) at 0.0.0.0:81" in other
         assert rows["listeners"][0]["pid"] is None and rows["listeners"][0]["uid"] == 0
-        assert "a process of uid 0 (root would be told which)" in " ".join(bypassed.split())
+        assert "a process of uid 0 (run as root to see which)" in " ".join(bypassed.split())
         service.kill()
         (_, text, _), *_ = in_child(look, uid=NOBODY, gid=NOBODY)
         assert "no process accepts its connections, unless one has claimed it" in " ".join(text.split())

@@ -246,10 +246,10 @@ DOCTOR = {
         "ip route add local {prefix} dev lo"),
     "routes:elsewhere": "a rule matches {prefix}, but no address in it is local: packets to it go to another host",
     "bypassed": (
-        "'{name}' takes {match} before {who}, which listens on {address}", "hand that socket in, or narrow the match"),
+        "'{name}' takes {match} from {who}, which listens on {address}", "hand that socket in, or narrow the match"),
     "bypassed:pass":
-        "'{name}' takes {match}, while a socket is handed in as '{name}', before {who}, which listens on {address}",
-    "bypassed:there": "'{name}' takes {match} before {who}, which listens there",
+        "'{name}' takes {match} from {who}, which listens on {address}, while a socket is handed in as '{name}'",
+    "bypassed:there": "'{name}' takes {match} from {who}, which listens there",
 
     # sockets
     "listening": (
