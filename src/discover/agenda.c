@@ -42,7 +42,7 @@ void agenda_add_again(struct agenda *agenda, uint8_t protocol, uint16_t port)
 void agenda_add_listen(struct agenda *agenda, const struct usher_listen *listen)
 {
 	add_port(agenda, listen->protocol, listen->port, (pid_t)listen->pid, false);
-	/* one that does not fit is left to the broker's timer */
+	/* the timer of the broker evicts a socket whose cookie does not fit */
 	if (listen->early && agenda->n_early < AGENDA_EARLY_MAX)
 		agenda->early[agenda->n_early++] = listen->cookie;
 }

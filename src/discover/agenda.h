@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What is to be scanned next. Bounded: when it becomes too much, it is everything. */
+/* What to scan next. The agenda is bounded: when it overflows, everything is scanned. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,24 +16,23 @@
 
 struct agenda {
 	bool all;
-	char name[NAME_LENGTH_MAX + 1]; /* "": none; several are everything */
+	char name[NAME_LENGTH_MAX + 1]; /* "": none; a second name means everything */
 	struct {
 		uint8_t protocol;
 		uint16_t port;
-		pid_t pid;     /* who listens there now; 0: not known, or several */
-		bool is_again; /* it was looked at a moment ago */
+		pid_t pid;     /* the process that listens there now; 0: not known, or several */
+		bool is_again; /* it was scanned a moment ago */
 	} ports[AGENDA_PORTS_MAX];
 	size_t n_ports;
-	uint64_t early
-		[AGENDA_EARLY_MAX]; /* cookies that were put into `early`, to be evicted unless they pass */
+	uint64_t early[AGENDA_EARLY_MAX]; /* cookies in `early`, to be evicted unless they are accepted */
 	size_t n_early;
 };
 
 void agenda_add_name(struct agenda *agenda, const char *name);
 
-/* agenda_add_again() - a port that is to be looked at once more */
+/* agenda_add_again() - a port to scan once more */
 void agenda_add_again(struct agenda *agenda, uint8_t protocol, uint16_t port);
 void agenda_add_listen(struct agenda *agenda, const struct usher_listen *listen);
 
-/* agenda_has_early() - whether a cookie is among them */
+/* agenda_has_early() - is the cookie in `early`? */
 bool agenda_has_early(const struct agenda *agenda, uint64_t cookie);

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * How much of the time may go into scans
+ * Limits the time that scans take
  *
- * Strangers can cause them, and on a crowded host each takes long. BUDGET_BURST_US may go into scans at once, and after that
- * as much time as there are pauses.
+ * Strangers can cause scans, and on a crowded host each takes long. BUDGET_BURST_US may be spent at once. After that, scans
+ * get as much time as the pauses between them.
  */
 
 #include <stdint.h>

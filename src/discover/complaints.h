@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Which refused sockets the administrator has been told about, so that each scan does not tell it again */
+/* The refused sockets that have been reported, so that each is reported once and not by every scan */
 
 #include "../scan/scan.h"
 #include "../util/name.h"

@@ -20,16 +20,16 @@
 #include "watch.h"
 
 #define BROKER_TIMEOUT_MS 5000
-/* Not those that strangers can cause as they like: misses of remote hosts, refusals of local users. */
+/* Without those that strangers can cause at will: misses by remote hosts, refusals of local users */
 static const enum observe_kind broker_events[] = {OBSERVE_RELOADED, OBSERVE_GONE, OBSERVE_TAKEN_OVER};
 #define AGAIN_US 20000U
 
-/* Somebody who listens and closes without end makes this many scans, and no more. */
+/* A process that listens and closes in a loop causes at most this many scans in a window. */
 #define SCANS_BURST 10U
 #define SCANS_WINDOW_US 100000U
 
 static const char status_waiting[] = "Waiting for sockets to listen",
-		  status_scanning[] = "Scanning for sockets that listen",
+		  status_scanning[] = "Scanning for listening sockets",
 		  status_no_broker[] = "Waiting for the broker";
 
 struct discoverer {
@@ -39,16 +39,17 @@ struct discoverer {
 	struct watch watch;
 	struct subscription *subscription;
 	sd_event_source *scan_source, *timer_source, *again_source;
-	sd_event_source *pause_source; /* on while no scan is made, because the last ones took long */
-	struct agenda agenda, again;   /* again: when its timer fires */
+	sd_event_source *pause_source; /* enabled while scans pause, because the last ones took long */
+	struct agenda agenda, again;   /* again: for on_again() */
 	bool is_due;
 	struct budget budget;
-	pid_t broker;	    /* what it holds for others is not its own; 0: not known */
-	const char *status; /* told to the service manager; not again with each scan */
+	pid_t broker; /* its held sockets are not its own; 0: not known */
+	const char
+		*status; /* the last one sent to the service manager; a scan repeats it only if it changes */
 	bool is_ready;
 	struct pace pace;
-	struct pace_scan scan; /* what came of the scans of this turn */
-	bool told_broker;      /* the administrator knows that there is none */
+	struct pace_scan scan; /* the outcome of the scans of this turn */
+	bool told_broker;      /* it has been reported that there is none */
 	struct looker looker;
 };
 
@@ -88,7 +89,7 @@ static void scan_all_soon(struct discoverer *discoverer)
 	scan_soon(discoverer);
 }
 
-/* After a scan: when the next one is due without anything that causes it */
+/* After a scan: set the timer for the next one that no event causes. */
 static void pause_after_scan(struct discoverer *discoverer)
 {
 	unsigned interval = discoverer->watch.hooks ? 0 : ruleset_interval(&discoverer->set),
@@ -123,14 +124,14 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 }
 
 /*
- * post_bind of the kernel runs a moment before a UDP socket has its port: a look may come too early for it, and of
- * several sockets of a port only the first is told of. So a port of UDP is looked at once more.
+ * The kernel runs post_bind a moment before a UDP socket has its port, so a scan may come too early to see it. And of
+ * several sockets of a port, only the first is reported. So a UDP port is scanned once more.
  */
 static void look_again(struct discoverer *discoverer, uint8_t protocol, uint16_t port)
 {
 	agenda_add_again(&discoverer->again, protocol, port);
 	if (sd_event_source_get_enabled(discoverer->again_source, NULL))
-		return; /* not later for it, or who binds without end would put it off for ever */
+		return; /* do not move it: a process that binds in a loop would postpone it for ever */
 	(void)sd_event_source_set_time_relative(discoverer->again_source, AGAIN_US);
 	(void)sd_event_source_set_enabled(discoverer->again_source, SD_EVENT_ONESHOT);
 }
@@ -146,7 +147,7 @@ static void tell_ready(struct discoverer *discoverer, const char *status)
 
 /* ---- looking */
 
-/* Return: whether it is of use to go on. @scan is complete but for what is the same for all. */
+/* @scan: without the members that are the same for all scans. Return: whether to continue with the next scan. */
 static bool look_for(struct discoverer *discoverer, struct scan *scan)
 {
 	struct look_outcome outcome;
@@ -255,7 +256,7 @@ static void on_broker_up(void *userdata)
 
 	discoverer->broker = read_broker(discoverer);
 	discoverer->told_broker = false;
-	/* it may have other rules, and other maps, than when it was heard of last */
+	/* its rules and maps may not be those of the last connection */
 	discoverer_reload(discoverer);
 }
 
@@ -287,7 +288,7 @@ static void on_broker_down(const struct refusal *why, void *userdata)
 	struct discoverer *discoverer = userdata;
 
 	if (!discoverer->told_broker && discoverer->is_ready)
-		observe(OBSERVE_NO_BROKER, NULL, "no broker to hand sockets in to: %s", why->text);
+		observe(OBSERVE_NO_BROKER, NULL, "there is no broker to hand sockets in to: %s", why->text);
 	discoverer->told_broker = discoverer->is_ready;
 	tell_ready(discoverer, status_no_broker);
 }
@@ -327,7 +328,7 @@ static int set_up(struct discoverer *discoverer, struct problems *problems, stru
 			on_rested, discoverer);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(discoverer->pause_source, SD_EVENT_OFF);
-	/* Of the same priority as what adds to it: events without end would keep it from its turn otherwise. */
+	/* It has the same priority as its causes: with a lower one, endless events would starve it. */
 	if (r >= 0)
 		r = sd_event_source_set_ratelimit(discoverer->scan_source, SCANS_WINDOW_US, SCANS_BURST);
 	if (r >= 0)

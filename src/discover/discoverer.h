@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * The discoverer: when usher-discover looks, and what becomes of what it finds
+ * The discoverer: when usher-discover scans, and what it does with what it finds
  *
- * It looks for everything when the rules are read, when the broker comes, and when events may have been lost; for one
- * port when a socket starts to listen there; for one name when the broker says that a socket of it has closed. Without
- * hooks it looks again and again, with pauses that grow to the smallest ScanInterval= of the rules. With them nothing
- * wakes it while nothing happens.
+ * It scans for everything when it reads the rules, when the broker starts, and when events may have been lost; for one
+ * port when a socket starts to listen there; for one name when the broker reports that a socket of it has closed. Without
+ * hooks, it scans repeatedly, with pauses that grow to the smallest ScanInterval= of the rules. With hooks, it sleeps until
+ * something happens.
  */
 
 #include <stdbool.h>
@@ -35,16 +35,16 @@ enum {
 /*
  * discoverer_new() - read the rules, attach the hooks; the rest happens in the event loop
  *
- * sd_notify(3) tells READY=1 when the first scan has been handed in, or there is no broker yet.
+ * Sends READY=1 with sd_notify(3) after the first scan is handed in, or if there is no broker yet.
  *
  * Return: 0, DISCOVERER_BAD_RULES, REFUSED, or a negative errno.
  */
 int discoverer_new(sd_event *event, const struct discoverer_manner *manner, struct discoverer **ret,
 	struct problems *problems, struct refusal *refusal);
 
-/* discoverer_reload() - read the rules again; bad ones are reported and the old ones stay */
+/* discoverer_reload() - read the rules again; if they have errors, these are reported and the old rules stay */
 void discoverer_reload(struct discoverer *discoverer);
 
-/* discoverer_free() - accepts NULL, returns NULL; what was handed in goes on being served */
+/* discoverer_free() - accepts NULL, returns NULL; sockets that were handed in are still served */
 struct discoverer *discoverer_free(struct discoverer *discoverer);
 DEFINE_CLEANUP(struct discoverer, discoverer_free);

@@ -33,18 +33,18 @@ static int hand_in_accepted(
 			r = deliver_evict(&client, candidate->rule->name, candidate->socket.cookie,
 				candidate->refusal.text, refusal);
 		if (r == REFUSED)
-			r = 0; /* it was closed, or the broker was faster */
+			r = 0; /* it was closed, or the broker has evicted it already */
 	}
 	return r ? DELIVER_ABSENT : 0;
 }
 
-/* A process that ended on the way here has taken its socket with it: nothing is wrong. */
+/* If the process has ended since, its socket is gone too: nothing is wrong. */
 static bool has_ended(const struct scan_candidate *candidate)
 {
 	return candidate->owner.pidfd >= 0 && !process_is_alive(&candidate->owner);
 }
 
-/* Nobody has it open, or it changed hands at each try: a moment later somebody may have it, and no event will say so. */
+/* No process had it open, or it changed hands each time: a process may have it a moment later, without an event. */
 static bool is_moving(const struct scan_candidate *candidate)
 {
 	return candidate->refusal.error == EAGAIN || candidate->refusal.error == ESRCH ||

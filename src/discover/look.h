@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* One look: a scan, a hand-in of what it accepted, a word to the administrator about what it did not */
+/* One look: scan, hand in what is accepted, report what is refused */
 
 #include "../scan/scan.h"
 #include "agenda.h"
@@ -9,14 +9,14 @@
 
 struct looker {
 	const char *socket;	     /* of the broker */
-	const struct agenda *agenda; /* what was put into `early` and does not pass is to be evicted */
+	const struct agenda *agenda; /* a socket in its `early` that is not accepted is evicted */
 	struct complaints complaints;
 };
 
 struct look_outcome {
-	bool is_new;	    /* one was handed in that had not been before */
-	bool is_moving;	    /* a socket was on its way from one process to another, or its process ended */
-	bool is_unfinished; /* it could not be done, or the broker went away: to be repeated */
+	bool is_new;	    /* a socket was handed in for the first time */
+	bool is_moving;	    /* a socket was passed between processes, or its process ended */
+	bool is_unfinished; /* it failed, or the broker was lost: to be repeated */
 };
 
 void look_once(struct looker *looker, const struct scan *scan, struct look_outcome *ret);

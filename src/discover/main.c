@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* usher-discover(8): options, signals, exit status. */
+/* usher-discover(8): options, signals, exit status */
 
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -22,10 +22,10 @@
 #include "../wire/protocol.h"
 #include "discoverer.h"
 
-/* Where systemd mounts cgroup v2: alone, or beside v1. */
+/* Where systemd mounts cgroup v2: alone, or next to v1 */
 static const char *const cgroups[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 
-/* Of systemd.exec(5), as usherd has it. */
+/* From systemd.exec(5), as in usherd */
 enum { STATUS_INVALID_ARGUMENT = 2 };
 
 struct options {
@@ -33,11 +33,11 @@ struct options {
 };
 
 static const char help[] = "Usage: usher-discover [OPTION]...\n"
-			   "Hand in the listening sockets of daemons that cannot do it themselves, as\n"
+			   "Hand in the listening sockets of daemons that cannot do so themselves, as\n"
 			   "[Discover] in the rules describes them.\n"
 			   "\n"
 			   "  --instance=NAME  the instance of usherd to work for\n"
-			   "  --socket=PATH    its socket, in place of /run/usher/usher.sock\n"
+			   "  --socket=PATH    its socket, instead of /run/usher/usher.sock\n"
 			   "  --cgroup=PATH    root of the cgroups (v2) to watch; by default where systemd\n"
 			   "                   mounts it\n"
 			   "  --help           show this text and exit\n"
@@ -46,7 +46,7 @@ static const char help[] = "Usage: usher-discover [OPTION]...\n"
 			   "SIGHUP reads the rules again. 'usherctl discover --dry-run' shows what would be\n"
 			   "handed in. See usher-discover(8).\n";
 
-/* Return: -1 to go on, or an exit status. */
+/* Return: -1 to continue, or an exit status. */
 static int parse_options(int argc, char **argv, struct options *ret)
 {
 	static const struct option long_options[] = {
@@ -172,7 +172,7 @@ static int run_loop(const struct discoverer_manner *manner)
 	return EX_OSERR;
 }
 
-/* Loading the iterator takes longer than all that a scan does: not when the first daemon has begun to listen. */
+/* Loading the iterator takes longer than a scan: load it now, not when the first daemon has begun to listen. */
 static void prepare_search(void)
 {
 	_cleanup_(openers_deinit) struct openers nothing = {.n = 0};
@@ -193,7 +193,7 @@ int main(int argc, char **argv)
 		return status;
 	if (instance_init(&instance, options.instance) < 0) {
 		fprintf(stderr,
-			"usher-discover: '%s' is not the name of an instance; it is at most 31 characters of A-Z a-z 0-9 . _ @ -\n",
+			"usher-discover: '%s' is not the name of an instance; use up to 31 characters of A-Z a-z 0-9 . _ @ -\n",
 			options.instance);
 		return STATUS_INVALID_ARGUMENT;
 	}

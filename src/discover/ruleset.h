@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The rules that usher-discover goes by: all of the files, or those before when one is bad */
+/* The rules of usher-discover: those of the files, or the previous ones if a file has errors */
 
 #include "../access/access.h"
 #include "../rule/rule.h"
 
 struct ruleset {
-	struct rule_set *rules; /* NULL before the first ruleset_load() that went well */
+	struct rule_set *rules; /* NULL before the first successful ruleset_load() */
 	struct access_table *access;
 };
 
@@ -16,7 +16,7 @@ enum {
 	RULESET_BAD = 2, /* the problems say why */
 };
 
-/* ruleset_load() - Return: 0, RULESET_BAD, or a negative errno; then nothing has changed */
+/* ruleset_load() - Return: 0; or RULESET_BAD or a negative errno, and the rules have not changed */
 int ruleset_load(struct ruleset *set, const char *const *directories, struct problems *problems);
 void ruleset_deinit(struct ruleset *set);
 

@@ -58,7 +58,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
 	client_renew(&subscription->client);
 	r = client_next(&subscription->client, &why);
 	if (r == 0)
-		r = refuse(&why, EPROTO, "the broker ended the list of events (EPROTO)");
+		r = refuse(&why, EPROTO, "the broker ended the stream of events (EPROTO)");
 	if (r != CLIENT_ROW) {
 		end_subscription(subscription, &why);
 	} else if (!subscription->is_up) {

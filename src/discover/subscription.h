@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The connection on which the broker tells what happens (request `monitor` of docs/protocol.md)
+ * The connection on which the broker sends events (request `monitor` of docs/protocol.md)
  *
- * Made again whenever it ends, at once and then with growing pauses of up to SUBSCRIPTION_PAUSE_MS.
+ * When it ends, it is opened again: at once, then after growing pauses of up to SUBSCRIPTION_PAUSE_MS.
  */
 
 #include <systemd/sd-event.h>
@@ -19,17 +19,17 @@
 struct subscription;
 
 struct subscription_handlers {
-	void (*up)(void *userdata); /* from here on events come; what came before is not known */
+	void (*up)(void *userdata); /* events come from now on; earlier ones are unknown */
 	void (*event)(const struct message *event, void *userdata);
-	void (*down)(const struct refusal *why,
-		void *userdata); /* called once for each time it ends or cannot be made */
+	void (*down)(
+		const struct refusal *why, void *userdata); /* called each time it ends or cannot be opened */
 	void *userdata;
 };
 
 /*
  * subscription_new() - subscribe; the first attempt is made when the event loop runs
  * @path: of the broker's socket, or NULL as for client_open(); borrowed
- * @events, @n_events: EVENTS= of the request, which are all that come; borrowed
+ * @events, @n_events: EVENTS= of the request: no others are sent; borrowed
  *
  * Return: 0 or a negative errno.
  */

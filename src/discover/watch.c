@@ -40,7 +40,7 @@ static bool wants_kernel(const struct rule_set *rules)
 	return false;
 }
 
-/* Without Listen=kernel, when that is what does not work. */
+/* Try again without Listen=kernel, in case only that does not work. */
 static int open_hooks(
 	struct watch *watch, const struct rule_set *rules, struct hooks **ret, struct refusal *refusal)
 {
@@ -59,7 +59,7 @@ static int open_hooks(
 	}
 	if (!watch->told_kernel)
 		observe(OBSERVE_SCANNING, NULL,
-			"Listen=kernel does not work, sockets are handed in after they have begun to listen: %s",
+			"Listen=kernel does not work, so sockets are handed in after they have begun to listen: %s",
 			refusal->text);
 	watch->told_kernel = true;
 	manner.pins = NULL;
@@ -90,7 +90,7 @@ static struct hooks *make_hooks(struct watch *watch, const struct rule_set *rule
 		(void)refuse(&refusal, -r, "%s (%s)", errno_text(-r), errno_name(-r));
 	if (!watch->told_none)
 		observe(OBSERVE_SCANNING, NULL,
-			"cannot learn when a socket begins to listen, and scans from time to time: %s",
+			"cannot be notified when a socket begins to listen, and scans from time to time: %s",
 			refusal.text);
 	watch->told_none = true;
 	return hooks_free(hooks);

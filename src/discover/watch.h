@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The hooks that fit the rules in force, in the event loop; or none, which the administrator is told once */
+/* The hooks for the rules in force, in the event loop; that there are none is reported once */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 
 struct watch_handlers {
 	void (*listen)(const struct usher_listen *listen, void *userdata);
-	void (*lost)(void *userdata); /* listens were not told: everything is to be scanned */
+	void (*lost)(void *userdata); /* events were lost: everything is to be scanned */
 	void *userdata;
 };
 
@@ -22,16 +22,16 @@ struct watch {
 	const char *pins;   /* folder of the broker's pins; borrowed */
 	uint64_t netns_cookie;
 	struct watch_handlers handlers;
-	struct hooks *hooks; /* NULL: nobody tells when a socket begins to listen */
+	struct hooks *hooks; /* NULL: nothing reports that a socket begins to listen */
 	sd_event_source *source;
 	uint64_t lost;
-	bool told_none, told_kernel; /* what the administrator knows already */
+	bool told_none, told_kernel; /* what has been reported already */
 };
 
 /*
- * watch_replace() - attach hooks for a rule set, then let go of those before, so that nothing is missed
+ * watch_replace() - attach hooks for a rule set, then detach the previous ones, so that no event is missed
  *
- * To be called too when the broker has started: with Listen=kernel the hooks write to its maps.
+ * Call it also when the broker has started: with Listen=kernel, the hooks write to the maps of the broker.
  */
 void watch_replace(struct watch *watch, const struct rule_set *rules);
 

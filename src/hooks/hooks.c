@@ -28,7 +28,7 @@ struct hooks {
 	unsigned n_read; /* in this call of hooks_read() */
 };
 
-/* As many as the ring buffer holds, or who listens in a loop could keep hooks_read() busy for ever. */
+/* As many as the ring buffer holds: a process that listens in a loop must not keep hooks_read() busy for ever. */
 #define READ_MAX (USHER_LISTENS_BYTES / sizeof(struct usher_listen))
 
 DEFINE_CLEANUP(struct hooks, hooks_free);
@@ -45,13 +45,13 @@ static int open_cgroup(const char *path, int *ret, struct refusal *refusal)
 		return -errno;
 	if (fs.f_type != CGROUP2_SUPER_MAGIC)
 		return refuse(refusal, ENODEV,
-			"%s is not of cgroup v2 (ENODEV); where v1 is in use as well, v2 is as a rule mounted on /sys/fs/cgroup/unified",
+			"%s is not a cgroup v2 file system (ENODEV); next to v1, v2 is usually mounted on /sys/fs/cgroup/unified",
 			path);
 	*ret = TAKE_FD(fd);
 	return 0;
 }
 
-/* Lets the program use a map that the broker has pinned, if it is what the program was compiled for. */
+/* Let the program use a map that the broker has pinned, if it is the map that the program was compiled for. */
 static int adopt(struct bpf_map *map, const char *pins, struct refusal *refusal)
 {
 	_cleanup_close_ int fd = -1;
@@ -70,12 +70,12 @@ static int adopt(struct bpf_map *map, const char *pins, struct refusal *refusal)
 	if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
 		info.value_size != bpf_map__value_size(map))
 		return refuse(refusal, EUCLEAN,
-			"%s was pinned by another version of usher (EUCLEAN); run usherd and usher-discover of one version",
+			"%s was pinned by another version of usher (EUCLEAN); run the same version of usherd and usher-discover",
 			path);
 	return bpf_map__reuse_fd(map, fd);
 }
 
-/* Either of the programs for TCP, and only the maps that it uses. */
+/* Choose one of the two programs for TCP, and load only the maps that it uses. */
 static int choose_programs(struct listen *programs, const char *pins, struct refusal *refusal)
 {
 	struct bpf_map *const maps[] = {
@@ -100,19 +100,19 @@ static bool has_capability(unsigned capability)
 
 static int refuse_load(int error, struct refusal *refusal)
 {
-	/* without CAP_PERFMON the verifier calls the helpers that read the kernel's memory unknown (EINVAL) */
+	/* without CAP_PERFMON, the verifier reports the helpers that read kernel memory as unknown (EINVAL) */
 	if (error == EINVAL && !has_capability(CAP_PERFMON) && !has_capability(CAP_SYS_ADMIN))
 		error = EPERM;
 	if (error == EPERM || error == EACCES)
 		return refuse(refusal, error,
-			"the kernel does not permit loading the programs that hear of listeners (%s); usher-discover needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a system call filter must allow bpf(2)",
+			"the kernel does not permit loading the programs that watch for listeners (%s); usher-discover needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a system call filter must allow bpf(2)",
 			errno_name(error));
 	if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
 		return refuse(refusal, error,
-			"the kernel does not describe its structures in /sys/kernel/btf/vmlinux (%s), which the programs that hear of listeners need; CONFIG_DEBUG_INFO_BTF",
+			"the programs that watch for listeners need /sys/kernel/btf/vmlinux, which cannot be read (%s); use a kernel with CONFIG_DEBUG_INFO_BTF",
 			errno_name(errno));
 	return refuse(refusal, error,
-		"the kernel refused the programs that hear of listeners (%s); they need Linux 6.1, and that the kernel is not locked down to confidentiality",
+		"the kernel refused the programs that watch for listeners (%s); they need Linux 6.1 or newer, without lockdown=confidentiality",
 		errno_name(error));
 }
 
@@ -122,7 +122,7 @@ static int load_hooks(struct listen *programs, const struct hooks_manner *manner
 	int r;
 
 	if (stat("/proc/self/ns/pid", &st) < 0)
-		return refuse(refusal, errno, "cannot look at /proc/self/ns/pid (%s); is /proc mounted?",
+		return refuse(refusal, errno, "cannot examine /proc/self/ns/pid (%s); is /proc mounted?",
 			errno_name(errno));
 	programs->rodata->netns_cookie = manner->netns_cookie;
 	programs->rodata->pid_namespace = (uint32_t)st.st_ino;
@@ -140,11 +140,11 @@ static int attach_program(struct bpf_program *program, int cgroup, const char *p
 
 	if (!link && errno == EPERM)
 		return refuse(refusal, EPERM,
-			"cannot attach a program to %s (EPERM): usher-discover needs CAP_NET_ADMIN, and whoever else attaches programs there must allow others (BPF_F_ALLOW_MULTI); 'bpftool cgroup show %s' lists them",
+			"cannot attach a program to %s (EPERM): usher-discover needs CAP_NET_ADMIN, and other programs attached there must allow more (BPF_F_ALLOW_MULTI); 'bpftool cgroup show %s' lists them",
 			path, path);
 	if (!link)
 		return refuse(refusal, errno,
-			"cannot attach a program to %s (%s); the kernel needs CONFIG_CGROUP_BPF, and takes 64 of a kind",
+			"cannot attach a program to %s (%s); the kernel needs CONFIG_CGROUP_BPF, and accepts at most 64 programs of a type",
 			path, errno_name(errno));
 	*ret = link;
 	return 0;
@@ -177,7 +177,8 @@ static int on_record(void *userdata, void *record, size_t size)
 
 	if (size >= sizeof(struct usher_listen))
 		hooks->function(record, hooks->userdata);
-	return ++hooks->n_read < READ_MAX ? 0 : -EAGAIN; /* what is left keeps the descriptor readable */
+	return ++hooks->n_read < READ_MAX ? 0
+					  : -EAGAIN; /* the remaining records keep the descriptor readable */
 }
 
 int hooks_new(const struct hooks_manner *manner, struct hooks **ret, struct refusal *refusal)
@@ -214,7 +215,7 @@ struct hooks *hooks_free(struct hooks *hooks)
 	return NULL;
 }
 
-/* The program reads the table meanwhile, so what stays is not touched. */
+/* The program reads the table meanwhile, so entries that stay are not written. */
 static void replace(uint8_t *table, const uint8_t *next)
 {
 	for (size_t port = 0; port < USHER_WANTED_PORTS; port++)

@@ -17,8 +17,8 @@
 #define RECORDS_PER_READ 2048U
 
 /*
- * Loaded once, for libbpf reads all types of the kernel to do so, which takes longer than most searches; loaded again when
- * more is looked for than ever before. It ends with the process.
+ * It is loaded once: libbpf reads all types of the kernel to do so, which takes longer than most searches. A search for more
+ * sockets than ever before loads it again. It ends with the process.
  */
 static struct descriptors *loaded;
 static bool absent;
@@ -28,7 +28,7 @@ static void bpf_link_destroyp(struct bpf_link **link)
 	(void)bpf_link__destroy(*link);
 }
 
-/* Whether this kernel will say the same the next time. */
+/* Will the next attempt fail in the same way? */
 static bool is_lasting(int error)
 {
 	return error != -ENOMEM && error != -EMFILE && error != -ENFILE && error != -EAGAIN &&
@@ -71,7 +71,7 @@ static int make_ready(size_t n)
 	return load_iterator(capacity);
 }
 
-/* The inode numbers that are looked for, each once. Return: how many. */
+/* The inode numbers to look for, each once. Return: how many. */
 static uint32_t list_inodes(const struct inode_index *index, uint32_t *inodes)
 {
 	uint32_t n = 0;
@@ -91,7 +91,7 @@ static int read_records(int iterator, struct inode_index *index)
 	for (;;) {
 		ssize_t size = read(iterator, records, RECORDS_PER_READ * sizeof(*records));
 
-		/* the kernel gives way after a million descriptors that were of no interest */
+		/* the kernel returns EAGAIN after a million descriptors without output */
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (size <= 0)

@@ -15,7 +15,7 @@ static bool is_same_seat(const struct scan_candidate *a, const struct scan_candi
 	       a->socket.family == b->socket.family;
 }
 
-/* How many members of a candidate's group come before it; whatever their process, only the first ones are handed in. */
+/* How many members of a candidate's group come before it. Only the first ones are handed in, whatever their process. */
 static unsigned rank_in_group(
 	const struct scan_candidates *candidates, const struct scan_candidate *candidate)
 {
@@ -32,7 +32,7 @@ static void close_socket(struct scan_candidate *candidate)
 	candidate->fd = -1;
 }
 
-/* The sockets that are left of the seat and the owner of the first one that is left. Return: how many. */
+/* Collect the first remaining socket, and the others of its seat and owner. Return: how many. */
 static size_t collect_sockets(
 	const struct scan_candidates *candidates, struct scan_candidate *packet[static DELIVER_GROUP_MAX])
 {
@@ -49,7 +49,7 @@ static size_t collect_sockets(
 	return n;
 }
 
-/* The broker's answer, or what became of the connection */
+/* Read the broker's answer, or how the connection ended. */
 static int ask_broker(
 	struct client *client, struct writer *request, const int *fds, size_t n_fds, struct refusal *refusal)
 {
@@ -121,7 +121,7 @@ int deliver_read_broker(struct client *client, pid_t *ret, struct refusal *refus
 		return r;
 	word = message_get(&client->message, KEY_PID);
 	if (!word || text_to_uint(word, INT_MAX, &pid) < 0)
-		return refuse(refusal, EPROTO, "the broker does not tell its PID= (EPROTO)");
+		return refuse(refusal, EPROTO, "the answer of the broker has no valid PID= (EPROTO)");
 	*ret = (pid_t)pid;
 	return 0;
 }

@@ -19,9 +19,9 @@
 #include "diag_reply.h"
 
 #define RECEIVE_MAX                                                                                          \
-	32768U /* what the kernel makes datagrams of a dump at most, when the reader has room for it */
+	32768U /* the largest datagram of a dump that the kernel sends, if the reader has room for it */
 #define DUMPS_MAX 8
-#define FILTER_PORTS_MAX 256U /* the kernel compares one after the other */
+#define FILTER_PORTS_MAX 256U /* the kernel compares ports one by one */
 #define ANSWER_SECONDS 10
 
 static const uint8_t any_v4_in_v6[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -74,7 +74,7 @@ static int compare_sockets(const void *a, const void *b)
 	return r;
 }
 
-/* A socket that moves while the kernel walks its table can come twice. */
+/* A socket that moves while the kernel walks its table can appear twice. */
 static void sort_once(struct diag_list *list)
 {
 	size_t n = 0;
@@ -88,8 +88,8 @@ static void sort_once(struct diag_list *list)
 }
 
 /*
- * For each port: "is it this one? then on, else over the next instruction", "to the end". A jump to the end takes the
- * socket, one behind it does not.
+ * Two instructions for each port: "if it is this port go on, otherwise skip one instruction" and "jump to the end". A jump
+ * to the end accepts the socket, a jump beyond the end rejects it.
  */
 static void put_filter(struct nlmsghdr *header, const uint16_t *ports, size_t n)
 {
@@ -121,7 +121,7 @@ static int ask_kernel(const struct mnl_socket *netlink, const struct diag_query 
 	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
 	request->sdiag_family = query->family;
 	request->sdiag_protocol = query->protocol;
-	/* what is told of MPTCP hangs on the wish for struct tcp_info */
+	/* the kernel includes what it knows of MPTCP only when asked for struct tcp_info */
 	if (query->protocol == IPPROTO_TCP)
 		request->idiag_ext = 1U << (INET_DIAG_INFO - 1);
 	request->idiag_states = 1U << (query->protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE);
@@ -186,8 +186,8 @@ static int explain(const struct diag_query *query, int error, struct refusal *re
 		return refuse(refusal, EPROTONOSUPPORT,
 			"this kernel does not list %s sockets: it has no sock_diag for them (%s); load the module %s_diag",
 			protocol, errno_name(error), protocol_word(query->protocol));
-	return refuse(refusal, error, "the list of %s sockets could not be read from sock_diag (%s)",
-		protocol, errno_name(error));
+	return refuse(refusal, error, "cannot read the list of %s sockets from sock_diag (%s)", protocol,
+		errno_name(error));
 }
 
 static int dump(struct diag_query *query, struct diag_list *list, struct refusal *refusal)

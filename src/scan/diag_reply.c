@@ -30,7 +30,7 @@ static bool is_queried(const struct diag_query *query, const struct inet_diag_ms
 	if (message->idiag_family != query->family ||
 		message->idiag_state != (query->protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE))
 		return false;
-	/* port 0: made and not bound; a remote port: connected */
+	/* port 0: not bound; a remote port: connected */
 	if (!port || message->id.idiag_dport)
 		return false;
 	return !query->n_ports ||
@@ -56,7 +56,7 @@ static void read_attribute(const struct nlattr *attribute, struct diag_socket *s
 		if (mnl_attr_get_payload_len(attribute) >= sizeof(uint8_t))
 			socket->v6only = mnl_attr_get_u8(attribute);
 		break;
-	/* until Linux 6.15 only for who has CAP_NET_ADMIN */
+	/* before Linux 6.15, only shown to processes with CAP_NET_ADMIN */
 	case INET_DIAG_ULP_INFO:
 		socket->mptcp = is_mptcp(attribute);
 		break;
@@ -98,7 +98,7 @@ static int read_socket(const struct diag_query *query, const struct nlmsghdr *he
 	return append_socket(list, &socket);
 }
 
-/* The errno in front of NLMSG_ERROR and NLMSG_DONE: 0, negative, or -EBADMSG when it is none. */
+/* The errno at the start of NLMSG_ERROR and NLMSG_DONE: 0, negative, or -EBADMSG if it is not an errno. */
 static int read_error(const struct nlmsghdr *header)
 {
 	int error;
@@ -137,7 +137,7 @@ int diag_reply_read(const struct diag_query *query, const void *data, size_t siz
 	const struct nlmsghdr *header = data;
 	int left = size <= INT_MAX ? (int)size : -1, r;
 
-	/* mnl_nlmsg_ok() of libmnl 1.0.4 takes a length above INT_MAX for a small one */
+	/* mnl_nlmsg_ok() of libmnl 1.0.4 accepts a length above INT_MAX */
 	while (mnl_nlmsg_ok(header, left) && header->nlmsg_len <= (unsigned)left) {
 		r = read_message(query, header, list);
 		if (r)

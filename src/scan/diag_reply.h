@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Bytes that came from sock_diag(7), read without trust: no I/O here. */
+/* Parses what sock_diag(7) sent, without trusting it. No I/O here. */
 
 #include "diag.h"
 
 struct diag_query {
-	uint8_t protocol, family; /* what was asked for; everything else is passed over */
+	uint8_t protocol, family; /* of the request; sockets of another one are skipped */
 	uint32_t sequence, portid;
 	const uint16_t *ports; /* sorted, host order */
 	size_t n_ports;	       /* 0: all */
@@ -17,10 +17,10 @@ struct diag_list {
 	size_t n;
 };
 
-/* Outcomes of diag_reply_read() besides 0, which means that more is to come */
+/* Outcomes of diag_reply_read() besides 0, which means that more datagrams follow */
 enum {
 	DIAG_END = 1,
-	DIAG_INTERRUPTED, /* what was read so far is worth nothing */
+	DIAG_INTERRUPTED, /* what was read so far is unusable */
 };
 
 /*
@@ -28,6 +28,6 @@ enum {
  * @data: aligned as malloc(3) does
  * @list: sockets are appended, on any result
  *
- * Return: 0, DIAG_END, DIAG_INTERRUPTED, or a negative errno: the kernel's answer, -EBADMSG for what is no netlink, -ENOMEM.
+ * Return: 0, DIAG_END, DIAG_INTERRUPTED, or a negative errno: the kernel's, -EBADMSG if it is not netlink, -ENOMEM.
  */
 int diag_reply_read(const struct diag_query *query, const void *data, size_t size, struct diag_list *list);

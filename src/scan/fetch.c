@@ -16,7 +16,7 @@
 #define PTRACE_SCOPE "/proc/sys/kernel/yama/ptrace_scope"
 #define PTRACE_SCOPE_NOBODY '3'
 
-/* The value of kernel.yama.ptrace_scope, '0' where there is no Yama. */
+/* The value of kernel.yama.ptrace_scope; '0' without Yama. */
 static char ptrace_scope(void)
 {
 	_cleanup_close_ int fd = open(PTRACE_SCOPE, O_RDONLY | O_CLOEXEC);
@@ -31,10 +31,10 @@ static int refuse_permission(int error, struct refusal *refusal)
 {
 	if (ptrace_scope() == PTRACE_SCOPE_NOBODY)
 		return refuse(refusal, error,
-			"cannot be duplicated (pidfd_getfd: %s): kernel.yama.ptrace_scope is 3, which forbids it to everybody until the next boot; set it to 2 in /etc/sysctl.d and reboot",
+			"cannot be duplicated (pidfd_getfd: %s): kernel.yama.ptrace_scope is 3, which forbids it to every process until the next boot; set it to 2 in /etc/sysctl.d and reboot",
 			errno_name(error));
 	return refuse(refusal, error,
-		"cannot be duplicated (pidfd_getfd: %s): that needs CAP_SYS_PTRACE for a process of another user or one that is not dumpable, and the consent of the security modules (Yama, AppArmor, SELinux); run as root or in usher-discover.service, and look for a denial in the kernel log",
+		"cannot be duplicated (pidfd_getfd: %s): a process of another user, or one that is not dumpable, requires CAP_SYS_PTRACE, and the security modules (Yama, AppArmor, SELinux) must permit it; run as root or in usher-discover.service, and look for a denial in the kernel log",
 		errno_name(error));
 }
 
@@ -56,11 +56,11 @@ static int duplicate(const struct process *process, int fd, int *ret, struct ref
 	case EMFILE:
 	case ENFILE:
 		return refuse(refusal, errno,
-			"cannot be duplicated (%s): no descriptor is left here; raise LimitNOFILE=",
+			"cannot be duplicated (%s): no free descriptor is left; raise LimitNOFILE=",
 			errno_name(errno));
 	case ENOSYS:
 		return refuse(refusal, errno,
-			"cannot be duplicated (ENOSYS): pidfd_getfd(2) is missing in this kernel or forbidden by a system call filter; allow it in SystemCallFilter=");
+			"cannot be duplicated (ENOSYS): this kernel lacks pidfd_getfd(2), or a system call filter forbids it; allow it in SystemCallFilter=");
 	}
 	return refuse(refusal, errno, "cannot be duplicated (pidfd_getfd: %s)", errno_name(errno));
 }
@@ -72,7 +72,7 @@ static bool get_option64(int fd, int option, uint64_t *ret)
 	return getsockopt(fd, SOL_SOCKET, option, ret, &size) == 0 && size == sizeof(*ret);
 }
 
-/* sock_diag lists the TCP socket inside of an MPTCP one: the inode is that of both, the cookie is its own. */
+/* sock_diag lists the TCP socket inside an MPTCP socket: they share an inode, but not a cookie. */
 static bool is_mptcp_of(int fd, const struct diag_socket *socket)
 {
 	socklen_t size = sizeof(int);
@@ -105,7 +105,7 @@ int fetch_dup(const struct process *process, int fd, const struct diag_socket *s
 		return is_mptcp_of(own, socket) ? fetch_refuse_mptcp(refusal) : FETCH_CHANGED;
 	if (!get_option64(own, SO_NETNS_COOKIE, &netns) || netns != netns_cookie)
 		return refuse(refusal, EXDEV,
-			"belongs to another network namespace, from which no connection would ever complete (EXDEV); run usher-discover and usherd in that namespace");
+			"belongs to another network namespace, in which no connection would ever complete (EXDEV); run usher-discover and usherd in that namespace");
 	if (!process_is_alive(process))
 		return FETCH_CHANGED;
 	*ret = TAKE_FD(own);

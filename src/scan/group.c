@@ -26,7 +26,7 @@ static bool is_alike(const struct diag_socket *a, const struct diag_socket *b)
 	       !memcmp(a->address, b->address, sizeof(a->address));
 }
 
-/* Two that are not alike and serve this family. */
+/* Find two candidates that serve this family and differ. */
 struct pair {
 	const struct scan_candidate *a, *b;
 };
@@ -53,7 +53,7 @@ static void refuse_ambiguous(struct scan_candidate *candidate, const struct scan
 	int family = diag_address(&other->socket, &address);
 
 	(void)refuse(&candidate->refusal, ENOTUNIQ,
-		"is one of several that [Discover] describes, and they are no SO_REUSEPORT group (ENOTUNIQ): pid %d has %s as well; describe one alone with Socket=, User=, Unit= or Executable= in %s",
+		"is one of several that [Discover] describes, but they are not one SO_REUSEPORT group (ENOTUNIQ): pid %d has %s; describe only one of them with Socket=, User=, Unit= or Executable= in %s",
 		other->owner.pid, endpoint_format(family, address, other->socket.port, text),
 		candidate->rule->path);
 }

@@ -57,7 +57,7 @@ int inode_index_add(struct inode_index *index, uint32_t inode, pid_t pid, int fd
 	struct indexed_inode *at = bsearch(&key, index->sockets, index->n, sizeof(key), compare_sockets);
 	int r = 0;
 
-	/* the numbers of inodes are 32 bits that go round: two sockets can have the same */
+	/* inode numbers have 32 bits and wrap around: two sockets can have the same one */
 	while (at && at > index->sockets && at[-1].inode == inode)
 		at--;
 	for (; at && !r && at < end && at->inode == inode; at++)

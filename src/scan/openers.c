@@ -33,7 +33,7 @@ void openers_deinit(struct openers *openers)
 	*openers = (struct openers){.n = 0};
 }
 
-/* Digits to the end, or to @end: 0 when it is anything else; no pid and no inode is 0. */
+/* A number that fills the text, or ends at @end. 0 for anything else: no pid or inode is 0. */
 static unsigned long parse_number(const char *text, char end)
 {
 	unsigned long number = 0;
@@ -49,7 +49,7 @@ static unsigned long parse_number(const char *text, char end)
 /* One name in /proc/PID/fd. Return: 0, -EACCES or -EPERM when it cannot be read, or -ENOMEM. */
 static int look_at_fd(struct search *search, int directory, pid_t pid, const char *name)
 {
-	char link[64]; /* a longer one is no socket */
+	char link[64]; /* a longer link is not a socket */
 	ssize_t size;
 
 	if (*name == '.')
@@ -64,7 +64,7 @@ static int look_at_fd(struct search *search, int directory, pid_t pid, const cha
 		search->index, (uint32_t)parse_number(link + strlen(SOCKET_LINK), ']'), pid, atoi(name));
 }
 
-/* getdents64(2) itself: opendir(3) would allocate and free for each of thousands of processes. */
+/* getdents64(2), because opendir(3) would allocate and free for each of thousands of processes */
 static int look_at_fds(struct search *search, int directory, pid_t pid)
 {
 	for (;;) {

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * Which processes have a socket open
+ * The processes that have a socket open
  *
- * Two ways to the same answer: the task_file iterator of BPF, which walks the descriptors of all processes in the kernel
- * (needs CAP_BPF, CAP_PERFMON and BTF), and readlink(2) of everything in /proc/PID/fd.
+ * There are two ways to find them: the task_file iterator of BPF, which walks the descriptors of all processes in the
+ * kernel (needs CAP_BPF, CAP_PERFMON and BTF), and readlink(2) on everything in /proc/PID/fd.
  */
 
 #include <stddef.h>
@@ -15,7 +15,7 @@
 #include "../util/error.h"
 #include "diag.h"
 
-/* Process @pid has socket number @socket of those index open as descriptor @fd. A hint: both may have changed since. */
+/* Process @pid has the indexed socket @socket open as descriptor @fd. A hint: both may have changed since. */
 struct opener {
 	size_t socket;
 	pid_t pid;
@@ -23,16 +23,16 @@ struct opener {
 };
 
 struct openers {
-	struct opener *items; /* sorted by socket, pid, fd; at most OPENERS_PER_SOCKET of a socket */
+	struct opener *items; /* sorted by socket, pid, fd; at most OPENERS_PER_SOCKET for each socket */
 	size_t n;
 	size_t n_unreadable; /* processes whose descriptors could not be listed (EACCES, EPERM) */
 };
 
-#define OPENERS_PER_SOCKET 256U /* a server with more workers than this shows the first ones */
+#define OPENERS_PER_SOCKET 256U /* of a server with more workers, only the first ones are found */
 
 void openers_deinit(struct openers *openers);
 
-/* The other way, if there is one: 0, OPENERS_ABSENT (it does not work here, and is not asked again), or a negative errno */
+/* Return: 0, OPENERS_ABSENT (this way does not work here, and is not tried again), or a negative errno */
 typedef int openers_function(const struct diag_socket *sockets, size_t n, pid_t pid, struct openers *ret);
 
 enum {
@@ -40,9 +40,9 @@ enum {
 };
 
 /*
- * openers_use() - ask this one first: usher-discover gives iterator_find()
+ * openers_use() - try this function first: usher-discover sets iterator_find()
  *
- * So that usherctl, which scans too, needs no libbpf. Without it, and when it fails, /proc is read.
+ * This keeps libbpf out of usherctl, which scans too. Without it, and when it fails, /proc is read.
  */
 void openers_use(openers_function *function);
 
@@ -50,7 +50,7 @@ void openers_use(openers_function *function);
  * openers_find() - look at the descriptors of all processes, or of one
  * @pid: only this process; 0 for all
  *
- * `openers_find_proc()` reads /proc in any case. Processes that end meanwhile are left out.
+ * `openers_find_proc()` always reads /proc. Processes that end meanwhile are left out.
  * Return: 0 or a negative errno.
  */
 int openers_find(const struct diag_socket *sockets, size_t n, pid_t pid, struct openers *ret);

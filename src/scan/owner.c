@@ -55,7 +55,7 @@ static int look_at_process(
 	r = process_open(pid, &process, refusal);
 	if (r)
 		return r;
-	/* strangers may have it open in more processes than there are descriptors here */
+	/* strangers may have the socket open in more processes than this one has free descriptors */
 	closep(&process.pidfd);
 	process.pidfd = -1;
 	known = malloc(sizeof(*known));
@@ -72,13 +72,13 @@ static int look_at_process(
 	return 0;
 }
 
-/* Process 1 holds the sockets of socket units, and whatever services have put into their store. */
+/* Process 1 holds the sockets of socket units, and those that services have put into their store. */
 static int check_manager(const struct rule *rule, struct refusal *refusal)
 {
 	if (rule->discover.units.n || rule->discover.executables.n)
 		return 0;
 	return refuse(refusal, EACCES,
-		"is open in process 1 alone, which listens on behalf of others (EACCES); hand it in from its socket unit, or name process 1 with Unit= or Executable= of [Discover] in %s",
+		"is open only in process 1, which listens on behalf of services (EACCES); hand it in from its socket unit, or name process 1 with Unit= or Executable= of [Discover] in %s",
 		rule->path);
 }
 
@@ -90,19 +90,19 @@ int owner_check(const struct owners *owners, const struct rule *rule, const stru
 
 	if (rule->discover.executables.n && !process->executable)
 		return refuse(refusal, EACCES,
-			"is open in '%s' (uid %u), whose program cannot be told (EACCES), and Executable= in %s asks for it; run as root or in usher-discover.service",
+			"is open in '%s' (uid %u), whose program cannot be determined (EACCES), but Executable= in %s requires it; run as root or in usher-discover.service",
 			process->name, process->uid, rule->path);
 	if (access_check_owner(owners->access, rule, &identity, process->executable, &reason))
 		return refuse(refusal, reason.error, "is open in '%s' (uid %u%s%s): %s", process->name,
 			process->uid, *process->unit ? ", " : "", process->unit, reason.text);
 	if (socket->uid && socket->uid != process->uid)
 		return refuse(refusal, EACCES,
-			"was made by uid %u and passed on to '%s' of uid %u (EACCES); whoever may own it has to make it himself, or root",
+			"was created by uid %u and passed on to '%s' of uid %u (EACCES); it must be created by the user who owns it, or by root",
 			socket->uid, process->name, process->uid);
 	return process->pid == MANAGER_PID ? check_manager(rule, refusal) : 0;
 }
 
-/* Older, process 1 last. Of those of one tick the lower pid came first, unless pids went round. */
+/* The older process precedes, process 1 comes last. Within one tick the lower pid is older, unless pids wrapped around. */
 static bool precedes(const struct process *a, const struct process *b)
 {
 	if (!b || (a->pid == MANAGER_PID) != (b->pid == MANAGER_PID))
@@ -129,8 +129,8 @@ int owner_choose(struct owners *owners, const struct rule *rule, const struct di
 		if (r < 0)
 			return r;
 		if (r == REFUSED && !unseen && !stranger)
-			(void)refuse(
-				refusal, reason.error, "has an owner that cannot be told: %s", reason.text);
+			(void)refuse(refusal, reason.error, "has an owner that cannot be determined: %s",
+				reason.text);
 		unseen |= r == REFUSED;
 		if (r)
 			continue;
@@ -149,6 +149,6 @@ int owner_choose(struct owners *owners, const struct rule *rule, const struct di
 		return REFUSED;
 	if (held)
 		return refuse(refusal, ESRCH,
-			"is open in the broker alone, which holds it for a process that has ended (ESRCH)");
+			"is open only in the broker, which holds it for a process that has ended (ESRCH)");
 	return OWNER_NONE;
 }

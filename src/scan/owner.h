@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Whose a socket is: of the processes that have it open, the one that may own it */
+/* The owner of a socket: of the processes that have it open, the one that may own it */
 
 #include "../access/access.h"
 #include "openers.h"
 #include "process.h"
 
-/* The processes that were looked at, each once in a scan. They are not held: what is accepted is looked at again. */
+/* The processes seen in a scan, each read once. No pidfd is kept: an accepted process is examined again. */
 struct owners {
 	const struct access_table *access;
-	pid_t broker; /* never an owner, as this process is not */
+	pid_t broker; /* never an owner; neither is this process */
 	struct process **processes;
 	size_t n;
 };
@@ -19,13 +19,13 @@ void owners_deinit(struct owners *owners);
 
 /* Outcome of owner_choose() besides 0 and REFUSED */
 enum {
-	OWNER_NONE = 2, /* nobody has it open any more, of those that had */
+	OWNER_NONE = 2, /* none of the openers has it open any more */
 };
 
 /*
  * owner_choose() - the oldest process that may own the socket for the rule, process 1 last
  * @openers: of this socket, sorted by pid
- * @ret:     borrowed, without pidfd; on REFUSED the oldest that may not, or NULL when none can be looked at
+ * @ret:     borrowed, without pidfd; on REFUSED the oldest that may not own it, or NULL if none can be examined
  *
  * Return: 0, OWNER_NONE, REFUSED (text as in scan.h), or -ENOMEM.
  */

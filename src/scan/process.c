@@ -20,7 +20,7 @@
 #define DELETED " (deleted)"
 #define FIELD_STARTED 22
 
-/* The text of a file in /proc, whose size stat(2) does not tell. */
+/* The text of a file in /proc, of which stat(2) does not give the size. */
 static int read_text(int directory, const char *name, char **ret)
 {
 	_cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
@@ -53,7 +53,7 @@ static int read_text(int directory, const char *name, char **ret)
 	return 0;
 }
 
-/* What stands behind "Key:\t" at the start of a line. The kernel escapes line feeds in the one free text, Name. */
+/* What follows "Key:\t" at the start of a line. The kernel escapes line feeds in Name, the only free text. */
 static const char *find_line(const char *status, const char *key)
 {
 	size_t length = strlen(key);
@@ -65,7 +65,7 @@ static const char *find_line(const char *status, const char *key)
 	return status ? status + length : NULL;
 }
 
-/* The second of real, effective, saved, file system. */
+/* The effective id, the second of the four: real, effective, saved, file system. */
 static int read_effective(const char *status, const char *key, unsigned *ret)
 {
 	const char *line = find_line(status, key);
@@ -107,7 +107,7 @@ static int read_status(int directory, struct process *process)
 	return r ? r : read_groups(status, process);
 }
 
-/* "5 (name) S 1 …": the name may hold anything, a ')' as well. */
+/* "5 (name) S 1 …": the name may contain anything, even ')'. */
 static int read_stat(int directory, struct process *process)
 {
 	_cleanup_free_ char *stat = NULL;
@@ -183,9 +183,9 @@ int process_open(pid_t pid, struct process *ret, struct refusal *refusal)
 	if (process.pidfd < 0) {
 		if (errno == ESRCH)
 			return PROCESS_GONE;
-		return refuse(refusal, errno, "process %d cannot be held (pidfd_open: %s)%s", pid,
+		return refuse(refusal, errno, "process %d cannot be opened (pidfd_open: %s)%s", pid,
 			errno_name(errno),
-			errno == EMFILE ? "; no descriptor is left here, raise LimitNOFILE=" : "");
+			errno == EMFILE ? "; no free descriptor is left, raise LimitNOFILE=" : "");
 	}
 	r = read_all(&process);
 	if (r == -ENOMEM)
@@ -194,7 +194,7 @@ int process_open(pid_t pid, struct process *ret, struct refusal *refusal)
 		return PROCESS_GONE;
 	if (r < 0)
 		return refuse(refusal, -r,
-			"process %d cannot be looked at in /proc (%s); run as root, and with /proc mounted without hidepid=",
+			"process %d cannot be examined in /proc (%s); run as root, and with /proc mounted without hidepid=",
 			pid, errno_name(-r));
 	*ret = process;
 	process = PROCESS_NULL;

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * A process, held by a pidfd while it is looked at
+ * A process, pinned by a pidfd while it is examined
  *
- * What /proc says of a pid is true of the process behind the pidfd only while that one is alive: process_is_alive()
- * after reading says whether it was.
+ * What /proc says about a pid is about the process of the pidfd only while that process is alive: call process_is_alive()
+ * after reading.
  */
 
 #include <stdbool.h>
@@ -24,8 +24,8 @@ struct process {
 	gid_t gid;
 	gid_t *groups;
 	size_t n_groups;
-	char *unit;	  /* systemd unit, "" when there is none */
-	char *executable; /* /proc/PID/exe without " (deleted)"; NULL when it cannot be read */
+	char *unit;	  /* systemd unit; "" if there is none */
+	char *executable; /* /proc/PID/exe without " (deleted)"; NULL if it cannot be read */
 	char name[32];	  /* comm, printable */
 };
 
@@ -37,18 +37,18 @@ enum {
 };
 
 /*
- * process_open() - take hold of a process and read who it is
+ * process_open() - open a pidfd of a process and read its identity
  *
- * Return: 0, PROCESS_GONE, REFUSED (what the kernel does not let us see: object, reason, errno, remedy), or a negative errno.
+ * Return: 0, PROCESS_GONE, REFUSED (the kernel does not let this process see it), or a negative errno.
  */
 int process_open(pid_t pid, struct process *ret, struct refusal *refusal);
 void process_close(struct process *process);
 
-/* process_copy() - what is known of it, without a pidfd. Return: 0 or -ENOMEM. */
+/* process_copy() - copy everything but the pidfd. Return: 0 or -ENOMEM. */
 int process_copy(const struct process *process, struct process *ret);
 
 /* process_is_alive() - false without a pidfd */
 bool process_is_alive(const struct process *process);
 
-/* process_identity() - for access_check_owner(); borrows from @process; verified, for it comes from a pidfd */
+/* process_identity() - for access_check_owner(); borrows from @process; verified, because it comes from a pidfd */
 struct identity process_identity(const struct process *process);

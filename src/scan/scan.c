@@ -15,26 +15,26 @@
 
 #define ROUNDS_MAX 4
 
-/* Outcomes inside of a round besides 0 and REFUSED */
+/* Outcomes within a round besides 0 and REFUSED */
 enum {
-	ROUND_CHANGED = 2, /* something was another thing when it was looked at again */
-	ROUND_UNSETTLED,   /* the process that was thought of is not all that counts */
+	ROUND_CHANGED = 2, /* something had changed when it was examined again */
+	ROUND_UNSETTLED,   /* the probable owner alone does not settle every candidate */
 };
 
-/* One look at everything. */
+/* One attempt at a scan */
 struct round {
 	const struct scan *scan;
 	unsigned number;
-	bool last; /* what changes now is refused */
+	bool last; /* a candidate that changes now is refused */
 	pid_t pid; /* only this process */
 	struct diag_socket *sockets;
 	size_t n_sockets;
 	struct target_hits hits;
 	struct openers openers;
 	struct owners owners;
-	size_t n_refused; /* of the rule that is being looked at */
+	size_t n_refused; /* of the rule at which the scan is */
 	struct scan_candidates candidates;
-	size_t *sockets_of; /* for each candidate its socket */
+	size_t *sockets_of; /* the index of each candidate's socket */
 };
 
 static void candidate_deinit(struct scan_candidate *candidate)
@@ -61,19 +61,19 @@ static void round_deinit(struct round *round)
 	free(round->sockets_of);
 }
 
-/* What changed is looked at again, unless that has been done often enough. */
+/* A change causes another round, unless this one is the last. */
 static int changed(const struct round *round, struct refusal *refusal)
 {
 	if (!round->last)
 		return ROUND_CHANGED;
 	return refuse(refusal, EAGAIN,
-		"changed hands each of the %d times it was looked at (EAGAIN); the next scan may find it at rest",
+		"changed hands each of the %d times it was examined (EAGAIN); the next scan may succeed",
 		ROUNDS_MAX);
 }
 
 static int nobody(const struct round *round, const struct diag_socket *socket, struct refusal *refusal)
 {
-	/* it may have been closed since, or been given to a process behind the one that was being looked at */
+	/* it may have been closed since, or passed to a process that had been examined already */
 	if (!round->number)
 		return ROUND_CHANGED;
 	if (socket->inode && round->openers.n_unreadable)
@@ -81,7 +81,7 @@ static int nobody(const struct round *round, const struct diag_socket *socket, s
 			"is open in a process whose descriptors cannot be listed, one of %zu (EACCES); run as root with CAP_SYS_PTRACE, or in usher-discover.service",
 			round->openers.n_unreadable);
 	return refuse(refusal, ESRCH,
-		"is open in no process that is visible here (ESRCH): it is the kernel's own or of another pid namespace, or it is on its way in a message; it has to be handed in by whoever has it");
+		"is open in no process that is visible here (ESRCH): it belongs to the kernel or another pid namespace, or is in transit in a message; the process that has it must hand it in");
 }
 
 static int compare_socket(const void *socket, const void *holder)
@@ -121,7 +121,7 @@ static int weigh(struct round *round, const struct target_hit *hit, const struct
 		return fetch_refuse_mptcp(refusal);
 	if (!r && !target_is_served(hit->rule, socket))
 		return refuse(refusal, EPROTONOSUPPORT,
-			"takes %s only, for which the rule '%s' has no match (EPROTONOSUPPORT); add one with %s= to %s, or remove the socket from Socket=",
+			"takes only %s, for which the rule '%s' has no match (EPROTONOSUPPORT); add one with %s= to %s, or remove the socket from Socket=",
 			family_name(family), hit->rule->name, rule_match_key(socket->protocol),
 			hit->rule->path);
 	return r ? r : access_check_bound(hit->rule, family, address, socket->port, refusal);
@@ -158,12 +158,12 @@ static int refuse_untold(struct refusal *refusal)
 {
 	const struct refusal reason = *refusal;
 
-	return refuse(refusal, reason.error, "has an owner that cannot be told: %s", reason.text);
+	return refuse(refusal, reason.error, "has an owner that cannot be determined: %s", reason.text);
 }
 
 /*
- * Taking the socket. The process may have become another one since it was looked at, or another program, and its
- * descriptors others: all is asked again, with the process held.
+ * Take the socket. Since the process was examined, its pid, its program and its descriptors may have changed: check it all
+ * again, with a pidfd of the process open.
  *
  * Return: 0, REFUSED, ROUND_CHANGED, or -ENOMEM.
  */
@@ -207,7 +207,7 @@ static bool has_reuseport(int fd)
 }
 
 /*
- * Take sockets that are alike, one by one.
+ * Take the sockets of a group, one by one.
  * @candidates: of one rule, protocol and family; those still accepted are bound alike
  */
 static int fetch_group(struct round *round, struct scan_candidate *candidates, size_t n)
@@ -231,7 +231,7 @@ static int fetch_group(struct round *round, struct scan_candidate *candidates, s
 		if (++n_fetched <= SCAN_GROUP_MAX)
 			continue;
 		(void)refuse(&candidates[i].refusal, E2BIG,
-			"is not needed: %u sockets of its SO_REUSEPORT group are handed in (E2BIG), and the kernel spreads over all of it",
+			"is not needed: %u other sockets of its SO_REUSEPORT group are handed in (E2BIG), and the kernel spreads over the whole group",
 			SCAN_GROUP_MAX);
 		group_refuse_candidate(&candidates[i]);
 	}
@@ -246,7 +246,7 @@ static bool is_same(const struct scan_candidate *a, const struct scan_candidate 
 	       (!family || a->socket.family == b->socket.family);
 }
 
-/* How many from here on are of one rule and protocol, and of one family. */
+/* How many candidates from here on have the same rule and protocol, and the same family if @family. */
 static size_t run_length(const struct scan_candidates *candidates, size_t from, bool family)
 {
 	size_t n = 1;

@@ -32,7 +32,7 @@ static bool has_port(const struct rule_discover *discover, uint16_t port)
 
 static bool wants(const struct rule *rule, uint8_t protocol, uint16_t port)
 {
-	/* sockets of the protocols that the rule itself serves */
+	/* only sockets of protocols that the rule serves */
 	return rule->discover.present && (!port || has_port(&rule->discover, port)) &&
 	       rule_has_match(rule, protocol, AF_UNSPEC);
 }
@@ -143,7 +143,7 @@ static int append_hit(struct target_hits *hits, struct target_hit hit)
 {
 	const struct target_hit *last = hits->n ? &hits->items[hits->n - 1] : NULL;
 
-	/* two words of one rule describe it */
+	/* two words of one rule can describe the same socket */
 	if (last && last->rule == hit.rule && last->socket == hit.socket)
 		return 0;
 	if (ARRAY_RESERVE(hits->items, hits->n) < 0)

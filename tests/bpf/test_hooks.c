@@ -382,7 +382,7 @@ static void test_refusals(void **state)
 
 	(void)state;
 	how.cgroup = "/proc";
-	assert_refused(&how, ENODEV, "/proc is not of cgroup v2 (ENODEV)");
+	assert_refused(&how, ENODEV, "/proc is not a cgroup v2 file system (ENODEV)");
 	how.cgroup = "/nowhere";
 	assert_refused(&how, ENOENT, "cannot open /nowhere (ENOENT); is cgroup v2 mounted there?");
 	how.pins = "/sys/fs/bpf/usher";
@@ -403,8 +403,7 @@ static void test_exclusive_cgroup(void **state)
 	(void)state;
 	assert_true(program >= 0 && cgroup >= 0);
 	assert_int_equal(bpf_prog_attach(program, cgroup, BPF_CGROUP_SOCK_OPS, 0), 0);
-	assert_refused(
-		&how, EPERM, "whoever else attaches programs there must allow others (BPF_F_ALLOW_MULTI)");
+	assert_refused(&how, EPERM, "other programs attached there must allow more (BPF_F_ALLOW_MULTI)");
 	assert_int_equal(bpf_prog_detach2(program, cgroup, BPF_CGROUP_SOCK_OPS), 0);
 	(void)close(program);
 	(void)close(cgroup);

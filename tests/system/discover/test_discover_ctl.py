@@ -247,7 +247,7 @@ class TestFamilies:
         broker(web=rule(f"Stream={V4}:80", discover=["Socket=127.0.0.2:8080 [::1]:8080"]))
         rows = discover(status=1)
         assert [(row["socket"], row["result"]) for row in rows] == [("127.0.0.2:8080", "handed-in"), ("[::1]:8080", "refused")]
-        assert "takes IPv6 only, for which the rule 'web' has no match" in rows[1]["reason"]
+        assert "takes only IPv6, for which the rule 'web' has no match" in rows[1]["reason"]
         assert who(V4, 80) == "four"
 
     def test_any_address(self, two, broker):

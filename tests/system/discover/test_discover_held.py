@@ -14,6 +14,6 @@ def test_held_socket(broker, discover):
     assert service.before_result["ADDED"] == "1"
     service.kill()
     discover.start()
-    discover.wait_said("open in the broker alone")
+    discover.wait_said("open only in the broker")
     (row,) = usherd.sockets("web")
     assert row["VIA"] == "client" and int(row["PID"]) == service.pid

@@ -79,7 +79,7 @@ class TestItself:
         """It says what it needs, once, and what the broker says to it."""
         broker(web=WEB)
         discover.spawn(prefix=["setpriv", "--reuid", "65534", "--clear-groups"])
-        assert "CAP_BPF" in discover.wait_said("cannot learn.*EPERM")[0]
+        assert "CAP_BPF" in discover.wait_said("cannot be notified.*EPERM")[0]
         discover.wait_said("only root.*EPERM")
         discover.settle()
         assert len(discover.log.splitlines()) == 2, discover.log

@@ -169,7 +169,7 @@ def test_passed_on():
             row = one(scan())
             assert not row.accepted and row.cookie == stranger.cookie
             stranger.kill()
-        refused(scan(), errno.EACCES, f"made by uid {STRANGER}", f"uid {uid or 0}")
+        refused(scan(), errno.EACCES, f"created by uid {STRANGER}", f"uid {uid or 0}")
         taker.kill()
 
 
@@ -210,7 +210,7 @@ def test_process_1():
     discover_rule("web", "127.0.0.2:8080")
     own = make_socket("tcp", "127.0.0.2", 8080)
     assert os.getpid() == 1
-    refused(scan(), errno.EACCES, "process 1 alone", "Unit=")
+    refused(scan(), errno.EACCES, "only in process 1", "Unit=")
     child = Child(lambda tell: (tell(1), signal.pause()), keep=[own.fileno()])
     child.hear()
     assert one(scan()).pid == child.pid
@@ -230,7 +230,7 @@ def test_the_broker_owns_nothing():
     assert one(scan()).pid == broker.pid  # it is the older one
     assert one(scan(broker=broker.pid)).pid == owner.pid
     owner.kill()
-    refused(scan(broker=broker.pid), errno.ESRCH, "broker alone")
+    refused(scan(broker=broker.pid), errno.ESRCH, "only in the broker")
 
 
 def test_executable():
