@@ -31,3 +31,16 @@ def run_tests():
             print(f"not ok {number} - {function.__name__}")
             print("# " + f"{type(error).__name__}: {error}".replace("\n", "\n# "), flush=True)
     sys.exit(failed > 0)
+
+
+def run_checks(checks):
+    """Functions that return what is wrong, a line each; the exit status says whether nothing is."""
+    print(f"1..{len(checks)}")
+    failed = 0
+    for number, check in enumerate(checks, 1):
+        problems = check()
+        for problem in problems:
+            print(f"# {problem}")
+        failed += bool(problems)
+        print(f"{'not ok' if problems else 'ok'} {number} - {check.__name__}", flush=True)
+    sys.exit(failed > 0)

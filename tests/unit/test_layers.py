@@ -13,6 +13,8 @@ import re
 import subprocess
 import sys
 
+from tap import run_checks
+
 root = pathlib.Path(sys.argv[1])
 libusher, *archives = sys.argv[2:]
 
@@ -332,12 +334,4 @@ CHECKS = [
     no_outside_references,
 ]
 
-print(f"1..{len(CHECKS)}")
-failed = 0
-for number, check in enumerate(CHECKS, 1):
-    problems = check()
-    for problem in problems:
-        print(f"# {problem}")
-    failed += bool(problems)
-    print(f"{'not ok' if problems else 'ok'} {number} - {check.__name__}", flush=True)
-sys.exit(failed > 0)
+run_checks(CHECKS)

@@ -9,6 +9,8 @@ import pathlib
 import re
 import sys
 
+from tap import run_checks
+
 root = pathlib.Path(sys.argv[1])
 tests = root / "tests"
 text = (root / "docs/promises.md").read_text()
@@ -52,13 +54,5 @@ def every_reference_is_read():
 
 CHECKS = [every_test_exists, every_promise_has_a_test, every_file_is_named, every_reference_is_read]
 
-print(f"1..{len(CHECKS)}")
 print(f"# {len(list(promises()))} promises, {len({r for _, rs in promises() for r in rs})} tests named")
-failed = 0
-for number, check in enumerate(CHECKS, 1):
-    problems = check()
-    for problem in problems:
-        print(f"# {problem}")
-    failed += bool(problems)
-    print(f"{'not ok' if problems else 'ok'} {number} - {check.__name__}", flush=True)
-sys.exit(failed > 0)
+run_checks(CHECKS)
