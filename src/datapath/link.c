@@ -48,7 +48,7 @@ static int attach(const struct pins_folder *pins, int netns, int program, int *r
 
 	if (link < 0 && errno == E2BIG)
 		return refuse(refusal, E2BIG,
-			"the network namespace has the most sk_lookup programs that the kernel allows, 64 (E2BIG); 'bpftool net' and 'bpftool link' show whose they are");
+			"the network namespace has 64 sk_lookup programs, the most that the kernel allows (E2BIG); 'bpftool net' and 'bpftool link' show them");
 	if (link < 0)
 		return -errno;
 	r = pins_replace(pins, "link", link);
@@ -69,7 +69,7 @@ int link_switch(
 			return 0;
 		if (errno == EPERM)
 			return refuse(refusal, EPERM,
-				"the program on %s/link is not the one this usherd put there (EPERM); somebody replaced it: stop usherd, run 'usherctl detach', start it again",
+				"the program on %s/link is not the one that usherd put there (EPERM); it has been replaced: stop usherd, run 'usherctl detach', start usherd again",
 				pins->path);
 		if (errno != ENOLINK)
 			return -errno;
@@ -86,7 +86,7 @@ int link_count_programs(int netns)
 {
 	uint32_t n = 0;
 
-	/* with no room for identifiers the kernel only counts (kernel/bpf/net_namespace.c) */
+	/* without a buffer for identifiers the kernel only counts (kernel/bpf/net_namespace.c) */
 	if (bpf_prog_query(netns, BPF_SK_LOOKUP, 0, NULL, NULL, &n) < 0)
 		return -errno;
 	return (int)n;

@@ -4,8 +4,8 @@
 /*
  * The pinned link: what attaches a program to the network namespace
  *
- * link_switch() is the moment in which a generation becomes current, and link.c the one file that calls
- * bpf_link_update(2). docs/switch.md has what comes before and after, and what survives a crash at each step.
+ * link_switch() is the moment at which a generation becomes current. link.c is the one file that calls
+ * bpf_link_update(). docs/switch.md describes the steps before and after, and what survives a crash at each step.
  */
 
 #include <stdbool.h>
@@ -31,7 +31,7 @@ int link_open(const struct pins_folder *pins, int *ret);
 /* link_read_info() - Return: 0 or a negative errno */
 int link_read_info(int link, struct link_info *ret);
 
-/* link_is_attached() - whether there is a pinned link that dispatches somewhere */
+/* link_is_attached() - whether there is a pinned link that dispatches in some namespace */
 bool link_is_attached(const struct pins_folder *pins);
 
 /*
@@ -41,9 +41,9 @@ bool link_is_attached(const struct pins_folder *pins);
  * @current: the program that is current, or -1 when it is not known
  * @next:    the program to become so
  *
- * With @link and @current: one bpf_link_update() that names @current, so that nobody else's program is overwritten. A
- * link without a known program is not updated blindly: a second link is made and renamed over the pin, as when there
- * is none or it was detached. On failure everything is as before.
+ * With @link and @current: one bpf_link_update() that names @current, so that no other program is overwritten. If
+ * @current is not known, or if there is no link or it was detached, a second link is made and renamed over the pin. On
+ * failure everything is as before.
  *
  * Return: 0, REFUSED, or a negative errno.
  */

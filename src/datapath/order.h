@@ -26,7 +26,7 @@ static inline uint32_t order_slot(uint64_t order, unsigned rank)
 	return (uint32_t)(order >> 8 * rank & 0xff) - 1;
 }
 
-/* order_without() - the same without a slot; unchanged when it is not in it */
+/* order_without() - the order without this slot; unchanged when the slot is not in it */
 static inline uint64_t order_without(uint64_t order, uint32_t slot)
 {
 	uint64_t result = 0;
@@ -39,9 +39,9 @@ static inline uint64_t order_without(uint64_t order, uint32_t slot)
 }
 
 /*
- * order_with() - the same with a slot at a rank, or at the end when the list is shorter
+ * order_with() - the order with this slot at a rank, or at the end when the list is shorter
  *
- * The slot must not be in it, hence there is room for it.
+ * The slot must not be in the order; so there is room for it.
  */
 static inline uint64_t order_with(uint64_t order, uint32_t slot, unsigned rank)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What is pinned in the folder of an instance: objects of the kernel, each under a name (../pins/folder.h). */
+/* The pinned objects in the folder of an instance, each under a name (../pins/folder.h) */
 
 #include "../pins/folder.h"
 
@@ -14,5 +14,5 @@ int pins_put(const struct pins_folder *folder, const char *name, int fd);
 /* pins_replace() - pin an object in place of what is there, so that the name always leads to one of the two */
 int pins_replace(const struct pins_folder *folder, const char *name, int fd);
 
-/* pins_drop() - unpin; no such pin is fine */
+/* pins_drop() - unpin; the pin need not exist */
 int pins_drop(const struct pins_folder *folder, const char *name);

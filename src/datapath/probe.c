@@ -22,10 +22,10 @@ int probe_explain(int error, struct refusal *refusal)
 	if (error == -EPERM)
 		return refuse(refusal, EPERM,
 			"the kernel does not permit loading BPF programs and maps (EPERM); usherd needs CAP_BPF and CAP_NET_ADMIN, and a system call filter must allow bpf(2)");
-	/* no lack of a feature; and the probes below would fail of it too */
+	/* not a missing feature, and the probes below would fail for the same reason */
 	if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
 		return refuse(refusal, -error,
-			"there is not enough %s to load the dispatcher (%s); give usherd more of it, or let it have fewer rules and held sockets",
+			"there is not enough %s to load the dispatcher (%s); give usherd more, or reduce the number of rules and held sockets",
 			error == -ENOMEM ? "memory" : "room for open files", errno_name(-error));
 	if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SK_LOOKUP, NULL) == 0)
 		return refuse(refusal, ENOSYS,
@@ -36,6 +36,6 @@ int probe_explain(int error, struct refusal *refusal)
 				"this kernel has no BPF maps of the type %s (ENOSYS); usher needs Linux 6.1",
 				maps[i].text);
 	return refuse(refusal, -error,
-		"the kernel refused the dispatcher (%s); usher needs Linux 6.1, and 'bpftool prog load' of dispatch.bpf.o shows what its verifier says",
+		"the kernel refused the dispatcher (%s); usher needs Linux 6.1, and 'bpftool prog load' of dispatch.bpf.o shows the messages of the verifier",
 		errno_name(-error));
 }

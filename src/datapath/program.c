@@ -34,7 +34,7 @@ static uint32_t relocate(uint32_t word, const uint32_t *numbers, uint32_t first_
 
 static void fill_data(struct dispatch *program, const struct image *image, const uint32_t *numbers)
 {
-	/* the global data is mapped by the skeleton; it is all zero, and untouched pages stay shared zeros */
+	/* the skeleton maps the global data; it is all zero, and untouched pages stay the shared zero page */
 	for (size_t i = 0; i < USHER_TABLES * USHER_PORTS; i++)
 		if (image->ports[i / USHER_PORTS][i % USHER_PORTS])
 			program->bss->ports[1 + i] = relocate(image->ports[i / USHER_PORTS][i % USHER_PORTS],
@@ -43,7 +43,7 @@ static void fill_data(struct dispatch *program, const struct image *image, const
 		program->bss->passes[numbers[i]] = image->seats[i].pass;
 }
 
-/* Mapped, not updated: a system call for each would take half a second for a million prefixes. */
+/* The nodes are written through a mapping: one system call for each would take half a second for a million prefixes. */
 static int fill_nodes(struct dispatch *program, const struct tree_nodes *tree, const uint32_t *numbers)
 {
 	uint32_t first_node = program->rodata->first_node;

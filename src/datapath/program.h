@@ -11,12 +11,12 @@
 
 /*
  * program_load() - load the dispatcher and fill its tables
- * @image:    what to fill them with
+ * @image:    the content of the tables
  * @numbers:  the lasting seat number for each local one of the image
  * @ret:      descriptor of the program; the tables live as long as it does
- * @question: what question_ask() needs to ask about it
+ * @question: what question_ask() needs to ask about the program
  *
- * Nothing is attached. Refused: a kernel that lacks something (ENOSYS, see probe.h), or does not permit it (EPERM).
+ * Nothing is attached. Refused: the kernel lacks a feature (ENOSYS, see probe.h) or does not permit this (EPERM).
  *
  * Return: 0, REFUSED, or a negative errno.
  */

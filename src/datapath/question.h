@@ -4,8 +4,8 @@
 /*
  * Asking the program of a generation what it would do with a packet (BPF_PROG_TEST_RUN)
  *
- * It is usher_question of dispatch.bpf.c that is asked, the same code on the same tables and maps as usher_dispatch, but
- * for what it leaves out: it counts nothing. Other sk_lookup programs of the namespace do not run.
+ * This runs usher_question of dispatch.bpf.c. It is the code of usher_dispatch on the same tables and maps, except that
+ * it counts nothing. Other sk_lookup programs of the namespace do not run.
  */
 
 #include <stdint.h>
@@ -32,7 +32,7 @@ struct question_packet {
 	uint16_t local_port, remote_port;	       /* host order */
 };
 
-/* What became of it */
+/* What the program does with the packet */
 enum question_verdict {
 	QUESTION_NO_RULE,    /* no rule matched: the kernel's normal lookup goes on */
 	QUESTION_DISPATCHED, /* to the socket `cookie` */
@@ -43,7 +43,7 @@ enum question_verdict {
 struct question_answer {
 	enum question_verdict verdict;
 	uint32_t seat;	 /* of the rule that matched; 0: none */
-	uint64_t cookie; /* SO_COOKIE; of a reuseport group, of the member that was handed in */
+	uint64_t cookie; /* SO_COOKIE; for a reuseport group, that of the member that was handed in */
 	int error; /* positive errno of the last socket that the kernel did not assign; 0: there was none */
 };
 

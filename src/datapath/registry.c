@@ -148,7 +148,6 @@ int registry_sum_counters(const struct registry *registry, struct usher_counters
 	return 0;
 }
 
-/* Asking a SOCKHASH for a value gives the cookie of the socket (net/core/sock_map.c, since Linux 5.7). */
 int registry_read_state(const struct registry *registry, struct usher_state *ret)
 {
 	uint32_t zero = 0;

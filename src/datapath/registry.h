@@ -4,13 +4,13 @@
 /*
  * The registry: who serves what, in pinned maps that outlive every program and the broker
  *
- * The maps are the truth. This module keeps no copy of them: `seats` is mapped into memory and changed in place, the
- * rest is read when somebody asks. It is the one file that updates the SOCKHASH.
+ * The maps are the truth. The registry keeps no copy of them: `seats` is mapped into memory and changed in place, the
+ * rest is read when needed. registry_places.c is the one file that updates the SOCKHASH.
  *
  * A socket gets its place in two steps. registry_stage() puts it into `places` and `sockets` under a slot that the
- * seat's order does not name, where the program does not look; registry_commit() stores the order that names it. So
- * several sockets go in together or not at all, and a broker that dies in between leaves something that
- * registry_open() sweeps away.
+ * seat's order does not name, where the program does not look. registry_commit() stores the order that names it. So
+ * several sockets go in together or not at all, and if a broker dies in between, registry_open() sweeps away what it
+ * left.
  */
 
 #include <stdbool.h>
@@ -39,9 +39,9 @@ struct registry {
 	int maps[REGISTRY_MAPS];
 	struct usher_seat *seats; /* USHER_SEATS_MAX of them, mapped */
 	struct usher_counters
-		*cpus; /* scratch space: of REGISTRY_BATCH seats a record for each possible CPU */
+		*cpus; /* scratch space: a record of each possible CPU for REGISTRY_BATCH seats */
 	unsigned n_cpus;
-	bool lost; /* pins were missing, so that sockets of an earlier broker could not be adopted */
+	bool lost; /* pins were missing, so sockets of an earlier broker could not be adopted */
 };
 
 #define REGISTRY_BATCH 64U
@@ -52,10 +52,10 @@ struct registry {
  * registry_open() - adopt the pinned maps, or make and pin new ones
  * @netns_cookie: SO_NETNS_COOKIE of the namespace to be served
  *
- * Refused: pins of another schema or layout (EUCLEAN), or of another network namespace that still exists (EXDEV).
- * Pins of a namespace that is gone are removed. When one of the maps that only make sense together is missing (somebody
- * deleted a pin), all of those are made anew and `lost` is set. Any other that is missing, as those of Listen=kernel are
- * in the pins of an earlier version, is made anew by itself.
+ * Refused: pins of another schema or layout (EUCLEAN), or of another network namespace that still exists (EXDEV). Pins
+ * of a namespace that is gone are removed. Some maps only make sense together. If one of these is missing because its
+ * pin was deleted, all of them are made anew and `lost` is set. Any other missing map is made anew alone: pins of an
+ * earlier version lack those of Listen=kernel, for example.
  *
  * Return: 0, REFUSED, or a negative errno (-EPERM: CAP_BPF or CAP_NET_ADMIN is missing).
  */
@@ -66,7 +66,7 @@ void registry_close(struct registry *registry);
 /* registry_share() - let a program that is about to be loaded use these maps */
 int registry_share(const struct registry *registry, struct dispatch *program);
 
-/* The record of generations. registry_write_state() is what makes a restarted broker number on. */
+/* The record of generations. From what registry_write_state() stores, a restarted broker continues the numbers. */
 int registry_read_state(const struct registry *registry, struct usher_state *ret);
 int registry_write_state(const struct registry *registry, const struct usher_state *state);
 
@@ -74,7 +74,7 @@ int registry_write_state(const struct registry *registry, const struct usher_sta
 
 /*
  * registry_sort_seats() - the seats in use, sorted by name, protocol and family
- * @name: those of this name only, or NULL
+ * @name: only seats of this name; NULL: all
  * @ret:  to be freed by the caller
  *
  * registry_search_seat() finds one among them and returns its number, or 0.
@@ -101,14 +101,14 @@ void registry_free_seat(struct registry *registry, uint32_t seat);
 /* registry_read_counters() - the sum over all CPUs */
 int registry_read_counters(const struct registry *registry, uint32_t seat, struct usher_counters *ret);
 
-/* registry_sum_counters() - the sum over all CPUs and all seats in use, at much less cost than one by one */
+/* registry_sum_counters() - the sum over all CPUs and all seats in use; much cheaper than one by one */
 int registry_sum_counters(const struct registry *registry, struct usher_counters *ret);
 
 /* ---- places */
 
 struct registry_place {
 	struct usher_place_key key;
-	struct usher_place data; /* data.cookie is what the kernel says is in the slot */
+	struct usher_place data; /* data.cookie is that of the socket which the kernel has in the slot */
 };
 
 /*
@@ -120,7 +120,7 @@ struct registry_place {
 unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret);
 
 /*
- * registry_read_cookies() - of the live sockets of a seat, no more than that
+ * registry_read_cookies() - only the cookies of the live sockets of a seat
  * @ret: USHER_PLACES_MAX of them
  *
  * Return: how many there are.
@@ -128,10 +128,10 @@ unsigned registry_read_places(const struct registry *registry, uint32_t seat, st
 unsigned registry_read_cookies(const struct registry *registry, uint32_t seat, uint64_t *ret);
 
 /*
- * registry_next_place() - where a socket sits under a name: a dual-stack socket sits in two seats
+ * registry_next_place() - find the next place of a socket under a name: a dual-stack socket has places in two seats
  * @seat: the seat after which to look; 0 at first
  *
- * Return: whether there is one; then @seat and @ret say which.
+ * Return: whether there is one; if so, @seat and @ret are set to it.
  */
 bool registry_next_place(const struct registry *registry, const char *name, uint64_t cookie, uint32_t *seat,
 	struct registry_place *ret);
@@ -152,12 +152,12 @@ struct registry_reaped {
 unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry_reaped *ret);
 
 /*
- * registry_stage() - put a socket into a free slot, out of the program's sight
+ * registry_stage() - put a socket into a free slot, where the program does not see it
  * @fd:    stays the caller's; the map holds no reference
- * @place: what to remember of it
+ * @place: the description to store with it
  *
- * Refused: all slots taken by live sockets (ENOSPC); what the kernel does not let into a sockmap (its errno). The text
- * starts with a verb, for a caller who writes "socket 5 " in front of it.
+ * Refused: all slots have live sockets (ENOSPC); the kernel does not accept the socket in a sockmap (its errno). The
+ * text starts with a verb: the caller writes "socket 5 " in front of it.
  *
  * Return: 0, REFUSED, or a negative errno.
  */
@@ -170,14 +170,14 @@ void registry_unstage(struct registry *registry, uint32_t seat, uint32_t slot);
 /*
  * registry_commit() - let a staged socket serve
  * @fd:   the same socket
- * @rank: how many sockets of the seat stay in front of it; 0 makes it serve
+ * @rank: how many sockets of the seat stay before it; 0 makes it serve
  */
 void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, int fd, unsigned rank);
 
 /* registry_remove() - take a socket out; the next one of the seat serves at once */
 void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot);
 
-/* registry_write_place() - replace what is remembered of a socket */
+/* registry_write_place() - replace the description of a socket */
 int registry_write_place(struct registry *registry, const struct registry_place *place);
 
 /* ---- Listen=kernel */
@@ -185,7 +185,7 @@ int registry_write_place(struct registry *registry, const struct registry_place 
 /* registry_read_early() - Return: cookie of the listener that waits in `early` for this seat, or 0 */
 uint64_t registry_read_early(const struct registry *registry, uint32_t seat);
 
-/* registry_clear_early() - take it out; nothing there is fine */
+/* registry_clear_early() - take the listener out; the slot may be empty */
 void registry_clear_early(struct registry *registry, uint32_t seat);
 
 struct registry_early_rule {
@@ -197,7 +197,7 @@ struct registry_early_rule {
  * registry_write_early_rules() - make `early_rules` hold these and no others
  * @rules: at most USHER_EARLY_MAX, no key twice, in the order of registry_compare_early_rules()
  *
- * Those that are to go go first, and one that stays is there at every moment.
+ * Removes old rules before it adds new ones. A rule that stays is there at every moment.
  *
  * Return: 0 or a negative errno; then some of the new ones are missing.
  */

@@ -38,7 +38,7 @@ int registry_write_early_rules(struct registry *registry, const struct registry_
 
 	if (!there)
 		return -ENOMEM;
-	/* all keys before the first change: a walk starts anew at a key that has gone */
+	/* read all keys before the first change: iteration starts over at a key that has gone */
 	while (n_there < USHER_EARLY_MAX &&
 		bpf_map_get_next_key(map, n_there ? &there[n_there - 1] : NULL, &there[n_there]) == 0)
 		n_there++;

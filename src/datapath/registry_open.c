@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* How the registry comes into being: pins are adopted, checked, made anew. */
+/* Opening the registry: pins are adopted, checked, made anew. */
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -27,15 +27,15 @@ static const char *const map_names[REGISTRY_MAPS] = {
 	[REGISTRY_STATE] = "state",
 };
 
-/* Maps that make sense together only: a seat number or a slot means the same in all of them. */
+/* Maps that only make sense together: a seat number or a slot means the same in all of them. */
 static bool is_coherent(enum registry_map map)
 {
 	return map == REGISTRY_SOCKETS || map == REGISTRY_SEATS || map == REGISTRY_PLACES;
 }
 
 /*
- * Maps that need those, which do without them: what is not in `front` is found in `sockets`, a little slower, and what is
- * not in `early` waits for its hand-in.
+ * Maps that need those, but which those do not need: a socket that is not in `front` is found in `sockets`, a little
+ * slower, and a listener that is not in `early` waits for its hand-in.
  */
 static bool is_dependent(enum registry_map map)
 {
@@ -71,7 +71,7 @@ static bool same_layout(int fd, const struct bpf_map *wanted)
 static int refuse_schema(struct refusal *refusal, const struct pins_folder *pins, const char *what)
 {
 	return refuse(refusal, EUCLEAN,
-		"%s was pinned by another version of usher: %s (EUCLEAN); go back to that version, or remove what it left with 'usherctl detach', which ends dispatch until services hand in again",
+		"%s was pinned by another version of usher: %s (EUCLEAN); go back to that version, or remove its pins with 'usherctl detach', which ends dispatch until services hand in again",
 		pins->path, what);
 }
 
@@ -114,7 +114,7 @@ static int make_map(
 	return 0;
 }
 
-/* Adopts the map of state and finds out whether the pins are ours at all. `*ret` stays -1 when they are to go. */
+/* Adopts the map `state` and checks whether the pins are ours at all. `*ret` stays -1 when they must be removed. */
 static int adopt_state(struct pins_folder *pins, const struct dispatch *program, uint64_t netns_cookie,
 	int *ret, struct refusal *refusal)
 {
@@ -130,9 +130,9 @@ static int adopt_state(struct pins_folder *pins, const struct dispatch *program,
 	if (bpf_map_lookup_elem(fd, &zero, &state) < 0)
 		return -errno;
 	if (!state.magic)
-		return 0; /* its maker died before it wrote anything */
+		return 0; /* the broker that made it died before it wrote anything */
 	if (state.magic != USHER_STATE_MAGIC)
-		return refuse_schema(refusal, pins, "its state is not one of usher's");
+		return refuse_schema(refusal, pins, "the map 'state' is not usher's");
 	if (state.schema != USHER_SCHEMA) {
 		(void)snprintf(what, sizeof(what), "schema %u instead of %u", state.schema, USHER_SCHEMA);
 		return refuse_schema(refusal, pins, what);
@@ -180,7 +180,7 @@ static int drop_leftovers(struct pins_folder *pins, struct refusal *refusal)
 	return r ? r : pins_folder_foreach_program(pins->path, drop_program, &leftovers);
 }
 
-/* What a broker that died between stage and commit, or between the two steps of a removal, left behind. */
+/* Removes what a broker left that died between stage and commit, or between the two steps of a removal. */
 static void sweep(struct registry *registry)
 {
 	registry_foreach_seat (registry, seat) {

@@ -10,6 +10,7 @@
 #include "order.h"
 #include "registry.h"
 
+/* A lookup in a SOCKHASH returns the cookie of the socket (net/core/sock_map.c, since Linux 5.7). */
 static bool read_cookie(const struct registry *registry, const struct usher_place_key *key, uint64_t *ret)
 {
 	return bpf_map_lookup_elem(registry->maps[REGISTRY_SOCKETS], key, ret) == 0;
@@ -114,13 +115,13 @@ static int refuse_stage(struct refusal *refusal, int error)
 	switch (error) {
 	case EOPNOTSUPP:
 		return refuse(refusal, error,
-			"is of a kind or in a state that a sockmap refuses (EOPNOTSUPP); hand in a listening TCP or a bound UDP socket");
+			"is of a type or in a state that a sockmap does not accept (EOPNOTSUPP); hand in a listening TCP or a bound UDP socket");
 	case EINVAL:
 		return refuse(refusal, error,
-			"has an upper layer protocol such as kTLS, which a sockmap refuses (EINVAL); hand it in before that is set up");
+			"has an upper layer protocol such as kTLS, which a sockmap does not accept (EINVAL); hand it in before that is set up");
 	case EBUSY:
 		return refuse(refusal, error,
-			"is in use by the kernel or by another sockmap with a program of its own (EBUSY); hand in a plain socket");
+			"is used by the kernel, or by another sockmap with a program of its own (EBUSY); hand in a plain socket");
 	case E2BIG:
 		return refuse(refusal, error,
 			"does not fit: the table of %u sockets is full (E2BIG); withdraw some",
@@ -136,7 +137,7 @@ static bool is_taken(uint64_t order, uint32_t slot)
 	return order_without(order, slot) != order;
 }
 
-/* What is staged and not committed is not in the order. Return: whether a slot was free, or a negative errno. */
+/* Takes a slot. The order does not show those of staged sockets. Return: whether one was free, or a negative errno. */
 static int take_slot(
 	const struct registry *registry, struct usher_place_key *key, const struct usher_place *place)
 {
@@ -168,7 +169,7 @@ int registry_stage(struct registry *registry, uint32_t seat, int fd, const struc
 		return r;
 	if (r == 0)
 		return refuse(refusal, ENOSPC,
-			"does not fit: '%s' has %u live %s sockets for %s already, the most there can be (ENOSPC); withdraw or close some",
+			"does not fit: '%s' has %u live %s sockets for %s already, the maximum (ENOSPC); withdraw or close some",
 			registry->seats[seat].name, USHER_PLACES_MAX,
 			protocol_name(registry->seats[seat].protocol),
 			family_name(registry->seats[seat].family));
@@ -196,7 +197,7 @@ void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, in
 	write_order(registry, seat, order_with(order, slot, rank));
 	if (rank)
 		return;
-	/* without an entry in `front` the program finds the socket by the order, only a little slower */
+	/* without an entry in `front` the program finds the socket through the order, a little slower */
 	if (bpf_map_update_elem(registry->maps[REGISTRY_FRONT], &seat, &value, BPF_ANY) < 0)
 		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
 }
