@@ -2,13 +2,13 @@
 /*
  * The dispatcher: one sk_lookup program for each network namespace
  *
- * port -> (range of addresses ->) seat -> socket. usher-bpf.h has the meaning of every map and word.
+ * port -> (range of addresses ->) seat -> socket. usher-bpf.h describes every map and word.
  *
- * The verdicts, and why each is what it is:
- *   SK_PASS, nothing assigned   no rule matched, or the rule says Missing=pass, or another program chose before us
+ * The verdicts, and their reasons:
+ *   SK_PASS, nothing assigned   no rule matched, or the rule says Missing=pass, or another program chose first
  *   SK_PASS, socket assigned    dispatched
- *   SK_DROP                     a rule matched, nobody can take the packet: the kernel answers RST or port
- *                               unreachable, and the packet does not fall to a socket that happens to be bound there
+ *   SK_DROP                     a rule matched and no socket can take the packet: the kernel answers RST or port
+ *                               unreachable, and the packet does not reach a socket that happens to be bound there
  */
 #include <stdbool.h>
 
@@ -27,7 +27,7 @@
 
 /* Generation: written once, before the program becomes current. */
 
-/* By seat: 1 for Missing=pass. When no socket can take a packet, the kernel's normal lookup goes on; else it is refused. */
+/* By seat: 1 for Missing=pass. If no socket can take a packet, the kernel's lookup goes on; with 0 it is refused. */
 __u8 passes[USHER_SEATS_MAX];
 
 struct {
@@ -60,7 +60,7 @@ struct {
 	__type(value, __u64);
 } early SEC(".maps");
 
-/* Not looked at here: what the sock_ops program of usher-discover goes by is pinned with the others. */
+/* Not used here: the sock_ops program of usher-discover reads it; it is pinned with the others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -108,8 +108,8 @@ struct {
 const volatile __u64 event_interval = 1000000000ULL;
 
 /*
- * Keys are put on the stack in whole words of 64 bits: without CAP_PERFMON, the verifier of Linux 6.1 takes the second
- * half of a word for an attempt to corrupt the first.
+ * Keys are put on the stack as whole 64-bit words: without CAP_PERFMON, the verifier of Linux 6.1 takes a store to the
+ * second half of a word for an attempt to corrupt the first.
  */
 static __always_inline __u64 word_of(__u32 first, __u32 second)
 {
@@ -186,8 +186,8 @@ struct search {
 };
 
 /*
- * Called by bpf_loop(), which the verifier looks at once: unrolled, the places are more than it follows for a loader
- * without CAP_PERFMON.
+ * Called by bpf_loop(): the verifier checks it once. For a loader without CAP_PERFMON, the unrolled places would exceed
+ * the verifier's limits.
  */
 static long try_place(__u32 i, void *data)
 {
@@ -209,8 +209,8 @@ static long try_place(__u32 i, void *data)
 }
 
 /*
- * The text differs from case to case, so that clang does not make the cases one addition at a computed offset: without
- * CAP_PERFMON the verifier refuses that.
+ * The text differs in each case, so that clang does not merge the cases into one addition at a computed offset, which
+ * the verifier refuses without CAP_PERFMON.
  */
 #define bump(counter)                                                                                        \
 	do {                                                                                                 \
@@ -242,8 +242,8 @@ static __always_inline void count_failure(struct usher_counters *count, long err
 }
 
 /*
- * No socket in front, or none that can take the packet: the places, what listens early, and if there is nobody, the
- * refusal. @error is that of the socket in front, 0 when there was none.
+ * No socket in `front` can take the packet: tries the places, then the early listener, and at last obeys Missing=.
+ * @error is that of the socket in `front`, 0 when there was none.
  */
 static __always_inline int fall_back(
 	struct bpf_sk_lookup *ctx, __u32 number, long error, bool is_question, struct usher_answer *answer)
@@ -255,7 +255,7 @@ static __always_inline int fall_back(
 	bool pass = number < USHER_SEATS_MAX && passes[number];
 
 	if (!seat)
-		return SK_DROP; /* cannot be: user space writes seat numbers below USHER_SEATS_MAX only */
+		return SK_DROP; /* cannot happen: user space only writes seat numbers below USHER_SEATS_MAX */
 	if (error != -EEXIST) {
 		struct search search = {
 			.ctx = ctx, .order = seat->order, .seat = number, .flags = flags, .error = error};
@@ -283,11 +283,11 @@ static __always_inline int fall_back(
 		report(ctx, number, pass, error);
 	}
 	if (error == -EEXIST)
-		return SK_PASS; /* an earlier sk_lookup program chose; a selection beats a drop anyway */
+		return SK_PASS; /* an earlier sk_lookup program chose a socket; a selection beats a drop anyway */
 	return pass ? SK_PASS : SK_DROP;
 }
 
-/* Functions of their own, so that what they put on the stack is not made room for when `front` serves. */
+/* Functions of their own, so that their stack is not set up when `front` serves. */
 
 static __noinline int fall_back_packet(struct bpf_sk_lookup *ctx, __u32 number, long error)
 {
@@ -301,8 +301,8 @@ static __noinline int fall_back_question(
 }
 
 /*
- * What to do with a packet; @answer is NULL for a real one. For a question, nothing is counted and no event written, the
- * answer says what was found, and of a reuseport group the member that was handed in is selected: BPF_PROG_TEST_RUN does
+ * Decides what to do with a packet; @answer is NULL for a real one. For a question, it counts nothing, writes no event
+ * and fills @answer. Of a reuseport group it then selects the member that was handed in, because BPF_PROG_TEST_RUN does
  * not let a group choose.
  *
  * Nothing here is put on the stack: usher-bpf.h, "The word in the port table", says why.
@@ -328,7 +328,7 @@ static __always_inline int dispatch(struct bpf_sk_lookup *ctx, bool is_question,
 	} else {
 		count = bpf_map_lookup_elem(&counters, (const void *)word);
 		if (!count)
-			return SK_DROP; /* cannot be, as in fall_back() */
+			return SK_DROP; /* cannot happen, as in fall_back() */
 		count->lookups++;
 	}
 	sk = bpf_map_lookup_elem(&front, (const void *)word);
@@ -347,7 +347,7 @@ int usher_dispatch(struct bpf_sk_lookup *ctx)
 	return dispatch(ctx, false, 0);
 }
 
-/* Never attached: `usherctl explain` asks it, on the maps and tables of the generation that it was loaded with. */
+/* Never attached: `usherctl explain` runs it, on the maps and tables of the generation with which it was loaded. */
 SEC("sk_lookup")
 int usher_question(struct bpf_sk_lookup *ctx)
 {
@@ -355,7 +355,7 @@ int usher_question(struct bpf_sk_lookup *ctx)
 	struct usher_answer *answer = bpf_map_lookup_elem(&answers, &zero);
 
 	if (!answer)
-		return SK_DROP; /* cannot be: the array has one element */
+		return SK_DROP; /* cannot happen: the array has one element */
 	answer->seat = 0;
 	answer->error = 0;
 	return dispatch(ctx, true, answer);

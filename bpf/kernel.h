@@ -4,7 +4,7 @@
 /*
  * The few fields of the kernel's structures that the programs of usher-discover read
  *
- * Not the layout: libbpf finds each field in the BTF of the running kernel when a program is loaded (CO-RE).
+ * These are not the layouts: libbpf finds each field in the BTF of the running kernel when it loads a program (CO-RE).
  */
 
 #include <linux/types.h>
@@ -94,8 +94,8 @@ struct bpf_iter__task_file {
 #define PID_NAMESPACES_MAX 33 /* MAX_PID_NS_LEVEL, and the initial one */
 
 /*
- * The pid of a task's thread group in the pid namespace with this inode number; 0 when it is not visible there. There is
- * a helper for that, bpf_get_ns_current_pid_tgid(), which Linux 6.1 refuses to these programs.
+ * The pid of a task's thread group in the pid namespace with this inode number; 0 when it is not visible there. Linux
+ * 6.1 refuses the helper for that, bpf_get_ns_current_pid_tgid(), in these programs.
  */
 static __always_inline __u32 pid_seen_in(struct task_struct *task, __u32 namespace)
 {

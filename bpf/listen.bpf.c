@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
 /*
- * Tells usher-discover of sockets that start to listen
+ * Reports to usher-discover sockets that start to listen
  *
- * A sock_ops program for TCP and post_bind programs for UDP, attached to a cgroup: they see the sockets of all processes
- * in and below it, of all network namespaces. What is wanted of them is told by the network namespace and `wanted`.
+ * A sock_ops program for TCP and post_bind programs for UDP, attached to a cgroup: they see the sockets of all
+ * processes in and below it, in all network namespaces. The network namespace and `wanted` select the sockets to
+ * report.
  *
- * They never interfere. All of them return 1, which lets the bind happen and the other sock_ops programs decide, and
- * none writes to the context's `reply`, which those share.
+ * They never interfere. All of them return 1, which lets the bind succeed and leaves the decision to other sock_ops
+ * programs. None writes to the context's `reply`, which those share.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -23,7 +24,7 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 
-/* Of usher-discover: SO_NETNS_COOKIE, and the inode number of the pid namespace. */
+/* usher-discover's SO_NETNS_COOKIE, and the inode number of its pid namespace */
 const volatile __u64 netns_cookie;
 const volatile __u32 pid_namespace;
 
@@ -31,7 +32,7 @@ const volatile __u32 pid_namespace;
 __u8 wanted_tcp[USHER_WANTED_PORTS];
 __u8 wanted_udp[USHER_WANTED_PORTS];
 
-/* Events that the ring buffer had no room for. */
+/* Events for which the ring buffer had no room */
 __u64 lost;
 
 __u64 n_barriers;
@@ -67,8 +68,8 @@ struct {
 #define keep_apart() asm volatile("" ::: "memory")
 
 /*
- * The socket is in the kernel's tables by now. If user space looked there before, it will not find it, but it has set
- * USHER_PORT_WANTED before that: the barrier makes sure that this is seen then.
+ * The socket is in the kernel's tables by now. User space may have read these before, without this socket, but it set
+ * USHER_PORT_WANTED first: the barrier makes sure that this program then sees that value.
  */
 static __always_inline bool is_told(const __u8 *wanted)
 {
@@ -104,7 +105,7 @@ static __always_inline void tell(
 	bpf_ringbuf_submit(listen, 0);
 }
 
-/* The event is a hint, and so nothing is done when it is lost: the broker looks at `early` whenever it is told of a socket. */
+/* The event is a hint and may be lost: the broker looks at `early` after every event. */
 static __always_inline void tell_broker(const struct usher_early_key *key, __u32 seat)
 {
 	struct usher_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -129,7 +130,7 @@ static __always_inline bool is_user_allowed(
 {
 	__u32 user = BPF_CORE_READ(task, cred, euid.val);
 
-	/* somebody else made the socket and passed it on: that is for user space to judge */
+	/* another user made the socket and passed it on: user space decides about those */
 	if (maker && maker != user)
 		return false;
 	if (!user)
@@ -150,7 +151,7 @@ static __always_inline bool is_unit_allowed(const struct usher_early_rule *rule,
 	size = bpf_probe_read_kernel_str(
 		name, sizeof(name), BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name));
 	if (size <= 1 || size == sizeof(name))
-		return false; /* cut, perhaps: names that differ behind that are not the same */
+		return false; /* perhaps cut: another name may begin with the same bytes */
 	for (__u32 i = 0; i < sizeof(name); i++) {
 		if (name[i] != rule->unit[i])
 			return false;
@@ -162,14 +163,14 @@ static __always_inline bool is_unit_allowed(const struct usher_early_rule *rule,
 
 static __always_inline bool insert_at(struct bpf_sock_ops *ctx, const struct usher_early_key *key, __u32 seat)
 {
-	/* fails for a listener of MPTCP, which has an upper layer protocol (EINVAL) */
+	/* fails for an MPTCP listener, which has an upper layer protocol (EINVAL) */
 	if (!seat || bpf_sock_map_update(ctx, &early, &seat, BPF_ANY))
 		return false;
 	tell_broker(key, seat);
 	return true;
 }
 
-/* Puts the listener into the broker's map if a rule with Listen=kernel allows it to its process. */
+/* Puts the listener into the broker's map if a rule with Listen=kernel allows its process that. */
 static __always_inline bool insert(struct bpf_sock_ops *ctx)
 {
 	struct usher_early_key key = {.family = (__u8)ctx->family, .port = (__u16)ctx->local_port};
@@ -214,7 +215,7 @@ static __always_inline __u8 *find_wanted(struct bpf_sock_ops *ctx)
 {
 	__u8 *wanted;
 
-	/* most calls are about something else: seven or so for every connection of the machine */
+	/* most calls are for other operations: about seven for every connection of the machine */
 	if (ctx->op != BPF_SOCK_OPS_TCP_LISTEN_CB)
 		return 0;
 	wanted = &wanted_tcp[ctx->local_port & (USHER_WANTED_PORTS - 1)];
@@ -231,7 +232,7 @@ int listen_tcp(struct bpf_sock_ops *ctx)
 	return 1;
 }
 
-/* The same with Listen=kernel; loaded instead of the other. */
+/* The same with Listen=kernel; loaded instead of listen_tcp. */
 SEC("sockops")
 int listen_tcp_early(struct bpf_sock_ops *ctx)
 {

@@ -4,27 +4,27 @@
 /*
  * What the dispatcher (dispatch.bpf.c) and user space share
  *
- * A *seat* is (name, protocol, family): the thing a rule sends a packet to. Seats have numbers, 1 to
- * USHER_SEATS_MAX - 1, which stay the same for as long as the seat exists: they index `front`, `seats` and `counters`,
- * and are half of the key of `sockets` and `places`. Number 0 is nobody's, so that a word of all zeros means "no rule".
+ * A *seat* is (name, protocol, family): the target of a rule. Seats have numbers, 1 to USHER_SEATS_MAX - 1, which stay
+ * the same for as long as the seat exists. They index `front`, `seats` and `counters`, and are half of the key of
+ * `sockets` and `places`. No seat has the number 0, so that a word of all zeros means "no rule".
  *
- * A *place* is one socket of a seat. A seat has USHER_PLACES_MAX of them, told apart by a slot number. Slots have no
- * rank: the rank is the seat's `order`, whose bytes name slots, newest hand-in first.
+ * A *place* is one socket of a seat. A seat has USHER_PLACES_MAX of them, numbered by slot. Slots have no rank: the
+ * rank is in the seat's `order`, whose bytes name slots, newest hand-in first.
  *
  * Names never enter the program. User space keeps them in `seats`, beside the order.
  *
- * Two kinds of maps. *Registry* maps outlive every generation and are pinned: sockets, front, early, early_rules,
- * seats, places, counters, events, state. *Generation* maps belong to one loaded program and are written before it is
- * made current, never after: the port table (in the program's global data) and the nodes.
+ * There are two kinds of maps. *Registry* maps outlive every generation and are pinned: sockets, front, early,
+ * early_rules, seats, places, counters, events, state. *Generation* maps belong to one loaded program and are written
+ * before it is made current, never after: the port table (in the program's global data) and the nodes.
  *
- * Any change to this file that alters the layout of a registry map or the meaning of a value there must raise
- * USHER_SCHEMA. Another map does not: a broker makes what the pins lack, and an older one, whose program does not look
- * there, leaves it alone. Nor do generation maps: a broker makes its own when it starts.
+ * A change that alters the layout of a registry map or the meaning of a value in it must raise USHER_SCHEMA. A new
+ * registry map need not: a broker makes maps that the pins lack, and an older broker, whose program does not use the
+ * map, leaves it alone. A change of generation maps need not either: a broker makes its own when it starts.
  */
 
 #include <linux/types.h>
 
-/* Stamped into `state`; a broker refuses pins with another number. */
+/* Stored in `state`; a broker refuses pins with another number. */
 #define USHER_SCHEMA 1U
 #define USHER_STATE_MAGIC 0x72687375U /* "usher" without the e, little endian */
 
@@ -41,12 +41,12 @@
  *   below `first_node`        this seat
  *   `first_node` and above    look the address up in this node
  *
- * `first_node` is a constant of the generation, above all of its seats. There are no flags in a word, so that the program
- * can use it as the key of a map where it lies: a key on the stack costs an instruction against speculation there, which
- * takes longer than the lookup (the verifier adds it for a loader without CAP_PERFMON).
+ * `first_node` is a constant of the generation, above all of its seats. A word has no flags, so that the program can
+ * use it in place as the key of a map. For a key on the stack, the verifier would add an instruction against
+ * speculation, which takes longer than the lookup (for a loader without CAP_PERFMON).
  */
 
-/* The port table has, behind one word that is not used, USHER_PORTS words for each of these in turn. */
+/* The port table has one unused word, and then USHER_PORTS words for each of these in turn. */
 #define USHER_TABLE_TCP4 0U
 #define USHER_TABLE_UDP4 1U
 #define USHER_TABLE_TCP6 2U
@@ -58,9 +58,9 @@
  * Value of `nodes` (ARRAY): a piece of the address space, cut into ranges
  *
  * The first range has the values below starts[0], range i those from starts[i - 1] to below starts[i], the last one the
- * rest, and words[i] is what to do with them. Values are 32 bits of an address, in host order, the first ones of it at the
- * node that a port leads to; bit i of `next` says that words[i] is a node for the 32 bits that follow. Where there are
- * fewer ranges than a node holds, the rest starts at the highest value and is like the last one.
+ * rest; words[i] is the word of range i. Values are 32 bits of an address, in host order: the first 32 at the node to
+ * which a port leads. If bit i of `next` is set, words[i] is a node for the next 32 bits. In a node with fewer ranges,
+ * the unused ones start at the highest value and have the word of the last one.
  */
 #define USHER_NODE_RANGES 8U
 struct usher_node {
@@ -70,8 +70,8 @@ struct usher_node {
 };
 
 /*
- * No tree of nodes for 32 bits is higher: of two million prefixes, the most there can be, it has four million ranges. An
- * IPv6 address goes through USHER_STEPS_MAX trees at most.
+ * No tree of nodes for 32 bits is higher: with two million prefixes, the maximum, it has four million ranges. An IPv6
+ * address goes through USHER_STEPS_MAX trees at most.
  */
 #define USHER_LEVELS_MAX 8U
 #define USHER_STEPS_MAX 4U
@@ -83,9 +83,9 @@ struct usher_place_key {
 };
 
 /*
- * Value of `seats` (ARRAY). The program reads `order` alone. Byte 0 (the least significant) is the slot that serves,
- * plus one; byte 1 the slot that serves when that socket has closed; a zero byte ends the list. User space changes
- * all of it with one aligned 64-bit store.
+ * Value of `seats` (ARRAY). The program reads only `order`. Byte 0 (the least significant) is the slot that serves,
+ * plus one; byte 1 is the slot, plus one, that serves when that socket has closed; a zero byte ends the list. User
+ * space changes all of it with one aligned 64-bit store.
  */
 struct usher_seat {
 	__u64 order;
@@ -96,7 +96,7 @@ struct usher_seat {
 	char name[USHER_NAME_MAX];
 };
 
-/* How a socket came. Appended to, never renumbered: the values are pinned. */
+/* How a socket came. New values are appended, never renumbered: the values are pinned. */
 enum usher_via {
 	USHER_VIA_CLIENT = 0,	  /* a program that speaks the protocol itself */
 	USHER_VIA_LIBRARY = 1,	  /* libusher */
@@ -108,12 +108,12 @@ enum usher_via {
 };
 
 #define USHER_PLACE_HELD 0x01U	     /* the broker keeps a duplicate */
-#define USHER_PLACE_VERIFIED 0x02U   /* pid and unit come from a pidfd the kernel gave, not from a pid number */
+#define USHER_PLACE_VERIFIED 0x02U   /* pid and unit come from a pidfd that the kernel gave, not from a pid */
 #define USHER_PLACE_DUAL_STACK 0x04U /* an IPv6 socket that serves an IPv4 seat */
 
-/* Value of `places`: what is known of a socket. Only user space reads it. */
+/* Value of `places`: the description of a socket. Only user space reads it. */
 struct usher_place {
-	__u64 cookie;	   /* SO_COOKIE; joins with the value of `sockets` and with `ss -e` */
+	__u64 cookie;	   /* SO_COOKIE; the same as the value of `sockets` and in `ss -e` */
 	__u64 handed_in;   /* CLOCK_REALTIME, microseconds */
 	__u8 address[16];  /* local address, network order; IPv4 in the first 4 bytes */
 	__u16 port;	   /* local port, host order */
@@ -129,19 +129,19 @@ struct usher_place {
 };
 
 /*
- * Value of `counters` (PERCPU_ARRAY by seat). `lookups` counts every time a rule sent a packet to the seat; it is not
- * a number of connections (the kernel looks a listener up for SYN-cookie ACKs and stray segments too, and for every
- * datagram). Every lookup that was not dispatched adds one to exactly one of the others, so that
- * lookups = dispatched + missing + refused_*. Refused means that sockets were there and the kernel assigned none; the
- * errno is that of the last one tried.
+ * Value of `counters` (PERCPU_ARRAY by seat). `lookups` counts how often a rule sent a packet to the seat. That is not
+ * the number of connections: the kernel also looks a listener up for SYN-cookie ACKs, stray segments, and every
+ * datagram. Every lookup that was not dispatched adds one to exactly one of the others, so that lookups = dispatched +
+ * missing + refused_*. Refused means that there were sockets and the kernel assigned none; the errno is that of the
+ * last one tried.
  */
 struct usher_counters {
 	__u64 lookups;
 	__u64 missing;
 	__u64 refused_family;	/* EAFNOSUPPORT: the socket cannot carry this family */
-	__u64 refused_protocol; /* EPROTOTYPE: TCP packet, UDP socket, or the other way round */
+	__u64 refused_protocol; /* EPROTOTYPE: a TCP packet and a UDP socket, or the other way round */
 	__u64 refused_state;	/* ESOCKTNOSUPPORT: not listening (any more), or connected */
-	__u64 refused_exists;	/* EEXIST: another sk_lookup program selected a socket before; it keeps the packet */
+	__u64 refused_exists;	/* EEXIST: another sk_lookup program selected a socket first, which gets the packet */
 	__u64 refused_other;
 	__u64 events_lost;	/* events not written because the ring buffer was full */
 	__u64 event_time;	/* CLOCK_MONOTONIC ns of the last event, for the rate limit of one per interval and CPU */
@@ -157,7 +157,7 @@ enum usher_event_reason {
 };
 
 /*
- * Record of the ring buffer `events`. A hint and no more: rate-limited, lost when the buffer is full. Whoever reads it
+ * Record of the ring buffer `events`. It is only a hint: rate-limited, and lost when the buffer is full. The reader
  * reads the maps again.
  */
 struct usher_event {
@@ -177,16 +177,16 @@ struct usher_event {
 };
 
 /*
- * Listen=kernel: listeners that go in at the moment of listen(2)
+ * Listen=kernel: listeners that are let in at the moment of listen(2)
  *
  * `early` (SOCKMAP by seat) holds a listener that a sock_ops program of usher-discover (listen.bpf.c) put there because
  * `early_rules` (HASH, written by the broker) names its address and its user. The dispatcher looks there last, when no
- * place of the seat can take the packet. It is a gap filler: usher-discover hands the same socket in at once, with all
- * the checks of a hand-in, and the broker then empties the slot; it empties it too when nothing came of that within
- * USHER_EARLY_SECONDS.
+ * place of the seat can take the packet. `early` only fills a gap: usher-discover hands the same socket in at once,
+ * with all checks of a hand-in, and the broker then empties the slot. It also empties the slot if there was no hand-in
+ * within USHER_EARLY_SECONDS.
  *
- * The record in `events` (USHER_EVENT_LISTENED) comes after the listener is in. It may be lost, as any other, since the
- * ring buffer is full then: the broker looks at `early` each time it has emptied that.
+ * The record in `events` (USHER_EVENT_LISTENED) comes after the listener is in. Like any other, it is lost when the
+ * ring buffer is full; so the broker looks at `early` each time it has emptied the buffer.
  */
 #define USHER_EARLY_MAX 4096U
 #define USHER_EARLY_UIDS 8U
@@ -208,7 +208,7 @@ struct usher_early_rule {
 	char unit[USHER_UNIT_MAX]; /* name of its cgroup; "": any */
 };
 
-/* Value of `answers` (ARRAY of one, of a generation): what usher_question found, beside verdict and socket. */
+/* Value of `answers` (ARRAY of one, of a generation): what usher_question found, besides verdict and socket. */
 struct usher_answer {
 	__u32 seat;  /* of the rule that matched; 0: none did */
 	__s32 error; /* when no socket was selected: the errno of the last bpf_sk_assign(); 0: there was no socket */
@@ -219,8 +219,8 @@ struct usher_state {
 	__u32 magic;
 	__u32 schema;
 	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace that the pins serve */
-	__u64 generation;   /* number of the generation that was made current last */
-	__u64 applied;	    /* CLOCK_REALTIME, microseconds, when it was */
+	__u64 generation;   /* number of the generation that became current last */
+	__u64 applied;	    /* when it did: CLOCK_REALTIME, microseconds */
 };
 
 _Static_assert(sizeof(struct usher_node) == 64, "a node is a line of the processor's cache");

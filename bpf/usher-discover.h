@@ -4,7 +4,7 @@
 /*
  * What the programs of usher-discover (listen.bpf.c, descriptors.bpf.c) and user space share
  *
- * Nothing here is pinned: programs, maps and reader are of one process and one version.
+ * Nothing here is pinned: programs, maps and reader belong to one process and one version.
  */
 
 #include <linux/types.h>
@@ -13,11 +13,11 @@
 #define USHER_LISTENS_BYTES (64U * 1024U)
 
 /*
- * Sockets that start to listen on this port make an event. In the program's global data it is a byte of one of two tables,
- * with one of the values below.
+ * Sockets that start to listen on this port cause an event. Each port has a byte in one of two tables in the program's
+ * global data, with one of the values below.
  *
- * Who listens and closes in a loop makes one event: the next one is not told until user space has said that it is about to
- * look. Listeners that went into `early` are told in any case.
+ * A process that listens and closes in a loop causes one event: the program does not report the next one until user
+ * space has set USHER_PORT_WANTED, just before it looks. Listeners that went into `early` are always reported.
  */
 #define USHER_PORT_WANTED 1U
 #define USHER_PORT_TOLD 2U
@@ -34,7 +34,7 @@ struct usher_wanted {
 struct usher_listen {
 	__u64 cookie; /* SO_COOKIE */
 	__u64 time;   /* CLOCK_MONOTONIC, ns */
-	__u32 pid;    /* of the process that called listen(2) or bind(2), in the pid namespace of usher-discover; 0: not known */
+	__u32 pid;    /* of the process that listens or binds, in usher-discover's pid namespace; 0: not known */
 	__u16 port;   /* local port, host order */
 	__u8 family;  /* AF_INET or AF_INET6 */
 	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
@@ -42,7 +42,7 @@ struct usher_listen {
 	__u8 pad[7];
 };
 
-/* What the task_file iterator writes for each descriptor that is one of those looked for. */
+/* What the task_file iterator writes for each descriptor of a socket that user space looks for */
 struct usher_opener {
 	__u32 inode; /* of the socket */
 	__u32 pid;   /* thread group, in the pid namespace of usher-discover */

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * Which rule has a packet: from its port to a word, and from there through the ranges of addresses
+ * Finding the rule for a packet: from its port to a word, and from there through the ranges of addresses
  *
- * Generation: all of this is written once, before the program becomes current. Nothing is put on the stack; usher-bpf.h,
- * "The word in the port table", says why.
+ * All of this belongs to a generation and is written once, before the program becomes current. Nothing is put on the
+ * stack; usher-bpf.h, "The word in the port table", says why.
  */
 
 #include <bpf/bpf_endian.h>
@@ -35,8 +35,8 @@ struct {
 #define keep_apart() asm volatile("" ::: "memory")
 
 /*
- * Of the port table. Bits that tell the values apart instead of comparisons: a pointer to which one path adds another
- * constant than the next is refused by the verifier without CAP_PERFMON.
+ * The index in the port table. Bits tell the values apart, not comparisons: without CAP_PERFMON the verifier refuses a
+ * pointer to which different paths add different constants.
  */
 static __always_inline __u32 index_of(__u32 family, __u32 protocol, __u32 port)
 {
@@ -50,9 +50,9 @@ static __always_inline __u32 index_of(__u32 family, __u32 protocol, __u32 port)
 }
 
 /*
- * The verifier of Linux 6.18 loses the bounds of a pointer to which a variable was added, where it follows what the
- * processor may do speculatively; it would have the processor wait before each lookup that has the pointer as its key.
- * Adding a constant makes it compute the bounds again.
+ * Where the verifier of Linux 6.18 follows speculative execution, it loses the bounds of a pointer to which a variable
+ * was added. It would then make the processor wait before each lookup that has the pointer as its key. Adding a
+ * constant makes the verifier compute the bounds again.
  */
 static __always_inline const volatile __u32 *port_word(struct bpf_sk_lookup *ctx)
 {
@@ -62,16 +62,16 @@ static __always_inline const volatile __u32 *port_word(struct bpf_sk_lookup *ctx
 	return word;
 }
 
-/* 1 if this start is below @limit, without a jump: which range it is differs from address to address. */
+/* 1 if this start is below @limit. Without a jump, as the processor could not predict the range of an address. */
 static __always_inline __u64 is_below(__u32 start, __u64 limit)
 {
 	__u64 difference = start - limit;
 
-	asm volatile("" : "+r"(difference)); /* clang makes a jump of it otherwise */
+	asm volatile("" : "+r"(difference)); /* otherwise clang makes it a jump */
 	return difference >> 63;
 }
 
-/* How many of two; clang would add one after the other otherwise, each waiting for the one before. */
+/* How many of two. Otherwise clang would add them one after the other, each waiting for the one before. */
 static __always_inline __u64 are_below(__u32 first, __u32 second, __u64 limit)
 {
 	__u64 n = is_below(first, limit) + is_below(second, limit);
@@ -81,12 +81,12 @@ static __always_inline __u64 are_below(__u32 first, __u32 second, __u64 limit)
 }
 
 /*
- * Look 32 bits of an address up in the tree that @word names. Unrolled, since the verifier assumes that the processor may
- * take any turn speculatively, that to another round of a loop without end as well (for a loader without CAP_PERFMON).
- * Inline, since a return from a function costs as much as a node where the processor must not guess where it leads.
+ * Look 32 bits of an address up in the tree that @word names. Unrolled: for a loader without CAP_PERFMON, the verifier
+ * assumes that the processor may speculatively take any jump, also one back to yet another round of a loop. Inline:
+ * where the processor must not predict returns, one return costs as much as a node.
  *
- * Value: where the word is that was found: a seat, 0, or a node for the next 32 bits. 0, which cannot be, when there is no
- * such node or the tree is too high.
+ * Value: where the word is that was found: a seat, 0, or a node for the next 32 bits. It is 0 too if there is no such
+ * node or the tree is too high, neither of which can happen.
  */
 static __always_inline const volatile __u32 *search(const volatile __u32 *word, __u64 value)
 {
@@ -122,5 +122,5 @@ static __always_inline const volatile __u32 *search_address(
 		if (*word < first_node)
 			return word;
 	}
-	return &no_seat; /* cannot be: there is nothing behind an address */
+	return &no_seat; /* cannot happen: an address has no more bits */
 }
