@@ -8,7 +8,7 @@
 
 const char *errno_name(int error)
 {
-	/* the usual model would make libusher need ld.so for __tls_get_addr() */
+	/* with the default TLS model libusher would need ld.so for __tls_get_addr() */
 	static _Thread_local char text[24] __attribute__((tls_model("initial-exec")));
 	const char *name = strerrorname_np(error);
 

@@ -7,8 +7,8 @@
  * errno_name() - "ENOENT"
  * @error: a positive errno
  *
- * The kernel has a few numbers of its own (include/linux/errno.h), of which BPF gives ENOTSUPP to user space. Any other
- * number that has no name is "errno 4711"; that text is valid until this thread asks for the next such number.
+ * The kernel has a few numbers of its own (include/linux/errno.h). Of these, BPF passes ENOTSUPP to user space. Any
+ * other number without a name is "errno 4711"; that text is valid until this thread asks for the next such number.
  */
 const char *errno_name(int error);
 

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Where an instance of usher lives
+ * The paths of an instance of usher
  *
  * The default instance, NULL or "", uses /run/usher, /sys/fs/bpf/usher and DIR/usher/rules.d. An instance NAME uses
  * the same paths with "usher-NAME" in place of "usher"; it serves another network namespace or another set of rules.

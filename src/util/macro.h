@@ -11,7 +11,7 @@
 
 #define _cleanup_(function) __attribute__((cleanup(function)))
 
-/* TAKE_FD(fd), TAKE_PTR(pointer): give the value away; the variable no longer owns it. */
+/* TAKE_FD(fd), TAKE_PTR(pointer): hand the value over; the variable no longer owns it. */
 #define TAKE_FD(fd)                                                                                          \
 	({                                                                                                   \
 		int *_fd_ = &(fd);                                                                           \

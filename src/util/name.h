@@ -9,5 +9,5 @@
 /* name_is_valid() - 1 to 63 characters of [A-Za-z0-9._@-], the first neither '.' nor '-' */
 bool name_is_valid(const char *name);
 
-/* What name_is_valid() asks for, in words, for refusals. */
+/* What name_is_valid() requires, in words, for refusals */
 #define NAME_RULE "a name is 1 to 63 characters of A-Z a-z 0-9 . _ @ -, not starting with . or -"

@@ -18,7 +18,7 @@ int netns_read_cookie(uint64_t *ret, struct refusal *refusal)
 		return -errno;
 	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &size) < 0)
 		return refuse(refusal, ENOSYS,
-			"this kernel does not tell the cookie of a network namespace (%s); usher needs Linux 6.1",
+			"this kernel has no cookies of network namespaces (%s); usher needs Linux 6.1",
 			errno_name(errno));
 	return 0;
 }

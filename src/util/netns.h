@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Network namespaces, told apart by the cookie that the kernel gives each of them, or by the inode number of their file in
- * /proc: that is what is known of the namespace of another process.
+ * Network namespaces, identified by the cookie that the kernel gives each of them, or by the inode number of their file
+ * in /proc. For the namespace of another process only the inode number is known.
  */
 
 #include <stdbool.h>
@@ -21,5 +21,5 @@ int netns_read_cookie(uint64_t *ret, struct refusal *refusal);
 /* netns_read_inode() - the inode number of the network namespace this process is in; Return: 0 or a negative errno */
 int netns_read_inode(unsigned long *ret);
 
-/* netns_is_other() - whether that is another one than this process's; false for 0, which is none, and without /proc */
+/* netns_is_other() - whether it is not this process's namespace; false for 0, which is none, and without /proc */
 bool netns_is_other(unsigned long inode);

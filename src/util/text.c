@@ -60,7 +60,7 @@ void text_make_printable(char *text)
 	}
 }
 
-/* Whether eight bytes are of printable ASCII, as good as always in a rule file */
+/* Whether eight bytes are printable ASCII, as almost always in a rule file */
 static bool are_plain(const unsigned char *s)
 {
 	const uint64_t each = 0x0101010101010101;

@@ -8,7 +8,7 @@
 void text_make_printable(char *text);
 
 /*
- * text_is_clean() - whether text may stand in a message or a rule file
+ * text_is_clean() - whether text may be in a message or a rule file
  * @text: not necessarily terminated
  * @size: its length in bytes
  *

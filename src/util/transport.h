@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What a socket speaks, TCP or UDP over IPv4 or IPv6: the words of the protocol of usher.sock, and those for people */
+/* TCP or UDP over IPv4 or IPv6: the words for the protocol of usher.sock, and those for people */
 
 #include <stdbool.h>
 #include <stdint.h>
