@@ -27,7 +27,7 @@ static bool message_has(const struct message *message, enum message_key key, con
 	return false;
 }
 
-/* Add the line number @number, terminated and without its line feed. */
+/* Adds line @number, which is terminated and has no line feed. */
 static int message_add_line(struct message *message, char *line, size_t number, struct refusal *refusal)
 {
 	enum message_key key = KEY_NONE;
@@ -49,7 +49,7 @@ static int message_add_line(struct message *message, char *line, size_t number, 
 			number, line, KEY_LENGTH_MAX);
 	(void)key_from_word(line, &key);
 	if (message_has(message, key, line))
-		return refuse(refusal, EBADMSG, "line %zu of the message: %s stands twice", number, line);
+		return refuse(refusal, EBADMSG, "line %zu of the message: %s appears twice", number, line);
 	message->fields[message->n_fields].key = key;
 	message->fields[message->n_fields].word = line;
 	message->fields[message->n_fields].value = equals + 1;

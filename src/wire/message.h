@@ -5,8 +5,8 @@
  * The text of a packet: lines KEY=VALUE, each ended by a line feed (the last one may lack it)
  *
  * A key is 1 to 32 characters of [A-Z0-9_], starting with a letter. A value is clean text (text.h) and may be
- * empty. docs/protocol.md says which keys there are; unknown ones are ignored by whoever reads them, so that
- * either side can be the newer one.
+ * empty. docs/protocol.md lists the keys. A reader ignores unknown keys, so that either side can be the newer
+ * one.
  */
 
 #include <stddef.h>
@@ -31,7 +31,7 @@ struct message {
  * @text: @size bytes plus a terminating NUL; line feeds and '=' are overwritten; must outlive @ret
  *
  * Refused (EBADMSG): empty text, an embedded NUL, a control character (carriage return included), invalid
- * UTF-8, a line without '=', a bad key, a key that stands twice, more than MESSAGE_FIELDS_MAX lines. The
+ * UTF-8, a line without '=', a bad key, a key that appears twice, more than MESSAGE_FIELDS_MAX lines. The
  * reason names the line.
  *
  * Return: 0 or REFUSED.

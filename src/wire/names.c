@@ -31,8 +31,9 @@ int names_check_count(const struct message *message, size_t n_fds, struct refusa
 	const char *name = message_get(message, KEY_NAME), *names = message_get(message, KEY_NAMES);
 
 	if (!name == !names)
-		return refuse(refusal, EINVAL, "the request has %s (EINVAL); send one of NAME= and NAMES=",
-			name ? "two lists of names" : "no name");
+		return refuse(refusal, EINVAL,
+			name ? "the request has two lists of names (EINVAL); send one of NAME= and NAMES="
+			     : "the request has no name (EINVAL); send one of NAME= and NAMES=");
 	if (names && n_fds && names_count(names) != n_fds)
 		return refuse(refusal, EINVAL,
 			"%zu names came with %zu sockets (EINVAL); send one name for each",
@@ -48,7 +49,7 @@ int names_of_request(
 	if (name)
 		(void)snprintf(ret, size, "%s", name);
 	else if (!names_nth(message_get(message, KEY_NAMES), index, ret, size))
-		return refuse(refusal, EINVAL, "there is no name number %zu in NAMES= (EINVAL)", index + 1);
+		return refuse(refusal, EINVAL, "NAMES= has no name number %zu (EINVAL)", index + 1);
 	return 0;
 }
 

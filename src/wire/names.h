@@ -13,14 +13,14 @@
 /*
  * names_nth() - the word at an index of a list with colons
  *
- * Return: whether there is one; one that does not fit is cut to something longer than any valid name.
+ * Return: whether there is one. A word that does not fit is cut, but is still longer than any valid name.
  */
 bool names_nth(const char *list, size_t index, char *ret, size_t size);
 
 /* names_count() - how many words a list with colons has; an empty list has one, which is empty */
 size_t names_count(const char *list);
 
-/* names_check_count() - exactly one of NAME= and NAMES=, and the latter with as many names as sockets; 0 or REFUSED */
+/* names_check_count() - check for one of NAME= and NAMES=, the latter with as many names as sockets; 0 or REFUSED */
 int names_check_count(const struct message *message, size_t n_fds, struct refusal *refusal);
 
 /* names_of_request() - the name of the socket at an index; Return: 0 or REFUSED */
@@ -28,8 +28,8 @@ int names_of_request(
 	const struct message *message, size_t index, char *ret, size_t size, struct refusal *refusal);
 
 /*
- * names_text() - what a request is about, for words: NAMES= that are all the same are one name
- * @name: where it is put, if it is not as it stands in the message
+ * names_text() - the names of a request, for messages: NAMES= that are all the same become one name
+ * @name: room for that one name
  *
  * Return: a name or a list of them; NULL when there is none.
  */

@@ -43,7 +43,7 @@ static size_t count_lines(const char *text)
 	return n;
 }
 
-/* What fdname_is_valid() of systemd takes: printable ASCII without a colon. An empty name is valid. */
+/* As fdname_is_valid() of systemd: printable ASCII without a colon. An empty name is valid. */
 static bool read_name(const char *text, char *ret)
 {
 	size_t length;
@@ -83,7 +83,7 @@ int notify_parse(struct notify *ret, const char *text, size_t size, size_t n_fds
 	if (is_set(text, "FDSTOREREMOVE", "1")) {
 		if (!has_name)
 			return refuse(refusal, EBADMSG,
-				"FDSTOREREMOVE=1 came without a valid FDNAME= (EBADMSG); say which name to withdraw");
+				"FDSTOREREMOVE=1 came without a valid FDNAME= (EBADMSG); send the name to withdraw");
 		notify.action = NOTIFY_REMOVE;
 	} else if (is_set(text, "FDSTORE", "1")) {
 		if (!has_name)

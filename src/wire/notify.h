@@ -4,8 +4,8 @@
 /*
  * The text of a datagram of the sd_notify protocol, read as the service manager reads it
  *
- * Lines KEY=VALUE; unknown ones are ignored, in contrast to message.h nothing is said of what a value may hold. Of a key
- * that stands twice the first counts. See sd_notify(3), and service_notify_message() in systemd's service.c.
+ * Lines KEY=VALUE; unknown ones are ignored. Unlike in message.h, a value may hold any bytes. If a key appears twice,
+ * the first one counts. See sd_notify(3), and service_notify_message() in systemd's service.c.
  */
 
 #include <stdbool.h>
@@ -16,10 +16,10 @@
 #define NOTIFY_NAME_MAX 255
 
 enum notify_action {
-	NOTIFY_NOTHING, /* nothing that concerns descriptors: they are closed */
-	NOTIFY_BARRIER, /* BARRIER=1 alone, with one descriptor: closing it, in its turn, is the effect */
+	NOTIFY_NOTHING, /* no assignment that concerns descriptors: they are closed */
+	NOTIFY_BARRIER, /* BARRIER=1 alone, with one descriptor: closing it in its turn is the effect */
 	NOTIFY_STORE,	/* FDSTORE=1 */
-	NOTIFY_REMOVE,	/* FDSTOREREMOVE=1, also when FDSTORE=1 stands beside it */
+	NOTIFY_REMOVE,	/* FDSTOREREMOVE=1, with or without FDSTORE=1 */
 };
 
 struct notify {
@@ -34,8 +34,8 @@ struct notify {
  * @text:  @size bytes plus a terminating NUL; not changed
  * @n_fds: how many descriptors came with it
  *
- * Refused (EBADMSG): an embedded NUL other than one at the end, BARRIER=1 with other assignments or with another number
- * of descriptors than one, FDSTOREREMOVE=1 without a valid FDNAME=. Refused datagrams have no effect.
+ * Refused (EBADMSG): a NUL byte that is not the last one, BARRIER=1 with other assignments or without exactly one
+ * descriptor, FDSTOREREMOVE=1 without a valid FDNAME=. Refused datagrams have no effect.
  *
  * Return: 0 or REFUSED.
  */

@@ -11,14 +11,14 @@
 #define SCM_PIDFD 0x04 /* include/linux/socket.h of Linux 6.5; Debian 12's C library does not have it */
 #endif
 
-/* Room for everything the kernel can attach; a union, because a cmsghdr must be aligned. */
+/* Room for everything that the kernel can attach; a union, because a cmsghdr must be aligned. */
 union control {
 	struct cmsghdr header;
 	char bytes[CMSG_SPACE(PACKET_FDS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred)) +
 		   CMSG_SPACE(sizeof(int))];
 };
 
-/* Take one SCM_RIGHTS in. What does not fit in the packet is closed. Returns how many did not fit. */
+/* Takes in one SCM_RIGHTS. Closes descriptors that do not fit in the packet. Returns how many did not fit. */
 static size_t packet_add_fds(struct packet *packet, const unsigned char *data, size_t n_bytes)
 {
 	size_t n_left_out = 0;
@@ -37,7 +37,7 @@ static size_t packet_add_fds(struct packet *packet, const unsigned char *data, s
 	return n_left_out;
 }
 
-/* Returns how many descriptors did not fit: the kernel allows no sender to make it other than 0. */
+/* Returns how many descriptors did not fit: the kernel's limit for senders keeps that at 0. */
 static size_t packet_add_control(struct packet *packet, struct msghdr *header)
 {
 	size_t n_left_out = 0;
@@ -77,7 +77,7 @@ int packet_receive(int socket, struct packet *packet, struct refusal *refusal)
 	ssize_t n;
 	int r = 0;
 
-	/* MSG_TRUNC asks for the true length of a packet that is too long, for the reason. */
+	/* MSG_TRUNC returns the full length of a packet that is too long, for the refusal. */
 	n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC | MSG_TRUNC);
 	if (n < 0) {
 		r = errno == EAGAIN || errno == EINTR ? PACKET_AGAIN : -errno;
@@ -88,13 +88,13 @@ int packet_receive(int socket, struct packet *packet, struct refusal *refusal)
 
 	if (n_left_out || header.msg_flags & MSG_CTRUNC)
 		r = refuse(refusal, EMFILE,
-			"descriptors of the packet were cut off, %zu arrived: either the receiver has reached its limit of open files (RLIMIT_NOFILE), or a security module (SELinux, AppArmor) does not let it have them",
+			"descriptors of the packet were cut off, %zu arrived: either the receiver has reached its limit of open files (RLIMIT_NOFILE), or a security module (SELinux, AppArmor) denies it these descriptors",
 			packet->n_fds);
 	else if (n > (ssize_t)PACKET_TEXT_MAX || header.msg_flags & MSG_TRUNC)
-		r = refuse(refusal, EMSGSIZE, "the packet has %zd bytes of text, at most %u are taken", n,
+		r = refuse(refusal, EMSGSIZE, "the packet has %zd bytes of text, at most %u are allowed", n,
 			PACKET_TEXT_MAX);
 	else if (n == 0 && header.msg_controllen == 0)
-		/* At end-of-file there is no control data. A packet of no bytes has some if it carries
+		/* At end-of-file there is no control data. An empty packet has some if it carries
 		 * descriptors, and always if the receiver asks for credentials. */
 		r = PACKET_END;
 	if (r == PACKET_END)
@@ -110,7 +110,7 @@ int packet_receive(int socket, struct packet *packet, struct refusal *refusal)
 
 int packet_peek(int socket, struct ucred *ret)
 {
-	/* room for the credentials and nothing else: they come first (scm_recv() in include/net/scm.h) */
+	/* room for only the credentials, which come first (scm_recv() in include/net/scm.h) */
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(struct ucred))];
@@ -153,7 +153,7 @@ int packet_send(int socket, const char *text, size_t size, const int *fds, size_
 	union control control;
 	ssize_t n;
 
-	if (!size) /* would read as end-of-file */
+	if (!size) /* the receiver would take it for end-of-file */
 		return -EINVAL;
 	if (size > PACKET_TEXT_MAX)
 		return -EMSGSIZE;

@@ -5,9 +5,10 @@
  * One packet of an AF_UNIX SOCK_SEQPACKET (or SOCK_DGRAM) socket, with the descriptors and credentials it
  * carries
  *
- * packet.c is the one file that calls recvmsg(2). It takes care of everything a hostile sender can do with a
- * packet: close-on-exec, truncation of text and of control data, several control messages, descriptors nobody
- * asked for, a packet of zero bytes that carries descriptors (which looks like end-of-file to a plain read).
+ * packet.c is the one file that calls recvmsg(2). It handles everything that a hostile sender can do with a
+ * packet: truncation of text and of control data, several control messages, unwanted descriptors, a packet of
+ * zero bytes that carries descriptors (which looks like end-of-file to a plain read). All descriptors are
+ * close-on-exec.
  */
 
 #include <stdbool.h>
@@ -33,7 +34,7 @@ enum {
 };
 
 struct packet {
-	char text[PACKET_TEXT_MAX + 1]; /* NUL-terminated behind `size` */
+	char text[PACKET_TEXT_MAX + 1]; /* NUL-terminated after `size` bytes */
 	size_t size;
 	int fds[PACKET_FDS_MAX]; /* owned by the packet until taken with TAKE_FD */
 	size_t n_fds;
@@ -50,27 +51,27 @@ struct packet {
  * @packet:  PACKET_NULL or a packet that was deinitialised
  * @refusal: filled when PACKET_REFUSED is returned
  *
- * On PACKET_REFUSED the packet has no text, but the descriptors and the credentials that came, for the caller to
- * deinitialise as on 0; on anything else it is left empty. Refused are: text longer than PACKET_TEXT_MAX (EMSGSIZE); control data that was cut (EMFILE when the receiver has no
- * descriptor left or an LSM withheld one: the text says both). A NUL byte inside the text is not checked
- * here, message_parse() does it.
+ * On PACKET_REFUSED the packet has no text, but it has the descriptors and credentials that came: the caller
+ * deinitialises it, as on 0. On any other result it is left empty. Refused: text longer than PACKET_TEXT_MAX
+ * (EMSGSIZE); control data that was cut (EMFILE when the receiver has no descriptor left or an LSM withheld one:
+ * the text names both). message_parse(), not this function, checks for NUL bytes in the text.
  *
- * A packet of zero bytes is received like any other, for message_parse() to refuse, but when it carries no
- * control data at all nothing tells it from end-of-file and it is PACKET_END. A receiver with SO_PASSCRED
- * gets control data with every packet, so there PACKET_END is the end and nothing else.
+ * A packet of zero bytes is received like any other, and message_parse() refuses it. Without control data it
+ * cannot be told from end-of-file: it is PACKET_END. A receiver with SO_PASSCRED gets control data with every
+ * packet, so there PACKET_END always means the end.
  *
  * Return: 0, PACKET_REFUSED, PACKET_AGAIN, PACKET_END, or a negative errno of recvmsg(2).
  */
 int packet_receive(int socket, struct packet *packet, struct refusal *refusal);
 
 /*
- * packet_peek() - whose the next packet is, without receiving it or its descriptors
+ * packet_peek() - the sender of the next packet, without receiving it or its descriptors
  *
  * Needs SO_PASSCRED on the receiver. Return: 0, PACKET_AGAIN when there is none, or a negative errno.
  */
 int packet_peek(int socket, struct ucred *ret);
 
-/* packet_skip() - throw the next packet away; its descriptors never come into this process */
+/* packet_skip() - drop the next packet; its descriptors never come into this process */
 void packet_skip(int socket);
 
 /* packet_deinit() - close what is left in a packet; it can be used again */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Words of the protocol of /run/usher/usher.sock. docs/protocol.md has their meaning. */
+/* Constants of the protocol of /run/usher/usher.sock; docs/protocol.md describes them */
 
 #define PROTOCOL_VERSION 1U
 
@@ -11,5 +11,5 @@
 /* Name of the environment variable that holds another path of the socket. */
 #define PROTOCOL_SOCKET_VARIABLE "USHER_SOCKET"
 
-/* The most sockets one hand-in may carry; the refusal of more is E2BIG. */
+/* The most sockets that one hand-in may carry; more are refused with E2BIG. */
 #define PROTOCOL_HAND_IN_MAX 64U

@@ -150,7 +150,7 @@ static const char *const reloads[RELOAD_N] = {
 	[RELOAD_FAILED] = "failed",
 };
 
-/* Both directions of one kind. What is no word of it leaves @ret alone. */
+/* Both directions of one kind. A word that is not of this kind leaves @ret alone. */
 #define DEFINE_WORDS(kind, type, words)                                                                      \
 	const char *kind##_word(type value)                                                                  \
 	{                                                                                                    \
@@ -196,7 +196,7 @@ const char *key_word(enum message_key key)
 
 bool key_from_word(const char *word, enum message_key *ret)
 {
-	/* every packet is read by this */
+	/* called for every line of every packet */
 	const char *const *found = bsearch(word, keys + 1, KEY_N - 1, sizeof(*keys), key_compare);
 
 	if (found)

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The words of the protocol of /run/usher/usher.sock, for both ends; docs/protocol.md has their meaning
+ * The words of the protocol of /run/usher/usher.sock, for both ends; docs/protocol.md describes them
  *
- * Each is spelt once, here or in words.c, so that a typo does not compile. Of each kind there are two functions:
- * X_word() is how a value is spelt; X_from_word() is the inverse, false for NULL and for a word that this version does not
- * know, and leaves @ret alone then. Protocols and families of addresses are in util/transport.h, events in
+ * Each is spelt once, here or in words.c, so that a typo does not compile. Each kind has two functions: X_word()
+ * returns the word for a value. X_from_word() is the inverse; for NULL and for a word that this version does not know,
+ * it returns false and leaves @ret alone. Protocols and families of addresses are in util/transport.h, events in
  * observe/observe.h.
  */
 
@@ -14,7 +14,7 @@
 
 /* The keys of packets, in the order of strcmp(3) */
 enum message_key {
-	KEY_NONE, /* of a newer version, or none */
+	KEY_NONE, /* no key, or one of a newer version */
 	KEY_ADDED,
 	KEY_ADDRESS,
 	KEY_APPLIED,
@@ -134,7 +134,7 @@ enum request_verb {
 const char *verb_word(enum request_verb verb);
 bool verb_from_word(const char *word, enum request_verb *ret);
 
-/* VIA=: how a socket came. The numbers are those of enum usher_via, which the maps have. */
+/* VIA=: how a socket came. The numbers are those of enum usher_via, which the maps store. */
 enum via {
 	VIA_CLIENT, /* a program that speaks the protocol itself */
 	VIA_LIBRARY,
@@ -173,7 +173,7 @@ enum verdict {
 const char *verdict_word(enum verdict verdict);
 bool verdict_from_word(const char *word, enum verdict *ret);
 
-/* RELOAD=: how the last one ended */
+/* RELOAD=: how the last reload ended */
 enum reload_outcome {
 	RELOAD_OK,
 	RELOAD_FAILED,
@@ -183,7 +183,7 @@ enum reload_outcome {
 const char *reload_word(enum reload_outcome outcome);
 bool reload_from_word(const char *word, enum reload_outcome *ret);
 
-/* "yes" or "no"; what is neither, or NULL, is no */
+/* "yes" or "no"; any other word, and NULL, is no */
 const char *yes_word(bool yes);
 bool yes_from_word(const char *word);
 

@@ -71,9 +71,9 @@ static void test_message_refused(void **state)
 		{"A-B=1\n", 0, "'A-B' is not a key"},
 		{"\xc3\x84=1\n", 0, "is not a key"},
 		{"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456=1\n", 0, "is not a key"},
-		{"A=1\nB=2\nA=3\n", 0, "line 3 of the message: A stands twice"},
-		{"A=\nA=\n", 0, "line 2 of the message: A stands twice"},
-		{"NAME=a\nA=\nNAME=b\n", 0, "line 3 of the message: NAME stands twice"},
+		{"A=1\nB=2\nA=3\n", 0, "line 3 of the message: A appears twice"},
+		{"A=\nA=\n", 0, "line 2 of the message: A appears twice"},
+		{"NAME=a\nA=\nNAME=b\n", 0, "line 3 of the message: NAME appears twice"},
 	};
 
 	(void)state;

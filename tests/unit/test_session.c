@@ -251,7 +251,7 @@ static void test_malformed(void **state)
 		{"GET / HTTP/1.1\r\n\r\n", 18, "control character"},
 		{"REQUEST=echo\nTEXT=\xff\n", 20, "invalid UTF-8"},
 		{"REQUEST=echo\0TEXT=x\n", 20, "NUL byte at offset 12"},
-		{"REQUEST=echo\nREQUEST=echo\n", 26, "REQUEST stands twice"},
+		{"REQUEST=echo\nREQUEST=echo\n", 26, "REQUEST appears twice"},
 		{"request=echo\n", 13, "'request' is not a key"},
 		{"\n", 1, "has no '='"},
 		{many_lines, sizeof(many_lines) - 1, "more than 64 lines"},
@@ -293,7 +293,7 @@ static void test_too_long(void **state)
 			.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
 		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&header)), &fd, sizeof(fd));
 		assert_int_equal(sendmsg(bad, &header, 0), (ssize_t)sizes[i]);
-		client_expect_refusal(bad, EMSGSIZE, "at most 4096 are taken");
+		client_expect_refusal(bad, EMSGSIZE, "at most 4096 are allowed");
 		client_expect_end(bad);
 		assert_return_code(close(bad), errno);
 	}
