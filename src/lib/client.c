@@ -29,8 +29,7 @@ static int client_refuse_timeout(const struct client *client, struct refusal *re
 		client->address.sun_path, client->timeout_ms);
 }
 
-/* The connection is of no use any more: whatever else comes would be taken for the answer to another request.
- */
+/* Closes the connection: packets that still come would be taken for the answer to another request. */
 static int client_fail(struct client *client, int r)
 {
 	client_close(client);
@@ -48,7 +47,7 @@ static int client_set_address(struct client *client, const char *path, struct re
 	length = strlen(path);
 	if (length >= sizeof(client->address.sun_path))
 		return refuse(refusal, ENAMETOOLONG,
-			"the socket path '%.64s...' has %zu characters, a socket address takes %zu (ENAMETOOLONG)",
+			"the socket path '%.64s...' has %zu characters, a socket address takes at most %zu (ENAMETOOLONG)",
 			path, length, sizeof(client->address.sun_path) - 1);
 	client->address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	memcpy(client->address.sun_path, path, length);
@@ -71,7 +70,7 @@ static int client_connect(struct client *client)
 			.tv_usec = (suseconds_t)(left_us % US_PER_S),
 		};
 
-		if (!left_us) /* which would mean to wait forever */
+		if (!left_us) /* 0 would mean to wait forever */
 			return ETIMEDOUT;
 		if (setsockopt(client->socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
 			return errno;
@@ -125,15 +124,14 @@ void client_renew(struct client *client)
 
 void client_begin(struct writer *ret, enum request_verb verb)
 {
-	/* Not WRITER_NULL: that is another 4 KiB of stack, and we run on other people's. */
+	/* Not WRITER_NULL: that would take another 4 KiB of the caller's stack. */
 	ret->size = 0;
 	ret->overflow = 0;
 	writer_put(ret, KEY_REQUEST, "%s", verb_word(verb));
 	writer_put(ret, KEY_VERSION, "%u", PROTOCOL_VERSION);
 }
 
-/* Wait until the socket is ready, or has failed, which the next call on it will tell. Returns 0 or REFUSED.
- */
+/* Waits until the socket is ready or has failed; the next call on it shows which. Returns 0 or REFUSED. */
 static int client_wait(struct client *client, short events, struct refusal *refusal)
 {
 	struct pollfd poll_fd = {.fd = client->socket, .events = events};
@@ -168,7 +166,7 @@ static int client_check_open(const struct client *client, struct refusal *refusa
 	return refuse(refusal, ENOTCONN, "there is no connection to the broker (ENOTCONN)");
 }
 
-/* The numbers that the sender knows its descriptors by, so that a refusal can say which one it means. */
+/* The sender's own numbers of its descriptors, so that a refusal can name one of them */
 static void put_numbers(struct writer *request, const int *fds, size_t n_fds)
 {
 	char numbers[PACKET_FDS_MAX * 12];
@@ -200,7 +198,7 @@ int client_request(
 		int error;
 
 		r = packet_send(client->socket, request->text, request->size, fds, n_fds);
-		/* Closed already: the reason may be waiting in our queue. */
+		/* The broker has closed already: its reason may be waiting in our queue. */
 		if (r >= 0 || r == -EPIPE || r == -ECONNRESET)
 			return 0;
 		if (r == -EAGAIN) {
@@ -211,7 +209,8 @@ int client_request(
 		}
 		error = -r;
 		if (error == E2BIG)
-			return refuse(refusal, error, "%zu descriptors do not fit in a packet, %u do (E2BIG)",
+			return refuse(refusal, error,
+				"%zu descriptors do not fit in a packet, which takes at most %u (E2BIG)",
 				n_fds, PACKET_FDS_MAX);
 		if (error == EBADF)
 			return refuse(refusal, error,
@@ -225,7 +224,7 @@ int client_request(
 static int client_refuse_answer(struct client *client, const char *why, struct refusal *refusal)
 {
 	return client_fail(client,
-		refuse(refusal, EPROTO, "the answer from %s is not one of usher's protocol: %s (EPROTO)",
+		refuse(refusal, EPROTO, "the answer from %s does not follow usher's protocol: %s (EPROTO)",
 			client->address.sun_path, why));
 }
 
@@ -245,8 +244,8 @@ static int client_receive(struct client *client, struct refusal *refusal)
 				return r;
 			continue;
 		}
-		/* The kernel reports once that our request was left unread, ahead of what the broker sent
-		 * before it closed: which is what it does when it refuses the connection itself. */
+		/* The broker closed without reading our request, as it does when it refuses the connection. The
+		 * kernel reports that once, before it delivers what the broker sent. */
 		if (r == -ECONNRESET && !reset) {
 			reset = true;
 			continue;
@@ -291,7 +290,7 @@ int client_next(struct client *client, struct refusal *refusal)
 	error = message_get(&client->message, KEY_ERRNO);
 	if (!!row + !!ok + !!error != 1)
 		return client_refuse_answer(client, "a packet has exactly one of ROW, OK and ERRNO", refusal);
-	/* Whoever always has another row ready is never waited for. */
+	/* A broker that always has another row ready never makes client_wait() check the deadline. */
 	if (row && clock_monotonic_nsec() >= client->deadline)
 		return client_fail(client, client_refuse_timeout(client, refusal));
 	if (row)

@@ -4,9 +4,9 @@
 /*
  * The client's end of usher.sock: connect, send a request, read rows and outcome, all before a deadline
  *
- * The library and usherctl speak to the broker through this and nothing else. Every failure, the broker's and
- * our own, is REFUSED with an errno for programs and a reason for people; there are no negative returns. The
- * reason does not say what was asked for ("cannot hand in 'web'"), the caller knows that.
+ * The library and usherctl speak to the broker only through this. Every failure, the broker's and our own, is
+ * REFUSED, with an errno for programs and a reason for people; there are no negative returns. The reason does
+ * not name the request ("cannot hand in 'web'"): the caller knows it.
  *
  *	_cleanup_(client_close) struct client client = CLIENT_NULL;
  *	struct writer request;
@@ -34,7 +34,7 @@
 /* Outcomes besides 0 */
 enum {
 	CLIENT_REFUSED = REFUSED, /* the refusal says why */
-	CLIENT_ABSENT, /* client_open(): there is no broker (ENOENT, ECONNREFUSED); the refusal says where */
+	CLIENT_ABSENT, /* client_open(): no broker listens (ENOENT, ECONNREFUSED); the refusal says where */
 	CLIENT_ROW,    /* client_next(): a row came, there is more */
 };
 
@@ -44,7 +44,7 @@ struct client {
 	int timeout_ms;
 	uint64_t deadline;	    /* CLOCK_MONOTONIC in ns; see client_renew() */
 	struct sockaddr_un address; /* sun_path is always terminated */
-	struct packet reply;	/* the last packet; take its descriptors with TAKE_FD, the rest is closed */
+	struct packet reply; /* the last packet; take its descriptors with TAKE_FD, the others are closed */
 	struct message message; /* its fields */
 };
 
@@ -55,14 +55,14 @@ struct client {
  * @path:       NULL for $USHER_SOCKET (not in a set-user-ID program), else the default instance's socket
  * @timeout_ms: until the deadline, in milliseconds; 0 for CLIENT_TIMEOUT_DEFAULT_MS
  *
- * Waits while the broker's backlog is full. Refused: a negative timeout (EINVAL), a path that does not fit a
- * socket address (ENAMETOOLONG), ETIMEDOUT, whatever else socket(2) and connect(2) say.
+ * Waits while the broker's backlog is full. Refused: a negative timeout (EINVAL), a path that does not fit in a
+ * socket address (ENAMETOOLONG), ETIMEDOUT, any other error of socket(2) and connect(2).
  *
  * Return: 0, REFUSED or CLIENT_ABSENT.
  */
 int client_open(struct client *client, const char *path, int timeout_ms, struct refusal *refusal);
 
-/* client_renew() - set a new deadline, as far away as client_open() was told, before another request */
+/* client_renew() - before another request: start the timeout of client_open() again */
 void client_renew(struct client *client);
 
 /* client_begin() - start the text of a request: REQUEST=@verb and VERSION=; add keys with writer_put() */
@@ -72,9 +72,9 @@ void client_begin(struct writer *ret, enum request_verb verb);
  * client_request() - send a request
  * @fds, @n_fds: descriptors that go along; they stay the caller's. FDS= is added to the text.
  *
- * Refused: a request that does not fit a packet, or too many descriptors (E2BIG); one that is not open
- * (EBADF); ETIMEDOUT; whatever else sendmsg(2) says. That the broker has closed the connection is for
- * client_next() to say, because it may have said why.
+ * Refused: a request that does not fit in a packet, or too many descriptors (E2BIG); a descriptor that is not
+ * open (EBADF); ETIMEDOUT; any other error of sendmsg(2). If the broker has closed the connection, client_next()
+ * reports that, because the broker may have sent a reason.
  *
  * Return: 0 or REFUSED.
  */
@@ -88,12 +88,12 @@ int client_request(
  * (REFUSED with client->socket >= 0).
  *
  * Refused: whatever the broker refuses, with its errno and reason; ECONNRESET when it closes the connection
- * without an answer; EPROTO when the answer is not one of docs/protocol.md; EMFILE when the descriptors of a
- * row do not fit in this process; ETIMEDOUT.
+ * without an answer; EPROTO when the answer does not follow docs/protocol.md; EMFILE when this process has no
+ * room for the descriptors of a row; ETIMEDOUT.
  *
- * Return: CLIENT_ROW, 0 when this was the end and the broker has done it, or REFUSED.
+ * Return: CLIENT_ROW; 0 for the end of an answer to a request that succeeded; or REFUSED.
  */
 int client_next(struct client *client, struct refusal *refusal);
 
-/* client_close() - disconnect, and close what came and was not taken; the client can be opened again */
+/* client_close() - disconnect, and close descriptors that were not taken; the client can be opened again */
 void client_close(struct client *client);

@@ -14,17 +14,17 @@
 
 #define _public_ __attribute__((visibility("default")))
 
-static_assert(USHER_TIMEOUT_DEFAULT_MS == CLIENT_TIMEOUT_DEFAULT_MS, "the header says what the client does");
+static_assert(USHER_TIMEOUT_DEFAULT_MS == CLIENT_TIMEOUT_DEFAULT_MS, "the header and the client agree");
 
 /*
  * Why the last call of this thread failed
  *
- * initial-exec: part of the block that a thread is born with. The usual model of a shared library allocates
- * on first use and aborts the process when there is no memory.
+ * initial-exec: part of the block that each thread gets when it starts. The default model of a shared library
+ * allocates on first use, and aborts the process when there is no memory.
  */
 static _Thread_local struct refusal last __attribute__((tls_model("initial-exec")));
 
-/* Turn the outcome of a client call into what the library returns; @success if it was one. */
+/* Turns the outcome of a client call into what the library returns; @success if it succeeded. */
 static int call_end(int r, unsigned flags, int success)
 {
 	if (r == 0) {
@@ -59,8 +59,9 @@ static int check_fds(const int fds[], size_t n_fds, size_t n_min)
 	if (n_fds < n_min || (n_fds && !fds))
 		return refuse(&last, EINVAL, "there is no socket (EINVAL)");
 	if (n_fds > PROTOCOL_HAND_IN_MAX)
-		return refuse(&last, E2BIG, "%zu sockets are too many for one call, %u are taken (E2BIG)",
-			n_fds, PROTOCOL_HAND_IN_MAX);
+		return refuse(&last, E2BIG,
+			"%zu sockets are too many for one call, which takes at most %u (E2BIG)", n_fds,
+			PROTOCOL_HAND_IN_MAX);
 	return 0;
 }
 
@@ -81,7 +82,7 @@ static int call_begin(struct client *client, enum request_verb verb, const char 
 	return client_request(client, &request, fds, n_fds, &last);
 }
 
-/* A request whose answer is nothing but done or refused. */
+/* A request that is answered with OK or a refusal, and nothing else. */
 static int call_simple(
 	enum request_verb verb, const char *name, const int fds[], size_t n_fds, int timeout_ms)
 {
@@ -131,7 +132,7 @@ _public_ int usher_hold(const char *name, const int fds[], size_t n_fds, unsigne
 	return usher_hand_in(name, fds, n_fds, flags | USHER_HOLD, timeout_ms);
 }
 
-/* Read the rows of a claim. Takes the first @n_fds descriptors; *ret_n is how many came, also on failure. */
+/* Reads the rows of a claim. Takes the first @n_fds descriptors; *ret_n is how many came, also on failure. */
 static int claim_receive(struct client *client, int ret_fds[], size_t n_fds, size_t *ret_n)
 {
 	const char *claimed;
