@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In the order in which people write lists of prefixes: such a list need not be sorted. */
+/* In the order in which people write lists of prefixes, so that such lists need no sorting */
 static int compare_matches(const struct rule_match *x, const struct rule_match *y)
 {
 	int r = (int)x->protocol - (int)y->protocol;
@@ -21,7 +21,7 @@ static int compare_matches(const struct rule_match *x, const struct rule_match *
 	return r ? r : (int)x->last - (int)y->last;
 }
 
-/* Takes off what is alike at both ends, where nothing has to be searched. */
+/* Skips equal matches at both ends, where nothing has to be searched. */
 static void trim(struct rule_change *change)
 {
 	for (; change->n_old && change->n_new && !compare_matches(change->old, change->new);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What a rule set has that another one had not: what a reload answers. */
+/* The matches that one rule set has and another has not, as a reload reports them */
 
 #include "rule.h"
 
@@ -16,7 +16,7 @@ struct rule_change {
  * changes_foreach() - call a function for every name that is in either of two rule sets
  * @old: may be NULL
  *
- * A match is the same when it takes the same packets, wherever it stands in its file.
+ * A match is the same when it takes the same packets, wherever it is in its file.
  *
  * Return: 0, or what the function returned, if that was not 0: it is not called again then.
  */
@@ -31,7 +31,7 @@ struct rule_changes {
  * changes_count() - count the matches by which two rule sets differ
  * @old: may be NULL
  *
- * A match is the same when its rule has the same name, and it takes the same packets; where it stands is of no account.
+ * A match is the same when its rule has the same name and it takes the same packets, wherever it is.
  *
  * Return: 0 or -ENOMEM.
  */

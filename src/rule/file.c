@@ -45,7 +45,7 @@ static int check_status(const struct statx *status, const char *path, struct pro
 	return 0;
 }
 
-/* What it means that a file cannot be opened or looked at. Return: RULE_BAD, FILE_GONE, or -ENOMEM. */
+/* Handles a file that cannot be opened or looked at. Return: RULE_BAD, FILE_GONE, or -ENOMEM. */
 static int complain_open(const char *path, int error, struct problems *problems)
 {
 	struct stat link;
@@ -56,8 +56,8 @@ static int complain_open(const char *path, int error, struct problems *problems)
 }
 
 /*
- * The clock is the one that file systems take their times from. AT_STATX_FORCE_SYNC: not what a server said earlier.
- * O_NONBLOCK: opening a FIFO that nobody writes to would wait forever.
+ * The clock is the one from which file systems take their times. AT_STATX_FORCE_SYNC: a network file system must ask
+ * its server, not its cache. O_NONBLOCK: otherwise open(2) would wait forever for a writer of a FIFO.
  */
 int file_open(const char *path, struct file *file, struct problems *problems)
 {
@@ -88,7 +88,7 @@ void file_close(struct file *file)
 int file_read(
 	const struct file *file, const char *path, char **ret, size_t *ret_size, struct problems *problems)
 {
-	size_t capacity = (size_t)file->status.stx_size + 1, size = 0; /* one more, to see the end */
+	size_t capacity = (size_t)file->status.stx_size + 1, size = 0; /* one byte more, to see the end */
 	_cleanup_free_ char *text = malloc(capacity);
 
 	for (;;) {
@@ -145,7 +145,7 @@ static struct file_identity identify(const struct statx *status)
 	};
 }
 
-/* By its path: it takes three times as long to open a file and to close it again. */
+/* By its path: to open and close the file would take three times as long. */
 bool file_is_unchanged(const char *path, const struct rule_origin *origin)
 {
 	struct file_identity identity;

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * One rule file: how it is read, and how it is known again so that it need not be
+ * One rule file: reading it, and recognising it later so that it need not be read again
  *
- * Rules of several sets that come from one reading share all memory behind struct rule; the origin counts them.
+ * Rules in several sets that come from one reading share all memory that struct rule points to; the origin counts them.
  */
 
 #include <stdbool.h>
@@ -29,21 +29,21 @@ struct file {
 #define FILE_NULL ((struct file){.fd = -1})
 
 /*
- * Two changes within one tick of a file system's clock leave the same time, and the coarsest has ticks of two seconds. So
- * a file is known again only if it had been left alone for so long when it was opened: whatever is done to it afterwards
- * has another time.
+ * Two changes within one tick of a file system's clock leave the same time; the coarsest has ticks of two seconds. So a
+ * file is recognised only if its last change was at least that long before it was opened: then any later change has
+ * another time.
  */
 #define FILE_SETTLED_SEC 2
 
 /*
- * What a change of the content cannot leave as it is, but for stores to a shared mapping, of which file systems tell the
- * first at most. Without padding, so that memcmp(3) compares it.
+ * Any change of the content changes one of these, except stores to a shared mapping: file systems note the first of
+ * those at most. Without padding, so that memcmp(3) compares it.
  */
 struct file_identity {
-	uint64_t mount; /* an image mounted in place of another may have its device, inodes and times */
+	uint64_t mount; /* an image mounted in place of another may have the same device, inodes and times */
 	uint64_t device, inode, size;
 	int64_t modified, modified_nsec;
-	int64_t changed, changed_nsec; /* nobody can set it back */
+	int64_t changed, changed_nsec; /* ctime: nobody can set it back */
 };
 
 struct rule_origin {
@@ -59,22 +59,22 @@ struct rule_origin {
 int file_open(const char *path, struct file *file, struct problems *problems);
 void file_close(struct file *file);
 
-/* file_look() - what file_open() would say of a file, without opening it. Return: 0, RULE_BAD, FILE_*, or -ENOMEM. */
+/* file_look() - what file_open() would return, without opening the file. Return: 0, RULE_BAD, FILE_*, or -ENOMEM. */
 int file_look(const char *path, struct problems *problems);
 
 /* file_read() - Return: 0, RULE_BAD, or -ENOMEM */
 int file_read(
 	const struct file *file, const char *path, char **ret, size_t *ret_size, struct problems *problems);
 
-/* file_is_settled() - whether a later change is going to show in its identity */
+/* file_is_settled() - whether any later change will show in the identity of the file */
 bool file_is_settled(const struct file *file);
 
 /* file_origin() - of one rule; NULL: no memory */
 struct rule_origin *file_origin(const struct file *file);
 
-/* file_is_unchanged() - whether this path still leads to the file, and it holds what was read from it then */
+/* file_is_unchanged() - whether this path still leads to the file, and the file has not changed since it was read */
 bool file_is_unchanged(const char *path, const struct rule_origin *origin);
 
-/* file_complain(), file_complain_errno() - a problem of a file or directory. Return: RULE_BAD or -ENOMEM */
+/* file_complain(), file_complain_errno() - add a problem of a file or directory. Return: RULE_BAD or -ENOMEM */
 int file_complain(struct problems *problems, const char *path, const char *text);
 int file_complain_errno(struct problems *problems, const char *path, const char *what, int error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* From directories and files to a rule set: which files count, and which of them are read. */
+/* From directories and files to a rule set: which files are effective, and which of them are read. */
 #include "files.h"
 
 #include <dirent.h>
@@ -73,7 +73,7 @@ static int parse_file(const char *name, const char *path, const struct file *fil
 }
 
 /*
- * Read and parse one file, unless it is as it was before; its name must end with the suffix.
+ * Reads and parses one file, unless it has not changed since @before; its name must end with the suffix.
  *
  * Return: 0, RULE_BAD, FILE_*, or -ENOMEM.
  */
@@ -108,7 +108,7 @@ static int add_rule_consume(struct rule_set *set, struct rule *rule)
 	return r;
 }
 
-/* Hidden files are left alone: editors keep their locks and copies in them. */
+/* Hidden files are ignored: editors keep locks and copies in them. */
 static int collect_files(const char *path, size_t dir, struct listing *listing, struct problems *problems)
 {
 	DIR *stream = opendir(path);
@@ -162,12 +162,12 @@ static int compare_loaded(const void *a, const void *b)
 struct visitor {
 	/* called for the strongest file of each name; Return: 0, RULE_BAD, FILE_GONE or FILE_MASKED, or -ENOMEM */
 	int (*function)(const char *path, void *userdata, struct problems *problems);
-	/* called for each weaker one, @by is the strongest; may be NULL */
+	/* called for each weaker one, @by is the strongest one; may be NULL */
 	void (*hidden)(const char *path, const char *by, bool masked, void *userdata);
 	void *userdata;
 };
 
-/* Visit the files of each name; one that has gone meanwhile counts for nothing. */
+/* Visits the files of each name; one that has gone meanwhile is ignored. */
 static int visit_listed(const char *const *dirs, const struct listing *listing, const struct visitor *visitor,
 	struct problems *problems)
 {
@@ -206,7 +206,7 @@ static int visit_listed(const char *const *dirs, const struct listing *listing, 
 	return bad ? RULE_BAD : 0;
 }
 
-/* A directory that cannot be read is a problem and hinders nothing else. */
+/* A directory that cannot be read is a problem, but the others are read. */
 static int visit_files(const char *const *dirs, const struct visitor *visitor, struct problems *problems)
 {
 	_cleanup_(listing_deinit) struct listing listing = {0};
@@ -328,7 +328,7 @@ int files_foreach_path(const char *const *dirs,
 		problems);
 }
 
-/* A file that somebody named: there is nothing to mask, so that an empty one is a mistake. */
+/* A file named on the command line: it masks nothing, so an empty one is a mistake. */
 static int load_named(const char *path, struct rule *ret, struct problems *problems)
 {
 	int r;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The rule files of an instance: which of them count, and the rules in them */
+/* The rule files of an instance: which of them are effective, and the rules in them */
 
 #include "rule.h"
 
 /*
  * files_load() - read the rule files of a list of directories
- * @dirs:     NULL-terminated, the strongest first; one that does not exist counts as empty. For a file name that stands
- *            in several, the first wins; a symlink to /dev/null or an empty file there masks it.
+ * @dirs:     NULL-terminated, the strongest first; one that does not exist counts as empty. Of files with one name,
+ *            that in the first directory wins; if it is empty or a symlink to /dev/null, it masks the others.
  * @ret:      the set, to be freed with rule_set_free(); set on 0 only
  * @problems: everything that is wrong in any file, appended
  *
- * Files without the suffix ".rule" are ignored. Never blocks on what is not a regular file (a FIFO is a problem), never
- * reads more than RULE_FILE_MAX bytes of one. Conflicts between rules are image_compile()'s business.
+ * Files without the suffix ".rule" are ignored. Never blocks on a file that is not regular (a FIFO is a problem), and
+ * never reads more than RULE_FILE_MAX bytes of one. image_compile() finds conflicts between rules.
  *
  * Return: 0, RULE_BAD, or -ENOMEM.
  */
@@ -23,14 +23,14 @@ int files_load(const char *const *dirs, struct rule_set **ret, struct problems *
  * files_reload() - as files_load(), but files that have not changed since an earlier load are not read again
  * @before: may be NULL; rules that both sets have (rule_is_same()) outlive it
  *
- * A file is known again by its path, its inode and its times (file.h).
+ * A file is recognised by its path, its inode and its times (file.h).
  */
 int files_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
 	struct problems *problems);
 
 /*
  * files_foreach() - call a function with the text of every file that files_load() would read, in their order
- * @function: @text is NULL for a file that masks others; it need not be terminated, and may be of any bytes
+ * @function: @text is NULL for a file that masks others; it is not terminated, and may have any bytes
  *
  * Return: 0, RULE_BAD when a directory or a file cannot be read, or -ENOMEM.
  */
@@ -38,7 +38,7 @@ int files_foreach(const char *const *dirs,
 	void (*function)(const char *path, const char *text, size_t size, void *userdata), void *userdata,
 	struct problems *problems);
 
-/* What a file is among those of its name */
+/* The role of a file among those of its name */
 enum rule_file_role {
 	RULE_FILE_COUNTS,   /* it is read, good or bad */
 	RULE_FILE_MASKS,    /* it is empty or /dev/null: there is no rule of that name */
@@ -47,7 +47,7 @@ enum rule_file_role {
 };
 
 /*
- * files_foreach_path() - call a function for each rule file, whether it counts or not; none is opened
+ * files_foreach_path() - call a function for each rule file, effective or not; none is opened
  * @function: @by is the stronger file of a REPLACED or MASKED one, else NULL
  *
  * In the order of names, and the strongest of each name first.

@@ -9,7 +9,7 @@
 #include "match.h"
 
 #define ACCESS_NAME_MAX 255U
-#define EXECUTABLE_MAX 1023U /* fits into a packet of the protocol, with room for the rest */
+#define EXECUTABLE_MAX 1023U /* so that it fits into a packet of the protocol */
 
 char *key_next_word(char **value)
 {
@@ -65,7 +65,7 @@ static void words_add(
 	words->items[words->n++].line = parser->line;
 }
 
-/* @remedy: what a word that is none "cannot be", and what to write instead */
+/* @remedy: ends the sentence "WORD cannot be ": what the word is not, and what to write instead */
 static void assign_words(struct parser *parser, const struct key *key, char *value,
 	bool (*is_valid)(const char *word), const char *remedy)
 {
@@ -84,8 +84,8 @@ static void assign_words(struct parser *parser, const struct key *key, char *val
 }
 
 /*
- * Whether a word can be a user or a group: a number, or anything that a directory service may use as a name. Whether
- * there is one of that name is asked when the rules are applied (access/), not here.
+ * Whether a word can be a user or a group: a number, or anything that a directory service may use as a name. access/
+ * looks it up when the rules are applied.
  */
 static bool is_account(const char *word)
 {

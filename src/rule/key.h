@@ -12,7 +12,7 @@ static inline bool key_is_blank(char c)
 
 struct key {
 	const char *name;
-	/* Sets the key to the words of a value. No word at all takes back what the key was given above. */
+	/* Adds the words of a value to the key. An empty value resets the key to nothing. */
 	void (*assign)(struct parser *parser, const struct key *key, char *value);
 	size_t words;	  /* for a list of words: where it is in struct rule */
 	uint8_t protocol; /* of the matches of Stream= and Datagram= */
@@ -21,7 +21,7 @@ struct key {
 /* key_next_word() - the next word of a list, or NULL; cuts the list in place */
 char *key_next_word(char **value);
 
-/* key_assign_once() - a key with one value: whether it may be set on this line, which is noted if so */
+/* key_assign_once() - whether a key with one value may be set on this line; if so, notes the line */
 bool key_assign_once(struct parser *parser, const struct key *key, unsigned *line);
 
 /* Lists of words, which are at key->words */

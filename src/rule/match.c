@@ -8,7 +8,7 @@
 
 #include "../util/text.h"
 
-/* The longest match: "[" 39 characters of address "/128]:65535-65535". Room for what is wrong with it, too. */
+/* The longest match: "[" 39 characters of address "/128]:65535-65535". With room for mistakes in it. */
 #define WORD_MAX 128
 
 /* The part of a word from @start to @end, which is shorter than WORD_MAX */
@@ -21,7 +21,7 @@ static const char *cut_word(const char *start, const char *end, char text[static
 	return text;
 }
 
-/* `text` is the part of `word` that is to be a port. */
+/* `text` is the part of `word` that should be a port. */
 static int parse_port(const char *word, const char *text, uint16_t *ret, struct refusal *refusal)
 {
 	unsigned long port;
@@ -96,7 +96,7 @@ static int parse_bracketed(const char *word, struct rule_match *match, struct re
 			refusal, EINVAL, "'%s': brackets are for IPv6; write IPv4 as 192.0.2.0/24:80", word);
 	if (end[1] == '/')
 		return refuse(refusal, EINVAL,
-			"'%s': the prefix length stands inside the brackets; write [2001:db8::/48]:443",
+			"'%s': the prefix length belongs inside the brackets; write [2001:db8::/48]:443",
 			word);
 	if (end[1] != ':' || !end[2])
 		return refuse(refusal, EINVAL,

@@ -2,13 +2,13 @@
 /*
  * The lines of a rule file
  *
- * An own parser and not inih: the library as it is packaged works in a buffer of 200 bytes (INI_MAX_LINE), keeps 49
- * characters of a section or a key and drops the rest without a word, and takes "key: value" and indented lines as
- * continuation. A list of matches is longer than that, and a file that decides who gets traffic must not be read
- * more generously than it is documented. What would be left of inih is less than this file.
+ * Why not inih: the packaged library has a buffer of 200 bytes (INI_MAX_LINE), silently cuts sections and keys to 49
+ * characters, and accepts "key: value" and indented continuation lines. Lists of matches are longer than that, and a
+ * file that decides who gets traffic must be read exactly as documented. What inih would still do is less than this
+ * file.
  *
  * Nothing here reads a byte that it has not checked: a line is clean text (no control character, valid UTF-8) before
- * it is looked at. tests/fuzz/fuzz_rule.c runs this under the sanitizers.
+ * anything interprets it. tests/fuzz/fuzz_rule.c runs this under the sanitizers.
  */
 #include "parse.h"
 
@@ -23,7 +23,7 @@
 /* Where the comment of a line starts, or its end: at a '#' or ';', first or after a blank */
 static char *find_comment(char *line, char *end)
 {
-	/* few lines have one */
+	/* few lines have a comment */
 	if (!memchr(line, '#', (size_t)(end - line)) && !memchr(line, ';', (size_t)(end - line)))
 		return end;
 	for (char *s = line; s < end; s++)
@@ -32,7 +32,7 @@ static char *find_comment(char *line, char *end)
 	return end;
 }
 
-/* Cut a comment and the blanks at both ends off. */
+/* Cuts off a comment, and the blanks at both ends. */
 static char *strip(char *line, size_t size)
 {
 	char *end = find_comment(line, line + size);
@@ -104,7 +104,7 @@ static void parse_assignment(struct parser *parser, char *text)
 	if (!length)
 		parser_complain(parser, "the key before '=' is missing");
 	else if (!parser->section)
-		parser_complain(parser, "%s stands before any section; write [Rule] above it",
+		parser_complain(parser, "%s is before the first section; write [Rule] above it",
 			text_quote(text, quoted));
 	else
 		section_assign(parser, text, value);
@@ -117,7 +117,7 @@ static void parse_line(struct parser *parser, char *line, size_t size)
 		if (!parser->carriage_return)
 			parser_complain(parser,
 				"the line ends with a carriage return; save the file with Unix line ends");
-		parser->carriage_return = true; /* all lines are going to have one */
+		parser->carriage_return = true; /* all lines will have one */
 		size--;
 	}
 	if (!check_bytes(parser, line, size))
@@ -159,7 +159,7 @@ static int parse_text(struct parser *parser, const char *text, size_t size)
 	return parser->error;
 }
 
-/* What can only be said of the file as a whole, and of one without other problems. */
+/* Problems of the file as a whole; reported only if it has no others. */
 static void check_rule(struct parser *parser)
 {
 	if (!parser->rule.n_matches) {
@@ -186,7 +186,7 @@ int parse_rule(const char *name, const char *path, const char *text, size_t size
 		check_rule(&parser);
 		r = parser.error;
 	}
-	rule = parser.rule; /* released here unless it is handed over */
+	rule = parser.rule; /* released at return unless it is handed over */
 	if (r < 0)
 		return r;
 	if (parser.n_problems)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The text of a rule file, to a rule */
+/* From the text of a rule file to a rule */
 
 #include "rule.h"
 
@@ -9,7 +9,7 @@
  * parse_rule() - parse the text of one file
  * @name: name of the rule, valid (name.h)
  * @path: for the problems
- * @text: @size bytes, not necessarily terminated, any bytes whatever
+ * @text: @size bytes, not necessarily terminated, with any content
  * @ret:  initialised on 0 only; rule_deinit() releases it
  *
  * Return: 0, RULE_BAD, or -ENOMEM.

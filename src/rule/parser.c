@@ -19,7 +19,7 @@ void parser_complain(struct parser *parser, const char *format, ...)
 	if (!r && ++parser->n_problems == PARSE_PROBLEMS_MAX) {
 		parser->stop = true;
 		r = problems_add(parser->problems, parser->rule.path, 0,
-			"%u problems are enough; the rest of the file was not read", PARSE_PROBLEMS_MAX);
+			"%u problems were found; the rest of the file was not read", PARSE_PROBLEMS_MAX);
 	}
 	parser->error = r;
 }

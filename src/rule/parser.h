@@ -5,7 +5,7 @@
 
 #include "rule.h"
 
-/* After so many problems the rest of the file is not read. */
+/* After this many problems the rest of the file is not read. */
 #define PARSE_PROBLEMS_MAX 100U
 
 struct section;

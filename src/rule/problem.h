@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What is wrong with rule files: a list, because an administrator wants to see all of it at once. */
+/* The problems of rule files: a list, because an administrator wants to see all of them at once */
 
 #include <stddef.h>
 
 #include "../util/macro.h"
 
 struct problem {
-	char *file;    /* path as it was opened */
+	char *file;    /* the path by which it was opened */
 	unsigned line; /* 0: the file as a whole */
 	char *text;    /* printable, one line */
 };

@@ -190,7 +190,7 @@ static int visit_bound(const struct visit *visit, const struct rule_access *acce
 	return r;
 }
 
-/* A time as it would stand in a file, in the largest unit that has a whole number of it. */
+/* A time as in a file, in the largest unit that makes it a whole number */
 static const char *format_interval(unsigned ms, char text[static TIME_TEXT_MAX])
 {
 	if (ms % (60 * 60 * 1000) == 0)

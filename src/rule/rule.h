@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Rules as they stand in the files: usher.rules(5)
+ * Rules as they are in the files: usher.rules(5)
  *
- * A rule set is parsed once and never changed afterwards; a reload makes another one. Nothing here knows of maps.
+ * A rule set is parsed once and never changed afterwards; a reload makes another one. Nothing here knows about maps.
  */
 
 #include <stdbool.h>
@@ -34,17 +34,16 @@ struct rule_words {
 struct rule_access {
 	bool present; /* there is a section [Access]; without it only root may hand in */
 	struct rule_words users, groups, units;
-	struct prefix *bound; /* where sockets may be bound; the default when Bound= is not set */
+	struct prefix *bound; /* where sockets may be bound; the default if Bound= is not set */
 	size_t n_bound;
 	bool bound_any;	     /* Bound=any: no limit; n_bound is 0 */
 	unsigned bound_line; /* 0: the default */
 };
 
-/* Which listening socket of a daemon that cannot hand anything in stands for the name, and who may own it. */
+/* Which listening socket of a daemon that cannot hand in is handed in under the name, and who may own it */
 struct rule_discover {
-	bool present; /* there is a section [Discover]; then there is at least one socket */
-	struct rule_match
-		*sockets; /* protocol is 0: those of the rule's matches; one port; AF_UNSPEC: any address */
+	bool present;		    /* there is a section [Discover]; then there is at least one socket */
+	struct rule_match *sockets; /* protocol is 0: as in the matches; one port; AF_UNSPEC: any address */
 	size_t n_sockets;
 	struct rule_words users, units, executables;
 	bool in_kernel;	      /* Listen=kernel; then there are 1 to RULE_KERNEL_USERS_MAX users */
@@ -69,7 +68,7 @@ struct rule {
 	unsigned order_line;   /* 0: the default; Order= is always "first" */
 	struct rule_access access;
 	struct rule_discover discover;
-	struct rule_origin *origin; /* NULL: not from a file, or from one that has to be read again */
+	struct rule_origin *origin; /* NULL: not from a file, or from one that must be read again */
 };
 
 struct rule_set {
@@ -84,16 +83,16 @@ DEFINE_CLEANUP(struct rule_set, rule_set_free);
 /* rule_set_find() - the rule of a name, or NULL */
 const struct rule *rule_set_find(const struct rule_set *set, const char *name);
 
-/* rule_is_same() - whether both were made by one reading of a file, so that they differ in nothing */
+/* rule_is_same() - whether both come from one reading of a file, and so are equal */
 bool rule_is_same(const struct rule *a, const struct rule *b);
 
-/* rule_match_concerns() - whether a match is about packets of a protocol and family; AF_UNSPEC: of either family */
+/* rule_match_concerns() - whether a match may cover packets of a protocol and family; AF_UNSPEC: of either family */
 bool rule_match_concerns(const struct rule_match *match, int protocol, int family);
 
 /* rule_match_is_endpoint() - whether it is one address and one port */
 bool rule_match_is_endpoint(const struct rule_match *match);
 
-/* rule_has_match() - whether a match of the rule is */
+/* rule_has_match() - whether that is true for any match of the rule */
 bool rule_has_match(const struct rule *rule, int protocol, int family);
 
 /* Outcome of files_load() and parse_rule() besides 0 */
@@ -108,12 +107,12 @@ enum {
 
 void rule_deinit(struct rule *rule);
 
-/* rule_share() - the same rule for another set, with a rule_deinit() of its own; only of a rule with an origin */
+/* rule_share() - the same rule for another set, which needs its own rule_deinit(); only for a rule with an origin */
 struct rule rule_share(const struct rule *rule);
 
 /*
- * One assignment of a rule in its canonical spelling: a match or a word each. What `usherctl rules` and `usherctl diff`
- * show, and what the broker tells of the rule set in force.
+ * One assignment of a rule in its canonical spelling: one match or one word. `usherctl rules` and `usherctl diff` show
+ * these, and the broker sends those of the rule set in force.
  */
 struct rule_setting {
 	const char *section; /* "Rule", "Access", "Discover" */
@@ -126,7 +125,7 @@ struct rule_setting {
 /*
  * rule_foreach_setting() - call a function for every setting of a rule, defaults of Missing, Order and Bound included
  *
- * Those of Listen and ScanInterval are as well, when there is a section [Discover].
+ * If there is a section [Discover], the defaults of Listen and ScanInterval are included as well.
  *
  * Stops at the first result other than 0 and returns it.
  */
@@ -138,7 +137,7 @@ const char *rule_match_key(int protocol);
 
 #define RULE_MATCH_TEXT_MAX 96
 
-/* rule_match_format() - as it would stand in a file: "192.0.2.0/24:80", "[2001:db8::/48]:8000-8099", "*", "53" */
+/* rule_match_format() - a match as in a file: "192.0.2.0/24:80", "[2001:db8::/48]:8000-8099", "*", "53" */
 const char *rule_match_format(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX]);
 
 /* rule_match_format_brief() - as rule_match_format(), but a single address and port without a length: "127.0.0.2:80" */

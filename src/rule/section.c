@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The sections and keys of a rule file, and what a value of each may be: usher.rules(5) */
+/* The sections and keys of a rule file, and their possible values: usher.rules(5) */
 #include "section.h"
 
 #include <netinet/in.h>
@@ -71,7 +71,7 @@ static const struct key *find_key(const struct section *section, const char *nam
 	return NULL;
 }
 
-/* Why a key is unknown: it is spelled otherwise, another section has it, or there is none. */
+/* Says why a key is unknown: it is misspelt, it belongs to another section, or no section has it. */
 static void complain_key(struct parser *parser, const char *name)
 {
 	const struct key *key = find_key(parser->section, name);

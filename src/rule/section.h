@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The sections and keys of a rule file, and what a value of each may be: usher.rules(5)
+ * The sections and keys of a rule file, and their possible values: usher.rules(5)
  *
  * section.c has the table of all; section_X.c has the keys of [X].
  */
@@ -21,13 +21,13 @@ void section_rule_order(struct parser *parser, const struct key *key, char *valu
 
 void section_access_bound(struct parser *parser, const struct key *key, char *value);
 
-/* section_access_set_default_bound() - where sockets may be bound when Bound= does not say; also frees what there was */
+/* section_access_set_default_bound() - where sockets may be bound if Bound= is not set; frees earlier prefixes */
 void section_access_set_default_bound(struct parser *parser);
 
 /* section_discover_enter() - a line [Discover] */
 void section_discover_enter(struct parser *parser);
 
-/* section_discover_check() - when all of the file was read: what its keys must be together */
+/* section_discover_check() - after all of the file was read: check its keys against each other */
 void section_discover_check(struct parser *parser);
 
 void section_discover_sockets(struct parser *parser, const struct key *key, char *value);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The section [Access], but for its lists of words */
+/* The section [Access], except its lists of words */
 
 #include <string.h>
 
@@ -46,7 +46,8 @@ static void bound_add(struct parser *parser, const char *word)
 			access->bound[access->n_bound++] = prefix;
 	}
 	if (!alone)
-		parser_complain(parser, "Bound=any means no limit and stands alone; remove it or the rest");
+		parser_complain(parser,
+			"Bound=any means no limit and must be the only value; remove it or the others");
 }
 
 void section_access_set_default_bound(struct parser *parser)

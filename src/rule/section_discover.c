@@ -120,7 +120,7 @@ void section_discover_scan_interval(struct parser *parser, const struct key *key
 	discover->scan_interval_ms = (unsigned)ms;
 }
 
-/* In the kernel numbers are compared: users and whole addresses. Everything else is checked afterwards. */
+/* The kernel compares only numbers: users and whole addresses. Everything else is checked afterwards. */
 static void check_in_kernel(struct parser *parser)
 {
 	const struct rule_discover *discover = &parser->rule.discover;
@@ -131,7 +131,7 @@ static void check_in_kernel(struct parser *parser)
 			parser, "Listen=kernel is for TCP, and the rule has no Stream=; write Listen=event");
 	if (!discover->users.n)
 		parser_complain(parser,
-			"Listen=kernel needs to know the users; write User= under [Discover], or Listen=event");
+			"Listen=kernel requires users; write User= under [Discover], or Listen=event");
 	else if (discover->users.n > RULE_KERNEL_USERS_MAX)
 		parser_complain(parser,
 			"Listen=kernel takes at most %u users, and User= under [Discover] has %zu; remove some or write Listen=event",
@@ -144,7 +144,7 @@ static void check_in_kernel(struct parser *parser)
 			continue;
 		parser->line = socket->line;
 		parser_complain(parser,
-			"'%s': with Listen=kernel a socket is a single address or a port alone; write one of them, or Listen=event",
+			"'%s': with Listen=kernel a socket has a single address, or only a port; write one of these, or Listen=event",
 			rule_match_format(socket, text));
 	}
 }
@@ -157,8 +157,8 @@ void section_discover_check(struct parser *parser)
 		return;
 	parser->line = parser->discover_line;
 	if (!discover->n_sockets)
-		parser_complain(parser,
-			"[Discover] does not say which socket; write Socket= under it, or remove the section");
+		parser_complain(
+			parser, "[Discover] names no socket; write Socket= under it, or remove the section");
 	if (discover->in_kernel)
 		check_in_kernel(parser);
 }
