@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A sweep over the ports of a table: the prefixes in force change only where a span starts or ends. Between two such
- * ports all ports have the same word: nothing, the seat of the rule for any address, or a class. Ports with the same
- * prefixes and words share a class wherever they are.
+ * A sweep over the ports of a table. The prefixes in force change only where a span starts or ends. All ports between
+ * two such points have the same word: nothing, the seat of the rule for any address, or a class. Ports with the same
+ * prefixes and words share a class, wherever they are.
  *
- * Whether a set of prefixes was there before is told by a digest that is kept up to date change by change; comparing
- * the sets themselves would take as many steps for each change as there are prefixes. The digest is a sum of 128-bit
- * hashes, of prefix and name, so that classes of the image before can be told as well. Two different sets have the same
+ * A digest, updated with every change, shows whether a set of prefixes has occurred before. Comparing the sets
+ * themselves would take as many steps for each change as there are prefixes. The digest is a sum of 128-bit hashes of
+ * prefix and name, so that it also recognises classes of the previous image. Two different sets have the same digest
  * with a probability of 2^-128 for each pair.
  */
 #include <string.h>
@@ -14,13 +14,13 @@
 #include "../util/array.h"
 #include "compile.h"
 
-/* n prefixes have 2n + 1 ranges and n nodes at most, for each 32 bits. */
+/* n prefixes have at most 2n + 1 ranges and n nodes, for each 32 bits. */
 _Static_assert(2 * IMAGE_PREFIXES_MAX + 1 <= 1ULL << 3 * USHER_LEVELS_MAX && USHER_NODE_RANGES == 1U << 3,
-	"no tree is higher than the program goes");
+	"the program descends the highest tree");
 _Static_assert(USHER_STEPS_MAX *IMAGE_PREFIXES_MAX < TREE_WORD_NODE - USHER_SEATS_MAX,
-	"words have room for all nodes");
+	"a word has room for the number of any node");
 
-/* From this port on the prefix has this word; 0: none. */
+/* From this port on, the prefix has this word; 0: none */
 struct change {
 	uint32_t port;
 	uint32_t prefix;
@@ -88,8 +88,8 @@ static struct image_digest hash(const struct prefix *prefix, const struct image_
 }
 
 /*
- * Sorts the starts and ends of all spans by port. Those of a port stay in the order of the spans, so that of a prefix what
- * ends comes before what starts.
+ * Sorts the starts and ends of all spans by port. Those of one port stay in the order of the spans: so for each prefix,
+ * an end comes before a start.
  */
 static int sort_changes(struct sweep *sweep)
 {
@@ -116,7 +116,7 @@ static int sort_changes(struct sweep *sweep)
 	return 0;
 }
 
-/* Where a class with this digest is, or could be entered */
+/* The entry of the class with this digest, or the free one for it */
 static struct known_class *find_known(const struct sweep *sweep, const struct image_digest *digest)
 {
 	size_t i = digest->low;
@@ -207,7 +207,7 @@ static int compare_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The active prefixes in the order of the table: unless they are few, that is found faster than sorted. */
+/* Lists the active prefixes in the order of the table. If they are many, walking the table is faster than sorting. */
 static int add_prefixes(struct image *image, const struct sweep *sweep)
 {
 	_cleanup_free_ uint32_t *sorted = NULL;
@@ -240,7 +240,7 @@ static int add_class(struct image *image, const struct sweep *sweep)
 
 	r = add_prefixes(image, sweep);
 	if (!r && image->n_prefixes + class.n > IMAGE_PREFIXES_MAX)
-		r = IMAGE_TOO_LARGE; /* these are listed all the same: the rule to blame is found in the list */
+		r = IMAGE_TOO_LARGE; /* listed all the same: the message names the rule that has most of the list */
 	if (!r)
 		r = tree_add(&image->nodes, image->prefixes + class.first, class.n, &class.word);
 	if (!r)
@@ -258,7 +258,7 @@ static int current_word(struct image *image, struct sweep *sweep, uint32_t *ret)
 	struct known_class *known;
 	int r;
 
-	if (!sweep->n_long) { /* prefix 0, the only one of length 0, or nothing */
+	if (!sweep->n_long) { /* only prefix 0, which alone has length 0, or nothing */
 		*ret = sweep->n_active ? sweep->words[sweep->active[0]] : 0;
 		return 0;
 	}
@@ -287,7 +287,7 @@ int image_add_table(struct image *image, const struct table *table)
 		for (; i < sweep.n_changes && sweep.changes[i].port == port; i++)
 			apply(&sweep, &sweep.changes[i]);
 		end = i < sweep.n_changes ? sweep.changes[i].port
-					  : port; /* nothing is in force behind the last */
+					  : port; /* nothing is in force after the last change */
 		r = current_word(image, &sweep, &word);
 		for (; port < end && !r; port++)
 			ports[port] = word;

@@ -10,14 +10,14 @@
 
 #include "image.h"
 
-/* Of one prefix: these ports have this word. Spans of the same prefix do not overlap. */
+/* Ports of one prefix that have this word. Spans of the same prefix do not overlap. */
 struct span {
 	uint32_t prefix; /* index into `prefixes` of the table */
 	uint32_t word;
 	uint16_t first, last;
 };
 
-/* From the first to the last; none when the last is below the first */
+/* From the first to the last; none if the last is below the first */
 struct ports {
 	uint16_t first, last;
 };
@@ -26,11 +26,10 @@ struct ports {
 #define PORTS_NONE ((struct ports){.first = USHER_PORTS - 1, .last = 0})
 
 struct table {
-	unsigned index; /* USHER_TABLE_* */
-	struct ports ports; /* to be compiled; spans do not go beyond */
+	unsigned index;	    /* USHER_TABLE_* */
+	struct ports ports; /* to be compiled; all spans are within them */
 	uint8_t family, protocol;
-	struct prefix *
-		prefixes; /* distinct, sorted as for tree_add(); what is of length 0 stands for any address */
+	struct prefix *prefixes; /* distinct, sorted as for tree_add(); length 0 means any address */
 	size_t n_prefixes;
 	struct span *spans;
 	size_t n_spans;
@@ -49,13 +48,13 @@ int table_fill_spans(
 	const struct rule_set *set, const uint32_t *words, struct table *table, struct problems *problems);
 
 /*
- * image_add_table() - write the ports of a table, and the classes, prefixes and nodes they need
+ * image_add_table() - write the ports of a table, and the classes, prefixes and nodes that they need
  *
- * A class of the table that is in the image is used again.
+ * Reuses classes of the table that are in the image already.
  *
  * Return: 0, IMAGE_TOO_LARGE without a problem (more than IMAGE_PREFIXES_MAX prefixes), or -ENOMEM.
  */
 int image_add_table(struct image *image, const struct table *table);
 
-/* After so many conflicts the rest is not reported. */
+/* After this many conflicts the rest is not reported. */
 #define IMAGE_PROBLEMS_MAX 100U

@@ -10,7 +10,7 @@
 #define DIGITS 4U /* of 8 bits in a key */
 #define DIGIT_VALUES 256U
 
-/* What is sorted by, the least significant first */
+/* The sort keys, the least significant first */
 enum part { PORTS, LENGTH, ADDRESS, PARTS = ADDRESS + 4 };
 
 static uint32_t part_of(const struct rule_match *match, unsigned part)
@@ -30,7 +30,7 @@ static unsigned digit_of(const struct entry *entry, unsigned digit)
 	return entry->key >> (8 * digit) & (DIGIT_VALUES - 1);
 }
 
-/* A pass of the sort; what is equal keeps its order. */
+/* One pass of the sort; equal entries keep their order. */
 static void sort_by_digit(
 	const struct entry *from, struct entry *to, size_t n, unsigned digit, const size_t *counts)
 {
@@ -44,7 +44,7 @@ static void sort_by_digit(
 		to[next[digit_of(&from[i], digit)]++] = from[i];
 }
 
-/* @entries and @spare change places at each digit that is not the same everywhere. */
+/* @entries and @spare are swapped at each digit that differs between entries. */
 static void sort_by_part(struct entry **entries, struct entry **spare, size_t n, unsigned part)
 {
 	size_t counts[DIGITS][DIGIT_VALUES] = {};
@@ -65,7 +65,7 @@ static void sort_by_part(struct entry **entries, struct entry **spare, size_t n,
 	}
 }
 
-/* A radix sort, six times as fast as qsort(3) for a hundred thousand */
+/* A radix sort, six times as fast as qsort(3) for a hundred thousand entries */
 static int sort_entries(struct entries *entries)
 {
 	struct entry *spare;

@@ -8,7 +8,7 @@
 struct entry {
 	const struct rule_match *match;
 	uint32_t rule;
-	uint32_t key; /* of the step of the sort */
+	uint32_t key; /* for the current step of the sort */
 };
 
 struct entries {
@@ -20,8 +20,8 @@ struct entries {
  * entries_collect() - the matches for a family and protocol that have one of the ports of the table
  * @entries: empty; the caller frees `items`, on failure too
  *
- * Sorted by prefix, as tree_add() wants them; those of one prefix the narrowest first, and those of equal width by port, so
- * that those that overlap are neighbours; then by rule and line. A match for any address is one of length 0.
+ * Sorted by prefix, as tree_add() requires; within a prefix the narrowest first, and those of equal width by port, so
+ * that overlapping ones are neighbours; then by rule and line. A match for any address has length 0.
  *
  * Return: 0 or -ENOMEM.
  */

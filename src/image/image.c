@@ -21,7 +21,7 @@ struct image *image_free(struct image *image)
 	return NULL;
 }
 
-/* Number the seats and set the word of every rule in every table: words[table * n_rules + rule], 0 without a seat. */
+/* Numbers the seats and sets the word of every rule in every table: words[table * n_rules + rule], 0 without a seat. */
 static int add_seats(struct image *image, const struct rule_set *set, const struct table *tables,
 	uint32_t *words, struct problems *problems)
 {
@@ -37,7 +37,7 @@ static int add_seats(struct image *image, const struct rule_set *set, const stru
 				continue;
 			if (image->n_seats == USHER_SEATS_MAX) {
 				int r = problems_add(problems, rule->path, 0,
-					"the rules need more than %u seats (one for each name, protocol and family) from here on; remove rules, or write prefixes of one family where both are not needed",
+					"with this rule, the rules need more than %u seats (one for each name, protocol and family); remove rules, or write prefixes of only one family where both are not needed",
 					USHER_SEATS_MAX - 1);
 
 				return r < 0 ? r : IMAGE_TOO_LARGE;
@@ -53,7 +53,7 @@ static int add_seats(struct image *image, const struct rule_set *set, const stru
 	return 0;
 }
 
-/* Name the rule that has most of the prefixes up to here. */
+/* Names the rule that has most of the prefixes up to here. */
 static int complain_too_large(
 	const struct image *image, const struct rule_set *set, struct problems *problems)
 {
@@ -69,12 +69,12 @@ static int complain_too_large(
 		if (counts[i] > counts[most])
 			most = i;
 	r = problems_add(problems, rule_set_find(set, image->seats[most].name)->path, 0,
-		"the rules need more than %u prefixes in the kernel, most of them for this one: every set of ports that some match treats differently keeps its own; write fewer port ranges that overlap with many prefixes",
+		"the rules need more than %u prefixes in the kernel, most of them for this rule: each set of ports to which different matches apply has its own prefixes; write fewer port ranges that overlap with many prefixes",
 		IMAGE_PREFIXES_MAX);
 	return r < 0 ? r : IMAGE_TOO_LARGE;
 }
 
-/* Seats of the image before, as words of this one; 0: the rule is gone, or covers the table no more */
+/* For each seat of the previous image, its word in this one; 0: the rule is gone, or has no match in the table now */
 static uint32_t *find_seats(const struct image *before, const struct rule_set *set, const uint32_t *words)
 {
 	uint32_t *seats = calloc(before->n_seats, sizeof(*seats));
@@ -160,7 +160,7 @@ int image_recompile(const struct rule_set *before_set, const struct image *befor
 	size_t n_problems = problems->n;
 	int r = compile(before_set, before, set, ret, problems);
 
-	/* the whole tells which rule has most of the prefixes, if it is too large at all */
+	/* compile everything: that finds the rule with most of the prefixes, or that they are not too many after all */
 	if (r == IMAGE_TOO_LARGE && problems->n == n_problems)
 		r = image_compile(set, ret, problems);
 	return r;
@@ -173,7 +173,7 @@ void image_forget_prefixes(struct image *image)
 	image->n_listed = 0;
 }
 
-/* A class begins at its root and goes on until the next one: the root that a word equals comes before it. */
+/* A class begins at its root and ends before the next one, so a root that equals the word sorts before it. */
 static int compare_root(const void *word, const void *class)
 {
 	return *(const uint32_t *)word >= ((const struct image_class *)class)->word ? 1 : -1;

@@ -2,14 +2,14 @@
 #pragma once
 
 /*
- * The image: a rule set compiled to the tables the program reads
+ * The image: a rule set compiled to the tables that the program reads
  *
  * image_compile() is a pure function. Seats have local numbers here, 1 to n_seats - 1, in the order of the rules; the
  * data plane gives them their lasting numbers when it loads the image. Words are those of tree.h.
  *
- * Precedence: the longest address prefix wins; among equal prefixes the narrowest port range. The same prefix with
- * ranges of equal width that overlap, from two names, is a conflict. A match for any address counts as a prefix of
- * length 0 in each family.
+ * Precedence: the longest address prefix wins; among equal prefixes the narrowest port range wins. If two names have
+ * the same prefix, with overlapping ranges of equal width, that is a conflict. A match for any address counts as a
+ * prefix of length 0 in each family.
  */
 
 #include <stdint.h>
@@ -19,29 +19,29 @@
 #include "tree.h"
 
 struct image_seat {
-	const char *name; /* of the rule set that was compiled, which must live as long */
+	const char *name; /* belongs to the rule set that was compiled, which must live as long */
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	uint8_t family;	  /* AF_INET or AF_INET6 */
 	bool pass;	  /* Missing=pass */
 };
 
-/* Ports to which the same prefixes apply, with the same words, share a class; a class belongs to one table. */
+/* Ports with the same prefixes and words share a class; a class belongs to one table. */
 struct image_class {
-	uint32_t word;	   /* of these ports: where the tree of the prefixes begins */
+	uint32_t word;	   /* of these ports: the root of the tree of the prefixes */
 	uint32_t first, n; /* its prefixes */
 	unsigned table;
 	struct image_digest {
 		uint64_t low, high;
-	} digest; /* of the prefixes and the names they lead to */
+	} digest; /* of the prefixes and the names to which they lead */
 };
 
 struct image {
 	uint32_t ports[USHER_TABLES][USHER_PORTS];
-	struct image_seat *seats; /* [0] is nobody's */
+	struct image_seat *seats; /* [0] is not used */
 	size_t n_seats;
 	struct tree_prefix *prefixes; /* class by class */
 	size_t n_listed;
-	size_t n_prefixes; /* of all classes; image_recompile() does not list those that it takes over */
+	size_t n_prefixes; /* of all classes; image_recompile() does not list those of classes that it keeps */
 	struct image_class *classes; /* sorted by word */
 	size_t n_classes;
 	struct tree_nodes nodes;
@@ -57,8 +57,8 @@ enum {
 };
 
 /*
- * Two million IPv4 prefixes are about 40 MB of nodes; of IPv6 addresses that have nothing in common, 400 MB. The kernel
- * makes room for a power of two of nodes, since usherd has no CAP_PERFMON, and usherd keeps a copy.
+ * Two million IPv4 prefixes need about 40 MB of nodes; as many IPv6 addresses with nothing in common, 400 MB. The
+ * kernel makes room for a power of two of nodes, because usherd has no CAP_PERFMON, and usherd keeps a copy.
  */
 #define IMAGE_PREFIXES_MAX 2000000U
 
@@ -66,16 +66,16 @@ enum {
 int image_compile(const struct rule_set *set, struct image **ret, struct problems *problems);
 
 /*
- * image_recompile() - the same, when there is an image already
- * @before_set: what @before was compiled of; neither is changed
+ * image_recompile() - the same, reusing a previous image
+ * @before_set: the set from which @before was compiled; neither is changed
  *
- * Ports that no match concerns which came or went keep their classes. The image answers as one that was compiled, but for
- * image_foreach_prefix().
+ * Ports keep their classes if no new or removed match concerns them. The image answers as one from image_compile()
+ * would, except to image_foreach_prefix().
  */
 int image_recompile(const struct rule_set *before_set, const struct image *before, const struct rule_set *set,
 	struct image **ret, struct problems *problems);
 
-/* image_forget_prefixes() - nothing but image_foreach_prefix() needs them */
+/* image_forget_prefixes() - free the prefixes, which only image_foreach_prefix() needs */
 void image_forget_prefixes(struct image *image);
 
 /*
@@ -88,19 +88,20 @@ void image_forget_prefixes(struct image *image);
 uint32_t image_lookup(
 	const struct image *image, int family, int protocol, const uint8_t *address, uint16_t port);
 
-/* image_find_class() - that of a port's word; NULL when the port needs none */
+/* image_find_class() - the class of a port's word; NULL when the port needs none */
 const struct image_class *image_find_class(const struct image *image, uint32_t word);
 
 /* image_table() - USHER_TABLE_* of a family and protocol */
 unsigned image_table(int family, int protocol);
 
-/* image_port_word() - what the program reads first; with equal words, two ports of a family and protocol are alike */
+/* image_port_word() - the word that the program reads first; ports of a table with equal words are treated alike */
 uint32_t image_port_word(const struct image *image, int family, int protocol, uint16_t port);
 
 /*
- * image_foreach_prefix() - call a function for every prefix that a rule takes packets to this port for
+ * image_foreach_prefix() - call a function for every prefix for which a rule takes packets to this port
  *
- * In no order. A prefix is called whole, whatever longer ones take out of it. Any address is a prefix of length 0.
+ * In no order. The function gets each prefix whole, even if longer ones take parts of it. Any address is a prefix of
+ * length 0.
  */
 void image_foreach_prefix(const struct image *image, int family, int protocol, uint16_t port,
 	void (*function)(const struct prefix *prefix, uint32_t word, void *userdata), void *userdata);

@@ -44,7 +44,7 @@ void reuse_find_ports(
 		(void)changes_foreach(before, set, extend_by_change, ports);
 }
 
-/* The nodes of a class follow one another, the root last. */
+/* The nodes of a class are contiguous, the root last. */
 static int copy_nodes(struct image *image, const struct image *before, size_t class, const uint32_t *seats)
 {
 	uint32_t first = class ? (before->classes[class - 1].word & ~TREE_WORD_NODE) + 1 : 0;
@@ -64,7 +64,7 @@ static int copy_nodes(struct image *image, const struct image *before, size_t cl
 	return 0;
 }
 
-/* @words: by class of the image before, the word it has got in this one; 0: it has not been copied */
+/* @words: for each class of the previous image, its word in this one; 0: it has not been copied yet */
 static int copy_class(struct image *image, const struct image *before, const struct image_class *class,
 	const uint32_t *seats, uint32_t *words)
 {

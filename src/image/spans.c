@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Of each prefix: which rule has which port. The narrowest range wins; equals of two rules are a conflict. */
+/* For each prefix: which rule has which port. The narrowest range wins; equal ones of two rules are a conflict. */
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,8 +8,9 @@
 #include "entries.h"
 
 /*
- * The ports of one prefix, cut wherever a range starts or ends: cell i is ports points[i] to points[i + 1] - 1. `next`
- * leads to the next cell without a word, so that painting all ranges takes about as many steps as there are cells.
+ * The ports of one prefix, cut wherever a range starts or ends: cell i has the ports points[i] to points[i + 1] - 1.
+ * `next` leads to the next cell without a word, so that setting all ranges takes about as many steps as there are
+ * cells.
  */
 struct cells {
 	uint32_t *points;
@@ -52,11 +53,11 @@ static int report_conflict(
 		any ? " (any address counts as length 0)" : "");
 }
 
-/* Each entry against the nearest one of equal width and another rule before it, of one prefix. */
+/* Compares each entry of a prefix with the last one before it that has equal width and another rule. */
 static int find_conflicts(const struct rule_set *set, const struct table *table, const struct entry *entries,
 	size_t n, size_t *n_conflicts, struct problems *problems)
 {
-	const struct entry *other = NULL; /* the last one whose rule is not that of entries[i - 1] */
+	const struct entry *other = NULL; /* the last one with another rule than entries[i - 1] */
 
 	for (size_t i = 1; i < n; i++) {
 		const struct entry *entry = &entries[i], *before = entry - 1;
@@ -132,7 +133,7 @@ static uint32_t find_cell(const struct cells *cells, uint32_t port)
 	return (uint32_t)(point - cells->points);
 }
 
-/* The first cell from this one on that has no word. */
+/* The first cell, from this one on, that has no word */
 static uint32_t skip_painted(struct cells *cells, uint32_t i)
 {
 	while (cells->next[i] != i) {
@@ -149,7 +150,7 @@ static void paint(struct cells *cells, const struct rule_match *match, uint32_t 
 	for (uint32_t i = skip_painted(cells, find_cell(cells, match->first)); i < end;
 		i = skip_painted(cells, i)) {
 		cells->words[i] = word;
-		cells->next[i] = i + 1; /* there is one: the last point ends a range and starts none */
+		cells->next[i] = i + 1; /* exists: the last point ends a range and starts none */
 	}
 }
 
@@ -185,7 +186,7 @@ int table_fill_spans(
 	size_t n_conflicts = 0, n;
 	int r = entries_collect(set, table, &entries);
 
-	items = entries.items; /* released here */
+	items = entries.items; /* released at return */
 	for (size_t i = 0; i < entries.n && !r; i += n) {
 		const struct prefix *prefix = &items[i].match->prefix;
 
@@ -196,7 +197,7 @@ int table_fill_spans(
 			break;
 		table->prefixes[table->n_prefixes] = *prefix;
 		table->prefixes[table->n_prefixes++].family =
-			table->family; /* any address is one of length 0 */
+			table->family; /* any address is a prefix of length 0 */
 		r = find_conflicts(set, table, &items[i], n, &n_conflicts, problems);
 		if (!r)
 			r = add_spans(table, &items[i], n, words);

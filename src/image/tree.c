@@ -8,16 +8,16 @@
 
 #define STEP_BITS 32U
 #define STEP_LAST UINT32_MAX
-#define LENGTHS_MAX (STEP_BITS + 1) /* prefixes that lie one within the other in a step of 32 bits */
+#define LENGTHS_MAX (STEP_BITS + 1) /* prefixes that are nested in one step of 32 bits */
 
-/* From this value on, to where the next one starts */
+/* From this value on, up to where the next range starts */
 struct range {
 	uint32_t start;
 	uint32_t word;
 	bool next; /* the word is a node for the next 32 bits */
 };
 
-/* A stack of lists: below the ranges of one tree are the unfinished ones of the trees that lead to it. */
+/* A stack of lists: below the ranges of one tree are those of the unfinished trees that lead to it. */
 struct builder {
 	struct tree_nodes *nodes;
 	const struct tree_prefix *prefixes;
@@ -44,7 +44,7 @@ static void add_range(struct builder *builder, size_t base, struct range range)
 	struct range *end = builder->ranges + builder->n_ranges, *list = builder->ranges + base;
 
 	if (end > list && end[-1].start == range.start)
-		end--; /* a longer prefix starts where the shorter one does, or one where another ends */
+		end--; /* a longer prefix starts where a shorter one does, or a prefix starts where another ends */
 	if (end == list || end[-1].word != range.word)
 		*end++ = range;
 	builder->n_ranges = (size_t)(end - builder->ranges);
@@ -71,7 +71,7 @@ static int add_node(struct builder *builder, const struct range *ranges, size_t 
 	return 0;
 }
 
-/* Replace the ranges from @base on by nodes, these by nodes above them, until there is one. */
+/* Replaces the ranges from @base on by nodes, and these by nodes above them, until there is one. */
 static int add_nodes(struct builder *builder, size_t base, uint32_t *ret)
 {
 	struct range *ranges = builder->ranges + base;
@@ -95,15 +95,15 @@ static int add_nodes(struct builder *builder, size_t base, uint32_t *ret)
 	return 0;
 }
 
-/* What is behind the end of an open prefix: the one before it on the stack, in which it lies */
+/* The range after the end of an open prefix: it belongs to the one before it on the stack, which contains it */
 static struct range after(const struct open_prefix *open)
 {
 	return (struct range){.start = open->last + 1, .word = open[-1].word};
 }
 
 /*
- * One step of 32 bits, for the prefixes from @first to @end, which are the same before these bits. What is beside them has
- * the word @outside.
+ * One step of 32 bits, for the prefixes from @first to @end, which have the same bits before these. All other values
+ * get the word @outside.
  */
 static int add_step(
 	struct builder *builder, size_t first, size_t end, unsigned step, uint32_t outside, uint32_t *ret)
@@ -127,7 +127,7 @@ static int add_step(
 			add_range(builder, base, range);
 			i++;
 		} else {
-			/* those that go on behind this value follow one another */
+			/* prefixes that continue after these bits are neighbours */
 			struct range rest = {.start = range.start + 1, .word = open[n_open - 1].word};
 			size_t same = i + 1;
 
@@ -149,7 +149,7 @@ static int add_step(
 
 int tree_add(struct tree_nodes *nodes, const struct tree_prefix *prefixes, size_t n, uint32_t *ret)
 {
-	/* each prefix starts a range and ends one, in one of the steps; each step begins with one more */
+	/* each prefix starts one range and ends one, in one of the steps; each step begins with one more */
 	_cleanup_free_ struct range *ranges = calloc(2 * n + USHER_STEPS_MAX, sizeof(*ranges));
 	struct builder builder = {.nodes = nodes, .prefixes = prefixes, .ranges = ranges};
 
@@ -165,7 +165,7 @@ uint32_t tree_lookup(const struct tree_nodes *nodes, uint32_t word, const uint8_
 		const struct usher_node *node = &nodes->nodes[word & ~TREE_WORD_NODE];
 		size_t i = 0;
 
-		for (size_t k = 0; k < USHER_NODE_RANGES - 1; k++) /* all of them, as the program does */
+		for (size_t k = 0; k < USHER_NODE_RANGES - 1; k++) /* no early exit, as in the program */
 			i += node->starts[k] <= ntohl(value);
 		word = node->words[i];
 		if (node->next >> i & 1) {

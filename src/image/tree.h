@@ -2,15 +2,15 @@
 #pragma once
 
 /*
- * Trees of address ranges: what the program looks an address up in
+ * Trees of address ranges, in which the program looks addresses up
  *
- * The prefixes of a class are turned into ranges that do not overlap, each with the word of the longest prefix that has
- * it, and these into nodes of USHER_NODE_RANGES, as struct usher_node of bpf/usher-bpf.h has it. An address is looked up
- * 32 bits at a time: of IPv6 prefixes, what is longer than 32 bits is in a tree of its own below the range of its first
- * 32 bits, and so on.
+ * The prefixes of a class become ranges that do not overlap, each with the word of the longest prefix that contains it.
+ * The ranges become nodes of USHER_NODE_RANGES (struct usher_node in bpf/usher-bpf.h). An address is looked up 32 bits
+ * at a time: IPv6 prefixes longer than 32 bits are in a tree of their own, below the range of their first 32 bits, and
+ * so on.
  *
- * How many nodes 32 bits lead through follows from the number of prefixes, the logarithm to base 8 of twice as many, and
- * neither from their lengths nor from how they lie.
+ * The height of a tree depends only on the number of prefixes: it is the logarithm to base 8 of twice that number. It
+ * does not depend on their lengths or on where they are.
  */
 
 #include <stddef.h>
@@ -20,7 +20,7 @@
 #include "../util/prefix.h"
 
 /*
- * The words of an image, before the data plane gives seats and nodes their lasting numbers: 0; TREE_WORD_NODE and the
+ * The words of an image, before the data plane gives seats and nodes their lasting numbers: 0; TREE_WORD_NODE with the
  * number of a node; or a seat.
  */
 #define TREE_WORD_NODE 0x80000000U
@@ -30,7 +30,7 @@ struct tree_prefix {
 	uint32_t word; /* a seat */
 };
 
-/* The nodes of all trees of an image. Empty is all zero; the owner frees `nodes`. */
+/* The nodes of all trees of an image. All zero is empty; the owner frees `nodes`. */
 struct tree_nodes {
 	struct usher_node *nodes;
 	size_t n;
@@ -38,18 +38,18 @@ struct tree_nodes {
 
 /*
  * tree_add() - make the tree of some prefixes
- * @prefixes: of one family, each once, sorted by address, of one address by length; at least one
- * @ret:      TREE_WORD_NODE and the number of the first node
+ * @prefixes: of one family, each once, sorted by address and then by length; at least one
+ * @ret:      TREE_WORD_NODE with the number of the first node
  *
- * Return: 0 or -ENOMEM; then nodes may have been added that nothing leads to.
+ * Return: 0 or -ENOMEM; on failure, nodes may have been added to which nothing leads.
  */
 int tree_add(struct tree_nodes *nodes, const struct tree_prefix *prefixes, size_t n, uint32_t *ret);
 
 /*
  * tree_lookup() - what the program finds
- * @word:    of a port: as tree_add() returned it, or what is returned as it is
+ * @word:    of a port: from tree_add(); any other word is returned as it is
  * @address: network order, 4 or 16 bytes as the prefixes of the tree
  *
- * Return: the word of the longest prefix that has the address, or 0.
+ * Return: the word of the longest prefix that contains the address, or 0.
  */
 uint32_t tree_lookup(const struct tree_nodes *nodes, uint32_t word, const uint8_t *address);

@@ -289,7 +289,7 @@ static void at_most_4095_seats(void **state)
 	assert_int_equal(compiled.result, IMAGE_TOO_LARGE);
 	assert_int_equal(compiled.problems.n, 1);
 	assert_string_equal(problem_format(&compiled.problems.items[0], text, sizeof(text)),
-		"r1024: the rules need more than 4095 seats (one for each name, protocol and family) from here on; remove rules, or write prefixes of one family where both are not needed");
+		"r1024: with this rule, the rules need more than 4095 seats (one for each name, protocol and family); remove rules, or write prefixes of only one family where both are not needed");
 	compiled_free(&compiled);
 }
 
@@ -439,7 +439,7 @@ static void at_most_two_million_prefixes(void **state)
 	assert_null(compiled.image);
 	assert_int_equal(compiled.problems.n, 1);
 	assert_string_equal(problem_format(&compiled.problems.items[0], text, sizeof(text)),
-		"a: the rules need more than 2000000 prefixes in the kernel, most of them for this one: every set of ports that some match treats differently keeps its own; write fewer port ranges that overlap with many prefixes");
+		"a: the rules need more than 2000000 prefixes in the kernel, most of them for this rule: each set of ports to which different matches apply has its own prefixes; write fewer port ranges that overlap with many prefixes");
 	compiled_free(&compiled);
 	free(b);
 	b = hosts_with_ports(1000, 1995, 10, 2); /* 1995 * 1001 + 1000 */
