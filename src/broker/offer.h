@@ -18,7 +18,7 @@ struct offer_socket {
 
 /* A hand-in, as a door makes it from what it received */
 struct offer_request {
-	const struct identity *owner; /* whose the sockets are */
+	const struct identity *owner; /* the process that owns the sockets */
 	int pidfd;		      /* of the owner, or -1 */
 	bool found; /* usher-discover found the sockets; their owner has asked for nothing */
 	enum usher_via via;

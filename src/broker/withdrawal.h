@@ -7,7 +7,7 @@
 #include "broker.h"
 
 struct withdrawal {
-	const struct identity *sender; /* who asks */
+	const struct identity *sender; /* the client */
 	const char *name;
 	const uint64_t *cookies; /* only these sockets; NULL: all of the name */
 	size_t n;

@@ -54,7 +54,7 @@ struct registry {
  *
  * Refused: pins of another schema or layout (EUCLEAN), or of another network namespace that still exists (EXDEV). Pins
  * of a namespace that is gone are removed. Some maps only make sense together. If one of these is missing because its
- * pin was deleted, all of them are made anew and `lost` is set. Any other missing map is made anew alone: pins of an
+ * pin was deleted, all of them are created again and `lost` is set. Any other missing map is created alone: pins of an
  * earlier version lack those of Listen=kernel, for example.
  *
  * Return: 0, REFUSED, or a negative errno (-EPERM: CAP_BPF or CAP_NET_ADMIN is missing).
@@ -95,7 +95,7 @@ uint32_t registry_next_seat(const struct registry *registry, uint32_t seat);
 /* registry_take_seat() - Return: the number of a new seat with all counters zero; 0 when none is free */
 uint32_t registry_take_seat(struct registry *registry, const char *name, int protocol, int family);
 
-/* registry_free_seat() - give a seat back; it must have no place (registry_reap()) and no program may know its number */
+/* registry_free_seat() - free a seat; it must have no place (registry_reap()), and no program may know its number */
 void registry_free_seat(struct registry *registry, uint32_t seat);
 
 /* registry_read_counters() - the sum over all CPUs */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Opening the registry: pins are adopted, checked, made anew. */
+/* Opening the registry: pins are checked, and adopted or created again. */
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -27,7 +27,7 @@ struct socket_facts {
  * The kernel would also accept a connected UDP socket, and a listener of another namespace, to which it dispatches
  * without ever completing a connection (measured on Linux 6.18). Both are refused.
  *
- * The text of a refusal starts with a verb, for a caller who writes "socket 5 " in front of it.
+ * The text of a refusal starts with a verb: the caller writes "socket 5 " in front of it.
  *
  * Return: 0, REFUSED, or a negative errno.
  */
