@@ -35,7 +35,7 @@ def count_tap(text):
 
 
 def count_meson(path):
-    """Subtests of tests that speak TAP; one for each other test."""
+    """Count the subtests of tests with TAP output, and every other test as one."""
     total = [0, 0, []]
     for line in path.read_text().splitlines():
         test = json.loads(line)

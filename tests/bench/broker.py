@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the control plane costs: hand-ins, rules, and the broker that has nothing to do.
+"""What the control plane costs: hand-ins, rules, and an idle broker.
 
 usage: broker.py [--quick] [--table TABLE]... [BUILD]
 
-BUILD is the build directory, or else $USHER_BUILD. Runs the real usherd, as root, in namespaces of its own, through the
-doors that everybody uses. JSON lines on standard output, a line for the samples of a row and column; what it does, and
-what went wrong, on standard error.
+BUILD is the build directory; the default is $USHER_BUILD. Runs the real usherd, as root, in namespaces of its own, through
+its public doors. Prints JSON lines on standard output, one for the samples of each row and column, and progress and errors
+on standard error.
 """
 
 import argparse
@@ -59,10 +59,10 @@ def say(what):
     print(f"broker.py: {what}", file=sys.stderr, flush=True)
 
 
-# ---- the broker, looked at from outside
+# ---- the broker from outside
 
 def memory(broker, key):
-    """VmRSS, VmHWM: bytes."""
+    """VmRSS and VmHWM, in bytes."""
     for line in pathlib.Path(f"/proc/{broker.pid}/status").read_text().splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) * 1024
@@ -70,31 +70,31 @@ def memory(broker, key):
 
 
 def switches(broker):
-    """How often a thread of it has been given the processor."""
+    """How often a thread of it has been scheduled."""
     return sum(int(line.split()[1]) for path in pathlib.Path(f"/proc/{broker.pid}/task").glob("*/status")
                for line in path.read_text().splitlines() if "ctxt_switches" in line)
 
 
 def processor_seconds(broker):
-    """Not asked of the broker, which would need the processor to answer."""
+    """From /proc: to answer, the broker would need processor time."""
     return sum(int(path.read_text().split()[0])
                for path in pathlib.Path(f"/proc/{broker.pid}/task").glob("*/schedstat")) / 1e9
 
 
 def settle(broker):
-    """Wait until it has nothing to do."""
+    """Wait until it is idle."""
     before = -1
     while before != (before := switches(broker)):
         time.sleep(0.1)
 
 
 def kernel_memory(broker):
-    """Bytes of every map that it has open or that its programs use, whatever they are called."""
+    """Bytes of every map that it has open or that its programs use, whatever their names."""
     maps, programs = set(), set()
     for path in pathlib.Path(f"/proc/{broker.pid}/fdinfo").iterdir():
         try:
             fields = dict(line.split(":\t", 1) for line in path.read_text().splitlines() if ":\t" in line)
-        except FileNotFoundError:  # of a connection that was just being closed
+        except FileNotFoundError:  # of a connection that is just being closed
             continue
         if "map_id" in fields:
             maps.add(int(fields["map_id"]))
@@ -106,7 +106,7 @@ def kernel_memory(broker):
 
 
 def start(broker):
-    """Start it; milliseconds until it is ready."""
+    """Start it; returns the milliseconds until it is ready."""
     begin = time.monotonic()
     broker.spawn()
     while not broker.notify.ready():
@@ -117,7 +117,7 @@ def start(broker):
 
 
 def end(broker):
-    """End it, and leave nothing of it in the kernel."""
+    """End it, and remove everything of it from the kernel."""
     ctl("detach", broker=broker)
     broker.wait()
 
@@ -127,7 +127,7 @@ def no_sockets(broker):
 
 
 def write_names():
-    """A rule for each name, a port each, any address of both families."""
+    """Write a rule for each name, each with a port, for any address of both families."""
     for number in range(NAMES):
         host.write_rule(f"n{number:04}", host.rule(f"Stream={10000 + number}"), FOLDER)
 
@@ -142,7 +142,7 @@ def forget_rules():
 # ---- hand-ins
 
 def clients(mode, *words):
-    """bench_hand_in to its end: (seconds of all, sorted microseconds of each)."""
+    """Run bench_hand_in to its end; returns (seconds of all, sorted microseconds of each)."""
     done = host.run(PROGRAMS / "bench_hand_in", mode, *words, timeout=600)
     return parse_clients(done.stdout)
 
@@ -157,7 +157,7 @@ def percentile(ordered, share):
 
 
 class Holders:
-    """Processes that hand in and stay until `close()`."""
+    """Processes that hand in, and stay until `close()`."""
 
     def __init__(self, mode, names):
         self._process = subprocess.Popen([PROGRAMS / "bench_hand_in", mode, str(names)], stdin=subprocess.PIPE,
@@ -192,7 +192,7 @@ def table_hand_in():
     broker = Usherd().start()
     rounds = 2 if QUICK else 11
     samples = {mode: [] for _, mode, _ in HAND_INS}
-    clients("library", NAMES)  # the first time everything is slower
+    clients("library", NAMES)  # the first time, everything is slower
     no_sockets(broker)
     for number in range(rounds):
         for _, mode, _ in HAND_INS[::-1] if number % 2 else HAND_INS:
@@ -227,7 +227,7 @@ def table_hand_in():
 # ---- rules
 
 def reload(broker):
-    """usherctl reload: milliseconds of it, and of processor time of the broker."""
+    """Run usherctl reload; returns its milliseconds, and those of processor time of the broker."""
     before = processor_seconds(broker)
     begin = time.monotonic()
     host.run(USHERCTL, "reload", timeout=300)
@@ -287,7 +287,7 @@ def table_rules():
 
 
 def table_compile():
-    """A reload of one line in a program that does as the broker does, with the time of each step."""
+    """A reload of one line, in a program that works as the broker does, with the time of each step."""
     for case in rule_sets.CASES:
         say(f"compile: {case.row}")
         work = host.WORK / "steps"
@@ -309,7 +309,7 @@ def table_compile():
 # ---- the broker
 
 def watch(broker, seconds):
-    """(wake-ups a minute, processor time in per cent) of a stretch of time."""
+    """(wake-ups per minute, processor time in percent) over a period."""
     before, woken, begin = processor_seconds(broker), switches(broker), time.monotonic()
     time.sleep(seconds)
     woken, passed = switches(broker) - woken, time.monotonic() - begin

@@ -4,10 +4,10 @@
 
 usage: crowd.py SCAN [PROCESSES [SOCKETS [COMMAND...]]]
 
-SCAN is the program of tests/system/programs/scan.c. As root; everything is in namespaces of its own. The processes sleep and have
-the sockets between them, beside six more descriptors each: a quarter each of TCP and UDP, IPv4 and IPv6. Measured is the
-scan for the daemon of one rule among them; for 100 rules; with a port that every socket has; and with the pid that an
-event brings. With a COMMAND, that is run among them instead.
+SCAN is the program of tests/system/programs/scan.c. As root; everything is in namespaces of its own. The processes sleep.
+The sockets are spread over them, a quarter each of TCP and UDP, IPv4 and IPv6; each process has six more descriptors.
+Measured are scans for the daemon of one rule; for 100 rules; with a port that every socket has; and with the pid from an
+event. With a COMMAND, that is run instead.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ import time
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 PR_SET_PDEATHSIG = 1
 TIMES = 21
-PORTS = 10000  # different ones, from 20000 on
+PORTS = 10000  # different ports, from 20000 on
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,7 +34,7 @@ def check(result):
 
 
 def enter():
-    """Become process 1 of namespaces; the first process waits."""
+    """Become process 1 of new namespaces; the original process waits."""
     check(libc.unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
     pid = os.fork()
     if pid:
@@ -46,7 +46,7 @@ def enter():
 
 
 def bound(number):
-    """Socket number so-and-so: no two have the same protocol, family, address and port."""
+    """Socket number n: no two have the same protocol, family, address and port."""
     kind, rest = number % 4, number // 4
     family = socket.AF_INET6 if kind & 1 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM if kind & 2 else socket.SOCK_STREAM)
@@ -70,7 +70,7 @@ def member(first, last):
         os.set_inheritable(sock.fileno(), True)
     for _ in range(3):
         os.set_inheritable(os.open("/dev/null", os.O_RDONLY), True)
-    os.execv("/usr/bin/sleep", ["sleep", "infinity"])  # as a fork of this, each would use a megabyte
+    os.execv("/usr/bin/sleep", ["sleep", "infinity"])  # as a fork of this process, each would use a megabyte
 
 
 def gather(processes, sockets):

@@ -1,23 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a public address and port that reaches one service costs, by each way that people use today, side by side.
+"""What it costs that a public address and port reach one service, for each way that people use today, side by side.
 
 usage: peers.py [--quick] [--rounds=N] [--seconds=S] [--two-processors] [WAY...]
 
-As root; $USHER_BUILD is the build directory. Everything is in namespaces of its own: ways.py makes a server and
-a client for each way, and all of them stand ready while the rounds go from one to the next, each measure in turn,
-the order reversed in every other round. tests/bench/packages has what they need; a way that the machine cannot
-have is missing, with a note.
+As root; $USHER_BUILD is the build directory. Everything is in namespaces of its own: ways.py sets up a
+server and a client for each way. All of them stay ready while the rounds go from one way to the next, with one measurement
+after another, in reverse order every other round. tests/bench/packages lists what they need. A way that the machine cannot
+have is left out, with a note.
 
-One line of JSON a row and column, the values of all rounds in it:
-  tcp         connections a second: connect, a byte there, a byte back, reset; 64 at a time, and one at a time
-  udp         datagrams of 32 bytes that come back, 32 under way: all of one flow, and each of a flow of its own
+Prints one line of JSON for each row and column, with the values of all rounds:
+  tcp         connections per second: connect, a byte there, a byte back, reset; 64 at a time, and one at a time
+  udp         datagrams of 32 bytes that come back, 32 in flight: all in one flow, and each in a flow of its own
   throughput  of one TCP connection, from the server to the client
-WAY limits it to these.
+WAY limits the run to these ways.
 
-All of it runs on one processor, which is never idle: a figure is then the work that a connection or a datagram is
-for everybody who has to do with it. With a processor each for client and server, a cost is not seen on the one that
-waits for the other, and how long it takes to wake that up is most of what is.
+Everything runs on one processor, which is never idle, so a figure is all the work that a connection or a datagram causes.
+With separate processors for client and server, the side that waits would hide its cost, and most of the time would be the
+time to wake the other side up.
 """
 
 import argparse
@@ -38,7 +38,7 @@ ROUNDS, SECONDS = 60, 0.12
 QUICK = 1, 0.05
 BASELINE = {"tcp": "direct", "udp": "empty program", "throughput": "direct"}
 
-# table, protocol, arguments of the load, and its columns: name, unit, function of what the load says
+# table, protocol, arguments of the load, and its columns: name, unit, function of the load's output
 MEASURES = [
     ("tcp", "tcp", ["connections", 64], [
         ("connections/s", "1/s", lambda load: load["done"] / load["seconds"]),
@@ -68,7 +68,7 @@ def complain(text):
 
 
 def set_up(wanted):
-    """The ways that this machine can have; for the others, a note in the tables."""
+    """Set up the ways that this machine can have. The others get a note in the tables."""
     found = []
     for kind in ways.WAYS:
         if wanted and kind.name not in wanted:
@@ -83,7 +83,7 @@ def set_up(wanted):
 
 
 def note_what_was_seen(found, client, server):
-    """What no figure says."""
+    """Notes about what the figures do not show."""
     where = "client and server share one processor" if client == server else "client and server each have a processor"
     versions = [f"{package} {version}" for package, version in map(ways.version, ways.PACKAGES) if version]
     say(table="tcp", note=f"{where}; {', '.join(versions)}")
@@ -101,7 +101,7 @@ def note_what_was_seen(found, client, server):
 
 
 def measure(way, words, seconds, processor):
-    """Run the load once; what it says."""
+    """Run the load once; returns its output."""
     kind, *rest = words
     with way.client.entered():
         done = subprocess.run(
@@ -116,7 +116,7 @@ def measure(way, words, seconds, processor):
 
 
 def check_counts(way, before, answered):
-    """What was answered went this way."""
+    """Check that the answered packets went this way."""
     for protocol, count in before.items():
         rise = way.count(protocol) - count
         least = answered.get(protocol, 0) if way.counts == "packets" or protocol == "tcp" else 1
@@ -126,7 +126,7 @@ def check_counts(way, before, answered):
 def main(options):
     *others, processor = sorted(os.sched_getaffinity(0))
     client = others[0] if options.two_processors else processor
-    os.sched_setaffinity(0, [processor])  # with all that it starts for the server
+    os.sched_setaffinity(0, [processor])  # with everything that it starts for the server
     found = set_up(options.ways)
     values = {}
     answered = {way: {} for way in found}
@@ -150,7 +150,7 @@ def main(options):
         for way in found:
             for name, unit, _ in columns:
                 if protocol in way.protocols:
-                    compared = {"baseline_row": BASELINE[table]} if unit else {}  # not what was lost: none, one hopes
+                    compared = {"baseline_row": BASELINE[table]} if unit else {}  # not the lost ones: there should be none
                     say(table=table, row=way.name, column=name, unit=unit, values=values[index, name, way], **compared)
     complaints = Daemon.end_all()
     assert not complaints, complaints

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rule sets of any size, for benchmarks: the matches of a case spread over its names, a line each.
+"""Rule sets of any size, for benchmarks: the matches of a case, spread over its names, one on each line.
 
-Every name has its own share of the prefixes, and neighbours belong to different names, so that nothing can be put
-together. Where the prefixes are of one /8, they are 16 addresses apart and of lengths 29 to 32: none touches the next.
-Where they are mixed, there are as many of IPv4 as of IPv6, of every length from /9 and /33 on, within one another, for a
-port, a range or every port, TCP and UDP.
+Every name has its own share of the prefixes, and neighbours belong to different names, so that nothing can be merged. If
+the prefixes are in one /8, they are 16 addresses apart with lengths of 29 to 32, so that none touches the next. If they
+are mixed, half are IPv4 and half IPv6, of every length from /9 and /33 on, nested, for a port, a range or every port, TCP
+and UDP.
 """
 
 import collections
@@ -29,19 +29,19 @@ CASES = [
 
 
 def quick(case):
-    """As much of a case as takes no time."""
+    """A small part of a case, for a quick run."""
     names = min(10, case.names)
     return case._replace(matches=max(names, case.matches // 1000), names=names)
 
 
 def _in_one_network(number):
-    """Prefix so-and-so of 10.0.0.0/8."""
+    """Prefix number n of 10.0.0.0/8."""
     address = number * 16
     return f"10.{address >> 16}.{address >> 8 & 255}.{address & 255}/{29 + number % 4}"
 
 
 def _mixed(n):
-    """n prefixes of both families, no two the same."""
+    """n different prefixes of both families."""
     chance, found = random.Random(6), {}
     while len(found) < n:
         if len(found) % 2:
@@ -67,13 +67,13 @@ def _lines(case, port):
 
 
 def texts(case, port=443):
-    """{name: text of its rule file}; with another port nothing is as before, and everything is as large."""
+    """{name: text of its rule file}. With another port, every match changes, but the size does not."""
     lines = _lines(case, port)
     return {f"n{number:04}": "\n".join(["[Rule]", *lines[number::case.names], ""]) for number in range(case.names)}
 
 
 def changed(case, files):
-    """(name, text) of the file in whose middle a match is another one."""
+    """(name, text) of a file with another match in its middle."""
     name = f"n{case.names // 2:04}"
     lines = files[name].splitlines()
     lines[(len(lines) + 1) // 2] = "Stream=10.255.255.240/29:443"
@@ -89,7 +89,7 @@ def write(folder, files):
 
 
 def link(folder, other):
-    """The files of another folder, in this one as well."""
+    """Link the files of another folder into this one."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True)
     for path in other.iterdir():
@@ -98,7 +98,7 @@ def link(folder, other):
 
 
 def age(*folders):
-    """Wait until no file is so new that it has to be read again though nobody has changed it (src/rule/file.h)."""
+    """Wait until the files are old enough that the broker does not read unchanged ones again (src/rule/file.h)."""
     newest = max(path.stat().st_ctime for folder in folders for path in folder.iterdir())
     while time.time() < newest + 2.5:
         time.sleep(0.1)

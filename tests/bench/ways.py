@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ways by which a public address and port reach one service: the things that peers.py compares.
+"""The ways by which a public address and port reach one service, for peers.py to compare
 
-Each way is a server and a client, network namespaces on the two ends of a cable, with the same addresses
-everywhere. On the server runs the service, tests/bench/backend.c, always the same program; only where its sockets
-are bound differs, and what leads to them.
+Each way is a server and a client: network namespaces at the two ends of a cable, with the same addresses everywhere. The
+server runs the service, always the same program tests/bench/backend.c. Only the addresses of its sockets differ, and what
+leads to them.
 """
 
 import collections
@@ -22,8 +22,8 @@ from harness.process import SLOW, wait_until
 from harness.service import make_socket
 
 PUBLIC, CLIENT, PORT = "192.0.2.1", "192.0.2.2", 80
-LOOPBACK = "127.0.0.2"  # where the service is bound when packets from outside need not go there
-PRIVATE = "10.0.0.1"    # where it is when they must
+LOOPBACK = "127.0.0.2"  # the address of the service if packets from outside need not reach it
+PRIVATE = "10.0.0.1"    # its address if they must
 SOURCES, FIRST_SOURCE, N_SOURCES = "198.18.0.0/15", "198.18.0.1", 131070  # for benchmarks (RFC 2544)
 PROTOCOLS = ("tcp", "udp")
 MODULES = pathlib.Path("/usr/lib/nginx/modules")
@@ -31,7 +31,7 @@ PROXYD = pathlib.Path("/lib/systemd/systemd-socket-proxyd")
 
 PACKAGES = ["nftables", "systemd", "haproxy", "nginx"]
 
-# what the service saw of a question
+# what the service saw of a request
 Answer = collections.namedtuple("Answer", "peer peer_port local local_port")
 
 
@@ -40,7 +40,7 @@ class Missing(Exception):
 
 
 def need(program, package):
-    """The path of a program."""
+    """The path of a program; raises Missing."""
     found = shutil.which(program)
     if not found:
         raise Missing(f"machine: {package} is not installed")
@@ -54,15 +54,15 @@ def version(package):
 
 
 class Way:
-    """One way, set up when it is made."""
+    """One way; the constructor sets it up."""
 
     name = None
     protocols = PROTOCOLS
     bound = LOOPBACK  # address of the service's sockets
     seen = PUBLIC     # which address the service sees as its own
-    keeps = True      # whether it sees the client's
+    keeps = True      # whether it sees the address of the client
     counts = None     # what count() counts: "packets" or "flows"
-    notes = {}        # {table: what there is to know about this way}
+    notes = {}        # {table: note about this way}
 
     def __init__(self):
         self.check_machine()
@@ -83,10 +83,10 @@ class Way:
         """Raises Missing."""
 
     def set_up(self):
-        """What leads to the sockets; called in the server's namespace."""
+        """Set up what leads to the sockets; called in the server's namespace."""
 
     def count(self, protocol):
-        """How many packets or flows went this way, as whoever sends them this way counts."""
+        """How many packets or flows went this way, as counted by what forwards them."""
 
     def _connect(self):
         with self.server.entered():
@@ -98,19 +98,19 @@ class Way:
             ip("link set client0 up", f"addr add {CLIENT}/24 dev client0", f"route add local {SOURCES} dev lo")
 
     def spawn(self, *words, **options):
-        """Start a process of the server."""
+        """Start a process on the server."""
         with open(WORK / f"{self.name.replace(' ', '-')}.log", "a") as log:
             self.processes.append(subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, stdout=log,
                                                    stderr=log, **options))
 
     def write(self, name, text):
-        """A configuration file; its path."""
+        """Write a configuration file; returns its path."""
         path = WORK / name
         path.write_text(text)
         return path
 
     def ask(self, protocol):
-        """What the service sees of the client."""
+        """What the service sees of the client"""
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
         with self.client.entered():
             sock = socket.socket(socket.AF_INET, kind)
@@ -122,7 +122,7 @@ class Way:
         return Answer(peer, int(peer_port), local, int(local_port))
 
     def is_right(self, protocol):
-        """Whether the service is reached, and in this way. False, or AssertionError that says what is wrong."""
+        """Whether requests reach the service in this way. Otherwise False, or an AssertionError that says what is wrong."""
         for process in self.processes:
             assert process.poll() is None, f"{self.name}: {process.args[0]} ended with {process.returncode}"
         answer = self.ask(protocol)
@@ -148,7 +148,7 @@ class Direct(Way):
 
 
 class Empty(Way):
-    """The same, and sk_lookup calls a program that does nothing."""
+    """The same, with an sk_lookup program that does nothing."""
 
     name = "empty program"
     bound = PUBLIC
@@ -163,9 +163,9 @@ class Empty(Way):
 
 
 class Least(Way):
-    """The least that dispatches: a program that looks at the port and chooses the socket of a SOCKMAP. What this costs
-    more than the empty program, the kernel takes of everybody who uses sk_lookup: each recvmsg(2) of a UDP socket that
-    is in such a map goes through udp_bpf_recvmsg(), 80 to 100 ns on Linux 6.18 with retpolines."""
+    """The least that dispatches: a program that looks at the port and chooses the socket in a SOCKMAP. What this
+    costs more than the empty program is a cost of the kernel for every user of sk_lookup: each recvmsg(2) on a UDP socket
+    in such a map goes through udp_bpf_recvmsg(), which takes 80 to 100 ns on Linux 6.18 with retpolines."""
 
     name = "least dispatcher"
     protocols = ("udp",)
@@ -193,7 +193,7 @@ class Usher(Way):
 
 
 class Nftables(Way):
-    """The kernel's packet filter, with what an administrator would write."""
+    """The kernel's packet filter, with the rules that an administrator would write."""
 
     ruleset = None
 
@@ -202,7 +202,7 @@ class Nftables(Way):
 
     def load(self, ruleset):
         done = run("nft", "-f", "-", input=ruleset, check=False)
-        if "Could not process rule" in done.stderr:  # nft has understood, the kernel has not
+        if "Could not process rule" in done.stderr:  # nft understood it, but the kernel did not
             raise Missing(f"machine: nft: {' '.join(done.stderr.split())}")
         assert done.returncode == 0, done.stderr
 
@@ -214,8 +214,8 @@ class Nftables(Way):
 
 
 class Dnat(Nftables):
-    """NAT to a private address, and not to one of 127.0.0.0/8: that would need route_localnet, which opens all that
-    listens there to the network."""
+    """NAT to a private address. One in 127.0.0.0/8 would need route_localnet, which opens all listeners there to
+    the network."""
 
     name = "nftables DNAT"
     bound = seen = PRIVATE
@@ -237,7 +237,7 @@ class Dnat(Nftables):
 
 
 class Tproxy(Nftables):
-    """As Documentation/networking/tproxy.rst of the kernel says; the service's sockets are transparent."""
+    """Set up as in Documentation/networking/tproxy.rst of the kernel; the service's sockets are transparent."""
 
     name = "nftables TPROXY"
     counts = "packets"
@@ -263,15 +263,15 @@ class Tproxy(Nftables):
 
 
 class Proxy(Way):
-    """A process that listens at the public address and connects to the private one. It is the only one on this server
-    that knows both, so whatever the service is asked came through it."""
+    """A process that listens at the public address and connects to the private one. No other process on this server knows
+    both, so every request to the service came through it."""
 
     seen = LOOPBACK
     keeps = False
 
 
 class SocketProxyd(Proxy):
-    """Of systemd, started by its first connection."""
+    """The one of systemd, which starts at its first connection."""
 
     name = "systemd-socket-proxyd"
     protocols = ("tcp",)
@@ -288,7 +288,7 @@ class SocketProxyd(Proxy):
 
 
 class Haproxy(Proxy):
-    """mode tcp; that of Debian forwards no UDP."""
+    """In mode tcp; Debian's version does not forward UDP."""
 
     name = "HAProxy"
     protocols = ("tcp",)
@@ -314,7 +314,7 @@ listen web
 
 
 class Nginx(Proxy):
-    """stream; one answer to each datagram ends a session, as for DNS, or each would live for minutes."""
+    """With stream. One answer to a datagram ends a session, as for DNS; otherwise sessions would live for minutes."""
 
     name = "nginx stream"
     notes = {"udp": "an nginx session ends with its answer (proxy_responses 1)"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every test runs as process 1 of namespaces of its own (harness/isolate.py); these are the things it starts with."""
+"""Every test runs as process 1 of its own namespaces (harness/isolate.py). The fixtures here are what it starts with."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ from harness import isolate, process
 from harness.daemon import Daemon
 from harness.discover import Discover
 
-SECONDS = 60  # for one test, unless it is marked with another limit
+SECONDS = 60  # for one test, unless its mark sets another limit
 
 
 def pytest_configure(config):
@@ -67,7 +67,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(autouse=True)
 def _namespace():
-    """Addresses before the test; the end of everything after it."""
+    """Set up addresses before the test, and end everything after it."""
     _host.set_up()
     yield
     process.Child.kill_all()
@@ -107,13 +107,13 @@ def broker(usherd, rules):
 
 @pytest.fixture
 def discover():
-    """A usher-discover that is not started yet."""
+    """An usher-discover that is not started yet."""
     return Discover()
 
 
 @pytest.fixture
 def both(broker, discover):
-    """both(web=rule(...)): a broker and a usher-discover that run with these rules; the broker."""
+    """both(web=rule(...)): start a broker and an usher-discover with these rules; returns the broker."""
 
     def start(**files):
         running = broker(**files)
@@ -125,5 +125,5 @@ def both(broker, discover):
 
 @pytest.fixture
 def client():
-    """A machine with an address of its own, on the other end of a cable."""
+    """A machine with its own address, at the other end of a cable."""
     return _host.connect_client()

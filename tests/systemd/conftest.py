@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every test runs as process 1 of namespaces of its own, as in tests/system, and boots the machines it wants."""
+"""Every test runs as process 1 of its own namespaces, as in tests/system, and boots the machines that it needs."""
 
 import contextlib
 import fcntl
@@ -20,11 +20,11 @@ from harness.host import ip  # noqa: E402
 
 import machine as _machine  # noqa: E402
 
-SECONDS = 60  # for one test, unless it is marked with another limit
+SECONDS = 60  # for one test, unless its mark sets another limit
 BUILD = pathlib.Path(os.environ.get("USHER_BUILD", "/nonexistent")).absolute()
 SOURCE = HERE.parent.parent
 
-# Each release by its systemd, and the root it has; "/" is this machine's own.
+# Each release by its version of systemd, and its root folder; "/" is this machine's own.
 RELEASES = {252: "bookworm", 257: "trixie"}
 
 
@@ -42,7 +42,7 @@ def _own_systemd():
 
 
 def _root(version):
-    """The root folder with that systemd, or the words why there is none."""
+    """The root folder with that version of systemd, or the reason why there is none."""
     if version == _own_systemd():
         return "/", None
     if version < _own_systemd():
@@ -55,7 +55,7 @@ def _root(version):
 
 @contextlib.contextmanager
 def one_at_a_time():
-    """meson keeps one log of what was installed, which uninstall goes by."""
+    """meson keeps one log of what was installed, which uninstall reads: so only one test at a time may install."""
     with open(BUILD / "usher-test.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -67,7 +67,7 @@ def install(build, destination, *words):
 
 
 def _install(folder, version):
-    """Install usher as a package for that systemd would be."""
+    """Install usher as a package for that version of systemd would."""
     units = folder / f"units-{version}"
     layer = folder / f"layer-{version}"
     with one_at_a_time():
@@ -122,7 +122,7 @@ def pytest_runtest_protocol(item, nextitem):
 
 
 def _remove_cgroups():
-    """What a test leaves that ended before its machine did; its processes are gone with its namespaces."""
+    """Remove the cgroups of a test that ended before its machine. The processes ended with the namespaces."""
     for folder, _, _ in sorted(os.walk(_machine.cgroups()), reverse=True):
         os.rmdir(folder)
 
@@ -143,7 +143,7 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
-    """A test that needs a newer systemd than it is to run on is none."""
+    """Leave out tests that need a newer systemd than they would run on."""
     def too_old(item):
         marker = item.get_closest_marker("since")
         return marker and item.callspec.params["version"] < marker.args[0]
@@ -162,7 +162,7 @@ def _namespace():
 
 @pytest.fixture
 def boot(request, version):
-    """boot(): a machine that runs, with usher installed and nothing of it enabled."""
+    """boot(): a running machine, with usher installed and no unit of it enabled."""
     reason, base, installed = request.config._roots[version]
     if reason:
         pytest.skip(reason if reason.startswith("machine:") else f"no root with systemd {version}: {reason}")

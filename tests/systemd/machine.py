@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A machine with real systemd as process 1, in namespaces of its own on the running kernel.
 
-Its / is an overlay: below a root that is only read, on top what is installed and what the machine writes, kept over
-reboots. It has its own processes, network, cgroups (v2, whatever the host has), bpffs and journal. The test stands
-outside, at the other end of a cable.
+Its / is an overlay: a read-only root below, and what is installed and written above, which reboots keep. The machine has
+its own processes, network, cgroups (v2, whatever the host has), bpffs and journal. The test is outside, at the other end
+of a cable.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ from harness.process import wait_until
 CLONE_NEWCGROUP = 0x02000000
 MNT_DETACH = 2
 SYS_PIVOT_ROOT = 155 if os.uname().machine == "x86_64" else 41
-SIGRTMIN_HALT = signal.SIGRTMIN + 4  # "systemctl poweroff"; process 1 of a container exits
+SIGRTMIN_HALT = signal.SIGRTMIN + 4  # after "systemctl poweroff", process 1 of a container exits
 
-# The addresses of documentation, all of them local to the machine; the test reaches them by the cable.
+# Documentation addresses, all local to the machine. The test reaches them by the cable.
 PUBLIC = ["192.0.2.0/24", "198.51.100.0/24", "2001:db8:1::/48"]
 PRIVATE = ["fd00:1::1", "fd00:1::2"]
 
-# What has nothing to do, or cannot be done, on a machine without hardware.
+# Units that have nothing to do, or cannot work, on a machine without hardware
 MASKED = """
     systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd-varlink.socket
     systemd-udev-trigger.service systemd-udev-load-credentials.service systemd-modules-load.service
@@ -44,7 +44,7 @@ MASKED = """
 
 
 def cgroup_root():
-    """Where cgroups of version 2 are: a machine may have them beside those of version 1."""
+    """Where cgroup v2 is mounted: a machine may have it next to v1."""
     for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()
         if fields[fields.index("-") + 1] == "cgroup2":
@@ -53,12 +53,12 @@ def cgroup_root():
 
 
 def cgroups():
-    """The cgroup of the test session's own, below which those of its machines are."""
+    """The cgroup of the test session, which contains those of its machines."""
     return cgroup_root() / f"usher-test-{os.environ['USHER_TEST_SESSION']}"
 
 
 class Machine:
-    """One machine; `start()` boots it, `stop()` ends it, and what it wrote to its disk is there at the next start."""
+    """A machine: `start()` boots it, `stop()` ends it, and the next start finds what it wrote to its disk."""
 
     _all = []
 
@@ -76,12 +76,12 @@ class Machine:
     # ---- disk
 
     def _prepare(self):
-        """What the machine's disk has that its layers do not; what it has not, of the host it is an overlay of."""
+        """Write what the machine's disk needs and its layers lack, and hide what belongs to the host below."""
         with self._mounted() as root:
             shutil.copytree(self.installed, root, symlinks=True, dirs_exist_ok=True)
             etc = root / "etc"
             for path in [etc / "systemd/system", etc / "rc.local", *etc.glob("rc?.d"), etc / "init.d",
-                         root / ".dockerenv"]:  # which would make systemd believe that it is in another container
+                         root / ".dockerenv"]:  # this would make systemd believe that it is in another container
                 if path.is_dir():
                     shutil.rmtree(path)
                 elif path.exists():
@@ -112,7 +112,7 @@ class Machine:
 
     @property
     def root(self):
-        """The machine's / as the test sees it; only while it runs."""
+        """The machine's / as the test sees it, while the machine runs."""
         return pathlib.Path(f"/proc/{self.pid}/root")
 
     def write(self, path, text, mode=0o644):
@@ -127,7 +127,7 @@ class Machine:
     # ---- life
 
     def start(self):
-        """Boot, and wait until everything that is enabled has started. AssertionError when something of it failed."""
+        """Boot, and wait until every enabled unit has started. Raises AssertionError if one failed."""
         assert self.pid is None, "the machine runs already"
         self.cgroup.mkdir(exist_ok=True, parents=True)
         self.pid = self._spawn()
@@ -143,7 +143,7 @@ class Machine:
         return done.stdout.strip() if done.stdout.strip() in ("running", "degraded") else None
 
     def stop(self):
-        """Power off, in order."""
+        """Power off properly."""
         os.kill(self.pid, SIGRTMIN_HALT)
         self._reap(20)
 
@@ -208,7 +208,7 @@ class Machine:
         return pid
 
     def _become_init(self):
-        """In the new namespaces: network, /, the file systems of the kernel, and process 1. Never returns."""
+        """In the new namespaces: set up network, / and the kernel's file systems, and become process 1. Never returns."""
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         null = os.open("/dev/null", os.O_RDONLY)
         for target, source in enumerate((null, log, log)):
@@ -257,7 +257,7 @@ class Machine:
     # ---- commands
 
     def popen(self, *command, **options):
-        """Start a command in the machine, in a cgroup beside those of its units."""
+        """Start a command in the machine, in a cgroup next to those of its units."""
         scope = self.cgroup / "test.scope"
         scope.mkdir(exist_ok=True)
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--root",
@@ -306,7 +306,7 @@ class Machine:
         raise AssertionError(f"process {inside} of {unit} is in no cgroup of {self.name}")
 
     def journal(self, *arguments):
-        """The entries that journalctl finds, as dictionaries."""
+        """The entries that journalctl finds, as dictionaries"""
         self.run("journalctl", "--sync")
         lines = self.run("journalctl", "-o", "json", "--all", "--no-pager", "-q", *arguments).stdout.splitlines()
         return [json.loads(line) for line in lines]
@@ -323,7 +323,7 @@ class Machine:
 
     @contextlib.contextmanager
     def entered(self):
-        """In the network of the machine, the calling thread only: what Load and ask() take as `netns`."""
+        """Enter the network of the machine, in the calling thread only: Load and ask() take this as `netns`."""
         there = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:

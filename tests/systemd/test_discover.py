@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usher-discover.service: the hardening lets it work, and daemons that know nothing of usher are served again as soon
-as their units have been restarted."""
+"""usher-discover.service: it works with its hardening, and daemons that know nothing of usher are served again as soon as
+their units have restarted."""
 
 import socket
 
@@ -13,7 +13,7 @@ CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_PERFMON, CAP_BPF = 2, 12
 
 
 def banner(address, port):
-    """What a server says first, or None when nobody lets the client in."""
+    """The first line of a server, or None if the client is refused."""
     try:
         with socket.create_connection((address, port), timeout=5) as client:
             return client.recv(64)
@@ -44,7 +44,7 @@ def served(machine, name="ssh"):
 
 
 def test_classic(machine, sshd):
-    """Port 5555 leads to the sshd on 22; restarted, it is served again. At boot nothing else is needed."""
+    """Port 5555 leads to the sshd on 22. After a restart it is served again. A boot needs nothing else."""
     enable(machine, "usherd.service", "usher-discover.service", "legacy-ssh.service")
     wait_until(lambda: served(machine), what="sshd is discovered")
     assert banner("192.0.2.1", 5555).startswith(b"SSH-2.0-")
@@ -60,7 +60,7 @@ def test_classic(machine, sshd):
 
 
 def test_hardened(machine, sshd):
-    """It can do no more than it must, and with that it is told of listeners instead of scanning."""
+    """It has only the privileges that it needs, and with these it is notified of listeners instead of scanning."""
     enable(machine, "usherd.service", "usher-discover.service")
     status = (machine.root / f"proc/{machine.show('usher-discover.service', 'MainPID')}/status").read_text()
     fields = dict(line.split(":\t", 1) for line in status.splitlines())
@@ -72,7 +72,7 @@ def test_hardened(machine, sshd):
 
 
 def test_reload(machine, sshd):
-    """A rule that comes by a reload of the broker is looked for at once; `systemctl reload usher-discover` works too."""
+    """When a reload of the broker adds a rule, usher-discover scans for it at once. `systemctl reload` works too."""
     (machine.root / "etc/usher/rules.d/ssh.rule").rename(machine.root / "etc/usher/ssh.later")
     rule(machine, "other", "Stream=192.0.2.0/24:80")
     enable(machine, "usherd.service", "usher-discover.service", "legacy-ssh.service")
@@ -80,12 +80,12 @@ def test_reload(machine, sshd):
     machine.systemctl("reload", "usherd")
     wait_until(lambda: served(machine), what="sshd is discovered")
     machine.systemctl("reload", "usher-discover")
-    # it may still be at the reload that the broker's began
+    # it may still be reloading because the broker did
     wait_until(lambda: machine.state("usher-discover.service") == "active/running", what="usher-discover has reloaded")
 
 
 def test_wrong_unit(machine, sshd):
-    """What listens there in another unit is passed over, and its journal says why."""
+    """A listener in another unit is refused, and the journal says why."""
     unit(machine, "stranger.service", "[Service]", "RuntimeDirectory=sshd", "ExecStart=/usr/sbin/sshd -D -e -f /etc/ssh/usher_config")
     enable(machine, "usherd.service", "usher-discover.service")
     machine.systemctl("start", "stranger.service")
@@ -95,7 +95,7 @@ def test_wrong_unit(machine, sshd):
 
 
 def test_restarts_of_usher(machine, sshd):
-    """usherd and usher-discover come and go; what is served stays, what begins meanwhile follows."""
+    """usherd and usher-discover come and go. Served sockets stay, and those that begin meanwhile follow."""
     enable(machine, "usherd.service", "usher-discover.service", "legacy-ssh.service")
     wait_until(lambda: served(machine), what="sshd is discovered")
     machine.systemctl("restart", "usherd", "usher-discover")

@@ -28,7 +28,7 @@ def findings(machine, *prefix):
 
 
 def doctor(machine):
-    """The findings that are wrong: {check: [(result, text, remedy), ...]}."""
+    """The warnings and failures: {check: [(result, text, remedy), ...]}."""
     found = {}
     for row in findings(machine):
         if row["result"] in ("warn", "fail"):
@@ -37,7 +37,7 @@ def doctor(machine):
 
 
 def of_units(machine, *prefix):
-    """What each check of a unit has to say: {(result, text), ...}."""
+    """The lines of each check of a unit: {(result, text), ...}."""
     rows = [row for row in findings(machine, *prefix) if row["check"] in UNIT_CHECKS]
     assert [row["check"] for row in rows] == list(UNIT_CHECKS)
     return {(row["result"], row["text"]) for row in rows}
@@ -49,7 +49,7 @@ def results(found):
 
 @pytest.fixture
 def healthy(machine):
-    """A service behind the broker, as the manual says it is set up."""
+    """A service behind the broker, set up as in the manual."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     service(machine, "web", "127.0.0.2:8080")
     enable(machine, "usherd.service", "usher@web.service", "web.socket")
@@ -57,7 +57,7 @@ def healthy(machine):
 
 
 def test_healthy(healthy):
-    """Nothing is wrong, after a boot as well; and nothing of it has to be skipped."""
+    """Nothing is wrong, even after a boot, and no check is skipped."""
     assert doctor(healthy) == {}
     text = healthy.run("usherctl", "doctor").stdout
     for check in ("service", "service-settings", "socket-unit"):
@@ -68,7 +68,7 @@ def test_healthy(healthy):
 
 
 def test_ways_to_ask(healthy):
-    """Everybody asks systemd over the system bus; root needs none. What cannot be asked, or is not answered, is "skip"."""
+    """Every user asks systemd over the system bus; root needs no bus. A question without an answer is "skip"."""
     fine = of_units(healthy)
     assert {result for result, _ in fine} == {"ok"}
     assert of_units(healthy, *AS_NOBODY) == fine
@@ -86,13 +86,13 @@ def test_ways_to_ask(healthy):
 
 
 def test_units(healthy):
-    """Not enabled, not running, changed on the disk."""
+    """Units that are not enabled, not running, or changed on disk."""
     healthy.systemctl("disable", "usherd.service")
     found = doctor(healthy)
     assert results(found) == {"service": ["warn"], "socket-unit": ["warn"]}, "Also= of the unit"
     assert found["service"][0] == ("warn", "usherd.service is not enabled: it does not start at boot", "systemctl enable usherd.service")
     healthy.systemctl("enable", "usherd.service")
-    # systemd 252 notices a drop-in that changes, and not one that is new
+    # systemd 252 notices a changed drop-in, but not a new one
     unit(healthy, DROP_IN, "[Service]", "Nice=1")
     healthy.systemctl("daemon-reload")
     unit(healthy, DROP_IN, "[Service]", "Nice=2")
@@ -111,7 +111,7 @@ def test_units(healthy):
 
 
 def test_drop_ins(healthy):
-    """Each is seen before the broker is started with it. They stand in one test, for a machine takes long to boot."""
+    """doctor reports each drop-in before the broker starts with it. One test has all, because a machine boots slowly."""
     cases = {
         ("PrivateNetwork=yes",): ("fail", "PrivateNetwork=yes gives the broker a network namespace of its own", "remove it"),
         ("PrivateUsers=yes",): ("fail", "PrivateUsers=yes takes away the broker's capabilities", "remove it"),
@@ -159,7 +159,7 @@ END""")
 
 
 def test_nobody_discovers(healthy):
-    """A rule has [Discover], and usher-discover.service does not run; once it does, there is no more to say of it."""
+    """A rule has [Discover], but usher-discover.service does not run. Once it does, doctor reports nothing."""
     rule(healthy, "ssh", "Stream=192.0.2.0/24:22", "[Discover]", "Socket=127.0.0.2:2222")
     healthy.systemctl("reload", "usherd.service")
     found = doctor(healthy)
@@ -167,7 +167,7 @@ def test_nobody_discovers(healthy):
     assert found["discover-unit"][0][1] == "usher-discover.service is inactive"
     assert "systemctl enable usher-discover.service" in found["discover-unit"][1][2]
     enable(healthy, "usher-discover.service")
-    assert results(doctor(healthy)) == {"discover": ["warn"], "missing": ["warn"]}, "nobody listens there still"
+    assert results(doctor(healthy)) == {"discover": ["warn"], "missing": ["warn"]}, "still nothing listens there"
     healthy.systemctl("mask", "--now", "usher-discover.service")
     rows = [row for row in findings(healthy) if row["check"] == "discover-unit"]
     assert [(row["result"], row["text"]) for row in rows] == [("info", "there is no unit usher-discover.service (masked)")]

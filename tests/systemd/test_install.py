@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""meson install puts every file where Debian has its kind, and uninstall takes all of them away."""
+"""meson install puts every file where Debian has files of its kind, and uninstall removes all of them."""
 
 import os
 import pathlib
@@ -51,12 +51,12 @@ def files(folder):
 
 @pytest.fixture
 def scratch():
-    return pathlib.Path("/run/test")  # of this test alone, and gone with it
+    return pathlib.Path("/run/test")  # for this test only, and removed with it
 
 
 @pytest.fixture
 def installed(scratch):
-    """A folder that usher is installed into, and uninstalled from in the end: nothing is left."""
+    """A folder into which usher is installed. At the end usher is uninstalled, and nothing is left."""
     folder = scratch / "root"
     with one_at_a_time():
         install(BUILD, folder)
@@ -73,7 +73,7 @@ def test_files(installed):
 
 
 def test_modes(installed):
-    """Readable by everybody, executable where it is a program, writable by nobody else."""
+    """Files are readable by everybody, programs are executable, and only root can write."""
     for path in files(installed):
         path = installed / path
         mode = path.stat().st_mode & 0o7777
@@ -82,7 +82,7 @@ def test_modes(installed):
 
 
 def test_units_name_what_is_installed(installed):
-    """Programs and manual pages that the units refer to are there."""
+    """The programs and manual pages that the units refer to exist."""
     for path in [installed / path for path in files(installed) if "/systemd/" in path]:
         text = path.read_text()
         for program in re.findall(r"^Exec\w+=[+-]*(/usr/\S+)", text, re.M):
@@ -105,7 +105,7 @@ def test_library_is_found(installed, scratch):
 
 
 def test_another_prefix(scratch):
-    """Under /usr/local, units are where systemd looks for them, and start what was installed there."""
+    """With the prefix /usr/local, units are where systemd looks for them, and start the programs installed there."""
     build, folder = scratch / "build", scratch / "root"
     subprocess.run(["meson", "setup", build, SOURCE, "--prefix=/usr/local"], check=True, capture_output=True)
     install(build, folder, "--tags=systemd")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the administrator reads: the journal of the broker, that of a service, and what journalctl -x explains."""
+"""What the administrator reads: the journal of the broker, that of a service, and the explanations of journalctl -x"""
 
 import re
 
@@ -13,7 +13,7 @@ PUBLIC = "192.0.2.1"
 
 
 def kinds():
-    """{name: MESSAGE_ID} of what the broker can say."""
+    """{name: MESSAGE_ID} of the messages of the broker."""
     text = (SOURCE / "src/observe/observe.c").read_text()
     return dict(re.findall(r'\[OBSERVE_(\w+)\] = \{"[a-z-]+", "([0-9a-f]{32})"', text))
 
@@ -58,7 +58,7 @@ def test_fields(machine):
 
 
 def test_unit_of_the_service(machine):
-    """journalctl -u SERVICE shows what usher says of a service that hands in itself, also of its end."""
+    """journalctl -u SERVICE shows the messages of usher about a service that hands in itself, even about its end."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     machine.write("/usr/local/bin/listen", """#!/usr/bin/python3
 import os, socket
@@ -78,7 +78,7 @@ os.execlp("usherctl", "usherctl", "hand-in", "web", "--fd", str(sock.fileno()), 
 
 
 def test_missing_socket(machine):
-    """Traffic that finds nobody is told of, with whose fault it is; however much it is, a few times only."""
+    """Packets without a socket are logged with the cause. However many there are, there are only a few messages."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     enable(machine, "usherd.service")
     assert who(PUBLIC, 80) == REFUSED
@@ -95,7 +95,7 @@ def test_missing_socket(machine):
 
 
 def test_refusal(machine):
-    """A refused client is told of with its reason, in the same words."""
+    """A refused client is logged with the reason that the client got."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     service(machine, "web", "127.0.0.2:8080")
     unit(machine, "usher@web.service.d/user.conf", "[Service]", "User=www-data")

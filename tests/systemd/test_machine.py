@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The harness itself: what the other tests take for granted."""
+"""The harness itself: what the other tests rely on"""
 
 
 def test_boot(boot, version):

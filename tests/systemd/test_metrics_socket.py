@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usher-metrics.socket: whoever may connect is told what is measured; and the example for node_exporter."""
+"""usher-metrics.socket serves the output of `usherctl metrics`; and the example for node_exporter."""
 
 import pathlib
 import socket
@@ -15,7 +15,7 @@ PATH = "run/usher/metrics"
 
 
 def scrape(machine, seconds=20):
-    """All that the socket says, up to its end."""
+    """Everything that the socket sends, up to the end."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(seconds)
         client.connect(str(machine.root / PATH))
@@ -24,7 +24,7 @@ def scrape(machine, seconds=20):
 
 
 def test_scrape(machine):
-    """It is what usherctl says; it costs the broker nothing but the request, and the journal nothing."""
+    """The output is that of usherctl. It costs the broker only the request, and adds nothing to the journal."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     service(machine, "web", "127.0.0.2:8080")
     enable(machine, "usherd.service", "web.socket", "usher@web.service", "usher-metrics.socket")
@@ -43,7 +43,7 @@ def test_scrape(machine):
 
 
 def test_starts_the_broker(machine):
-    """As every client does; and is told when there is none."""
+    """A client of the socket starts the broker, as any client does. If there is no broker, the metrics say so."""
     enable(machine, "usherd.socket", "usher-metrics.socket")
     assert machine.state("usherd.service") == "inactive/dead"
     assert scrape(machine)["usher_up"].value == 1
@@ -54,7 +54,7 @@ def test_starts_the_broker(machine):
 
 
 def test_who_may(machine):
-    """Root, and the group of a drop-in. What serves them is an unprivileged user of its own."""
+    """Root may connect, and the group of a drop-in. An unprivileged user of its own serves them."""
     machine.sh("groupadd --system --gid 990 scraper")
     unit(machine, "usher-metrics.socket.d/group.conf", "[Socket]", "SocketGroup=scraper")
     unit(machine, "usher-metrics@.service.d/stay.conf", "[Service]", "ExecStart=", "ExecStart=sleep 60")
@@ -76,7 +76,7 @@ def test_who_may(machine):
 
 
 def test_clients_that_leave(machine):
-    """One that does not wait, or does not read, costs nobody anything for long."""
+    """A client that does not wait, or does not read, affects others only briefly."""
     unit(machine, "usher-metrics@.service.d/short.conf", "[Service]", "RuntimeMaxSec=2s")
     for number in range(300):
         rule(machine, f"name{number}", f"Stream=192.0.2.0/24:{2000 + number}")
@@ -86,7 +86,7 @@ def test_clients_that_leave(machine):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
     with socket.socket(socket.AF_UNIX) as idle:
-        idle.connect(path)  # more than a socket's buffer comes, and nobody reads it
+        idle.connect(path)  # more comes than a socket's buffer holds, and nobody reads it
         assert scrape(machine)["usher_rules"].value == 300
         wait_until(lambda: machine.show("usher-metrics.socket", "NConnections") == "0", seconds=20)
     assert scrape(machine)["usher_up"].value == 1
@@ -94,7 +94,7 @@ def test_clients_that_leave(machine):
 
 @pytest.mark.seconds(90)
 def test_textfile(machine):
-    """examples/textfile, installed as it says: there at once, and again."""
+    """examples/textfile, installed as it says, writes the file at once, and again later."""
     folder = SOURCE / "examples/textfile"
     machine.write("/usr/local/bin/usher-textfile", (folder / "usher-textfile").read_text(), 0o755)
     for name in "usher-textfile.service", "usher-textfile.timer":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The recipes of docs/systemd.md: each section is done as it stands, on a fresh machine with the broker running."""
+"""The recipes of docs/systemd.md: each section is followed literally, on a fresh machine with the broker running."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from conftest import BUILD, SOURCE
 from units import settle
 
 TEXT = (SOURCE / "docs/systemd.md").read_text()
-# a file to be written (its path, its text), or a console block
+# a file to write (path, text), or a console block
 PART = re.compile(r"^(?:`([^`\s]+)`:\n\n```\w+\n(.*?)^```$|```console\n(.*?)^```$)", re.M | re.S)
 SECTIONS = {title: body for title, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S)
             if "```console" in body}
@@ -37,13 +37,13 @@ def commands(console):
 
 
 def is_like(shown, output):
-    """Whether the output is what the document shows: "..." stands for any text, and blanks for any number of them."""
+    """Whether the output is the one in the document. "..." matches any text, and blanks match any number of blanks."""
     pattern = r"\s+".join(r".*".join(map(re.escape, word.split("..."))) for word in "\n".join(shown).split())
     return re.fullmatch(pattern.replace(r"\s+.*", r"\s*.*").replace(r".*\s+", r".*\s*"), output.strip(), re.S)
 
 
 def put(machine, path, text):
-    """Write a file; what is C is compiled here, for the machine, against what is installed there."""
+    """Write a file. C is compiled here, for the machine, against the files installed there."""
     machine.write(path if path.startswith("/") else f"/root/usher/{path}", text,
                   0o755 if text.startswith("#!") else 0o644)
     if path.endswith(".c"):
@@ -83,6 +83,6 @@ def test_recipe(machine, title):
 
 
 def test_every_part_is_run():
-    """Nothing that looks like a recipe is passed over."""
+    """No recipe in the document is left out."""
     fences = re.findall(r"^```(\w+)$", TEXT, re.M)
     assert len(fences) == sum(len(PART.findall(body)) for body in SECTIONS.values())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Socket units: the public port works, with a service that starts at the first connection, across restarts of
-everything; and what systemd makes of a second service on a socket unit."""
+"""Socket units: the public port works, with a service that starts at the first connection, across restarts of everything;
+and what systemd does with a second service on a socket unit."""
 
 import subprocess
 
@@ -13,13 +13,13 @@ from units import enable, rule, service, settle, sockets, unit
 
 PUBLIC, PUBLIC_V6, PRIVATE, PRIVATE_V6 = "192.0.2.1", "2001:db8:1::80", "127.0.0.2:8080", "[fd00:1::1]:8080"
 
-# The two ways to hand the sockets of a unit in.
+# The two ways to hand in the sockets of a unit
 ONESHOT = pytest.param("oneshot", id="oneshot")
 EXEC = pytest.param("exec", id="exec", marks=pytest.mark.since(256))
 
 
 def web(machine, way="oneshot", *, socket=(), run=(), limit=0, listen=(PRIVATE, PRIVATE_V6)):
-    """The rule, web.socket and web.service; enabled and started, web.service is not."""
+    """Set up the rule, web.socket and web.service. web.socket is enabled and started, web.service is not."""
     rule(machine, "web", "Stream=192.0.2.0/24:80", "Stream=[2001:db8:1::/48]:80")
     service(machine, "web", *listen, socket=["BindIPv6Only=ipv6-only", *socket], run=run, limit=limit)
     if way == "exec":
@@ -48,7 +48,7 @@ def test_first_connection_starts_the_service(machine, way):
 
 @pytest.mark.parametrize("way", [ONESHOT, EXEC])
 def test_reboot(machine, way):
-    """Everything is back from units alone; nobody does anything but to enable them once."""
+    """After a reboot, enabled units bring everything back without any other action."""
     web(machine, way)
     for _ in range(2):
         machine.reboot()
@@ -62,7 +62,7 @@ def test_reboot(machine, way):
 @pytest.mark.parametrize("way", [ONESHOT, EXEC])
 @pytest.mark.parametrize("what", ["web.service", "usherd.service", "usherd.service web.service"])
 def test_restart_under_load(machine, way, what):
-    """Restarts while clients connect at full speed: every one is answered."""
+    """Restarts while clients connect at full speed: every client is answered."""
     web(machine, way)
     load = Load((PUBLIC, 80), (PUBLIC_V6, 80), rate=1500)
     for _ in range(20 if what == "usherd.service" else 5):
@@ -73,7 +73,7 @@ def test_restart_under_load(machine, way, what):
 
 
 def test_clients_of_the_broker_wait(machine):
-    """Whoever asks the broker while it restarts is answered by the next one."""
+    """Clients that ask the broker while it restarts are answered by the next one."""
     web(machine)
     asking = machine.popen("sh", "-c", "while usherctl list web; do :; done", stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT)
@@ -111,7 +111,7 @@ def test_reexec_under_load(machine):
 
 @pytest.mark.parametrize("way", [ONESHOT, EXEC])
 def test_stop(machine, way):
-    """A stopped socket unit is out of the table, and a restart of the broker does not start it; the service as well."""
+    """The socket of a stopped unit is withdrawn, and a restart of the broker starts neither the unit nor its service."""
     web(machine, way)
     assert who(PUBLIC, 80) == "web"
     machine.systemctl("stop", "web.socket")
@@ -129,7 +129,7 @@ def test_stop(machine, way):
 
 
 def test_two_names(machine):
-    """The sockets of one unit under the names of two, a service for both."""
+    """One service with the sockets of two names."""
     rule(machine, "http", "Stream=192.0.2.0/24:80")
     rule(machine, "echo", "Datagram=192.0.2.0/24:7")
     service(machine, "web", socket=["Service=web.service"])
@@ -145,11 +145,11 @@ def test_two_names(machine):
     assert who(PUBLIC, 7, "udp") == "web"
 
 
-# ---- what systemd makes of a second service on a socket unit
+# ---- what systemd does with a second service on a socket unit
 
 
 def test_trap_connection_during_the_hand_in(machine):
-    """systemd starts the service for a connection only when the hand-in is over. It is over soon, broker or not."""
+    """systemd starts the service for a connection only after the hand-in, which ends soon, with or without a broker."""
     web(machine)
     machine.systemctl("kill", "--signal=STOP", "usherd.service")
     machine.systemctl("start", "--no-block", "usher@web.service")
@@ -162,7 +162,7 @@ def test_trap_connection_during_the_hand_in(machine):
 
 
 def test_trap_failing_hand_in(machine):
-    """However often the hand-in fails, the socket unit stays, and the service starts for a connection."""
+    """However often the hand-in fails, the socket unit stays, and a connection starts the service."""
     web(machine)
     machine.run("rm", "/etc/usher/rules.d/web.rule")
     machine.systemctl("reload", "usherd.service")
@@ -180,7 +180,7 @@ def test_trap_failing_hand_in(machine):
 
 
 def test_trap_service_failing(machine):
-    """What ends a socket unit as ever: its own service fails too often. Then the port is refused, not silent."""
+    """As always, a socket unit ends if its own service fails too often. Then the port is refused, and not silent."""
     web(machine, run=["ExecStartPre=false"], limit=10)
     for _ in range(6):
         ask_or_none()
@@ -197,7 +197,7 @@ def ask_or_none():
 
 
 def test_trap_hand_in_while_the_service_runs(machine):
-    """The socket unit goes back to listening although its service runs; that is harmless."""
+    """The socket unit listens again although its service runs, which is harmless."""
     web(machine)
     assert who(PUBLIC, 80) == "web"
     pid = machine.show("web.service", "MainPID")
@@ -210,7 +210,7 @@ def test_trap_hand_in_while_the_service_runs(machine):
 
 
 def test_no_remain_after_exit(machine):
-    """With RemainAfterExit=, the service would never be started for a connection: this is why usher@ has not got it."""
+    """With RemainAfterExit=, a connection would never start the service: this is why usher@ does not set it."""
     web(machine)
     assert machine.show("usher@web.service", "RemainAfterExit") == "no"
     unit(machine, "usher@web.service.d/trap.conf", "[Service]", "RemainAfterExit=yes")
@@ -222,7 +222,7 @@ def test_no_remain_after_exit(machine):
 
 
 def test_broker_is_not_there(machine):
-    """A socket unit with usher@ works by itself when the broker cannot start; when it can, the hand-in is made up for."""
+    """A socket unit with usher@ works by itself if the broker cannot start. Once the broker starts, the hand-in follows."""
     rule(machine, "web", "nonsense=1")
     service(machine, "web", PRIVATE)
     machine.systemctl("daemon-reload")
@@ -243,7 +243,7 @@ def test_broker_is_not_there(machine):
 
 
 def test_restart_of_the_socket_unit(machine):
-    """By default systemd refuses to restart a socket unit whose service runs, and nobody is refused meanwhile."""
+    """By default, systemd refuses to restart a socket unit whose service runs, and no client is refused meanwhile."""
     web(machine)
     load = Load((PUBLIC, 80), rate=1000)
     assert machine.systemctl("restart", "web.socket", check=False).returncode != 0
@@ -252,8 +252,8 @@ def test_restart_of_the_socket_unit(machine):
 
 
 def test_restart_of_a_held_socket_unit(machine):
-    """With the socket held by usher, a second one beside it, and the kernel moving what waits at the first to the
-    second when that goes, nobody notices."""
+    """usher holds the socket, a second one is bound to the same address, and the kernel moves waiting connections to the
+    second when the first closes: no client notices."""
     machine.write("/etc/sysctl.d/usher.conf", "net.ipv4.tcp_migrate_req = 1\n")
     machine.run("sysctl", "-q", "-p", "/etc/sysctl.d/usher.conf")
     unit(machine, "web.service.d/socket.conf", "[Unit]", "Requires=web.socket")
@@ -261,7 +261,7 @@ def test_restart_of_a_held_socket_unit(machine):
          "ExecStart=usherctl --timeout=4 hand-in --hold")
     web(machine, socket=["ReusePort=yes"])
     load = Load((PUBLIC, 80), (PUBLIC_V6, 80), rate=1000)
-    for _ in range(4):  # of five starts that a socket unit has in ten seconds
+    for _ in range(4):  # of the five starts that systemd allows a socket unit in ten seconds
         machine.systemctl("restart", "web.socket")
         settle(machine)
     results = load.finish()

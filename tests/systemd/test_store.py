@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sockets that usher holds: handed in over the notify socket, kept in the service manager's store while there is no
-broker. And sockets that the service manager gives to the broker itself."""
+"""Held sockets: handed in over the notify socket, and kept in the service manager's store while there is no broker. And
+sockets that the service manager passes to the broker itself."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ PUBLIC = "192.0.2.1"
 
 @pytest.fixture
 def held(machine):
-    """The broker, and web.service: of Type=notify, which has usher hold its socket."""
+    """The broker, and web.service with Type=notify, which has usher hold its socket."""
     program = machine.root / "usr/local/bin/held"
     source = pathlib.Path(__file__).with_name("held.c")
     subprocess.run(["gcc", "-Wall", "-Werror", "-o", program, source, "-lsystemd"], check=True)
@@ -31,7 +31,7 @@ def held(machine):
 
 
 def accepts():
-    """Whether a connection is taken: by the kernel at least."""
+    """Whether the kernel, at least, accepts a connection."""
     try:
         socket.create_connection((PUBLIC, 80), timeout=2).close()
         return True
@@ -54,7 +54,7 @@ def test_both_notify_sockets(held):
 
 
 def test_systemd_notify(machine):
-    """systemd-notify(1) hands in, on 254 and newer with a descriptor; it takes out on any."""
+    """systemd-notify(1) can hand in since version 254, which passes descriptors. Every version can withdraw."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     service(machine, "web", "127.0.0.2:8080")
     unit(machine, "tell.service", "[Service]", "Type=oneshot", "Sockets=web.socket",
@@ -77,7 +77,7 @@ def test_systemd_notify(machine):
 
 @pytest.mark.parametrize("end", ["restart", "SIGKILL", "SIGSEGV", "watchdog"])
 def test_held_without_its_process(held, end):
-    """The service has gone, the broker goes: the socket still listens, and what came meanwhile is answered in the end."""
+    """The service has ended, and the broker ends: the socket still listens, and waiting connections are answered later."""
     if end == "watchdog":
         unit(held, "usherd.service.d/watchdog.conf", "[Service]", "WatchdogSec=1s")
         held.systemctl("daemon-reload")
@@ -102,14 +102,14 @@ def test_held_without_its_process(held, end):
 
 
 def claim(machine):
-    """web.service in another form: it gets the held socket back from usher."""
+    """Change web.service so that it claims the held socket from usher."""
     service(machine, "web", "127.0.0.9:9", start="usherctl claim {name} -- /usr/local/bin/answer {name}")
     machine.systemctl("daemon-reload")
     machine.systemctl("start", "web.service")
 
 
 def test_reexec(held):
-    """A new process 1 has the store of the old one."""
+    """After daemon-reexec, the store is kept."""
     held.systemctl("stop", "web.service")
     held.systemctl("daemon-reexec")
     held.systemctl("restart", "usherd.service")
@@ -118,7 +118,7 @@ def test_reexec(held):
 
 
 def test_stop(held):
-    """systemd 254 keeps the store of a stopped unit; an older one does not, and says so nowhere."""
+    """systemd 254 keeps the store of a stopped unit. Older versions do not, and do not say so."""
     held.systemctl("stop", "web.service")
     held.systemctl("stop", "usherd.service", "usherd.socket")
     kept = held.version >= 254
@@ -127,14 +127,14 @@ def test_stop(held):
     settle(held)
     assert [line[0] for line in sockets(held)] == (["web"] if kept else [])
     if kept:
-        claim(held)  # its address is taken, by the socket that usher holds
+        claim(held)  # its address is in use by the socket that usher holds
     else:
         held.systemctl("start", "web.service")
     assert who(PUBLIC, 80) == "web"
 
 
 def test_withdrawn_is_not_kept(held):
-    """What is withdrawn is out of the store as well."""
+    """A withdrawn socket is removed from the store, too."""
     held.run("usherctl", "withdraw", "web")
     held.systemctl("stop", "web.service")
     held.systemctl("restart", "usherd.service")
@@ -144,7 +144,7 @@ def test_withdrawn_is_not_kept(held):
 
 
 def test_overflow(machine):
-    """More than the store takes is refused, with the remedy; nothing is lost in silence."""
+    """More sockets than the store takes are refused with the remedy. None is lost silently."""
     rule(machine, "web", "Stream=192.0.2.0/24:80-89")
     service(machine, "web", "127.0.0.2:8080", "127.0.0.2:8081", "127.0.0.2:8082")
     unit(machine, "usherd.service.d/few.conf", "[Service]", "FileDescriptorStoreMax=2",
@@ -158,7 +158,7 @@ def test_overflow(machine):
 
 
 def test_many(machine):
-    """As many as the unit has room for come back, each to its name."""
+    """As many sockets as the unit has room for come back, each under its name."""
     count = 40
     rule(machine, "web", "Stream=192.0.2.0/24:1000-2000")
     service(machine, "web", *[f"127.0.0.2:{8000 + i}" for i in range(8)])
@@ -177,7 +177,7 @@ def test_many(machine):
 
 
 def test_sockets_of_the_broker(machine):
-    """Sockets= in a drop-in of usherd.service: the broker gets them at each start, under their names."""
+    """With Sockets= in a drop-in of usherd.service, the broker gets the sockets at each start, under their names."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     service(machine, "web", "127.0.0.2:8080", run=["[Install]", "WantedBy=multi-user.target"])
     unit(machine, "usherd.service.d/web.conf", "[Service]", "Sockets=web.socket")
@@ -192,7 +192,7 @@ def test_sockets_of_the_broker(machine):
         assert set(load.finish()) == {(0, "web")}
         machine.reboot()
         settle(machine)
-    # this is no way for a service that is to start at its first connection: the broker counts as that service
+    # this does not suit a service that starts at its first connection: to systemd, the broker is that service
     machine.systemctl("stop", "web.service")
     assert accepts()
     assert machine.state("web.service") == "inactive/dead"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherd.service and usherd.socket: what they promise to the administrator, and that the hardening lets it work."""
+"""usherd.service and usherd.socket: what they promise, and that the broker works with the hardening."""
 
 import os
 import signal
@@ -15,23 +15,23 @@ UNITS = ["usherd.service", "usherd.socket", "usherd@x.service", "usherd@x.socket
 
 
 def test_verify(machine):
-    """systemd-analyze has nothing to say."""
+    """systemd-analyze finds nothing wrong."""
     unit(machine, "x.socket", "[Socket]", "ListenStream=127.0.0.2:8080", "Service=dbus.service")
-    # only a release with man(1) can look at Documentation=; test_install does in any
+    # only a release with man(1) can check Documentation=; test_install checks it in any
     done = machine.run("systemd-analyze", "verify", "--man=no", "--recursive-errors=yes", *UNITS)
     assert done.stdout + done.stderr == ""
 
 
 @pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
 def test_security(machine, name):
-    # looking into other processes is what usher-discover is for: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH weigh 0.5
+    # usher-discover has to look into other processes: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH weigh 0.5
     threshold = 22 if name == "usher-discover.service" else 20
     done = machine.run("systemd-analyze", "security", "--no-pager", f"--threshold={threshold}", name)
     print(done.stdout)
 
 
 def test_enable(machine):
-    """Enabled, the broker starts at boot; it can do no more than it must."""
+    """An enabled broker starts at boot, and has only the privileges that it needs."""
     rule(machine, "web", "Stream=192.0.2.0/24:80", "Stream=[2001:db8:1::/48]:80")
     enable(machine, "usherd.service")
     assert machine.show("usherd.service", "StatusText") == "Generation 1 in force, rules: 1, matches: 2"
@@ -54,7 +54,7 @@ def test_first_client_starts_the_broker(machine):
 
 
 def test_reload(machine):
-    """Reload waits for the outcome. Bad rules: it fails, says where, and changes nothing."""
+    """Reload waits for the outcome. With bad rules, it fails, says where the errors are, and changes nothing."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     enable(machine, "usherd.service")
     rule(machine, "mail", "Stream=192.0.2.0/24:25")
@@ -72,7 +72,7 @@ def test_reload(machine):
 
 
 def test_hang_up(machine):
-    """SIGHUP as well, for who is used to it."""
+    """SIGHUP reloads too."""
     enable(machine, "usherd.service")
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     machine.systemctl("kill", "--signal=HUP", "--kill-whom=main", "usherd")
@@ -81,7 +81,7 @@ def test_hang_up(machine):
 
 @pytest.mark.since(253)
 def test_notify_reload(machine):
-    """The other way to reload, which systemd 253 has: a signal, and what the broker says of itself."""
+    """Since systemd 253, Type=notify-reload reloads with a signal, and the broker reports its state."""
     unit(machine, "usherd.service.d/reload.conf", "[Service]", "Type=notify-reload", "ExecReload=")
     enable(machine, "usherd.service")
     rule(machine, "web", "Stream=192.0.2.0/24:80")
@@ -94,8 +94,8 @@ def test_notify_reload(machine):
 
 
 def test_bad_rules_at_the_start(machine):
-    """The service fails and is not tried again and again; what was dispatched before still is; once the rules are good,
-    one start brings back everything."""
+    """The service fails and is not restarted repeatedly. What was dispatched before still is. Once the rules are valid, one
+    start restores everything."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     service(machine, "web", "127.0.0.2:8080")
     enable(machine, "usherd.service", "web.socket", "usher@web.service")
@@ -106,7 +106,7 @@ def test_bad_rules_at_the_start(machine):
     assert machine.show("usherd.service", "ExecMainStatus") == "78"
     assert machine.show("usherd.service", "NRestarts") == "0"
     assert who("192.0.2.1", 80) == "web", "the kernel dispatches without the broker"
-    # nobody waits at the doors of a broker that will not come
+    # clients do not wait at the doors of a broker that will not start
     wait_until(lambda: machine.state("usherd.socket") == "inactive/dead")
     done = machine.run("usherctl", "list", check=False)
     assert done.returncode == 3 and "no broker listens" in done.stderr, done.stderr
@@ -119,7 +119,7 @@ def test_bad_rules_at_the_start(machine):
 
 
 def test_another_broker(machine):
-    """A passing reason: the service tries until it can."""
+    """For a temporary reason, the service is restarted until it can run."""
     machine.run("systemd-run", "--quiet", "--collect", "--unit=other", "--service-type=notify", "usherd")
     machine.systemctl("start", "--no-block", "usherd.service")
     wait_until(lambda: int(machine.show("usherd.service", "NRestarts")) >= 2)
@@ -129,7 +129,7 @@ def test_another_broker(machine):
 
 
 def test_watchdog(machine):
-    """A broker that hangs is killed and started again, with everything it had."""
+    """A broker that hangs is killed and restarted, and nothing is lost."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     service(machine, "web", "127.0.0.2:8080")
     unit(machine, "usherd.service.d/watchdog.conf", "[Service]", "WatchdogSec=1s")
@@ -137,7 +137,7 @@ def test_watchdog(machine):
     before, pid = sockets(machine), machine.main_pid("usherd.service")
     os.kill(pid, signal.SIGSTOP)
     assert who("192.0.2.1", 80) == "web"
-    after = sockets(machine)  # queues at usherd.socket until the next broker answers
+    after = sockets(machine)  # it queues at usherd.socket until the next broker answers
     assert machine.main_pid("usherd.service") != pid
     assert [line[:4] for line in after] == [line[:4] for line in before]
     assert machine.show("usherd.service", "NRestarts") == "1"
@@ -158,7 +158,7 @@ def test_crash(machine, number):
 
 
 def test_stop_and_detach(machine):
-    """Stopped, the broker leaves the dispatch; detached, nothing, and its unit can be started again."""
+    """A stopped broker leaves dispatch in place. After detach nothing is left, and the unit can start again."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     service(machine, "web", "127.0.0.2:8080")
     enable(machine, "usherd.service", "web.socket", "usher@web.service")
@@ -187,7 +187,7 @@ def test_runtime_rules_survive_a_stop(machine):
 
 
 def test_instance(machine):
-    """usherd@NAME serves the network namespace of that name, beside the broker of the host."""
+    """usherd@NAME serves the network namespace of that name, next to the broker of the host."""
     machine.sh("""
         ip netns add blue
         ip -n blue link set lo up

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""bash, zsh and fish, asked what they complete a line to."""
+"""bash, zsh and fish, and how they complete a line"""
 
 import os
 import pty
@@ -11,13 +11,13 @@ import tempfile
 import time
 from pathlib import Path
 
-SECONDS = 60  # for an answer, on a machine as busy as may be
+SECONDS = 60  # for an answer, even on a busy machine
 
 
 class Shell:
-    """A shell in a home of its own, where `usherctl` is a script that records its words and prints two names."""
+    """A shell with a home of its own, where `usherctl` is a script that records its words and prints two names."""
 
-    package = None  # of Debian; its name is that of the program
+    package = None  # package of Debian, named as the program
 
     def __init__(self, completion):
         self.completion = completion
@@ -27,7 +27,7 @@ class Shell:
         stub.write_text(f'#!/bin/sh\necho "$*" >> {self.home}/asked\n'
                         'printf "web tcp ipv4\\nweb tcp ipv6\\ndns udp ipv4\\n"\n')
         stub.chmod(0o755)
-        # HOME is taken for the files that a shell keeps
+        # HOME is for the files that a shell keeps
         self.environ = {"HOME": str(self.home), "PATH": f"{stub.parent}:/usr/bin:/bin", "LC_ALL": "C.UTF-8",
                         "TERM": "dumb"}
 
@@ -42,7 +42,7 @@ class Shell:
         return (self.home / "asked").read_text().splitlines()[-1]
 
     def words(self, line):
-        """The words that the last one of the line can become; of --option=VALUE, the values."""
+        """The completions of the last word of the line; for --option=VALUE, the values."""
         head, _, last = line.rpartition(" ")
         start = last.partition("=")[0] + "=" if "=" in last else ""
         words = [word.removeprefix(start) for word in self.complete(line, head + " ")]
@@ -50,7 +50,7 @@ class Shell:
 
 
 class TerminalShell(Shell):
-    """One that completes only in an interactive line. ^O inserts all that is possible, ^T hands the line out."""
+    """A shell that completes only on an interactive line. ^O inserts all completions, ^T reports the line."""
 
     argv, start, ask = (), "", ""
 
@@ -109,7 +109,7 @@ bind -x '"\C-t": hand_out'
 
 
 class BashCompletion(Bash):
-    """With the package bash-completion, which loads the completions of commands"""
+    """bash with the package bash-completion, which loads the completions of commands."""
     package = "bash-completion"
     start = Bash.start + ". /usr/share/bash-completion/bash_completion\n"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tests as functions, in a program that prints TAP."""
+"""Tests as functions, in a program that prints TAP"""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def test(function):
 
 
 def run_tests():
-    """Run them in the order in which they were defined; the exit status says whether all passed."""
+    """Run the tests in the order of their definition; the exit status says whether all passed."""
     print(f"1..{len(_TESTS)}")
     failed = 0
     for number, function in enumerate(_TESTS, 1):

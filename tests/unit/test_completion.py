@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What bash, zsh and fish make of the completions: verbs, options, names, paths, commands. Prints TAP.
+"""How bash, zsh and fish complete verbs, options, names, paths and commands. Prints TAP.
 
 usage: test_completion.py USHERCTL SOURCE-FOLDER BASH ZSH FISH, of which the last three are the completions
 """
@@ -19,7 +19,7 @@ from usherctl_help import Help
 USHERCTL, ROOT, BASH, ZSH, FISH = (Path(argument).resolve() for argument in sys.argv[1:])
 SHELLS = {Bash: BASH, BashCompletion: BASH, Zsh: ZSH, Fish: FISH}
 HELP = Help(USHERCTL)
-# the words that an option can be given, by the table
+# the words that an option accepts, by the table
 VALUES = {f"--{name}": set(values.split()) for name, values in re.findall(
     r'^OPTION\(\w+, [^"]*"([a-z-]+)",(?:(?!^OPTION).)*?\.values = "([^"]*)"',
     (ROOT / "src/ctl/options.def").read_text(), re.M | re.S)}
@@ -40,7 +40,7 @@ def in_each_shell(function):
 
 
 def long_options(words):
-    """--graph=dot is --graph."""
+    """Reduce --graph=dot to --graph."""
     return {word.partition("=")[0] for word in words}
 
 
@@ -95,7 +95,7 @@ def names_are_asked_of_the_broker_that_is_meant(shell):
         assert shell.asked() == f"{options}--no-legend list"
     assert shell.words("usherctl --instance=blue show ") == {"web", "dns"}
     assert shell.asked().replace("=", " ") == "--instance blue --no-legend list"
-    # what is the value of an option is no verb
+    # the value of an option is not a verb
     assert shell.words("usherctl --instance list sho") == {"show"}
 
 
@@ -128,7 +128,7 @@ def command_is_a_line_of_its_own(shell):
         assert shell.words(f"usherctl {before}web-s") == {"web-server"}, before
         found = shell.words(f"usherctl {before}web-server {shell.home}/pa")
         assert {os.path.basename(word) for word in found} == {"page.html"}, (before, found)
-        # a word that usherctl has too is the command's own
+        # a word of the command may look like one of usherctl
         assert not shell.words(f"usherctl {before}web-server --if-"), before
 
 

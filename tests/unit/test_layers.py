@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What keeps the listing honest: who may include, link, call and print what; how long a file may be.
+"""The layers of the source: what may include, link, call and print what, and how long a file may be.
 
 usage: test_layers.py SOURCE-FOLDER LIBUSHER ARCHIVE...
 
@@ -21,7 +21,7 @@ libusher, *archives = sys.argv[2:]
 WARN_LINES, MAX_LINES = 400, 600
 TEXTS = ("", ".c", ".h", ".py", ".md", ".scd", ".sh", ".in", ".rule", ".build", ".socket", ".catalog", ".ini")
 
-# Whatever the table in docs/architecture.md allows: what may never be reached, not even by way of others.
+# Layers that may never be reached, not even through others, whatever the table in docs/architecture.md allows.
 NEVER = [
     ("rule", "image bpf"),
     ("image", "libbpf wire access"),
@@ -41,7 +41,7 @@ NEVER = [
 PURE = {"util", "wire", "rule", "image", "access", "pins"}
 LIBRARIES = {"bpf": "libbpf", "systemd": "libsystemd", "libmnl": "libmnl", "libsmartcols": "libsmartcols"}
 
-# The one file that calls a function
+# The only file that may call a function
 ONE_CALLER = {
     r"recvm?msg": "src/wire/packet.c",
     r"bpf_link_update|bpf_link__update_\w+": "src/datapath/link.c",
@@ -57,7 +57,7 @@ PRINTING_OBJECTS = {"stdout", "stderr"}
 
 
 def tokens_removed(text, strings):
-    """C without its comments, and without the contents of its strings if these are to go too."""
+    """C without comments, and without the contents of strings if `strings` is true."""
     pattern = r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
 
     def replace(match):
@@ -95,7 +95,7 @@ def nm(*arguments):
 
 
 def layer_table():
-    """Folder -> what its files may include: the table of docs/architecture.md."""
+    """{folder: what its files may include}, from the table in docs/architecture.md."""
     text = (root / "docs/architecture.md").read_text()
     rows = re.search(r"^\| folder \| noun \| may include \|\n\|[ -|]+\n((?:\|.*\n)+)", text, re.M)[1]
     cells = [[cell.strip() for cell in row.split("|")] for row in rows.splitlines()]
@@ -139,7 +139,7 @@ def includes_follow_the_layers():
 
 
 def reachable(layer):
-    """What a layer knows by way of the layers it knows. A single header of a folder is not its folder."""
+    """The layers that a layer can reach through others. A single header of a folder does not count as the folder."""
     seen, todo = set(), [layer]
     while todo:
         for below in MAY_INCLUDE.get(todo.pop(), set()) - seen:
@@ -149,7 +149,7 @@ def reachable(layer):
 
 
 def no_layer_is_below_itself():
-    """The table has no cycle, or it would allow anything."""
+    """The table has no cycle; a cycle would allow anything."""
     return sorted(f"{layer} is part of a cycle" for layer in MAY_INCLUDE if layer in reachable(layer))
 
 
@@ -158,7 +158,7 @@ def what_must_never_be():
 
 
 def broker_knows_no_door():
-    """Of intake, only what looks at a descriptor: the doors and their sessions lead to the broker."""
+    """Of intake, the broker uses only what inspects descriptors: the doors and their sessions call the broker."""
     allowed = {"src/intake/inspect.h", "src/intake/owner.h"}
     return [f'{name(path)} includes "{header}"' for path in sources("src/broker")
             for header in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), re.M)
@@ -190,7 +190,7 @@ def one_file_calls_each():
 
 
 def each_map_has_one_writer():
-    """The registry's maps, the SOCKHASH among them, are written where its seats and places are; others in one file each."""
+    """The registry's maps, with the SOCKHASH, are written in the files of seats and places, every other map in one file."""
     writers = {"registry->maps[REGISTRY_EARLY": "datapath/registry_early.c",
                "registry->maps[REGISTRY_STATE": "datapath/registry.c", "registry->maps[REGISTRY_COUNTERS": "datapath/registry.c",
                "registry->maps[REGISTRY_": "datapath/registry_places.c", "program->maps": "datapath/program.c",
@@ -250,7 +250,7 @@ def files_have_a_licence():
 
 
 def documents_name_files_that_exist():
-    """`folder/file.c` in the documents is below src, or below the root."""
+    """Each `folder/file.c` in the documents exists, below src or below the root."""
     bad = []
     for path in sorted((root / "docs").glob("*.md")) + [root / "README.md"]:
         for file in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:[ch]|py|build|def|dict|scd))`", path.read_text()):
@@ -276,7 +276,7 @@ def shared_header_is_shared():
 
 
 def no_loose_ends():
-    """Nothing that stands for something else, and no goto backwards."""
+    """There are no placeholders, and no goto backwards."""
     bad = []
     for path in sources("src", "bpf", suffixes=(".c", ".h")):
         text = path.read_text()
@@ -299,13 +299,13 @@ def messages_are_whole():
     return bad
 
 
-# Numbered points, and tests of others, as in a document that a reader of this repository does not have.
+# Numbered points and the like of documents that are not in this repository.
 OUTSIDE = re.compile(r"\b(?:[Pp]art|[Ii]ssue|[Ff]acts?|[Ss]cenario|[Dd]efect|[Pp]oint)s?(?:, part)?:? \d|\bIssue: "
                      r"|\b\d\.\d,? (?:Test[A-Z]|[a-z]+_[a-z])|\.\./shared")
 
 
 def no_outside_references():
-    """What is promised stands in the sentence itself, or in a document of this repository."""
+    """A promise is in the sentence itself, or in a document of this repository."""
     bad = []
     for path in [root / "README.md", *sources("src", "bpf", "tests", "docs", "examples", "units", suffixes=TEXTS)]:
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/promises.md names tests that exist, and leaves no file of system tests out. TAP.
+"""docs/promises.md names only existing tests, and leaves out no file of system tests. Prints TAP.
 
 usage: test_promises.py SOURCE-FOLDER
 """
@@ -19,7 +19,7 @@ REFERENCE = re.compile(r"`((?:system|systemd|unit|bpf|fuzz)/[\w/]+\.(?:py|c))(?:
 
 
 def promises():
-    """(the sentence, [(file, test or None)]) of each."""
+    """(sentence, [(file, test or None)]) of each promise."""
     for item in re.findall(r"^- (.*?)(?=^- |^#|\Z)", text, re.M | re.S):
         yield " ".join(REFERENCE.sub("", item).split()).rstrip(" ,"), REFERENCE.findall(item)
 
@@ -47,7 +47,7 @@ def every_file_is_named():
 
 
 def every_reference_is_read():
-    """Something in backquotes with a file in it that the pattern above does not take would not be checked."""
+    """The pattern above reads every file in backquotes: one that it misses would not be checked."""
     return [f"'{word}' is not read" for word in re.findall(r"`[^`]*test_\w+\.(?:py|c)[^`]*`", text)
             if not REFERENCE.fullmatch(word) and not word.startswith("`tests/")]
 

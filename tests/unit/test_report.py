@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The renderer of the benchmarks, and that docs/performance.md has the figures of docs/performance.jsonl.
+"""The renderer of the benchmarks. docs/performance.md has the figures of docs/performance.jsonl.
 
 usage: test_report.py SOURCE-FOLDER
 """
@@ -49,7 +49,7 @@ class ResultsTest(unittest.TestCase):
         self.assertEqual(results.Samples([7], "ns").spread, (7, 7))
 
     def test_rounds_are_compared_pair_by_pair(self):
-        """A machine that gets slower in the middle changes both, and no difference."""
+        """A machine that gets slower during the run changes both figures, but not their difference."""
         base, other = results.Samples([10, 10, 30], "ns"), results.Samples([12, 12, 32], "ns")
         self.assertEqual(results.differences(other, base).values, [2, 2, 2])
         self.assertEqual(results.ratios(other, base).values, [1.2, 1.2, 32 / 30])
@@ -136,7 +136,7 @@ class TablesTest(unittest.TestCase):
                                                "on two processors."])
 
     def test_failures_are_shown(self):
-        """All of them: a median hides what happened once."""
+        """All failures are shown: a median hides what happened once."""
         table = made(samples("tcp", "a", "failed", 0, 0, 0, unit=""),
                      samples("tcp", "b", "failed", 300, 0, 0, unit="", baseline_row="a")).tables["tcp"]
         self.assertEqual(tables.lines(table), [["way", "failed, total"], ["a", "0"], ["b", "300"]])
@@ -217,7 +217,7 @@ class PlotsTest(unittest.TestCase):
 
 
 class RepositoryTest(unittest.TestCase):
-    """They change together: tests/bench/run --from docs/performance.jsonl --write"""
+    """The document and the results change together: tests/bench/run --from docs/performance.jsonl --write"""
 
     @classmethod
     def setUpClass(cls):
@@ -236,7 +236,7 @@ class RepositoryTest(unittest.TestCase):
         self.assertFalse(self.found.run["quick"])
 
     def test_targets_are_measured(self):
-        """What a target is about has the names that the benchmarks give it."""
+        """The targets use the names of the benchmarks."""
         unknown = [target.text for target in targets.TARGETS if targets.judge(target, self.found)[2] == "not measured"]
         self.assertEqual(unknown, [])
 

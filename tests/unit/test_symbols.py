@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The library as others see it: what it exports, what it needs, that its header stands alone, that dlopen() works.
+"""The library as others see it: it exports and needs nothing else, its header is self-contained, and dlopen() works.
 
 usage: test_symbols.py LIBRARY SYMBOL-FILE HEADER COMPILER...
 """
@@ -62,7 +62,7 @@ class SymbolsTest(unittest.TestCase):
                     self.fail(f"{options}: {error.stderr}")
 
     def test_dlopen_and_threads(self):
-        """The reasons are in static TLS, of which dlopen() has little to give."""
+        """The reasons are in static TLS, of which dlopen() has little left."""
         with tempfile.TemporaryDirectory() as directory:
             os.environ["USHER_SOCKET"] = f"{directory}/usher.sock"
             usher = ctypes.CDLL(str(library))

@@ -18,12 +18,12 @@ USHERCTL, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
 
 
 def run(*args, listen=None, names=None, **kwargs):
-    """Run usherctl with no broker in reach; `listen`: sockets to pass as the service manager does."""
+    """Run usherctl without a broker. `listen` are sockets to pass as the service manager does."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("LISTEN_")}
     environ |= {"USHER_SOCKET": "/nonexistent/usher.sock"} | kwargs.pop("environ", {})
     command = [str(USHERCTL), *args]
     if listen is not None:
-        # the shell's exec keeps the process id, which is what $LISTEN_PID must be
+        # exec keeps the pid of the shell, which $LISTEN_PID must be
         environ |= {"LISTEN_FDS": str(len(listen))} | ({"LISTEN_FDNAMES": names} if names is not None else {})
         command = ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *command]
 
@@ -68,7 +68,7 @@ def a_verb_accepts_the_options_of_its_help():
                 expect(run(verb.name, option.name, *["1"] * bool(option.argument and not option.optional)), 2, "^$",
                        rf"^usherctl: bad option '{option.name}': '{verb.name}' does not accept it \(EINVAL\); "
                        rf"see usherctl {verb.name} --help\n$")
-            elif option.verbs:  # an empty path of the socket is refused last, and nothing is done
+            elif option.verbs:  # an empty socket path is refused last, so nothing is done
                 words = [*["1"] * bool(option.argument and not option.optional), "--socket", ""]
                 arguments = {"NAME": ["web"], "PROTO ADDRESS:PORT": ["tcp", "192.0.2.1:80"], "[NAME…]": ["web"],
                              "[PATH…]": [], "[NAME] [--] [COMMAND…]": ["web"],

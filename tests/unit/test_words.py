@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The documents name every word of the protocol that the source has, and no other: test_words.py SOURCE-ROOT."""
+"""The documents name exactly the words of the protocol that the source has: test_words.py SOURCE-ROOT."""
 
 import pathlib
 import re
@@ -15,7 +15,7 @@ manual = (root / "docs/man/usher-protocol.7.scd").read_text()
 KEYS = set(re.findall(r"\bKEY\(([A-Z][A-Z0-9_]*)\)", words))
 # The notify socket speaks another protocol, and the journal has fields of its own.
 OTHER_KEYS = {"BARRIER", "FDNAME", "FDPOLL", "FDSTORE", "FDSTOREREMOVE", "USHER_UID"}
-# Events of usher-discover, and the one that there is nobody to tell yet
+# Events of usher-discover, and the one for which there can be no subscriber yet
 NOT_IN_MONITOR = {"passed-over", "scanning", "no-broker", "not-started"}
 
 
@@ -49,7 +49,7 @@ class WordsTest(unittest.TestCase):
         self.assertEqual(events() - quoted(protocol) - NOT_IN_MONITOR, set())
 
     def test_the_source_spells_them_once(self):
-        """Keys are enums, which the compiler sees to; the words of a protocol and a family could creep back in."""
+        """Keys are enums, which the compiler checks. Words of protocols and families could return as literals."""
         spelt = {"tcp", "udp", "TCP", "UDP", "ipv4", "ipv6", "IPv4", "IPv6", "serving", "standby"}
         for path in sorted((root / "src").rglob("*.[ch]")):
             if path.name not in ("transport.c", "words.c"):

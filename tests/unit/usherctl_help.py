@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What `usherctl --help` and `usherctl VERB --help` say, which is the tables of verbs and options."""
+"""The output of `usherctl --help` and `usherctl VERB --help`, which comes from the tables of verbs and options."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ class Option:
 class Verb:
     def __init__(self, name, arguments, text):
         self.name, self.arguments, self.text = name, arguments, text
-        self.options = []  # those that its help shows
+        self.options = []  # the options in its help
 
 
 class Help:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """docs/performance.md: the text between <!-- begin NAME --> and <!-- end NAME --> comes from the results.
 
-NAME is that of a table, `NAME-plot` of a plot, `targets`, or `run`, the line about the run. All else is written by hand.
+NAME is a table, `NAME-plot` a plot, `targets`, or `run`, the line about the run. Everything else is written by hand.
 """
 
 import re
@@ -12,11 +12,11 @@ MARKER = re.compile(r"^<!-- (begin|end) (\S+) -->$", re.M)
 
 
 class Disagreement(Exception):
-    """The document and the results do not go together; the text says how."""
+    """The document and the results do not match; the text says how."""
 
 
 def find(text):
-    """{name: (start, end)} of what is between the markers. Raises Disagreement."""
+    """{name: (start, end)} of the text between the markers. Raises Disagreement."""
     found, opened = {}, None
     for match in MARKER.finditer(text):
         kind, name = match.groups()
@@ -37,7 +37,7 @@ def find(text):
 
 
 def replace(text, blocks):
-    """The document with these blocks. Raises Disagreement when it has not the same."""
+    """The document with these blocks. Raises Disagreement if it has other ones."""
     found = find(text)
     if missing := [name for name in blocks if name not in found]:
         raise Disagreement(f"there is no place for {', '.join(missing)}")
@@ -56,7 +56,7 @@ def describe(run):
 
 
 def blocks(results):
-    """{name: text} of everything that results have to say."""
+    """{name: text} of everything that comes from results."""
     found = {"run": describe(results.run), "targets": tables.markdown(targets.lines(results))}
     for name, table in results.tables.items():
         found[name] = tables.document(table)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is to be said about the machine and the moment of a run."""
+"""The description of the machine and the time of a run."""
 
 import datetime
 import os
@@ -32,7 +32,7 @@ def describe(root, quick):
 
 
 def missing_packages(*lists):
-    """Packages named in these files that are not installed; none where there is no dpkg."""
+    """Packages in these files that are not installed; none without dpkg."""
     if not shutil.which("dpkg-query"):
         return []
     names = [line.strip().lstrip("?") for path in lists if path.exists() for line in path.read_text().splitlines()

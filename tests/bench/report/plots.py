@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The plots of the document: which figures go into which, as SVG and as text."""
+"""The plots of the document, as SVG and as text, and their figures."""
 
 from . import results, svg, tables
 
-# number of prefixes, as it is written, row of the table of lookups, row of that of structures
+# number of prefixes, its text, row in the table of lookups, row in that of structures
 CROWDS = [
     (1, "1", "prefix", "1 prefix"),
     (10, "10", "prefix among 10", None),
@@ -47,7 +47,7 @@ def _bars(table, column, title):
 
 
 def _crowds(table, column, names):
-    """(number, nanoseconds more than the empty program) of those that the table has."""
+    """(number, nanoseconds more than the empty program) for those in the table."""
     found = []
     for n, name in names:
         if (name, column) in table.cells:
@@ -75,7 +75,7 @@ def _lookup(found):
 
 
 def draw(found):
-    """{name: (title, SVG, text)} of the plots that the results have figures for."""
+    """{name: (title, SVG, text)} of the plots for which there are results."""
     drawn = {}
     if "lookup" in found.tables:
         drawn["lookup"] = (LOOKUP_TITLE, *_lookup(found))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Results of a run: lines of JSON, and what they say of each row and column.
+"""Results of a run: lines of JSON, by row and column.
 
-The first line of a file is about the run: {"run": {"date": ..., "kernel": ..., ...}}. Every other one is what a benchmark
-printed, one of
-  {"table": T, "row": R, "column": C, "unit": U, "values": [...]}   what every round of it took
-  {"table": T, "row": R, "note": N}                                 what there is to know about a row without values
-  {"table": T, "note": N}                                           what there is to know about all of the table
-Samples may have a "note" as well, and say what they are compared with: "baseline", another column of the row, or
+The first line of a file is about the run: {"run": {"date": ..., "kernel": ..., ...}}. Every other line comes from a
+benchmark, and is one of
+  {"table": T, "row": R, "column": C, "unit": U, "values": [...]}   the value of each round
+  {"table": T, "row": R, "note": N}                                 a note about a row without values
+  {"table": T, "note": N}                                           a note about the whole table
+Samples may also have a "note", and name what they are compared with: "baseline", another column of the row, or
 "baseline_row", another row of the column. Rows and columns are shown in the order in which they come.
 """
 
@@ -20,7 +20,7 @@ KEYS = {"table", "row", "column", "unit", "values", "baseline", "baseline_row", 
 
 
 class Bad(Exception):
-    """What cannot be understood; the text says where."""
+    """A line that cannot be understood; the text says where."""
 
 
 @dataclasses.dataclass
@@ -65,7 +65,7 @@ class Results:
 
 
 def percentile(values, share):
-    """Between two values, as far between them as the share is."""
+    """A percentile; between two values it is interpolated."""
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
@@ -73,7 +73,7 @@ def percentile(values, share):
 
 
 def compare(samples, base, function):
-    """Samples of a function of (value, value of the base): round by round, where there are as many rounds of both."""
+    """Samples of a function of (value, value of the base), round by round if both have the same number of rounds."""
     if len(samples.values) == len(base.values):
         pairs = zip(samples.values, base.values)
     else:
@@ -116,7 +116,7 @@ def _check(line):
 
 
 def add(results, line):
-    """Take in what a line says. Raises Bad."""
+    """Add the data of a line. Raises Bad."""
     if complaint := _check(line):
         raise Bad(complaint)
     table = results.tables.setdefault(line["table"], Table(line["table"]))
@@ -136,7 +136,7 @@ def add(results, line):
 
 
 def check_baselines(results):
-    """Raises Bad when something is compared with what is not there."""
+    """Raises Bad if samples are compared with missing ones."""
     for table in results.tables.values():
         for (row, column), samples in table.cells.items():
             if samples.baseline is not None and (row, samples.baseline) not in table.cells:

@@ -32,7 +32,7 @@ def _frame(title, height, parts):
 
 
 def bars(title, rows):
-    """@rows: (name, value, low, high, text at its end, whether it is the one that matters)"""
+    """@rows: (name, value, low, high, text at its end, whether it is highlighted)"""
     left, right, step = 180, WIDTH - 130, 30
     most = max(high for _, _, _, high, _, _ in rows) or 1
     parts = []
@@ -50,13 +50,13 @@ def bars(title, rows):
 
 
 def _round_up(value):
-    """The next of 1, 2, 5, 10, 20 ..."""
+    """Round up to the next of 1, 2, 5, 10, 20 ..."""
     size = 10 ** math.floor(math.log10(value))
     return next(size * factor for factor in (1, 2, 5, 10) if size * factor >= value)
 
 
 def lines(title, x_name, ticks, series):
-    """@ticks: (x, text), all above zero; @series: (name, (x, y) pairs), the two that matter first"""
+    """@ticks: (x, text), all above zero; @series: (name, (x, y) pairs), the two highlighted ones first"""
     left, right, top, bottom = 60, WIDTH - 170, 50, 290
     span = math.log(ticks[-1][0] / ticks[0][0])
     step = _round_up(max(y for _, points in series for _, y in points) / 5)

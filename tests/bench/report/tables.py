@@ -35,14 +35,14 @@ def form_of(table):
 
 
 def number(value, signed=False):
-    """A number as it is read best: as many digits as count, thousands apart."""
+    """A number with its significant digits, and thousands separated."""
     size = abs(value)
     digits = 0 if size >= 100 or size < 0.0005 else 1 if size >= 1 else 2 if size >= 0.1 else 3
     return f"{value:{'+' if signed else ''},.{digits}f}"
 
 
 def spread(samples, signed=False):
-    """" (low to high)", or nothing when there is one value only."""
+    """" (low to high)", or nothing if there is only one value."""
     low, high = (number(value, signed) for value in samples.spread)
     return f" ({low} to {high})" if len(samples.values) > 1 and low != high else ""
 
@@ -56,7 +56,7 @@ def unit_of(table, column):
 
 
 def is_count(table, column):
-    """Whether it says how often something happened, of which the median says nothing."""
+    """Whether it counts how often something happened, for which a median is meaningless."""
     return unit_of(table, column) == ""
 
 
@@ -71,7 +71,7 @@ def is_compared(table, column):
 
 
 def idle(table):
-    """Counts that are zero everywhere: what did not happen."""
+    """Counts that are zero everywhere: things that did not happen."""
     return [column for column in table.columns if is_count(table, column) and not any(
         any(samples.values) for (_, other), samples in table.cells.items() if other == column)]
 
@@ -124,7 +124,7 @@ def lines(table):
 
 
 def legend(table):
-    """What the figures of a cell are, or None when there is one value in each."""
+    """What the figures of a cell are, or None if each cell has only one value."""
     compared = form_of(table).compared
     bases = dict.fromkeys(samples.baseline_row or samples.baseline for samples in table.cells.values()
                           if samples.baseline_row or samples.baseline)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What usher promises of its speed, and whether a run kept it."""
+"""The promises about the speed of usher, and whether a run kept them."""
 
 import dataclasses
 import typing
@@ -14,7 +14,7 @@ IDLE = "1,000 names, no socket"
 
 
 class NotMeasured(Exception):
-    """The run did not have what a target is about."""
+    """The run lacks the samples of a target."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Target:
     text: str
     limit: float
     unit: str
-    measure: typing.Callable  # of the results; (value, of what) pairs, all of which must keep to it
+    measure: typing.Callable  # function of the results; returns (value, of what) pairs, which must all meet the limit
     at_least: bool = False
 
 
@@ -34,7 +34,7 @@ def _cell(found, table, row, column):
 
 
 def _more(row):
-    """Nanoseconds added to an empty program, in each family."""
+    """Nanoseconds more than the empty program, in each family."""
     def measure(found):
         for family in FAMILIES:
             name = f"{family}, {row}"
@@ -44,7 +44,7 @@ def _more(row):
 
 
 def _beside(table, columns, *rows):
-    """usher's rate as a multiple of that of each row."""
+    """The rate of usher as a multiple of that of each row."""
     def measure(found):
         for column in columns:
             for row in rows:
@@ -90,7 +90,7 @@ def _quantity(value, unit):
 
 
 def judge(target, found):
-    """(the limit, what was measured, "met" or by how much it was missed)"""
+    """(the limit, the measurement, "met" or by how much it was missed)"""
     limit = f"×{target.limit:g}" if target.unit == "×" else _with_unit(f"{target.limit:,g}", target.unit)
     asked = f"{'at least' if target.at_least else 'at most'} {limit}"
     try:
@@ -104,5 +104,5 @@ def judge(target, found):
 
 
 def lines(found):
-    """The table of all, as tables.lines()."""
+    """The table of all targets, as tables.lines()."""
     return [["target", "limit", "measured", ""]] + [[target.text, *judge(target, found)] for target in TARGETS]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl check warns of what listens already and would be bypassed once the rules are in force."""
+"""usherctl check warns of existing listeners that the rules would bypass."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from harness.wire import hand_in
 
 
 def check(*words, **options):
-    """(warnings, how many more) of rule files that are good."""
+    """(warnings, number of others) for valid rule files."""
     document = json.loads(ctl("--json", "check", *words, **options).stdout)
     assert document["problems"] == []
     return document["warnings"], document["warnings_left_out"]
@@ -50,13 +50,13 @@ def test_nginx_at_the_very_address(rules):
     ("Stream=*", "tcp", V6, "[2001:db8::1]:80"),
     ("Datagram=192.0.2.1:70-90", "udp", V4, "192.0.2.1:80"),
     ("Datagram=[2001:db8::1]:80", "udp", V6, "[2001:db8::1]:80"),
-    # a match of an address says nothing of others, and of neither protocol nor port but its own
+    # a match concerns only its own address, protocol and port
     ("Stream=192.0.2.0/24:80", "tcp", V4_OTHER, None),
     ("Stream=[2001:db8::/128]:80", "tcp", V6, None),
     ("Stream=192.0.2.1:81", "tcp", V4, None),
     ("Datagram=192.0.2.1:80", "tcp", V4, None),
     ("Stream=192.0.2.1:80", "udp", V4, None),
-    # multicast is not looked up
+    # there is no lookup for multicast
     ("Datagram=80", "udp", "224.0.0.251", None),
 ])
 def test_one_address(rules, setting, protocol, address, taken):
@@ -83,7 +83,7 @@ def test_one_address(rules, setting, protocol, address, taken):
     ("Stream=192.0.2.0/24:80", "udp", "0.0.0.0", True, None),
 ])
 def test_any_address(rules, setting, protocol, address, v6only, taken):
-    """A socket that is bound to any address loses what the matches cover, in each family that it serves."""
+    """A socket bound to any address loses the packets that the matches cover, in each family that it serves."""
     rules(web=setting)
     with make_socket(protocol, address, 80, v6only=v6only):
         where = re.escape(f"[{address}]:80" if ":" in address else f"{address}:80")
@@ -92,7 +92,7 @@ def test_any_address(rules, setting, protocol, address, v6only, taken):
 
 
 def test_the_rule_that_wins(rules):
-    """As precedence says: at one address one rule, at any address each rule that takes some."""
+    """By precedence: one rule for a socket at one address, every rule that takes some for a socket at any address."""
     rules(wide="Stream=192.0.0.0/16:80-90", web=["Stream=192.0.2.0/24:80", "Stream=192.0.2.0/25:80-81"], far="Stream=81")
     with make_socket("tcp", V4, 80):
         (row,), _ = check()
@@ -104,7 +104,7 @@ def test_the_rule_that_wins(rules):
 
 
 def test_handed_in(broker):
-    """What is handed in is not bypassed, unless another rule takes its packets."""
+    """A handed-in socket is not bypassed, unless another rule takes its packets."""
     running = broker(web=rule("Stream=192.0.2.1:80", access=["Bound=any"]),
                      shop=rule("Stream=192.0.2.1:81", access=["Bound=any"]))
     with make_socket("tcp", V4, 80) as sock:
@@ -118,7 +118,8 @@ def test_handed_in(broker):
 
 
 def test_discovered(broker, rules, usherd):
-    """What [Discover] describes is going to be handed in; when it should be and is not, the warning says where to look."""
+    """A socket that [Discover] describes will be handed in. If that should have happened but has not, the warning says
+    where to look."""
     found = rule("Stream=192.0.2.0/24:80", access=["Bound=any"], discover=["Socket=0.0.0.0:80"])
     rules(web=found)
     with make_socket("tcp", "0.0.0.0", 80) as sock:
@@ -138,8 +139,8 @@ def test_discovered(broker, rules, usherd):
 @pytest.mark.parametrize("address, v6only", [("0.0.0.0", True), ("::", True), ("::", False), (V4, True), (V6, True)])
 @pytest.mark.parametrize("setting", ["Stream=80", "Stream=192.0.2.0/24:80", "Stream=[2001:db8::/48]:80"])
 def test_check_agrees_with_the_scan(rules, setting, address, v6only):
-    """[Discover] has a port alone, and the rule may serve one family only: the check warns of no socket that the scan
-    finds, and of each that the scan does not find and the rule takes packets from."""
+    """[Discover] has only a port, and the rule may serve only one family. check does not warn of sockets that the scan
+    finds. It warns of every other socket from which the rule takes packets."""
     discovered = rule(setting, access=["Bound=any"], discover=["Socket=80"])
     with make_socket("tcp", address, 80, v6only=v6only):
         rules(web=setting)
@@ -151,7 +152,7 @@ def test_check_agrees_with_the_scan(rules, setting, address, v6only):
 
 
 def test_missing_pass(rules):
-    """Then it is bypassed only while a socket is handed in, and the text says so."""
+    """With Missing=pass, a listener is bypassed only while a socket is handed in, and the text says so."""
     rules(web=["Stream=192.0.2.1:80", "Missing=pass"])
     with make_socket("tcp", V4, 80):
         (text,) = texts()
@@ -159,7 +160,7 @@ def test_missing_pass(rules):
 
 
 def test_broker_that_hangs(broker):
-    """The check does not depend on the broker's answer, nor wait for it longer than --timeout."""
+    """check does not depend on the broker's answer, and waits no longer than --timeout for it."""
     running = broker(web="Stream=192.0.2.1:80")
     with make_socket("tcp", V4, 80):
         running.pause()
@@ -168,7 +169,7 @@ def test_broker_that_hangs(broker):
 
 
 def test_many(rules):
-    """20 are told of, the others are counted for each rule."""
+    """20 listeners are listed. The others are counted for each rule."""
     rules(web="Stream=192.0.2.0/24:1000-1999", dns="Datagram=192.0.2.0/24:*")
     sockets = [make_socket("tcp", V4, 1000 + i) for i in range(25)] + [make_socket("udp", V4, 1000 + i) for i in range(7)]
     rows, left_out = check()
@@ -184,7 +185,7 @@ def test_many(rules):
 
 
 def test_as_nobody(rules):
-    """No privileges are needed; the process of somebody else is root's to see."""
+    """check needs no privileges, but only root can see the processes of others."""
     rules(web="Stream=8080")
     shutil.copy(USHERCTL, WORK / "usherctl")
     user = AS_NOBODY
@@ -204,7 +205,7 @@ def test_left_out(rules):
 
 
 def test_bad_rules_first(rules):
-    """What listens is looked at when the rules are good."""
+    """check looks at listeners only if the rules are valid."""
     rules(web=["Stream=80", "Oops=1"])
     with make_socket("tcp", V4, 80):
         done = ctl("check", check=False)
@@ -212,7 +213,7 @@ def test_bad_rules_first(rules):
 
 
 def test_other_namespace(broker):
-    """What listens here says nothing of the namespace that the broker serves."""
+    """Listeners here do not matter in the namespace that the broker serves."""
     running = broker(web="Stream=80")
     with Netns().entered(), make_socket("tcp", "127.0.0.1", 80):
         done = ctl("check")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl as a person or a unit file uses it: usage, exit codes, what it prints, and what it says when it fails.
-usherctl(1) has the promises."""
+"""usherctl as a person or a unit file uses it: usage, exit codes, output, errors. usherctl(1) has the promises."""
 
 import json
 import os
@@ -25,7 +24,7 @@ VERBS = ["status", "list", "rules", "show", "explain", "check", "cat-config", "d
 class TestUsage:
     @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], *[[verb, "--help"] for verb in VERBS]])
     def test_help(self, words):
-        """Help needs no broker, goes to standard output and exits with 0; after a verb it is that of the verb."""
+        """Help needs no broker, is on standard output, and exits with 0. After a verb, it is the help for that verb."""
         done = ctl(*words)
         assert "usherctl" in done.stdout and done.stderr == ""
         if len(words) == 1:
@@ -79,7 +78,7 @@ class TestNoBroker:
 
 class TestReading:
     def test_tables(self, broker):
-        """JSON and the table have the same columns; everything that is known of a socket is joined."""
+        """JSON and the table have the same columns, with everything known about a socket."""
         running = broker(web="Stream=192.0.2.0/24:80", empty="Datagram=[2001:db8::/48]:53")
         with Service("web") as service:
             ctl("hand-in", "web", "--fd", service.fileno(), pass_fds=[service.fileno()])
@@ -105,7 +104,7 @@ class TestReading:
 
     def test_reading_changes_nothing(self, broker):
         running = broker(web="Stream=80")
-        costs = {"FDS", "RESIDENT", "CPU", "SESSIONS"}  # being asked costs the process something
+        costs = {"FDS", "RESIDENT", "CPU", "SESSIONS"}  # the request costs the process something
 
         def counted():
             return running.list(), {key: value for key, value in running.status().items() if key not in costs}
@@ -155,7 +154,7 @@ class TestReading:
         assert {row["name"] for row in ctl_json("list", "Web")} == {"Web"}
 
     def test_as_nobody(self, broker):
-        """Everybody may read and only root may reload; the error says that root is needed."""
+        """Everybody may read, but only root may reload. The error says that root is needed."""
         broker(web="Stream=80")
         shutil.copy(USHERCTL, WORK / "usherctl")
         user = AS_NOBODY
@@ -196,7 +195,7 @@ class TestChanging:
         assert json.loads(ctl("--json", "check", bad, check=False).stdout)["problems"][0]["line"] == 3
 
     def test_check_is_the_parser_of_the_broker(self, broker):
-        """What `check` takes, a reload takes; what it refuses, a reload refuses with the same words."""
+        """A reload accepts what `check` accepts, and refuses what `check` refuses, in the same words."""
         running = broker(web="Stream=80")
         for what, (lines, number, _) in BAD_RULES.items():
             if number is None:
@@ -227,7 +226,7 @@ class TestChanging:
         fails(1, "withdraw", "web", match="web")
 
     def test_refusal_in_words(self, broker):
-        """The words of the broker arrive: object, reason, errno, remedy."""
+        """usherctl prints the message of the broker: object, reason, errno, remedy."""
         broker(web="Stream=80")
         with Service("web", address="192.0.2.1", port=8080) as service:
             fd = service.fileno()
@@ -257,10 +256,10 @@ class TestChanging:
 
 
 class TestTerminal:
-    """Output is complete on a terminal, in a pipe and in any locale; a reader that is gone is no crash."""
+    """Output is complete on a terminal, in a pipe and in any locale. A reader that is gone causes no crash."""
 
     def test_closed_output(self, broker):
-        """A reader that is gone: no crash, no endless loop; /dev/full is a failure."""
+        """A reader that is gone causes neither a crash nor an endless loop. /dev/full is a failure."""
         broker(**{f"n{i}": f"Stream={1000 + i}" for i in range(500)})
         done = subprocess.run(f"{USHERCTL} list | head -1; echo ${{PIPESTATUS[0]}}", shell=True, text=True,
                               capture_output=True, executable="/bin/bash", timeout=20)
@@ -273,7 +272,7 @@ class TestTerminal:
     @pytest.mark.parametrize("environment", [{"COLUMNS": "40"}, {"NO_COLOR": "1"}, {"LC_ALL": "de_DE.UTF-8"},
                                              {"LC_ALL": "C"}, {"LANG": "xx", "TERM": "dumb"}])
     def test_environment_does_not_matter(self, broker, environment):
-        """40 columns, locale with a decimal comma: nothing is cut, JSON stays JSON."""
+        """With 40 columns and a locale with a decimal comma, nothing is cut, and JSON is valid."""
         broker(**{"a-name-that-is-quite-long-for-a-terminal-of-forty-columns": "Stream=192.0.2.0/24:8000-8099"})
         env = {**os.environ, **environment}
         assert "a-name-that-is-quite-long-for-a-terminal-of-forty-columns" in ctl("list", env=env).stdout
@@ -317,7 +316,7 @@ class TestBrokerThatHangs:
 
 
 def test_socket_variable(broker, usherd):
-    """$USHER_SOCKET, and --socket, which is stronger."""
+    """$USHER_SOCKET is used, and --socket overrides it."""
     running = broker(web="Stream=80")
     away = {**os.environ, "USHER_SOCKET": "/run/test/elsewhere"}
     fails(3, "status", env=away, match="elsewhere")
@@ -325,7 +324,7 @@ def test_socket_variable(broker, usherd):
 
 
 def test_completion_of_names(broker):
-    """The completion asks the broker that the line names; tests/unit/test_completion.py has the rest."""
+    """The completion asks the broker that the command line names. tests/unit/test_completion.py has the rest."""
     running = broker(web="Stream=80", dns="Datagram=53")
     completion = USHERCTL.parent / "completion/usherctl"
     script = '. "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _usherctl; printf "%s\n" "${COMPREPLY[@]}"'

@@ -24,7 +24,7 @@ def tree(*words, **options):
 
 
 def read_dot(text):
-    """(nodes by their id with their attributes, edges as (from, to, label)), read by graphviz."""
+    """Have graphviz read DOT; returns (attributes of nodes by id, edges as (from, to, label))."""
     graph = json.loads(run("dot", "-Tdot_json", input=text).stdout)
     assert graph["directed"] and graph["strict"]
     ids = {node["_gvid"]: node["name"] for node in graph.get("objects", [])}
@@ -37,7 +37,7 @@ def dot(*words):
 
 
 def on_terminal(*words, **environment):
-    """What the command writes to a terminal."""
+    """The output of the command on a terminal."""
     master, slave = pty.openpty()
     run_words = [USHERCTL, *words]
     pid = os.posix_spawn(run_words[0], [str(word) for word in run_words], {**UTF8, "TERM": "xterm", **environment},
@@ -56,7 +56,7 @@ def on_terminal(*words, **environment):
 
 @pytest.fixture
 def world(broker):
-    """A name with two sockets, one without, one that is held by a dead process, one whose rule is gone."""
+    """A name with two sockets, one without, one whose socket is held for a dead process, and one whose rule is gone."""
     running = broker(web=["Stream=192.0.2.0/24:80", "Stream=[2001:db8::/48]:80"], empty="Datagram=192.0.2.0/24:53",
                      held="Stream=192.0.2.0/24:81", gone="Stream=192.0.2.0/24:82")
     sockets = {name: make_socket("tcp", "127.0.0.2", port) for name, port in {"old": 8001, "new": 8002, "gone": 8004}.items()}
@@ -115,13 +115,13 @@ no rule
 """
 
     def test_ascii(self, world):
-        """Where the locale has no such characters."""
+        """ASCII is used if the locale lacks line characters."""
         text = ctl("list", "--graph=tree", "web", env={**os.environ, "LC_ALL": "C"}).stdout
         assert text.isascii()
         assert text == tree("web").replace("├─", "|-").replace("└─", "`-").replace("│ ", "| ")
 
     def test_terminal(self, world):
-        """Colours on a terminal that has them, of somebody who wants them; nothing is cut."""
+        """Colours appear on a terminal that supports them, unless the user disables them. Nothing is cut."""
         coloured = on_terminal("list", "--graph")
         assert "\033[32mserving\033[m" in coloured and "\033[31mmissing\033[m" in coloured
         assert "\033[31munrouted\033[m" in coloured and "\033" not in coloured.replace("\033[32m", "").replace(
@@ -131,7 +131,7 @@ no rule
         assert "\033" not in plain
 
     def test_names(self, world):
-        """In alphabetical order, whatever the order of the words, each once."""
+        """Each name appears once, in alphabetical order, whatever the order of the arguments."""
         assert tree("web", "empty", "web") == tree("empty") + tree("web")
         fails(1, "list", "--graph", "none", match="'none'")
 
@@ -170,7 +170,7 @@ class TestDot:
         assert "held by usherd" in nodes[f"socket:{world['held']}"]["label"]
 
     def test_socket_of_several_seats(self, broker):
-        """One node, to which each of its seats leads."""
+        """A socket in several seats is one node, to which each of its seats leads."""
         broker(web=rule("Stream=80", access=["Bound=any"]), other=rule("Stream=81", access=["Bound=any"]))
         with make_socket("tcp", "::", 8080, v6only=False) as sock:
             hand_in("web", sock)
@@ -188,7 +188,7 @@ class TestDot:
         assert all(f">{word}</text>" in svg for word in ("web", "1 serving", "2 standby", "missing", "127.0.0.2:8002"))
 
     def test_hostile_words(self):
-        """A unit's name is no rule for what DOT is: quotes and backslashes stay what they are."""
+        """A hostile unit name cannot break DOT: quotes and backslashes are escaped."""
         unit = 'a"b\\x2d\\n"]; evil [label="x\\'
         rows = [["ROW=1\nNAME=web\nPROTOCOL=tcp\nFAMILY=ipv4\nSTATE=serving\nPLACE=1\nCOOKIE=1f\nPID=7\n"
                  f"ADDRESS=127.0.0.2:80\nUNIT={unit}\nHELD=no\n", "OK=1\n"],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a monitoring system is told: the keys of `status` behind it, and `usherctl metrics`."""
+"""What a monitoring system gets: `usherctl metrics`, and the keys of `status` on which it is based."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def parse(text):
 
 
 class Metrics:
-    """What usherctl metrics says at a time."""
+    """The output of usherctl metrics at one moment."""
 
     def __init__(self, *words, **options):
         self.text = ctl(*words, "metrics", **options).stdout
@@ -56,7 +56,7 @@ class Metrics:
 
 
 def pairs(text):
-    """{name: number, or a list of them} of a list in a value."""
+    """{name: number, or a list of numbers} from the list in a value."""
     split = [word.split(":") for word in text.split()]
     return {name: int(numbers[0]) if len(numbers) == 1 else [int(number) for number in numbers]
             for name, *numbers in split}
@@ -64,7 +64,7 @@ def pairs(text):
 
 class TestStatus:
     def test_hand_ins(self, broker):
-        """Each request counts once, done or refused by reason, and its time is in the histogram when it is answered."""
+        """Each request counts once, as done or as refused for a reason. Its time is in the histogram once it is answered."""
         running = broker(web="Stream=192.0.2.0/24:80")
         before = running.status()
         assert before["HAND_INS"] == "0" and set(pairs(before["HAND_INS_REFUSED"]).values()) == {0}
@@ -89,7 +89,7 @@ class TestStatus:
         assert 6 * 1000 < int(status["HAND_IN_NSEC"]) < 10e9
 
     def test_fdstore(self, broker):
-        """The other door: a datagram with FDSTORE=1 is a hand-in, another one is none."""
+        """The notify door: a datagram with FDSTORE=1 counts as a hand-in, and others do not."""
         running = broker(web="Stream=192.0.2.0/24:80")
         with make_socket("tcp", "127.0.0.2", 8080) as sock:
             notify("FDSTORE=1\nFDNAME=web\n", sock)
@@ -116,7 +116,7 @@ class TestStatus:
         assert (status["RELOADS"], status["RELOADS_FAILED"]) == ("0", "0"), "they begin with the broker"
 
     def test_maps(self, broker):
-        """A dual-stack socket has two places; prefixes are those of the program's tables."""
+        """A dual-stack socket has two places. The prefixes are those in the program's tables."""
         running = broker(web=rule("Stream=80", "Stream=192.0.2.0/24:81", "Stream=[2001:db8::/48]:81",
                                   "Stream=[2001:db8:1::/48]:81", access=["Bound=any"]),
                          other="Stream=192.0.2.0/24:25")
@@ -132,7 +132,7 @@ class TestStatus:
         with Connection() as one, Connection():
             wait_until(lambda: one.request("status")["SESSIONS"] == "2", what="connections before these are gone")
             status = one.request("status")
-            # the pidfd of who asks comes with the packet (Linux 6.5) and goes with it
+            # since Linux 6.5, each packet brings a pidfd of its sender, which is closed with it
             assert int(status["FDS"]) - len(running.fds()) in (0, 1)
         assert int(status["FDS_MAX"]) == resource.prlimit(running.pid, resource.RLIMIT_NOFILE)[0]
         assert 1 << 20 < int(status["RESIDENT"]) < 1 << 30
@@ -145,7 +145,7 @@ SEAT = {"name": "web", "protocol": "tcp", "family": "ipv4"}
 
 class TestMetrics:
     def test_seats(self, broker):
-        """The counters of the kernel, seat by seat; the sockets of each; the seats by what is in them."""
+        """The kernel's counters for each seat, the sockets of each seat, and the seats by state."""
         broker(web="Stream=192.0.2.0/24:80", empty="Stream=192.0.2.0/24:81", held="Datagram=[2001:db8::/48]:53")
         with Service("old", port=8001) as old, Service("new", port=8002) as new, \
                 make_socket("udp", "::1", 8080) as udp:
@@ -168,7 +168,7 @@ class TestMetrics:
         assert (after("usher_sockets"), after("usher_names"), after("usher_held_sockets")) == (3, 2, 1)
 
     def test_refused(self, broker):
-        """A socket that listens no more and is not closed: the kernel refuses it, and says why."""
+        """A socket no longer listens but is not closed: the kernel refuses it, and says why."""
         broker(web="Stream=192.0.2.0/24:80")
         with Service("web") as service:
             hand_in("web", service)
@@ -228,7 +228,7 @@ class TestMetrics:
         assert 20e-6 < metrics(f"{name}_sum") < 20
 
     def test_what_outlives_the_broker(self, broker):
-        """Counters of the kernel and the number of the generation go on; the others say that they do not."""
+        """Counters of the kernel and the generation continue. The help of the others says that they start again."""
         running = broker(web="Stream=192.0.2.0/24:80")
         with Service("web") as service:
             hand_in("web", service)
@@ -247,7 +247,7 @@ class TestMetrics:
         assert counters & lasting == {"usher_lookups", "usher_missing", "usher_refused", "usher_events_lost"}
 
     def test_text(self, broker):
-        """Types, units, the end; the older parser understands it too, and nothing depends on the locale."""
+        """The text has types, units and an end. The older parser understands it too, and nothing depends on the locale."""
         broker(web="Stream=192.0.2.0/24:80")
         text = Metrics().text
         assert text.endswith("\n# EOF\n") and text.count("# EOF") == 1
@@ -262,7 +262,7 @@ class TestMetrics:
         assert all(each == names[0] for each in names)
 
     def test_instances(self, usherd, broker):
-        """Two brokers of a machine can go into one store: a label tells them apart."""
+        """One monitoring system can store the metrics of two brokers of a machine: a label distinguishes them."""
         broker(web="Stream=192.0.2.0/24:80")
         run("mkdir", "-p", "/etc/usher-blue/rules.d")
         blue = Usherd("blue")
@@ -278,13 +278,14 @@ class TestMetrics:
         assert Metrics(**AS_NOBODY)("usher_up") == 1
 
     def test_no_broker(self):
-        """A monitoring system is told that the broker is down, and the exit code is that of every verb."""
+        """The output says that the broker is down, and the exit code is that of every verb."""
         done = ctl("metrics", check=False)
         assert done.returncode == 3 and "no broker" in done.stderr
         assert parse(done.stdout) == {"usher_up": {("usher_up", frozenset()): 0}}
 
     def test_hostile_broker(self):
-        """Whatever is at the socket, the text stays well-formed: labels are escaped, and what is no number is left out."""
+        """Whatever answers on the socket, the text stays well-formed: labels are escaped, and values that are not numbers
+        are left out."""
         path = "/run/fake.sock"
         rows = ['ROW=1\nNAME=a"b\\c\nPROTOCOL=tcp\nFAMILY=ipv4\nSTATE=missing\nLOOKUPS=7\nMISSING=NaN\n',
                 "ROW=1\nNAME=a\nPROTOCOL=tcp\nFAMILY=ipv4\nSTATE=missing\n",
@@ -317,7 +318,7 @@ class TestMetrics:
 
 class TestExamples:
     def test_dashboard(self, broker):
-        """Every metric that the dashboard asks for is there, with the labels that it asks by; no panel covers another."""
+        """Every metric and label that the dashboard queries exists, and no panel covers another."""
         broker(web="Stream=192.0.2.0/24:80")
         metrics = Metrics()
         labels = {}
@@ -348,7 +349,8 @@ class TestExamples:
         assert len(set(cells)) == len(cells) and max(x for x, _ in cells) < 24
 
     def test_textfile(self, broker):
-        """What node_exporter reads: the older format, counters declared, nothing that it has itself, whole at any time."""
+        """The file for node_exporter is in the older format, with declared counters, without metrics that node_exporter has
+    itself, and always complete."""
         running = broker(web="Stream=192.0.2.0/24:80")
         folder = WORK / "textfiles"
         folder.mkdir()
@@ -370,7 +372,7 @@ class TestExamples:
         run(script, folder, env=environment)
         assert "usher_up 0\n" in (folder / "usher.prom").read_text()
         assert (folder / "usher.prom").stat().st_ino != before.st_ino, "another file takes the place of the old one"
-        # what cannot be written whole does not show, and leaves nothing behind
+        # a file that cannot be written completely does not appear, and leaves nothing behind
         full = "ulimit -f 0; trap '' XFSZ; exec \"$0\" \"$@\""
         assert run("sh", "-c", full, script, folder, env=environment, check=False).returncode != 0
         assert "usher_up 0\n" in (folder / "usher.prom").read_text()

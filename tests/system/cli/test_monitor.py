@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The request monitor: subscribers get the broker's messages as they happen, and none of them can hold it up."""
+"""The request monitor: subscribers get the broker's messages at once, and none of them can delay the broker."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ SUBSCRIBERS_MAX, EVENTS_MAX = 64, 256
 
 
 class Monitor(Connection):
-    """A subscriber that has heard that it is one."""
+    """A subscriber, whose subscription has been confirmed."""
 
     def __init__(self, *arguments, events=None, **options):
         super().__init__(*arguments, **options)
@@ -32,7 +32,7 @@ class Monitor(Connection):
         assert self.first["EVENT"] == "subscribed"
 
     def hear(self):
-        """The next row. EOFError at the end of the connection, Refused when a refusal comes."""
+        """The next row. Raises EOFError at the end of the connection, and Refused for a refusal."""
         packet = self.receive()
         if packet is None:
             raise EOFError("the broker closed the connection")
@@ -45,24 +45,24 @@ class Monitor(Connection):
         return fields
 
     def expect(self, *events):
-        """The next rows, which are of these kinds, in this order."""
+        """The next rows, which must be of these kinds, in this order."""
         rows = [self.hear() for _ in events]
         assert tuple(row["EVENT"] for row in rows) == events, rows
         return rows if len(rows) > 1 else rows[0]
 
     def is_quiet(self):
-        """Whether there is nothing to be read."""
+        """Whether there is nothing to read."""
         return not select.select([self.socket], [], [], 0)[0]
 
 
 def connections():
-    """How many the broker has open: sockets of its path that are connected."""
+    """The number of connections of the broker: connected sockets of its path."""
     lines = [line.split() for line in open("/proc/net/unix")]
     return sum(words[5] == "03" and words[-1] == "/run/usher/usher.sock" for words in lines)
 
 
 class TestEvents:
-    """Every kind that can be brought about, with all that is known of it."""
+    """Every kind of event that a test can cause, with all its fields."""
 
     @pytest.mark.vm
     def test_life_of_a_socket(self, broker):
@@ -103,7 +103,7 @@ class TestEvents:
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     @pytest.mark.parametrize("host, address", [(HOST_V4, CLIENT_V4), (HOST_V6, CLIENT_V6)])
     def test_missing(self, broker, client, protocol, host, address):
-        """Whose packet it was, and where to."""
+        """The event has the source and the destination of the packet."""
         running = broker(web="Stream=80" if protocol == "tcp" else "Datagram=80")
         spell = lambda text: f"[{text}]" if ":" in text else text
         with Monitor() as monitor:
@@ -157,7 +157,7 @@ class TestEvents:
             assert "2 sk_lookup programs" in monitor.expect("switched", "conflict", "reloaded")[1]["TEXT"]
 
     def test_detached(self, broker):
-        """The last thing that a broker says is heard, and then the end."""
+        """The subscriber gets the last event of the broker, and then the end."""
         running = broker(web="Stream=80")
         with Monitor() as monitor:
             running.request("detach")
@@ -167,7 +167,7 @@ class TestEvents:
         assert running.wait() == 0
 
     def test_more_than_the_journal_is_told(self, broker):
-        """The journal has a limit for each kind and user; who asks for everything gets it."""
+        """The journal limits messages by kind and user. A subscriber gets all of them."""
         running = broker(web="Stream=80")
         with Monitor() as monitor, Service("web") as service:
             for _ in range(100):
@@ -177,7 +177,7 @@ class TestEvents:
         assert running.log.count("is handed in") == 20
 
     def test_words_of_a_stranger(self, broker):
-        """What a client says is shown, but it adds no line and no field, and a long one leaves the rest whole."""
+        """A client's words are shown, but they can add no line or field, and long ones do not cut the rest."""
         running = broker(web="Stream=80")
         with Monitor() as monitor, Connection() as connection:
             connection.send(b"REQUEST=withdraw\nNAME=" + b"\xc3\xa9" * 1900 + b"\n")
@@ -207,7 +207,7 @@ class TestWho:
 
     @pytest.mark.parametrize("packet", [b"REQUEST=status\n", b"REQUEST=monitor\n", b"nonsense", b"A" * 5000])
     def test_asks_once_more(self, broker, packet):
-        """An answer without end leaves no room for another: it is said, and the connection is closed."""
+        """An endless answer leaves no room for another request: the broker says so, and closes the connection."""
         running = broker(web="Stream=80")
         with Monitor() as monitor:
             monitor.send(packet, [0])
@@ -245,7 +245,7 @@ def stir(service, n):
 
 
 class TestSome:
-    """EVENTS=: only some kinds."""
+    """EVENTS= selects kinds of events."""
 
     def test_only_these(self, broker):
         running = broker(web="Stream=80")
@@ -258,7 +258,7 @@ class TestSome:
             assert some.is_quiet()
 
     def test_others_are_not_lost(self, broker):
-        """However many others there are, and however slow the subscriber is: of this kind there were few."""
+        """A slow subscriber to a rare kind loses nothing, however many other events there are."""
         running = broker(web="Stream=80")
         with Monitor(events="reloaded") as some, Service("web") as service:
             for _ in range(3):
@@ -269,7 +269,7 @@ class TestSome:
             assert not any("LOST" in row for row in rows)
 
     def test_lost(self, broker):
-        """As with everything: the oldest, and how many; others do not count."""
+        """A slow subscriber to some kinds loses the oldest of these, and gets their number. Other kinds do not count."""
         broker(web="Stream=80")
         with Monitor(events="withdrawn") as slow, Service("web") as service:
             stir(service, 1500)
@@ -290,7 +290,7 @@ class TestSome:
 class TestSlow:
     @pytest.mark.vm
     def test_lost(self, broker):
-        """Who does not read misses the oldest, and is told how many; nobody waits for him."""
+        """A subscriber that does not read loses the oldest events, and gets their number. Nothing waits for it."""
         running = broker(web="Stream=80")
         with Monitor() as slow, Service("web") as service:
             start = time.monotonic()
@@ -317,9 +317,9 @@ class TestSlow:
                 assert "LOST" not in row
 
     def test_memory(self, usherd, rules):
-        """What the slow ones cost is bounded."""
+        """The memory for slow subscribers is bounded."""
         rules(web="Stream=80")
-        # a sanitizer that keeps what was freed would show everything that ever was
+        # a sanitizer with a quarantine would show everything that was ever freed
         usherd.start(env={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=0"})
         memory = lambda: int(open(f"/proc/{usherd.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE")
         monitors = [Monitor() for _ in range(SUBSCRIBERS_MAX)]
@@ -328,7 +328,7 @@ class TestSlow:
             stir(service, 500)
             between = memory()
             stir(service, 500)
-        # a sanitizer has a shadow of each byte, red zones, and a store of stacks that grows by the megabyte
+        # a sanitizer has shadow memory, red zones, and a store of stacks that grows by the megabyte
         first, then = (24, 2) if b"__asan_init" in USHERD.read_bytes() else (8, 1)
         assert between - before < first << 20 and memory() - between < then << 20
         for monitor in monitors:
@@ -372,7 +372,7 @@ class TestEnd:
     @pytest.mark.vm
     @pytest.mark.parametrize("reads", [True, False])
     def test_broker_ends(self, broker, reads):
-        """SIGTERM is not kept waiting; the subscriber hears the end, and subscribes at the next broker."""
+        """A subscriber does not delay SIGTERM. It gets the end of the connection, and subscribes to the next broker."""
         running = broker(web="Stream=80")
         with Monitor() as monitor, Service("web") as service:
             if not reads:
@@ -397,7 +397,7 @@ class TestEnd:
 
 
 def test_idle(broker):
-    """A broker with a subscriber does nothing while nothing happens: not one system call."""
+    """A broker with a subscriber makes no system call while nothing happens."""
     running = broker(web="Stream=80")
     trace = "/run/test/strace"
     with Monitor() as monitor:
@@ -406,7 +406,7 @@ def test_idle(broker):
         state = lambda: [line for line in open(f"/proc/{running.pid}/status") if line.startswith("TracerPid:")]
         wait_until(lambda: state()[0].split()[1] == str(tracer.pid) and os.path.getsize(trace), what="strace is attached")
         with pytest.raises(subprocess.TimeoutExpired):
-            tracer.wait(3)  # the time in which nothing is to happen
+            tracer.wait(3)  # the time in which nothing may happen
         calls = open(trace).read().splitlines()
         running.reload()
         monitor.expect("switched", "reloaded")

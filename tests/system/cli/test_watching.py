@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl monitor and usherctl top: what happens, as it happens."""
+"""usherctl monitor and usherctl top: live output."""
 
 import json
 import os
@@ -28,7 +28,7 @@ class Watcher:
         self.lines, self._rest = [], b""
 
     def line(self, words, seconds=10):
-        """The first line from here on that has all the words."""
+        """The next line that has all the words."""
         end = time.monotonic() + seconds * SLOW
         while time.monotonic() < end:
             if b"\n" in self._rest:
@@ -65,7 +65,7 @@ def watch():
 
 class TestMonitor:
     def test_events(self, broker, watch):
-        """Hand-in, miss (with client and rule), takeover, loss, reload, refusal: each is told at once, in words."""
+        """Hand-in, miss (with client and rule), takeover, loss, reload, refusal: each is shown at once, in words."""
         usherd = broker(web="Stream=192.0.2.0/24:80")
         monitor = watch("monitor")
         monitor.line(["TIME", "EVENT", "WHAT HAPPENED"])
@@ -94,7 +94,7 @@ class TestMonitor:
         assert code == 0 and "'mail'" in out and "'web'" not in out
 
     def test_json(self, broker, watch):
-        """One object a line, numbers as numbers."""
+        """Each line is one object, and numbers are numbers."""
         broker(web="Stream=80")
         monitor = watch("--json", "monitor")
         wait_until(lambda: who("192.0.2.1", 80) == REFUSED and select.select([monitor.process.stdout], [], [], 0)[0])
@@ -121,7 +121,7 @@ class TestMonitor:
         assert done.returncode == 3 and "usherctl: cannot watch events: " in done.stderr
 
     def test_reader_goes_away(self, broker, watch):
-        """As `usherctl monitor | head -1` does."""
+        """The reader ends, as in `usherctl monitor | head -1`."""
         broker(web="Stream=80")
         monitor = watch("monitor")
         monitor.line(["TIME"])
@@ -131,7 +131,7 @@ class TestMonitor:
 
 class TestTop:
     def test_rates(self, broker):
-        """Lookups since the table before, in a second; the busiest name first."""
+        """Lookups per second since the previous table, busiest name first."""
         broker(busy="Stream=80", quiet="Stream=81", missing="Stream=82")
         with Service("busy") as busy, Service("quiet", port=8081) as quiet:
             wire.hand_in("busy", busy)
@@ -176,7 +176,7 @@ class TestTop:
 
     @pytest.mark.parametrize("charset, bars", [("C.UTF-8", "▁▂▃▄▅▆▇█"), ("C", ".:-=+*#@")])
     def test_terminal(self, broker, charset, bars):
-        """Refreshed in place, sorted by a key, ended by q; the terminal is left as it was."""
+        """The table is refreshed in place, sorted by a key and ended by q. Afterwards the terminal is as before."""
         broker(web="Stream=80", mail="Stream=25")
         master, slave = pty.openpty()
         before = subprocess.run(["stty", "-g"], stdin=slave, capture_output=True, check=True).stdout

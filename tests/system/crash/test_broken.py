@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""When something around the broker is broken: pins, folders, limits, processes that are gone.
+"""Something around the broker is broken: pins, folders, limits, processes that have ended.
 
-Nothing is half applied, and what the broker says names the object and the remedy.
+Nothing is half applied, and the broker's message names the object and the remedy.
 """
 
 import os
@@ -22,7 +22,7 @@ PINS = pathlib.Path("/sys/fs/bpf/usher")
 
 
 def test_no_rules_in_force_without_a_door(usherd, rules):
-    """A broker that cannot listen must not leave a data plane behind that refuses all that the rules match."""
+    """A broker that cannot listen must not leave a data plane that refuses everything that the rules match."""
     rules(web="Stream=80")
     os.makedirs("/run/usher/usher.sock")
     usherd.spawn()
@@ -31,7 +31,7 @@ def test_no_rules_in_force_without_a_door(usherd, rules):
 
 
 def test_held_is_true_after_a_crash(broker):
-    """The duplicates end with the broker; the listing must not go on telling that it has them."""
+    """The duplicates end with the broker, so the listing must no longer show the sockets as held."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         wire.request("hold", [service], NAME="web")
@@ -43,7 +43,7 @@ def test_held_is_true_after_a_crash(broker):
 
 
 def test_pins_removed_by_hand(broker):
-    """A reload that cannot pin says where and what to do, and the rules in force stay."""
+    """A reload that cannot pin says where, and what to do. The rules in force stay."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -57,7 +57,7 @@ def test_pins_removed_by_hand(broker):
 
 @pytest.mark.parametrize("kernel", ["new", "without SCM_PIDFD"])
 def test_hold_of_a_process_that_is_gone(usherd, rules, kernel):
-    """Its end is no news any more: a newer socket must replace what it had held."""
+    """The process ended before the broker watched it. A newer socket must still replace the one that was held for it."""
     rules(web="Stream=80")
     prefix = ["strace", "-D", "-o", "/dev/null", "-e", "trace=setsockopt",
               "-e", "inject=setsockopt:error=ENOPROTOOPT:when=2"]  # SO_PASSPIDFD, as before Linux 6.5
@@ -78,12 +78,12 @@ def test_hold_of_a_process_that_is_gone(usherd, rules, kernel):
 
 
 def test_list_while_seats_change_hands(broker, rules):
-    """A slow reader of the listing is not shown the seats of another name in place of those that are gone."""
+    """A slow reader of the listing does not see seats of another name in place of those that were freed."""
     names = {f"n{i:03}": f"Stream={1000 + i}" for i in range(300)}
     running = broker(**names, zz="Stream=80")
     with Connection() as connection:
         connection.send(b"REQUEST=list\n")
-        assert connection.receive()[0]["NAME"] == "n000"  # and hundreds more than the socket has room for
+        assert connection.receive()[0]["NAME"] == "n000"  # and hundreds more than fit into the socket
         os.unlink("/run/usher/rules.d/zz.rule")
         running.reload()
         rules(aaa="Stream=80")
@@ -93,7 +93,7 @@ def test_list_while_seats_change_hands(broker, rules):
 
 
 def test_detach_is_all_or_nothing(broker):
-    """A folder that somebody made among the pins: detach is refused with everything in place."""
+    """Somebody made a folder among the pins: detach is refused, and everything stays in place."""
     running = broker(web="Stream=80")
     (PINS / "zz").mkdir()
     with Service("web") as service:
@@ -128,7 +128,7 @@ def test_read_only_bpffs(broker):
 
 @pytest.mark.parametrize("error", ["EMFILE", "ENOMEM"])
 def test_short_of_everything(usherd, rules, error):
-    """When descriptors or memory run out, the error names that and does not blame the version of the kernel."""
+    """When descriptors or memory run out, the error says so, and does not blame the version of the kernel."""
     rules(web="Stream=80")
     usherd.spawn(prefix=["strace", "-o", "/dev/null", "-e", "trace=bpf", "-e", f"inject=bpf:error={error}:when=10+"])
     assert usherd.wait() == 71
@@ -136,7 +136,7 @@ def test_short_of_everything(usherd, rules, error):
 
 
 def test_socket_of_another_broker(broker):
-    """The end of a broker leaves a socket alone that it has not made."""
+    """A broker that ends does not remove a socket that it has not made."""
     running = broker(web="Stream=80")
     os.unlink("/run/usher/usher.sock")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
@@ -146,7 +146,7 @@ def test_socket_of_another_broker(broker):
 
 
 def test_no_seat_for_two_rule_sets(broker, rules):
-    """Both need their seats at the moment of the switch; the refusal must say so, and nothing has changed."""
+    """At the moment of the switch, both rule sets need their seats. The refusal says so, and nothing changes."""
     old = {f"a{i}": f"Stream={1000 + i}" for i in range(1200)}
     running = broker(**old)
     for name in old:

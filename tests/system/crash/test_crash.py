@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The broker dies, at any moment, and connections keep arriving.
+"""The broker dies at any moment, and connections keep arriving.
 
-At every moment the rules in force and the sockets in the kernel's table stay, and the next start adopts them
+The rules in force and the sockets in the kernel's table always stay, and the next start adopts them
 (docs/architecture.md, "What is pinned, and what survives what").
 """
 
@@ -24,7 +24,7 @@ from harness.wire import cookie, hand_in, request
 
 
 def steady(rows):
-    """Rows of the listing without what traffic changes."""
+    """Rows of the listing without the values that traffic changes."""
     moving = ("LOOKUPS", "MISSING", "EVENTS_LOST")
     return [{key: value for key, value in row.items() if key not in moving and not key.startswith("REFUSED")}
             for row in rows]
@@ -33,7 +33,7 @@ def steady(rows):
 @pytest.mark.vm
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_start_adopts(broker, end):
-    """What was handed in goes on serving while there is no broker, and is listed as before by the next one."""
+    """Sockets that were handed in serve while there is no broker, and the next broker lists them as before."""
     running = broker(web=["Stream=80", "Datagram=80"], shop="Stream=81", empty="Stream=82")
     with Service("web") as tcp, Service("six", address="::1", v6only=False) as six, \
             Service("udp", "udp") as udp, Service("old", port=8082) as old, Service("shop", port=8083) as shop:
@@ -85,7 +85,7 @@ def test_services_that_died_meanwhile(broker):
 
 
 def test_start_with_a_bad_rule_keeps_dispatching(broker, rules):
-    """A restart with a bad file must not end the dispatch that is in place."""
+    """A restart with a bad file does not end the existing dispatch."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -98,7 +98,7 @@ def test_start_with_a_bad_rule_keeps_dispatching(broker, rules):
 
 
 def test_second_broker(broker, usherd):
-    """Two at once: the second says why it ends, and changes nothing."""
+    """The second of two brokers says why it ends, and changes nothing."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -131,8 +131,8 @@ def test_instances_are_apart(broker, rules):
 @pytest.mark.vm
 @pytest.mark.seconds(120)
 def test_kill_under_load(broker):
-    """kill -9 of the broker during 1,000 new connections a second: none is refused, none is lost; after the
-    next start `list` is as before. Ten times."""
+    """kill -9 of the broker during 1,000 new connections a second, ten times: none is refused, none is lost, and
+    after the next start `list` is as before."""
     running = broker(web="Stream=192.0.2.0/24:80", shop="Stream=198.51.100.0/24:80")
     with Service("web", port=8001) as web, Service("shop", port=8002) as shop:
         hand_in("web", web)
@@ -154,7 +154,7 @@ def test_kill_under_load(broker):
 
 
 class Tracer:
-    """strace attached to the broker, which kills it as it enters its N-th bpf(2)."""
+    """strace, attached to the broker, kills it when it enters its N-th bpf(2)."""
 
     def __init__(self, running, number):
         self.process = subprocess.Popen(
@@ -172,12 +172,12 @@ class Tracer:
 
 
 def pins_of(running):
-    """The program's pin has the number of its generation in its name."""
+    """The pins, with N for the generation number at the end of the program's pin."""
     return [re.sub(r"\d+$", "N", pin) for pin in bpf.pins(running.pins)]
 
 
 def attempt(function):
-    """Whether it completed before the broker died."""
+    """Whether the operation completed before the broker died."""
     try:
         function()
         return True
@@ -186,7 +186,7 @@ def attempt(function):
 
 
 def operations(running, web, spare):
-    """What is interrupted: {name: (prepare, act)}. `web` serves throughout."""
+    """The operations that are interrupted: {name: (prepare, act)}. `web` serves throughout."""
     return {
         "hand-in": (lambda: None, lambda: hand_in("spare", spare)),
         "hand-in-second": (lambda: None, lambda: hand_in("web", spare)),
@@ -200,7 +200,8 @@ def operations(running, web, spare):
 @pytest.mark.seconds(280)
 @pytest.mark.parametrize("operation", ["hand-in", "hand-in-second", "hold", "withdraw", "reload"])
 def test_killed_at_every_step(broker, operation):
-    """Killed at any bpf(2): what was handed in before is served, the next start reconciles, no pin is left over."""
+    """The broker is killed at any bpf(2): sockets that were handed in before serve, the next start reconciles, and no pin
+    is left over."""
     running = broker(web="Stream=192.0.2.0/24:80", spare="Stream=81")
     pins = pins_of(running)
     with Service("web", port=8001) as web:
@@ -231,7 +232,7 @@ def test_killed_at_every_step(broker, operation):
             if done:
                 assert who(V4, 80) == "web"
             else:
-                # whatever the crash left: a complete operation works afterwards
+                # whatever the crash left, a complete operation works afterwards
                 with Service("spare", port=8003) as again:
                     hand_in("spare", again)
                     assert (who(V4, 80), who(V4, 81)) == ("web", "spare")
@@ -256,7 +257,7 @@ def check_consistent(running, services):
 @pytest.mark.seconds(280)
 @pytest.mark.parametrize("pinned", [False, True])
 def test_killed_at_every_step_of_the_start(usherd, rules, pinned):
-    """The same in the first start and in a start that adopts, which is also how a new version of the program comes."""
+    """The same in the first start, and in a start that adopts, which is also how a new version of the program arrives."""
     rules(web="Stream=192.0.2.0/24:80")
     running = usherd
     web = Service("web", port=8001)
@@ -274,7 +275,7 @@ def test_killed_at_every_step_of_the_start(usherd, rules, pinned):
             assert bpf.pins() == [] and bpf.links() == []
         ready = start_until_call(running, number)
         if n_programs(running) > pinned:
-            # one that was not made current: a broker that dies there again and again must not pile them up
+            # a program that was not made current: a broker that dies here repeatedly must not pile them up
             assert not start_until_call(running, number + 2)
             assert n_programs(running) <= pinned + 1
         assert who(V4, 80) == ("web" if pinned else REFUSED), f"killed at call {number}"
@@ -295,7 +296,7 @@ LETS_IN = "[Rule]\nStream=82\n[Discover]\nSocket=127.0.0.2:8080\nUser=nobody\nLi
 @pytest.mark.seconds(280)
 @pytest.mark.parametrize("operation", ["hand-in", "evict", "reload"])
 def test_killed_at_every_step_with_an_early_listener(broker, rules, operation):
-    """Listen=kernel: what the crash leaves in the kernel's table, the next start puts right."""
+    """Listen=kernel: the next start corrects what the crash left in the kernel's table."""
     running = broker(soon=LETS_IN)
     with Service("early") as early:
         acts = {"hand-in": lambda: hand_in("soon", early),
@@ -340,14 +341,14 @@ def n_programs(running):
 
 
 def start_until_call(running, number):
-    """Start the broker and kill it at its N-th bpf(2), or when it is ready. Return whether it came so far."""
+    """Start the broker and kill it at its N-th bpf(2), or when it is ready. Return whether it became ready."""
     running.spawn(prefix=["strace", "-f", "-qq", "-e", "trace=bpf", "-e", f"inject=bpf:signal=KILL:when={number}",
                           "-o", "/run/test/strace"])
     is_ready = lambda: "READY=1" in "\n".join(running.notify.messages())
     wait_until(lambda: not running.running() or is_ready(), 30)
     ready = is_ready()
     try:
-        # strace started the broker; its end is the end of strace
+        # strace started the broker, and ends with it
         child, = open(f"/proc/{running.pid}/task/{running.pid}/children").read().split()
         os.kill(int(child), signal.SIGKILL)
     except (FileNotFoundError, ProcessLookupError, ValueError):
@@ -357,7 +358,7 @@ def start_until_call(running, number):
 
 
 def test_connections_run_through_a_restart(broker):
-    """Established connections run on through a restart of the broker."""
+    """Established connections continue through a restart of the broker."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -371,7 +372,7 @@ def test_connections_run_through_a_restart(broker):
 
 
 def test_storm_of_hand_ins_and_kills(broker):
-    """The broker is killed at moments nobody chose while a client hands in and withdraws."""
+    """The broker is killed at random moments while a client hands in and withdraws."""
     running = broker(web="Stream=192.0.2.0/24:80", spare="Stream=81")
 
     def work(tell):

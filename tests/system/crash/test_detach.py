@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Detach removes everything or nothing, through the broker and without one, and says which: what somebody made among
-the pins, a removal that fails halfway, somebody who pins meanwhile."""
+"""Detach removes everything or nothing, through the broker and without one, and says which. The tests put other things
+among the pins, make a removal fail halfway, and pin something meanwhile."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ PINS = pathlib.Path("/sys/fs/bpf/usher")
 
 @pytest.fixture(params=["broker", "no broker"])
 def dispatching(request, broker):
-    """A broker that dispatches to a service, which lives to answer or is dead; the broker."""
+    """Start a broker that dispatches to a service, then kill the broker or let it live; returns the broker."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -35,12 +35,12 @@ def dispatching(request, broker):
         yield running
 
 
-# LeakSanitizer cannot look at a process that strace looks at
+# LeakSanitizer does not work in a process that strace traces
 TRACED = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
 
 
 def detach(status=0, *words, prefix=()):
-    """What usherctl says, and ends with that status."""
+    """Run usherctl detach, which ends with that status; returns its message."""
     done = run(*prefix, USHERCTL, *words, "detach", check=False, env=TRACED if prefix else None)
     assert done.returncode == status, done.stdout + done.stderr
     return (done.stdout + done.stderr).strip()
@@ -58,7 +58,7 @@ def make_folder(path):
 
 
 def mount_on_a_pin():
-    """As a container runtime mounts a pin into a container."""
+    """Mount over a pin, as a container runtime does to bring one into a container."""
     source = pathlib.Path("/run/test/file")
     source.touch()
     libc("mount", bytes(source), bytes(PINS / "places"), None, MS_BIND, None)
@@ -75,7 +75,7 @@ def mount_on_a_folder():
     return undo
 
 
-# how it comes there, which returns how it goes; what is said of it
+# a function that puts it there and returns one that removes it; a part of the message
 FOREIGN = {
     "folder": (lambda: make_folder(PINS / "zz"),
                "/sys/fs/bpf/usher/zz is a folder (EISDIR), which usher does not create; nothing has been removed: remove "
@@ -91,7 +91,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("what", FOREIGN)
 def test_nothing_is_removed(dispatching, what):
-    """What cannot be removed with the pins is named, with what to do, before any of them goes."""
+    """Before any pin is removed, the message names what cannot be removed, and the remedy."""
     make, words = FOREIGN[what]
     undo = make()
     before = bpf.pins(PINS)
@@ -107,7 +107,7 @@ def test_nothing_is_removed(dispatching, what):
 
 
 def test_services_are_still_there(dispatching):
-    """After a detach that was refused, the next broker finds everything."""
+    """After a refused detach, the next broker finds everything."""
     (PINS / "zz").mkdir()
     detach(1)
     dispatching.kill()
@@ -131,7 +131,7 @@ REMOVABLE = {
 
 @pytest.mark.parametrize("what", REMOVABLE)
 def test_everything_is_removed(dispatching, what):
-    """Whatever else is pinned there goes with the pins: those of another version of usher have other names."""
+    """Detach removes everything else that is pinned there too: another version of usher uses other names."""
     REMOVABLE[what]()
     detach()
     is_detached(dispatching)
@@ -139,7 +139,7 @@ def test_everything_is_removed(dispatching, what):
 
 
 def test_mounted_folder_of_the_pins(dispatching):
-    """As in a unit that can write nowhere else on bpffs: the folder stays, empty."""
+    """The folder is a mount point, as in a unit that may write nowhere else on bpffs: it stays, empty."""
     libc("mount", bytes(PINS), bytes(PINS), None, MS_BIND, None)
     said = detach()
     is_detached(dispatching)
@@ -149,7 +149,7 @@ def test_mounted_folder_of_the_pins(dispatching):
 
 
 def test_held_by_a_broker(broker):
-    """A broker that was asked for at another socket: nothing is taken away from it."""
+    """usherctl asks at another socket than the broker's: nothing is removed."""
     running = broker(web="Stream=80")
     before = bpf.pins()
     with Service("web") as service:
@@ -205,12 +205,13 @@ def strace(inject):
 
 
 def left(said):
-    """The pins that a refusal says are left."""
+    """The pins that are left according to a refusal."""
     return sorted(re.search(r"these are left: (.+?)[:;]", said)[1].split(", "))
 
 
 def begin(broker, by, prefix):
-    """A broker, and a function that detaches with strace in front of who removes: usherctl, or the broker it asks."""
+    """Start a broker; returns it and a function that detaches, with strace on the process that removes the pins:
+    usherctl, or the broker that it asks."""
     running = broker(web="Stream=80")
     if by == "usherctl":
         running.kill()
@@ -223,7 +224,8 @@ def begin(broker, by, prefix):
 @pytest.mark.parametrize("by", ["usherctl", "usherd"])
 @pytest.mark.parametrize("error, status", [("EPERM", 77), ("EBUSY", 1), ("EROFS", 1)])
 def test_fails_halfway(broker, by, error, status):
-    """The link goes last: all that is left is said by name, packets arrive as before, and a second try ends it."""
+    """The link is removed last. The message names everything that is left, packets arrive as before, and a second detach
+    succeeds."""
     running, run_detach = begin(broker, by, strace(f"error={error}:when=4"))
     with Service("web") as service:
         if by == "usherd":
@@ -253,7 +255,7 @@ def test_may_remove_nothing(broker, by):
 
 @pytest.mark.parametrize("by", ["usherctl", "usherd"])
 def test_link_cannot_be_removed(broker, by):
-    """It is the last of all, so that it alone is left."""
+    """The link is removed last, so only the link is left."""
     running, run_detach = begin(broker, by, strace("error=EPERM:when=11"))
     assert len(bpf.pins(PINS)) == 11
     said = run_detach(77)
@@ -265,16 +267,16 @@ def test_link_cannot_be_removed(broker, by):
 
 @contextlib.contextmanager
 def stopped_at(n):
-    """usherctl, stopped after its nth removal until the block ends; then `said` and `returncode` are there."""
+    """Stop usherctl after its nth removal until the block ends. After that, `said` and `returncode` are set."""
     before = len(bpf.pins(PINS))
     process = subprocess.Popen([*strace(f"signal=SIGSTOP:when={n}"), USHERCTL, "detach"], text=True, env=TRACED,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    # the signal waits for the end of the system call, so that there is no other one before it is continued
+    # the signal waits for the end of the system call, so usherctl makes no other one before it is continued
     wait_until(lambda: len(bpf.pins(PINS)) == before - n, what=f"{n} pins are removed")
     yield process
 
     def has_ended():
-        process.send_signal(signal.SIGCONT)  # lost, if strace has not passed the first signal on yet
+        process.send_signal(signal.SIGCONT)  # the signal is lost if strace has not passed the first one on yet
         return process.poll() is not None
 
     wait_until(has_ended, 30, "usherctl ends")
@@ -282,7 +284,7 @@ def stopped_at(n):
 
 
 def test_somebody_pins_meanwhile(broker):
-    """Between the look at what is there and the last removal: it goes, too."""
+    """Somebody pins something between the first look and the last removal: that is removed too."""
     running = broker(web="Stream=80")
     running.kill()
     with stopped_at(1) as process:
@@ -293,7 +295,7 @@ def test_somebody_pins_meanwhile(broker):
 
 
 def test_somebody_makes_a_folder_meanwhile(broker):
-    """It stays, and so does the link, until the folder has gone."""
+    """Somebody makes a folder meanwhile: it stays, and so does the link until the folder is gone."""
     running = broker(web="Stream=80")
     running.kill()
     with stopped_at(1) as process:
@@ -307,7 +309,8 @@ def test_somebody_makes_a_folder_meanwhile(broker):
 
 @pytest.mark.parametrize("what", ["map", "folder"])
 def test_somebody_is_there_after_the_link(broker, what):
-    """Nothing is dispatched any more, so it has succeeded: a pin goes as well, of a folder it is said that it stays."""
+    """Something appears after the link is gone. Nothing is dispatched any more, so detach succeeds: it removes a pin
+    as well, and reports that a folder stays."""
     running = broker(web="Stream=80")
     running.kill()
     with stopped_at(len(bpf.pins(PINS))) as process:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Folders that are full, gone, unreadable or change while they are read: those of the rules, and /run/usher."""
+"""The folders of the rules, and /run/usher: full, missing, unreadable, or changing while they are read."""
 
 import os
 import pathlib
@@ -17,10 +17,10 @@ from harness.wire import Refused, hand_in
 
 
 def test_run_is_full(usherd):
-    """ENOSPC for the socket: a failure in words, and no half of a broker; room again, and it starts."""
+    """No space for the socket (ENOSPC): the broker fails with a message and leaves nothing. With space again, it starts."""
     write_rule("web", rule("Stream=80"), RULE_FOLDERS[0])
     mount("tmpfs", "/run", "tmpfs", 0, "size=64k,nr_inodes=4,mode=755")
-    os.mkdir("/run/test")  # its log and the socket of the service manager are elsewhere now
+    os.mkdir("/run/test")  # the log and the socket of the service manager are elsewhere now
     pathlib.Path("/run/filler").touch()
     log = pathlib.Path("/dev/shm/usher-test-log")
     broker = subprocess.Popen([str(word) for word in (USHERD,)], stderr=open(log, "w"))
@@ -37,7 +37,7 @@ def test_run_is_full(usherd):
 
 
 def test_run_folder_removed_while_running(broker):
-    """Dispatch goes on; who is connected is served; a restart puts the folder back."""
+    """Dispatch goes on, connected clients are served, and a restart creates the folder again."""
     running = broker(web="Stream=80")
     with Service("web") as service, running.connect() as connection:
         hand_in("web", service)
@@ -51,7 +51,7 @@ def test_run_folder_removed_while_running(broker):
 
 
 def test_stale_socket(broker):
-    """A broker that was killed leaves its socket: the next one replaces it."""
+    """A killed broker leaves its socket, and the next broker replaces it."""
     running = broker(web="Stream=80")
     running.kill()
     assert running.socket.exists()
@@ -61,7 +61,7 @@ def test_stale_socket(broker):
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("x"),
                                   lambda path: path.symlink_to("/run/test/target")])
 def test_something_else_in_the_place_of_the_socket(usherd, rules, make):
-    """It is replaced or named; what a symbolic link leads to is not touched."""
+    """The broker replaces it or names it. The target of a symbolic link is not touched."""
     rules(web="Stream=80")
     target = pathlib.Path("/run/test/target")
     target.write_text("precious")
@@ -76,7 +76,7 @@ def test_something_else_in_the_place_of_the_socket(usherd, rules, make):
 
 
 def test_rule_folder_unreadable(broker):
-    """Without CAP_DAC_OVERRIDE, as the unit runs it: the folder is named, nothing changes."""
+    """Without CAP_DAC_OVERRIDE, as in the unit, the broker names the unreadable folder, and nothing changes."""
     running = broker(web="Stream=80")
     running.stop()
     drop = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all"]
@@ -116,7 +116,7 @@ def test_files_replaced_all_the_time(broker):
 
 
 def test_file_written_in_place(broker):
-    """An editor that truncates and writes: half a file is a bad file or a shorter one, never a crash."""
+    """An editor truncates the file and writes it: half a file is a bad file or a shorter one, and never a crash."""
     running = broker(web="Stream=80")
     path = RULE_FOLDERS[1] / "web.rule"
 

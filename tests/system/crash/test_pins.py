@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can be wrong with /sys/fs/bpf, and with what is pinned there; detach; maps that are full."""
+"""What can be wrong with /sys/fs/bpf and with the pins there; detach; full maps."""
 
 import json
 import os
@@ -21,7 +21,7 @@ MAPS = ["sockets", "front", "early", "early_rules", "seats", "places", "counters
 
 
 def fails_to_start(usherd, *words):
-    """It ends with a status that is not 0, and says in one line what and why. Returns the log."""
+    """The broker ends with a status other than 0, and one line says what failed and why. Returns the log."""
     usherd.spawn()
     status = usherd.wait()
     assert status not in (0, 1) and status > 0, f"status {status}: {usherd.log}"
@@ -32,7 +32,7 @@ def fails_to_start(usherd, *words):
 
 def test_not_mounted(usherd, rules):
     rules(web="Stream=80")
-    while os.path.ismount("/sys/fs/bpf"):  # the machine's own may lie below ours
+    while os.path.ismount("/sys/fs/bpf"):  # the machine's own mount may be below ours
         libc("umount2", b"/sys/fs/bpf", 2)
     fails_to_start(usherd, "/sys/fs/bpf", "mount -t bpf")
 
@@ -44,7 +44,7 @@ def test_read_only(usherd, rules):
 
 
 def test_read_only_while_running(broker, rules):
-    """A reload cannot pin: it is refused, nothing changes."""
+    """A reload that cannot pin is refused, and nothing changes."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -114,7 +114,7 @@ def state_of(running):
 
 @pytest.mark.parametrize("offset, word", [(0, "state"), (4, "schema")])
 def test_other_schema(broker, offset, word):
-    """Pins of an older or newer schema, or of nobody: refused, with what to do; dispatch goes on."""
+    """Pins of an older or newer schema, or of an unknown one, are refused with a remedy, and dispatch goes on."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -131,7 +131,7 @@ def test_other_schema(broker, offset, word):
 @pytest.mark.parametrize("name", [*MAPS, "link", "program-1"])
 @pytest.mark.parametrize("alive", [True, False])
 def test_pin_deleted_by_hand(broker, name, alive):
-    """The running broker goes on; the next one says what it lost, and works."""
+    """The running broker continues. The next one says what was lost, and works."""
     running = broker(web="Stream=80", spare="Stream=81")
     with Service("web") as service, Service("spare", port=8081) as spare:
         hand_in("web", service)
@@ -157,7 +157,7 @@ def test_pin_deleted_by_hand(broker, name, alive):
 
 
 def test_pins_of_a_version_without_early(broker):
-    """Maps that an earlier version did not have are made; nothing else is lost."""
+    """Maps that an earlier version lacked are created, and nothing is lost."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -186,7 +186,7 @@ def test_everything_deleted_by_hand(broker):
 
 
 def test_detach(broker):
-    """detach removes everything; sockets stay open, and the next start begins anew."""
+    """detach removes everything. Sockets stay open, and the next start begins from nothing."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -208,7 +208,7 @@ def test_stop_leaves_dispatch(broker):
 
 
 def test_other_network_namespace(broker):
-    """A broker refuses to start, and says why, when the pins serve another network namespace than its own."""
+    """A broker does not start if the pins serve another network namespace than its own, and says why."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -238,10 +238,10 @@ def test_network_namespace_is_gone(usherd, rules):
 
 
 class TestFull:
-    """More names than there are seats are refused, the limit is named, and seats that are free are used again."""
+    """Names beyond the number of seats are refused, and the message names the limit. Freed seats are used again."""
 
     def test_more_names_than_seats(self, broker):
-        """4,096 seats: the reload is refused, the limit is named, nothing is half applied."""
+        """4,096 seats: the reload is refused, the message names the limit, and nothing is half applied."""
         running = broker(web="Stream=80")
         with Service("web") as service:
             hand_in("web", service)
@@ -260,7 +260,7 @@ class TestFull:
             assert who(V4, 80) == "web"
 
     def test_seats_are_used_again(self, broker):
-        """Names come and go; the numbers of those that went are free."""
+        """Names come and go, and the seats of removed names become free."""
         running = broker(web="Stream=80")
         for turn in range(5):
             for number in range(1000):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """usher-discover finds the listening socket of a daemon that knows nothing of usher, and hands it in.
 
-The daemons here are small ones that say who they are; those of Debian are in test_discover_daemons.py. Who may own what
-is found is in test_discover_access.py, what happens in between in test_discover_races.py, and restarts of usher-discover
-and of the broker in test_discover_life.py.
+The daemons here are small ones that say who they are. test_discover_daemons.py has those of Debian,
+test_discover_access.py who may own a socket, test_discover_races.py what changes meanwhile, and test_discover_life.py
+restarts of usher-discover and of the broker.
 """
 
 import os
@@ -27,8 +27,8 @@ class TestMoment:
     @pytest.mark.parametrize("private, public", [("127.0.0.2", V4), ("::1", V6)])
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_before_and_after(self, both, discover, protocol, private, public):
-        """A daemon that listened before usher-discover started is served when that is ready; one that starts after it,
-        as soon as it listens, or is bound (UDP)."""
+        """A daemon that listens before usher-discover starts is served when usher-discover is ready. One that starts later
+        is served as soon as it listens, or is bound (UDP)."""
         before = ServiceProcess("before", protocol, private, 8080)
         running = both(web=WEB)
         assert who(public, 80, protocol) == "before"
@@ -44,13 +44,13 @@ class TestMoment:
         assert [row.get("PID") for row in running.sockets()] == [str(after.pid)]
 
     def test_nothing_there(self, both, discover):
-        """Ready all the same, and idle."""
+        """With nothing to discover, it becomes ready and idle."""
         running = both(web=WEB)
         assert running.sockets() == []
         assert who(V4, 80) == REFUSED
 
     def test_rule_without_discover(self, both):
-        """Opt-in by name."""
+        """Discovery is opt-in: a rule without [Discover] gets nothing."""
         running = both(web="Stream=80", shop=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
         with ServiceProcess("web", port=8080), ServiceProcess("shop", port=8081):
             serves("shop", port=81)
@@ -65,7 +65,7 @@ class TestMoment:
 
 
 class TestSocket:
-    """What Socket= describes."""
+    """What Socket= describes"""
 
     def test_dual_stack(self, both):
         running = both(web=rule("Stream=80", access=["Bound=any"], discover=["Socket=[::]:8080"]))
@@ -76,7 +76,7 @@ class TestSocket:
 
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_port_alone(self, both, protocol):
-        """Any address of both families."""
+        """A port alone describes any address of both families."""
         running = both(web=rule("Stream=80", "Datagram=80", discover=["Socket=8080"]))
         with ServiceProcess("four", protocol, "127.0.0.9", 8080), ServiceProcess("six", protocol, "::1", 8080):
             serves("four", V4, protocol=protocol)
@@ -88,7 +88,7 @@ class TestSocket:
         ("[fd00:1::2]:8080", "fd00:1::2", "fd00:1::1"), ("[fd00:1::2/127]:8080", "fd00:1::3", "fd00:1::1"),
         ("0.0.0.0:8080", "0.0.0.0", "127.0.0.2")])
     def test_address(self, both, pattern, inside, outside):
-        """An address alone is exact, the wildcard included; a prefix has what is in it, in both families."""
+        """An address describes only itself, even the wildcard. A prefix describes every address in it, in both families."""
         running = both(web=rule("Stream=80", access=["Bound=any"], discover=[f"Socket={pattern}"]),
                        probe=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
         public = V6 if ":" in inside else V4
@@ -100,7 +100,7 @@ class TestSocket:
             serves("inside", public)
 
     def test_outside_of_bound(self, both, discover):
-        """Bound= goes for discovered sockets as for all: the refusal says what to write."""
+        """Bound= applies to discovered sockets too. The refusal says what to write."""
         running = both(web=rule("Stream=80", discover=["Socket=0.0.0.0:8080"]))
         with ServiceProcess("web", address="0.0.0.0", port=8080):
             line = discover.wait_said(r"0\.0\.0\.0:8080")[0]
@@ -125,7 +125,7 @@ class TestRestart:
 
     @pytest.mark.parametrize("listen", ["event", "kernel"])
     def test_new_one_before_the_old_one_ends(self, both, listen):
-        """A daemon that restarts without a gap of its own (SO_REUSEPORT) has none behind usher."""
+        """A daemon that restarts without a gap (SO_REUSEPORT) has none behind usher either."""
         running = both(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=root", f"Listen={listen}"]))
         old = ServiceProcess("run", port=8080, reuseport=True)
         serves("run")
@@ -137,15 +137,15 @@ class TestRestart:
             old.kill()
             old = new
         results = load.finish()
-        # a listener that closes resets whom it has not accepted, usher or not; that is none of ours
+        # a listener that closes resets the connections it has not accepted, with or without usher; these do not count
         after = running.counters("web")
         assert after.pop("LOOKUPS") > before.pop("LOOKUPS") and after == before, "there was a socket at each lookup"
         assert set(results) <= {(0, "run"), (0, REFUSED)}, results
 
     @pytest.mark.parametrize("looked", ["before", "after"])
     def test_forked_child_holds_the_listener(self, both, discover, looked):
-        """The daemon of old: the process that listened forks and exits; what is left is its child. It may be gone
-        before usher-discover looks, and the event names a process that is no more."""
+        """A classic daemon: the process that listens forks and exits, and its child remains. The process may end before
+        usher-discover looks, so the event names a process that is gone."""
         running = both(web=WEB)
         read, write = os.pipe()
 
@@ -197,7 +197,8 @@ while True:
 
 @pytest.mark.parametrize("how", ["keep", "anew"])
 def test_executes_itself_again(both, how):
-    """As daemons do at SIGHUP: with the listener kept over execve(2), or with a new one; the process is the same."""
+    """It executes itself, as daemons do at SIGHUP: it keeps the listener over execve(2), or opens a new one. The
+        process is the same."""
     (WORK / "again.py").write_text(REEXECS)
     running = both(web=WEB)
     with subprocess.Popen([sys.executable, WORK / "again.py", how, "0", "-1"]) as daemon:
@@ -210,7 +211,7 @@ def test_executes_itself_again(both, how):
 
 
 def test_owner_is_listed(both):
-    """pid, user, group of the process that owns the socket, not of usher-discover."""
+    """The listing shows pid, user and group of the process that owns the socket, not of usher-discover."""
     nobody = pwd.getpwnam("nobody")
     running = both(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=nobody"]))
     daemon = ServiceProcess("web", port=8080, uid=nobody.pw_uid, gid=nobody.pw_gid)

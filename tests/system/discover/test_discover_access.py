@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whose sockets usher-discover hands in, and whose never: the attacker listens where the daemon would.
+"""Whose sockets usher-discover hands in, and whose it never does: an attacker listens where the daemon would.
 
-"Never" is shown by a probe: a socket of another name that is found after the attacker's, so that the attacker's has
-been looked at by then; by the listing; and by what the broker told a subscriber meanwhile.
+Three things show "never". A probe is a socket of another name: when it is found, the attacker's has been examined. The
+listing does not have the attacker's socket. And the broker has sent a subscriber no event about it.
 """
 
 import os
@@ -36,7 +36,7 @@ def person(name, uid=OWNER, **options):
 
 @pytest.fixture
 def guarded(both, discover):
-    """guarded(*lines of [Discover]): broker, usher-discover, a subscriber; and a rule for the probe."""
+    """guarded(*lines of [Discover]): start broker, usher-discover and a subscriber, with a rule for the probe."""
 
     class Guarded:
         def __init__(self, *lines, **keys):
@@ -45,19 +45,19 @@ def guarded(both, discover):
             self.monitor = Monitor(self.broker.socket)
 
         def probe(self):
-            """When this returns, everything that listened before has been looked at."""
+            """When this returns, usher-discover has examined everything that listened before."""
             with ServiceProcess("probe", address="127.0.0.99", port=8099):
                 serves("probe", port=81)
 
         def never(self, uid=ATTACKER):
-            """Nothing of that user was ever handed in."""
+            """Assert that no socket of that user was ever handed in."""
             self.probe()
             told = [event for event in self.monitor.events("handed-in") if event.get("NAME") == "web"]
             assert str(uid) not in [event.get("UID") for event in told], told
             assert str(uid) not in [row["UID"] for row in self.broker.sockets("web") if "UID" in row]
 
         def refusal(self, *words):
-            """What usher-discover said of the rule `web`: one line that has all these words."""
+            """The one line of usher-discover about the rule `web`, which must have all these words."""
             line = discover.wait_said(".*".join(["web", *map(re.escape, words)]))[-1]
             assert re.search(r"\bE[A-Z]{3,}\b", line), f"the name of the errno: {line}"
             return line
@@ -70,7 +70,7 @@ class TestAttacker:
     @WAYS
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_other_address(self, guarded, protocol, listen):
-        """Socket= names a port alone: anybody can listen there at another address, before or after the daemon."""
+        """Socket= has only a port: anybody can listen there at another address, before or after the daemon."""
         guard = guarded(*PORT_ONLY, f"Listen={listen}")
         attacker = person("attacker", ATTACKER, address="127.0.0.3", protocol=protocol)
         guard.never()
@@ -97,7 +97,7 @@ class TestAttacker:
         serves("owner")
 
     def test_same_address_with_reuseport(self, guarded):
-        """The kernel keeps groups of SO_REUSEPORT to one user; this is what we build on."""
+        """The kernel limits an SO_REUSEPORT group to one user. usher relies on that."""
         guard = guarded(*ONE)
         person("owner", reuseport=True)
         serves("owner")
@@ -125,7 +125,7 @@ class TestAttacker:
 
     @WAYS
     def test_listens_and_closes_while_the_daemon_is_gone(self, guarded, listen):
-        """Whoever connects meanwhile is refused, each time."""
+        """Clients that connect meanwhile are refused, every time."""
         guard = guarded(*PORT_ONLY, f"Listen={listen}")
 
         def attack(tell):
@@ -141,8 +141,9 @@ class TestAttacker:
     @WAYS
     @pytest.mark.parametrize("state", ["listening", "bound"])
     def test_socket_that_a_stranger_made(self, guarded, discover, state, listen):
-        """He makes it, gives it to a process that may own one (SCM_RIGHTS, systemd, an inherited descriptor), and would
-        share its connections. When it is the owner who calls listen(2), Listen=kernel serves it until it is checked."""
+        """A stranger creates a socket and gives it to a process that may own one (SCM_RIGHTS, systemd, an inherited
+        descriptor), to share its connections. If the owner calls listen(2), Listen=kernel serves the socket until the
+        check."""
         guard = guarded(*ONE, f"Listen={listen}")
         ours, theirs = socket.socketpair()
 
@@ -150,7 +151,7 @@ class TestAttacker:
             sock = make_socket("tcp", "127.0.0.2", 8080, listen=state == "listening")
             socket.send_fds(theirs, [b"x"], [sock.fileno()])
 
-        discover.pause()  # or it looks while the socket is on its way
+        discover.pause()  # or it scans while the socket is in transit
         Child(make, uid=ATTACKER, gid=ATTACKER, keep=[theirs.fileno()]).result()
         sock = socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0])
         child = person("owner", sock=sock, before=lambda sock: sock.listen(10) if state == "bound" else None)
@@ -164,10 +165,10 @@ class TestAttacker:
 
 
 class TestOwner:
-    """Keys of [Discover] that say who it may be."""
+    """Keys of [Discover] that say who may own the socket."""
 
     def test_nobody_said(self, guarded):
-        """Without User= and Unit=, it is whom [Access] lets in; here, root alone."""
+        """Without User= and Unit=, those whom [Access] allows may own it: here, only root."""
         guard = guarded("Socket=127.0.0.2:8080")
         person("other", ATTACKER).kill()
         other = person("other", ATTACKER)
@@ -177,7 +178,7 @@ class TestOwner:
         serves("root")
 
     def test_executable(self, guarded):
-        """/proc/PID/exe, whoever runs it."""
+        """Executable= is compared with /proc/PID/exe, whichever user runs it."""
         guard = guarded("Socket=127.0.0.2:8080", "Executable=/usr/sbin/sshd /usr/bin/no-such-*")
         with ServiceProcess("web"):
             line = guard.refusal(os.path.realpath(sys.executable), "Executable=")
@@ -192,7 +193,7 @@ class TestOwner:
     @pytest.mark.vm
     @WAYS
     def test_unit(self, guarded, slice, listen):
-        """Root in another unit is not let in either."""
+        """A process of root in another unit is refused too."""
         users = ["User=root"] if listen == "kernel" else []
         guard = guarded("Socket=127.0.0.2:8080", "Unit=legacy-*.service", f"Listen={listen}", *users)
         other = slice("other.service")
@@ -201,14 +202,14 @@ class TestOwner:
         other.kill()
         slice("legacy-7.service")
         serves("service")
-        # let in early, it has no unit before it is handed in
+        # a socket that is let in early has no unit before it is handed in
         row, = wait_until(lambda: [row for row in guard.broker.sockets("web") if row["STATE"] == "serving"])
         assert row["UNIT"] == "legacy-7.service"
 
 
 @pytest.fixture
 def slice(discover):
-    """slice("x.service"): a service in a control group of that name, as systemd makes them."""
+    """slice("x.service"): a service in a cgroup of that name, as systemd creates them."""
     top = pathlib.Path("/sys/fs/cgroup") / f"usher{uuid.uuid4().hex}.slice"
 
     def start(unit):
@@ -233,7 +234,7 @@ def slice(discover):
 
 @pytest.mark.vm
 class TestPermission:
-    """What the kernel lets usher-discover see and copy."""
+    """What the kernel lets usher-discover see and duplicate"""
 
     @pytest.mark.parametrize("privileged", [True, False])
     def test_process_that_is_not_dumpable(self, guarded, discover, privileged, both, monkeypatch):
@@ -251,7 +252,7 @@ class TestPermission:
         assert who(V4, 80) == REFUSED
 
     def test_yama(self, guarded, discover, monkeypatch):
-        """kernel.yama.ptrace_scope keeps even root's processes from root without CAP_SYS_PTRACE."""
+        """With kernel.yama.ptrace_scope, even root needs CAP_SYS_PTRACE for processes of root."""
         scope = pathlib.Path("/proc/sys/kernel/yama/ptrace_scope")
         if not scope.exists():
             pytest.skip("machine: this kernel has no Yama")
@@ -272,7 +273,7 @@ class TestPermission:
 
 class TestNamespaces:
     def test_process_that_moved_to_another_network(self, guarded):
-        """The socket stays where it was made; the process may be anywhere."""
+        """The socket stays in its network namespace, wherever the process moves."""
         guarded(*ONE)
         far = Netns()
 
@@ -286,7 +287,7 @@ class TestNamespaces:
 
     @WAYS
     def test_socket_of_another_network(self, guarded, discover, listen):
-        """It neither counts nor wakes anybody."""
+        """It is ignored, and does not wake usher-discover."""
         guard = guarded(*ONE, f"Listen={listen}")
         with Netns().entered():
             far = make_socket("tcp", "127.0.0.2", 8080)
@@ -298,7 +299,7 @@ class TestNamespaces:
         far.close()
 
     def test_process_in_a_container(self, guarded):
-        """A pid namespace of its own: it is seen from here, by the pid that it has here."""
+        """The process is in a pid namespace of its own: it is visible here, with the pid that it has here."""
         guard = guarded(*ONE)
 
         def contain(tell):
@@ -319,7 +320,7 @@ class TestNamespaces:
 
 class TestKinds:
     def test_two_that_are_not_one_group(self, broker, discover):
-        """Which of the two is meant? Neither is taken, and the refusal says what would help."""
+        """It is ambiguous which of the two is meant: both are refused, and the refusal has the remedy."""
         running = broker(web=rule("Stream=80", discover=["Socket=8080"]))
         with ServiceProcess("one", address="127.0.0.2"), ServiceProcess("two", address="127.0.0.3"):
             discover.start()
@@ -330,7 +331,7 @@ class TestKinds:
     @pytest.mark.vm
     @WAYS
     def test_mptcp(self, guarded, listen):
-        """The kernel cannot select the listener of an MPTCP socket; what to do about it is said."""
+        """The kernel cannot select the listener of an MPTCP socket. The refusal has the remedy."""
         guard = guarded("Socket=127.0.0.2:8080", "User=root", f"Listen={listen}")
 
         def listen(tell):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl discover: what [Discover] describes, whose it is, and what becomes of it."""
+"""usherctl discover: the sockets that [Discover] describes, their owners, and which are handed in."""
 
 import json
 import pwd
@@ -18,7 +18,7 @@ COLUMNS = ["name", "proto", "socket", "owner", "pid", "uid", "unit", "cookie", "
 
 
 def discover(*words, status=0, **options):
-    """The rows of a run that ends with that status."""
+    """The rows of a run that exits with that status."""
     done = ctl("--json", "discover", *words, check=False, **options)
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
     (rows,) = json.loads(done.stdout).values()
@@ -40,7 +40,7 @@ def daemons(rules):
 
 class TestDryRun:
     def test_daemons(self, daemons):
-        """Everything is as the rules want it; no broker runs, and nothing changes."""
+        """Everything matches the rules. No broker runs, and nothing changes."""
         rows = discover("--dry-run")
         assert all(list(row) == COLUMNS for row in rows)
         assert [(row["name"], row["proto"], row["socket"], row["owner"], row["pid"], row["uid"], row["result"], row["reason"])
@@ -71,7 +71,7 @@ class TestDryRun:
         assert results("--dry-run", "cache", "web") and len(results("--dry-run", status=1)) == 4
 
     def test_missing_protocols(self, rules):
-        """Each Socket= is sought in each protocol of the rule."""
+        """Each Socket= is looked for in each protocol of the rule."""
         rules(dns=rule("Stream=53", "Datagram=53", discover=["Socket=127.0.0.2:53 127.0.0.3:54"]))
         service = ServiceProcess("dns", "udp", "127.0.0.2", 53)
         assert results("--dry-run", status=1) == [
@@ -86,15 +86,15 @@ class TestDryRun:
         ("Stream=80", ["[::1]:8080 accepted"]),
     ])
     def test_port_alone_of_one_family(self, rules, setting, found):
-        """A port alone describes sockets of the families that the rule has a match for, and no others: somebody who
-        listens there over IPv6 is not the daemon that a rule of IPv4 alone waits for."""
+        """A port alone describes only sockets of the families that the rule has a match for: a process that listens there
+        over IPv6 is not the daemon that an IPv4 rule waits for."""
         rules(web=rule(setting, discover=["Socket=8080 [::1]:8080"]))
         ServiceProcess("web", "tcp", "::1", 8080)
         rows = discover("--dry-run", status="missing" in found[-1])
         assert [f"{row['socket']} {row['result']}" for row in rows] == found
 
     def test_memcached(self, rules):
-        """A daemon that is not root's, over TCP and UDP."""
+        """A daemon that does not run as root, over TCP and UDP."""
         rules(cache=rule("Stream=11211", "Datagram=11211", discover=["Socket=127.0.0.2:11211", "User=nobody"]))
         server = memcached()
         assert [(row["proto"], row["owner"], row["pid"], row["uid"], row["result"]) for row in discover("--dry-run")] == [
@@ -115,14 +115,14 @@ class TestDryRun:
         assert all(word in row["reason"] for word in ["EACCES", "web.rule", *words]), row["reason"]
 
     def test_bound(self, rules):
-        """Bound= goes for discovered sockets too."""
+        """Bound= applies to discovered sockets too."""
         rules(ssh=rule("Stream=192.0.2.1:22", discover=["Socket=22"]))
         service = ServiceProcess("ssh", "tcp", "0.0.0.0", 22)
         (row,) = discover("--dry-run", status=1)
         assert (row["result"], row["pid"]) == ("refused", service.pid) and "Bound=" in row["reason"]
 
     def test_as_nobody(self, daemons):
-        """An ordinary user sees what is sought and what listens, and is told who would see more."""
+        """An ordinary user sees what is looked for and what listens, with a hint that root would see more."""
         shutil.copy(USHERCTL, WORK / "usherctl")
         user = AS_NOBODY
         done = run(WORK / "usherctl", "--json", "discover", "--dry-run", check=False, **user)
@@ -130,7 +130,7 @@ class TestDryRun:
         assert done.returncode == 1 and len(rows) == 4
         assert {row["result"] for row in rows} == {"refused"} and all(row["cookie"] for row in rows)
         assert all(row["uid"] == 0 and "run as root" in row["reason"] for row in rows if row["name"] != "web")
-        # nobody's own: the workers
+        # the workers, which run as nobody
         assert [row["owner"] for row in rows if row["name"] == "web"] == ["nginx"]
         assert "root may get other results" in done.stderr
         done = run(WORK / "usherctl", "discover", check=False, **user)
@@ -178,13 +178,13 @@ class TestHandIn:
         assert len(running.sockets()) == 4
 
     def test_by_name(self, daemons, broker):
-        """Nothing is done for the names that were not asked for."""
+        """Names that are not on the command line are left alone."""
         running = broker()
         assert results("ssh", "web") == [("ssh", "tcp", "0.0.0.0:22", "handed-in"), ("web", "tcp", "127.0.0.2:8080", "handed-in")]
         assert {row["NAME"] for row in running.sockets()} == {"ssh", "web"}
 
     def test_some_refused(self, daemons, broker, rules):
-        """One that is refused does not keep the others out."""
+        """A refused socket does not keep the others out."""
         rules(shop=rule("Stream=81", discover=["Socket=127.0.0.9:8081", "User=daemon"]))
         broker()
         stranger = ServiceProcess("shop", "tcp", "127.0.0.9", 8081, uid=NOBODY, gid=NOBODY)
@@ -195,7 +195,7 @@ class TestHandIn:
         stranger.kill()
 
     def test_rule_not_in_force(self, broker, rules):
-        """The files say what is sought, the broker what may be handed in."""
+        """The files say what to look for; the broker decides what may be handed in."""
         broker(other="Stream=99")
         rules(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080"]))
         service = ServiceProcess("web")
@@ -203,7 +203,7 @@ class TestHandIn:
         assert (row["result"], row["pid"]) == ("refused", service.pid) and "usherctl reload" in row["reason"]
 
     def test_group(self, broker):
-        """Of an SO_REUSEPORT group it is enough to hand in some."""
+        """Of an SO_REUSEPORT group, it is enough to hand in some members."""
         running = broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080"]))
         nginx(workers=4, options="reuseport")
         rows = discover()
@@ -220,7 +220,7 @@ class TestHandIn:
         assert [(row["proto"], row["state"], row["via"]) for row in ctl_json("list")] == [("udp", "serving", "discover")]
 
     def test_check_is_content(self, daemons, broker):
-        """What was handed in is not bypassed, as check sees it."""
+        """check does not warn of sockets that were handed in."""
         broker()
         assert ctl("check").stderr == ""
         ctl("discover")
@@ -228,7 +228,7 @@ class TestHandIn:
         assert len(ctl_json("list")) >= 4
 
     def test_cookie(self, broker):
-        """As ss -e and usherctl list show it."""
+        """The cookie is the one that ss -e and usherctl list show."""
         broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080"]))
         service = ServiceProcess("web", before=cookie)
         (row,) = discover("--dry-run")
@@ -236,14 +236,14 @@ class TestHandIn:
 
 
 class TestFamilies:
-    """A daemon that listens in both families, behind a rule for one of them. Each used to take the other with it."""
+    """A daemon that listens in both families, with a rule for one of them. A refusal of one used to affect the other."""
 
     @pytest.fixture
     def two(self):
         return [ServiceProcess("six", "tcp", "::1", 8080), ServiceProcess("four", "tcp", "127.0.0.2", 8080)]
 
     def test_named(self, two, broker):
-        """Socket= names one that the rule cannot use: it is refused, with the remedy, and the other one serves."""
+        """Socket= names a socket that the rule cannot use: it is refused with the remedy, and the other one serves."""
         broker(web=rule(f"Stream={V4}:80", discover=["Socket=127.0.0.2:8080 [::1]:8080"]))
         rows = discover(status=1)
         assert [(row["socket"], row["result"]) for row in rows] == [("127.0.0.2:8080", "handed-in"), ("[::1]:8080", "refused")]
@@ -251,13 +251,13 @@ class TestFamilies:
         assert who(V4, 80) == "four"
 
     def test_any_address(self, two, broker):
-        """A port alone asks for those that the rule can use."""
+        """A port alone describes the sockets that the rule can use."""
         broker(web=rule(f"Stream=[{V6}]:80", discover=["Socket=8080"]))
         assert results() == [("web", "tcp", "[::1]:8080", "handed-in")]
         assert who(V6, 80) == "six"
 
     def test_dual_stack(self, broker):
-        """An IPv6 socket that takes IPv4 too is one for a rule of IPv4."""
+        """An IPv6 socket that takes IPv4 too serves an IPv4 rule."""
         broker(web=rule(f"Stream={V4}:80", access=["Bound=any"], discover=["Socket=[::]:8080"]))
         service = ServiceProcess("both", "tcp", "::", 8080, v6only=False)
         assert results() == [("web", "tcp", "[::]:8080", "handed-in")]

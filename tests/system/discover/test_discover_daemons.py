@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Daemons of Debian behind usher-discover: unchanged, knowing nothing of usher, restarted as they are on a host.
+"""Daemons of Debian behind usher-discover: unmodified, knowing nothing of usher, and restarted as on a real host.
 
-Their clients really use them: a login with a key, SET and GET, a name resolved over UDP.
+Real clients use them: a login with a key, SET and GET, a name resolved over UDP.
 """
 
 import os
@@ -22,8 +22,8 @@ def works(condition):
 
 @pytest.mark.parametrize("listen", ["event", "kernel"])
 def test_sshd(both, discover, listen):
-    """The classic: port 5555 goes to the sshd on 22. Started before usher; restarted; told to listen anew (SIGHUP, at
-    which it executes itself again); killed and started after."""
+    """The classic: port 5555 leads to the sshd on 22. It is started before usher, restarted, made to listen again (at
+    SIGHUP it executes itself), killed, and started again."""
     sshd = legacy.sshd()
     running = both(ssh=rule("Stream=5555", access=["Bound=any"],
                             discover=["Socket=22", "User=root", "Executable=/usr/sbin/sshd", f"Listen={listen}"]))
@@ -59,13 +59,13 @@ def test_redis(both):
 
 @pytest.mark.parametrize("options", ["", "reuseport"])
 def test_nginx_with_workers(both, options):
-    """The master made the sockets and the workers have them open as well: the owner is the master. With `reuseport`
-    each worker has a socket of its own, and all of them serve."""
+    """The master created the sockets, and the workers have them open too: the master is the owner. With `reuseport`, each
+    worker has a socket of its own, and all of them serve."""
     nginx = legacy.nginx(workers=3, options=options)
     running = both(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=root"]))
     for turn in range(3):
         works(lambda: get(V4, 80).startswith("nginx"))
-        sockets = 2 if options else 1  # of a group, one that serves and one that takes over
+        sockets = 2 if options else 1  # of a group, one serves and one takes over
         wait_until(lambda: len(running.sockets()) == sockets, what="the sockets are handed in")
         assert {row.get("PID") for row in running.sockets()} == {str(nginx.pid)}
         if options:
@@ -77,7 +77,7 @@ def test_nginx_with_workers(both, options):
 
 
 def test_nginx_reloads(both):
-    """`nginx -s reload`: new workers with the same socket; nothing changes."""
+    """`nginx -s reload` starts new workers with the same socket, and nothing changes."""
     nginx = legacy.nginx()
     running = both(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080"]))
     before = [(row["COOKIE"], row["HANDED_IN"]) for row in running.sockets()]
@@ -88,7 +88,7 @@ def test_nginx_reloads(both):
 
 
 def test_memcached(both):
-    """TCP and UDP in one name, of a daemon that is not root when it makes its sockets."""
+    """TCP and UDP under one name, from a daemon that is not root when it creates its sockets."""
     memcached = legacy.memcached()
     both(cache=rule("Stream=11211", "Datagram=11211", discover=["Socket=127.0.0.2:11211", "User=nobody"]))
     for turn in range(2):
@@ -102,8 +102,8 @@ def test_memcached(both):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_unbound(both, threads):
-    """A resolver on every address, that answers from the address that was asked; made by root, run as `unbound`. With
-    two threads it has two sockets of a SO_REUSEPORT group."""
+    """A resolver on every address, which answers from the address that the client sent to. Root creates its sockets, and
+    it runs as `unbound`. With two threads it has two sockets in an SO_REUSEPORT group."""
     unbound = legacy.unbound(threads=threads)
     running = both(dns=rule("Datagram=5300", "Stream=5300", access=["Bound=any"],
                             discover=["Socket=53", "User=unbound"]))

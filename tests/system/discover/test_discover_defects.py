@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a manager of discovered sockets easily gets wrong, one after the other: an earlier one of this kind fails each."""
+"""Mistakes that a manager of discovered sockets easily makes. An earlier program of this kind made each of them."""
 
 import os
 import pathlib
@@ -22,10 +22,10 @@ WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080"])
 
 
 class TestFull:
-    """When a seat or a map is full, dispatch goes on for everybody else, and usher-discover says what is full."""
+    """When a seat or a map is full, dispatch goes on for all others, and usher-discover reports what is full."""
 
     def test_more_sockets_than_places(self, both, discover):
-        """A group of twenty, of which a seat has place for eight; other names are served on."""
+        """A group of twenty, for a seat with eight places. Other names are still served."""
         running = both(web=WEB, shop=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
         ServiceProcess("shop", port=8081)
         serves("shop", port=81)
@@ -39,7 +39,7 @@ class TestFull:
         assert [row["NAME"] for row in running.sockets()] == ["shop"]
 
     def test_many_names(self, broker, discover):
-        """Three hundred daemons at once, in one start and by events."""
+        """Three hundred daemons at once, found at the start and by events."""
         for number in range(300):
             write_rule(f"n{number}", rule(f"Stream={1000 + number}", discover=[f"Socket=127.0.0.2:{10000 + number}"]))
         running = broker()
@@ -56,7 +56,7 @@ class TestFull:
         wait_until(lambda: len(running.sockets()) == 300, what="all are handed in")
 
     def test_no_place_left(self, both, discover):
-        """The kernel has no room: usher-discover says so and goes on, and so does dispatch."""
+        """The kernel has no room: usher-discover reports it and continues, and dispatch goes on."""
         running = both(web=WEB, shop=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
         ServiceProcess("web", port=8080)
         serves("web")
@@ -75,7 +75,7 @@ class TestFull:
 
 
 def test_restart_remembers_every_address(both):
-    """A service with several addresses is served at all of them again after its restart."""
+    """After a restart, a service with several addresses is served at all of them again."""
     both(web=rule("Stream=80 443 192.0.2.7:8000-8010", "Datagram=80 [2001:db8::/48]:53",
                   discover=["Socket=127.0.0.2:8080 [::1]:8080"]), other="Stream=9000")
     targets = [(V4, 80, "tcp"), (V6, 80, "tcp"), (V4, 443, "tcp"), (V6, 443, "tcp"), ("192.0.2.7", 8005, "tcp"),
@@ -92,7 +92,7 @@ def test_restart_remembers_every_address(both):
 
 
 def test_no_gap_when_something_changes(both, rules, discover):
-    """No connection is refused when rules change, a socket comes or goes, or usher-discover restarts."""
+    """No connection is refused while rules change, sockets come and go, and usher-discover restarts."""
     both(web=WEB)
     ServiceProcess("web", port=8080)
     serves("web")
@@ -110,10 +110,10 @@ def test_no_gap_when_something_changes(both, rules, discover):
 
 
 class TestOwnerThatCannotBeFound:
-    """An owner that cannot be found costs no processor time, and is reported."""
+    """An owner that cannot be found is reported, and costs no processor time."""
 
     def test_descriptor_on_its_way(self, both, discover):
-        """A listener that nobody has open: it is in a message that nobody has read."""
+        """No process has the listener open: it is in a message that has not been read."""
         running = both(web=WEB)
         ours, theirs = socket.socketpair()
         with make_socket("tcp", "127.0.0.2", 8080, listen=False) as sock:
@@ -128,7 +128,7 @@ class TestOwnerThatCannotBeFound:
         socket.recv_fds(theirs, 1, 1)
 
     def test_process_of_another_pid_namespace(self, broker, discover):
-        """usher-discover in a container: who has the socket open is not there for it."""
+        """usher-discover runs in a container: the process that has the socket open is not visible there."""
         running = broker(web=WEB)
         ServiceProcess("web", port=8080)
         discover.start(prefix=["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
@@ -137,7 +137,7 @@ class TestOwnerThatCannotBeFound:
         children = run("ps", "-o", "pid=", "--ppid", discover.pid).stdout.split()
         self.idle(discover, *children)
         assert running.sockets() == []
-        discover.kill()  # unshare does not end at SIGTERM
+        discover.kill()  # unshare ignores SIGTERM
 
     def idle(self, discover, pid=None):
         pid = pid or discover.pid
@@ -168,15 +168,15 @@ def test_listener_is_descriptor_0(both):
 
 
 def test_another_socket_in_its_place(both, discover):
-    """While the descriptors of a daemon change all the time, no other socket of it is handed in; test_discover_races.py
-    does it at the exact moment."""
+    """While the descriptors of a daemon keep changing, no other socket of it is handed in. test_discover_races.py changes
+    them at the exact moment."""
     running = both(web=WEB)
 
     def juggle(tell):
         decoy, real = make_socket("tcp", "127.0.0.2", 9999), make_socket("tcp", "127.0.0.2", 8080, listen=False)
         real.listen()
         tell(True)
-        while True:  # one of the two numbers is always the listener, and neither is for long
+        while True:  # one of the two numbers is always the listener, but neither for long
             os.dup2(real.fileno(), 50)
             os.dup2(decoy.fileno(), 51)
             os.dup2(real.fileno(), 51)
@@ -192,7 +192,7 @@ def test_another_socket_in_its_place(both, discover):
 
 
 class TestCommandLine:
-    """Wrong usage exits with 2 and names what is wrong; errors have the names that the kernel gives them."""
+    """Wrong usage exits with 2 and says what is wrong. Errors have the names of the kernel."""
 
     @pytest.mark.parametrize("words, said", [
         (["--instance"], "requires an argument"), (["--socket"], "requires an argument"),
@@ -215,7 +215,7 @@ class TestCommandLine:
                 assert subprocess.run([discover.program, option], stdout=full).returncode
 
     def test_errors_are_called_by_their_names(self, broker, discover):
-        """Whatever the kernel says no to: no errno without a name, none that is none."""
+        """Whatever the kernel refuses, the error has the name of its errno, and no number or invented name."""
         broker(web=rule("Stream=80", discover=["Socket=8080", f"User={OWNER}", "ScanInterval=100ms"]))
         people = [ServiceProcess("attacker", port=8080, uid=ATTACKER, gid=ATTACKER),
                   ServiceProcess("outside", address="192.0.2.50", port=8080)]
@@ -229,7 +229,7 @@ class TestCommandLine:
         assert people
 
     def test_prefixes_of_ipv6(self, both):
-        """An IPv6 prefix in Socket= applies to its addresses and to no others."""
+        """An IPv6 prefix in Socket= applies only to its addresses."""
         running = both(web=rule("Stream=80", discover=["Socket=[fd00:1::2/127]:8080"]), all=rule(
             "Stream=81", access=["Bound=any"], discover=["Socket=[::/0]:8081"]))
         with ServiceProcess("out", address="fd00:1::1"), ServiceProcess("in", address="fd00:1::3"), \

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What discovery costs, printed: `USHER_RESTARTS=200 USHER_IDLE_SECONDS=60 USHER_CROWD=5000 pytest -rP
-test_discover_gap.py`. No limit is set on a time."""
+"""Prints what discovery costs: `USHER_RESTARTS=200 USHER_IDLE_SECONDS=60 USHER_CROWD=5000 pytest -rP
+test_discover_gap.py`. No time is limited."""
 
 import os
 import pathlib
@@ -33,14 +33,14 @@ def figures(what, values):
 @pytest.mark.seconds(RESTARTS + 60)
 @pytest.mark.parametrize("listen", ["event", "kernel"])
 def test_gap(both, discover, listen):
-    """From listen(2) to the first connection that arrives; a new process each time, and usher-discover idle as it would
-    be: it makes ten scans in a tenth of a second, and no more."""
+    """The time from listen(2) to the first connection that arrives, with a new process each time. usher-discover is idle
+    before, as usual: it limits itself to ten scans in a tenth of a second."""
     running = both(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=root", f"Listen={listen}"]))
 
     def bind():
         try:
             return make_socket("tcp", "127.0.0.2", 8080, listen=False)
-        except OSError:  # the listener of the process before is just being copied, and is open until that is done
+        except OSError:  # the listener of the previous process is just being copied, and stays open until that is done
             return None
 
     def once(tell):
@@ -65,7 +65,8 @@ def test_gap(both, discover, listen):
 
 
 def test_first_socket_loads_nothing(both, discover):
-    """What takes long (programs, the types of the kernel) is done before READY=1, not when a daemon begins to listen."""
+    """What takes long (loading programs and the types of the kernel) happens before READY=1, not when a daemon begins to
+    listen."""
     both(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=root"]))
     with subprocess.Popen(["strace", "-f", "-qq", "-p", str(discover.pid), "-o", str(WORK / "strace"), "-e",
                            "trace=openat,bpf"]) as strace:
@@ -80,7 +81,7 @@ def test_first_socket_loads_nothing(both, discover):
 
 @pytest.mark.seconds(IDLE_SECONDS + 60)
 def test_idle(both, discover):
-    """Nothing wakes it while nothing happens: it is not once given the processor. Traffic is nothing that happens."""
+    """While nothing happens, it is not scheduled even once. Traffic does not wake it either."""
     lines = ["Socket=127.0.0.2:8080", "User=root"]
     both(web=rule("Stream=80", discover=[*lines, "Listen=event"]),
          more=rule("Stream=81", discover=["Socket=127.0.0.2:8081", "User=root", "Listen=kernel"]))
@@ -113,7 +114,7 @@ signal.pause()
 
 @pytest.mark.seconds(300)
 def test_scale(broker, discover):
-    """A start among many processes that listen, of which one is ours. $USHER_CROWD is how many there are."""
+    """A start among many listening processes, one of which is described. $USHER_CROWD sets how many."""
     broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=root"]))
     crowd = subprocess.Popen([sys.executable, "-c", CROWD, str(CROWD_SIZE), "4"], stdout=subprocess.PIPE)
     ServiceProcess("web", port=8080)

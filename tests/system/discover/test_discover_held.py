@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usher-discover does not take a socket that the broker holds for one of its owner's: a duplicate anywhere keeps a socket
-listening, and root has this one open."""
+"""usher-discover does not take the broker for the owner of a socket that the broker holds. The duplicate keeps the socket
+listening, and the process that has it open is root's."""
 
 from harness import wire
 from harness.host import rule
@@ -8,7 +8,7 @@ from harness.service import ServiceProcess
 
 
 def test_held_socket(broker, discover):
-    """Held for a process that has ended, a socket stays that process's in the list."""
+    """The list still shows the process for which the socket is held, after that process has ended."""
     usherd = broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080"]))
     service = ServiceProcess("web", before=lambda sock: dict(wire.request("hold", [sock], NAME="web")))
     assert service.before_result["ADDED"] == "1"

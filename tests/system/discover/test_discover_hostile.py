@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usher-discover and the broker with neighbours who mean harm: an ordinary user with a shell."""
+"""usher-discover and the broker with a hostile neighbour: an ordinary user with a shell."""
 
 
 import pytest
@@ -27,7 +27,7 @@ def listen_without_end(tell, protocol):
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_flood_of_listeners(broker, discover, protocol):
-    """Strangers who listen and close without end do not keep a daemon from being found."""
+    """Strangers that listen and close in a loop do not keep a daemon from being found."""
     running = broker(web=RULE)
     discover.start()
     strangers = [Child(listen_without_end, protocol, uid=NOBODY, gid=NOBODY) for _ in range(3)]
@@ -41,7 +41,7 @@ def test_flood_of_listeners(broker, discover, protocol):
 
 
 def test_what_others_ask_and_miss(broker, discover):
-    """What the broker refuses strangers, and what it has nothing for, does not wake usher-discover."""
+    """Refusals of strangers' requests, and packets without a socket, do not wake usher-discover."""
     running = broker(web=RULE)
     discover.start()
     discover.settle()

@@ -16,7 +16,7 @@ WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080"])
 class TestBroker:
     @pytest.mark.parametrize("way", ["stop", "kill"])
     def test_restarts(self, both, discover, way):
-        """What was found stays; what restarted while there was no broker is found when there is one."""
+        """Sockets that were found stay. Services that restarted while there was no broker are found when there is one."""
         running = both(web=WEB, shop=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
         ServiceProcess("web", port=8080)
         shop = ServiceProcess("old", port=8081)
@@ -43,7 +43,7 @@ class TestBroker:
         assert len(discover.said("no broker")) == 1, "it does not repeat itself"
 
     def test_detached(self, both, discover):
-        """The broker that starts after `usherctl detach` knows nothing: all is handed in again."""
+        """The broker that starts after `usherctl detach` knows nothing: everything is handed in again."""
         running = both(web=WEB)
         ServiceProcess("web", port=8080)
         serves("web")
@@ -56,7 +56,7 @@ class TestBroker:
 class TestItself:
     @pytest.mark.parametrize("way", ["stop", "kill"])
     def test_restarts(self, both, discover, way):
-        """Dispatch needs nobody; what restarted meanwhile is found at the next start."""
+        """Dispatch needs no daemon. Services that restarted meanwhile are found at the next start."""
         running = both(web=WEB, shop=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
         ServiceProcess("web", port=8080)
         shop = ServiceProcess("old", port=8081)
@@ -76,7 +76,7 @@ class TestItself:
         assert discover.notify.last("STATUS"), "a line for systemctl status"
 
     def test_unprivileged(self, broker, discover):
-        """It says what it needs, once, and what the broker says to it."""
+        """It reports once what it needs, and what the broker answered."""
         broker(web=WEB)
         discover.spawn(prefix=["setpriv", "--reuid", "65534", "--clear-groups"])
         assert "CAP_BPF" in discover.wait_said("cannot be notified.*EPERM")[0]
@@ -94,8 +94,8 @@ class TestItself:
 
 class TestReload:
     def test_rule_comes_and_goes(self, both, rules, discover):
-        """`usherctl reload` reaches usher-discover: what listens already is found, and what lost its rule is no more
-        looked for."""
+        """`usherctl reload` reaches usher-discover: existing listeners are found, and those without a rule any more are no
+        longer looked for."""
         running = both(web=WEB)
         ServiceProcess("web", port=8080)
         ServiceProcess("shop", port=8081)
@@ -134,7 +134,7 @@ class TestReload:
         assert discover.running()
 
     def test_signal(self, broker, rules, discover):
-        """SIGHUP of usher-discover itself, also when the broker has read the rules already."""
+        """SIGHUP to usher-discover itself, also if the broker has read the rules already."""
         running = broker(web=WEB)
         discover.start()
         ServiceProcess("web", port=8080)
@@ -144,7 +144,7 @@ class TestReload:
 
 
 class TestWithoutHooks:
-    """No cgroup v2 where it looks: it says so once, and scans, more and more seldom up to ScanInterval=."""
+    """Without cgroup v2, it says so once and scans, with pauses that grow to ScanInterval=."""
 
     def test_scans(self, broker, discover):
         empty = WORK / "empty"
@@ -160,7 +160,7 @@ class TestWithoutHooks:
         assert len(discover.said("scans from time to time")) == 1, "said once"
 
     def test_kernel_way(self, broker, discover):
-        """Listen=kernel is served by scans then, too."""
+        """Scans serve rules with Listen=kernel too."""
         empty = WORK / "empty"
         empty.mkdir()
         broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "ScanInterval=300ms", "User=root",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A listener that is in no process while usher-discover looks, because it is on its way to one in a message."""
+"""A listener that no process has open while usher-discover scans, because it is in transit in a message."""
 
 import socket
 
@@ -10,7 +10,7 @@ from harness.traffic import who
 
 
 def test_in_a_message(both, discover):
-    """Made by one process, sent to another that takes it later: served when that one has it, though nothing tells so."""
+    """One process creates it, and another one receives it later. It is served then, although no event says so."""
     both(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080"]))
     ours, theirs = socket.socketpair()
     go, told = socket.socketpair()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Between the moment that usher-discover sees a socket and the moment that it has a copy, anything can happen.
+"""Anything can happen between the moment when usher-discover sees a socket and the moment when it has a duplicate.
 
-strace holds usher-discover back as it enters a system call, and the test does it in the meantime.
+strace stops usher-discover as it enters a system call, and the test changes something meanwhile.
 """
 
 import os
@@ -24,8 +24,8 @@ CALLS = ["pidfd_open", "pidfd_getfd"]
 
 @pytest.fixture
 def held_back(both, discover):
-    """held_back(call): usher-discover runs, and the first call of that name waits before it is made. `moment()` returns
-    when it has got there; `over()`, when all is done again."""
+    """held_back(call): start usher-discover, and stop it before its first call of that name. `moment()` returns when it is
+    stopped there, `over()` when it is idle again."""
 
     class HeldBack:
         def __init__(self, call):
@@ -37,7 +37,7 @@ def held_back(both, discover):
                  f"trace={','.join(CALLS)}", "-e", f"inject={call}:delay_enter={int(500000 * SLOW)}:when=1"])
             wait_until(lambda: f"TracerPid:\t{self._strace.pid}\n" in
                        pathlib.Path(f"/proc/{discover.pid}/status").read_text(), what="strace is attached")
-            # what strace prints as a call is entered is written when it returns: the state tells
+            # strace writes its line about a call only when the call returns, so look at the state of the process
             self._call = call
 
         def moment(self):
@@ -61,8 +61,8 @@ def held_back(both, discover):
 
 
 def daemon(turns, uid=OWNER):
-    """A process that listens on 127.0.0.2:8080, with the socket as descriptor 50, and calls `turns`: the process, and a
-    function that sends it the byte that `turns` waits for."""
+    """Start a process that listens on 127.0.0.2:8080, with the socket as descriptor 50, and calls `turns`. Returns the
+    process, and a function that sends it the byte that `turns` waits for."""
 
     def run(tell, hear):
         sock = make_socket("tcp", "127.0.0.2", 8080)
@@ -81,7 +81,7 @@ def daemon(turns, uid=OWNER):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_exits(held_back, discover, call):
-    """The daemon is gone when it is looked at: it is no candidate any more. The next one is served."""
+    """The daemon has ended when it is examined, so it is no candidate any more. The next one is served."""
     held = held_back(call)
     child, _ = daemon(lambda tell, hear: None)
     held.moment()
@@ -96,8 +96,8 @@ def test_exits(held_back, discover, call):
 
 @pytest.mark.parametrize("other", ["listener", "file"])
 def test_descriptor_is_used_again(held_back, other):
-    """The number that was the listener is another socket of the same process by the time it is copied, one that it
-    does not want to show; the cookie tells. The listener itself is found under its new number."""
+    """By the time it is duplicated, the descriptor is another, private socket of the same process. The cookie reveals that.
+    The listener itself is found under its new number."""
     held = held_back("pidfd_getfd")
 
     def turns(tell, hear):
@@ -118,7 +118,7 @@ def test_descriptor_is_used_again(held_back, other):
 
 
 def test_listener_is_closed(held_back):
-    """The same, and the listener is gone: nothing is handed in."""
+    """The same, but the listener is closed: nothing is handed in."""
     held = held_back("pidfd_getfd")
 
     def turns(tell, hear):
@@ -139,7 +139,7 @@ def test_listener_is_closed(held_back):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_pid_is_used_again(held_back, discover, call):
-    """Nothing is handed in when the daemon ends and an attacker gets its pid, its address and its descriptor number."""
+    """The daemon ends, and an attacker gets its pid, address and descriptor number: nothing is handed in."""
     held = held_back(call)
     first, _ = daemon(lambda tell, hear: None)
     held.moment()
@@ -157,7 +157,7 @@ def test_pid_is_used_again(held_back, discover, call):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_changes_its_user(held_back, call):
-    """Root made the socket, and is an attacker when the copy arrives: who it is then counts."""
+    """A process of root creates the socket and becomes an attacker's before the duplicate is taken: its user then counts."""
     held = held_back(call)
 
     def turns(tell, hear):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Listen=kernel as the broker sees it: listeners that are in the kernel's table before anybody handed them in.
+"""Listen=kernel as the broker sees it: listeners that are in the kernel's table before they are handed in.
 
-The tests put them there themselves, as the program of usher-discover does (let_in.c).
+The tests put them there, as the program of usher-discover does (let_in.c).
 """
 
 import os
@@ -33,7 +33,7 @@ EVENT = RULE.replace("kernel", "event")
 
 
 def early(running, name=None):
-    """Cookies of the rows of the listing that are early."""
+    """The cookies of the rows in state early."""
     return [row["COOKIE"] for row in running.list(name) if row["STATE"] == "early"]
 
 
@@ -47,7 +47,7 @@ class TestRules:
     WEB4, WEB6 = ("web", "ipv4"), ("web", "ipv6")
 
     def test_entries(self, broker):
-        """One for each socket and family, of rules with Listen=kernel only."""
+        """There is an entry for each socket and family, only of rules with Listen=kernel."""
         running = broker(web=RULE, other=EVENT.replace("80", "81"), six="""[Rule]
 Stream=[2001:db8::/48]:82
 [Discover]
@@ -69,7 +69,7 @@ Listen=kernel
         assert not port(81)
 
     def test_outside_of_bound(self, broker, rules):
-        """What no hand-in could bring goes in at no moment."""
+        """Sockets that could not be handed in are never let in."""
         text = RULE.replace("127.0.0.2:8080", "0.0.0.0:8080")
         running = broker(web=text)
         assert {key[2] for key in early_rules(running)} == {8090}
@@ -96,7 +96,7 @@ Listen=kernel
         assert early_rules(running) == {}, "of a broker before"
 
     def test_same_socket_twice(self, broker, rules):
-        """The first by name has it, however old its seat is."""
+        """The first rule by name gets it, however old its seat is."""
         running = broker(web=RULE, zebra=RULE.replace("Stream=80", "Stream=81"))
         assert {value[0][0] for value in early_rules(running).values()} == {"web"}
         rules(anna=RULE.replace("Stream=80", "Stream=82"))
@@ -104,7 +104,7 @@ Listen=kernel
         assert {value[0][0] for value in early_rules(running).values()} == {"anna"}
 
     def test_too_many(self, broker, rules):
-        """Refused, and nothing is half applied."""
+        """Too many entries are refused, and nothing is half applied."""
         running = broker(web="Stream=80")
         ports = " ".join(str(port) for port in range(1000, 3049))
         rules(web=RULE.replace("127.0.0.2:8080 8090", ports))
@@ -152,7 +152,7 @@ class TestListener:
 
     @pytest.mark.vm
     def test_hand_in(self, broker, service):
-        """The same socket is handed in: no connection is refused at any moment, and the slot is empty."""
+        """The same socket is handed in: no connection is ever refused, and the slot is empty afterwards."""
         running = broker(web=RULE)
         for _ in range(5):
             let_in(running, service)
@@ -167,7 +167,7 @@ class TestListener:
             request("withdraw", NAME="web")
 
     def test_hand_in_together(self, broker, service):
-        """The record and the hand-in wait for the broker at the same time."""
+        """The record and the hand-in await the broker at the same time."""
         running = broker(web=RULE)
         for _ in range(5):
             running.pause()
@@ -181,7 +181,7 @@ class TestListener:
             request("withdraw", NAME="web")
 
     def test_let_in_again(self, broker, service):
-        """A socket that has a place does not wait: it listened again, for example."""
+        """A socket that has a place already is not let in again, for example because it called listen(2) again."""
         running = broker(web=RULE)
         hand_in("web", service)
         let_in(running, service)
@@ -189,7 +189,7 @@ class TestListener:
         assert who(V4, 80) == "early" and "taken out" not in running.log
 
     def test_dual_stack(self, broker):
-        """One socket in two seats, and one record of it."""
+        """One socket is in two seats, with one record."""
         running = broker(web=RULE + "[Access]\nBound=any\n")
         with Service("six", address="::", port=8090, v6only=False) as six:
             let_in(running, six, family="ipv4", silent=True)
@@ -201,7 +201,7 @@ class TestListener:
             assert (who(V4, 80), who(V6, 80)) == ("six", "six")
 
     def test_of_another_name(self, broker, service):
-        """A hand-in under one name does not take another one's listener away."""
+        """A hand-in under one name does not remove the listener of another."""
         running = broker(web=RULE, other=RULE.replace("80", "81"))
         let_in(running, service)
         let_in(running, service, "other")
@@ -212,7 +212,7 @@ class TestListener:
 
 class TestEnd:
     def test_time(self, broker, service):
-        """Nobody hands it in: it is out after five seconds, and the administrator is told."""
+        """Nobody hands it in: the broker removes it after five seconds, and logs that."""
         running = broker(web=RULE)
         begin = time.monotonic()
         let_in(running, service)
@@ -235,7 +235,7 @@ class TestEnd:
             assert "[::]:8090" in line
 
     def test_nothing_wakes_the_broker(self, broker, service):
-        """Once nothing is in `early`, no time ends there."""
+        """Once `early` is empty, no timer wakes the broker."""
         running = broker(web=RULE)
         let_in(running, service)
         hand_in("web", service)
@@ -306,7 +306,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("text", [EVENT, RULE.replace("Stream=80", "Stream=[2001:db8::/48]:80"), None])
     def test_reload_that_drops_the_rule(self, broker, rules, service, text):
-        """In part or whole; a name that gets the seat afterwards gets nothing of it."""
+        """The rule loses a match or all of them. A name that gets the seat afterwards does not get the listener."""
         running = broker(web=RULE)
         let_in(running, service)
         os.unlink("/run/usher/rules.d/web.rule")
@@ -319,7 +319,7 @@ class TestEnd:
         assert who(V4, 90) == REFUSED
 
     def test_reload_that_keeps_the_rule(self, broker, rules, service):
-        """It stays, and its time does not begin anew."""
+        """The listener stays, and its time does not start again."""
         running = broker(web=RULE)
         begin = time.monotonic()
         let_in(running, service)
@@ -332,7 +332,7 @@ class TestEnd:
         assert time.monotonic() < begin + SECONDS + 3
 
     def test_lost_record(self, broker, service):
-        """There was no room for it: whatever wakes the broker next brings the listener to light."""
+        """The ring buffer had no room for the record: whatever wakes the broker next reveals the listener."""
         running = broker(web=RULE, other="Stream=81")
         let_in(running, service, silent=True)
         wait_until(lambda: who(V4, 81) == REFUSED and "no socket is handed in as 'other'" in running.log)
@@ -340,14 +340,14 @@ class TestEnd:
         assert "taken out" in running.log and "an unknown address" in running.log
 
     def test_not_allowed(self, broker, service):
-        """The program had read its entry before a reload removed that: the record brings it to light."""
+        """The program had read the entry before a reload removed it: the record reveals the listener."""
         running = broker(web=EVENT)
         let_in(running, service)
         wait_until(lambda: held_early(running) == [])
         assert who(V4, 80) == REFUSED
 
     def test_another_one_comes(self, broker, service):
-        """Each has its own time."""
+        """Each listener has its own time."""
         running = broker(web=RULE)
         let_in(running, service)
         begin = time.monotonic()
@@ -393,7 +393,7 @@ class TestRestart:
         assert who(V4, 80) == REFUSED
 
     def test_died_before_the_slot_was_empty(self, broker, service):
-        """Handed in, and still in `early`: the next broker sees that it has a place."""
+        """The socket is handed in and still in `early`: the next broker sees that it has a place."""
         running = broker(web=RULE)
         hand_in("web", service)
         running.kill()
@@ -404,7 +404,7 @@ class TestRestart:
 
     @pytest.mark.parametrize("pin", ["seats", "early", "early_rules"])
     def test_pin_deleted_by_hand(self, broker, service, pin):
-        """Without the seats, `early` would lead to other names."""
+        """Without the pinned seats, `early` would lead to other names."""
         running = broker(web=RULE)
         let_in(running, service)
         running.kill()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a scan finds, whose it is, and what is refused with which reason. The library of usher-discover alone.
+"""What a scan finds, who the owner is, and what is refused for which reason. These tests use only the library of
+usher-discover.
 
-Descriptor 0 counts, another descriptor of the process is never taken for the one looked for, and SO_REUSEPORT groups,
-dual-stack and MPTCP sockets are what they are.
+Descriptor 0 is found like any other, no other descriptor of the process is mistaken for the wanted one, and
+SO_REUSEPORT groups, dual-stack and MPTCP sockets are recognised.
 """
 
 import errno
@@ -42,7 +43,7 @@ def refused(rows, error, *words):
 
 
 FOUND = {
-    # Socket=, protocol, where it is bound
+    # Socket=, protocol, the address of the socket
     "address": ("127.0.0.2:8080", "tcp", "127.0.0.2"),
     "address6": ("[::1]:8080", "tcp", "::1"),
     "udp": ("127.0.0.2:8080", "udp", "127.0.0.2"),
@@ -115,7 +116,7 @@ def test_no_rule_no_socket():
     assert scan() == []
 
 
-# ---- Whose it is -----------------------------------------------------------------------------------------------------
+# ---- The owner -------------------------------------------------------------------------------------------------------
 
 def test_stranger():
     discover_rule("web", "127.0.0.0/8:8080", User=RIGHTFUL)
@@ -125,7 +126,7 @@ def test_stranger():
 
 
 def test_stranger_beside_the_rightful():
-    """He may listen on the same pattern as much as he likes: the other one is found, and is not ambiguous."""
+    """A stranger listens on the same pattern: the rightful socket is still found, and is not ambiguous."""
     discover_rule("web", "127.0.0.0/8:8080", User=RIGHTFUL)
     rightful = Owner(("tcp", "127.0.0.5", 8080), uid=RIGHTFUL)
     for last in 2, 9:
@@ -142,14 +143,14 @@ def test_nobody_but_root_by_default():
 
 
 def test_group_of_access():
-    """Whom [Access] lets hand in himself, by a supplementary group."""
+    """A process that [Access] allows to hand in, by a supplementary group, may own it."""
     discover_rule("web", "127.0.0.2:8080", access=["Group=1300", "Bound=any"])
     Owner(("tcp", "127.0.0.2", 8080), uid=RIGHTFUL, groups=[1299, 1300, 1301])
     assert one(scan()).accepted
 
 
 def test_passed_on():
-    """A stranger's socket, in the hands of root, or of who may own it, or kept by him after the stranger has ended."""
+    """A stranger's socket is passed to root, or to a user who may own one, who keeps it after the stranger has ended."""
     discover_rule("web", "127.0.0.2:8080", User=RIGHTFUL)
     for uid in None, RIGHTFUL:
         ours, theirs = socket.socketpair()
@@ -174,7 +175,7 @@ def test_passed_on():
 
 
 def test_inherited():
-    """What root made counts as root's while root has it open, and as the worker's when he has it alone."""
+    """A socket that root created is root's while root has it open, and the worker's once only the worker has it open."""
     discover_rule("web", "127.0.0.2:8080")
 
     def fork_worker(tell, made):
@@ -200,13 +201,13 @@ def test_the_oldest_counts():
     owner = Owner(("tcp", "127.0.0.2", 8080), then=lambda tell, made: tell([fork_holder() for _ in range(5)]))
     workers = owner.hear()
     assert one(scan()).pid == owner.pid
-    assert one(scan(pid=workers[2])).pid == workers[2]  # who is thought of, alone, settles it
-    assert one(scan(pid=os.getpid())).pid == owner.pid  # and is no more than a thought
+    assert one(scan(pid=workers[2])).pid == workers[2]  # the probable owner alone settles it
+    assert one(scan(pid=os.getpid())).pid == owner.pid  # a wrong guess does no harm
     assert one(scan(pid=4000000)).pid == owner.pid
 
 
 def test_process_1():
-    """It holds the sockets of socket units: it counts when nobody else does, and only when it is named."""
+    """Process 1 holds the sockets of socket units. It is the owner only if there is no other, and the rule names it."""
     discover_rule("web", "127.0.0.2:8080")
     own = make_socket("tcp", "127.0.0.2", 8080)
     assert os.getpid() == 1
@@ -227,7 +228,7 @@ def test_the_broker_owns_nothing():
     owner = Child(lambda tell: (tell(1), signal.pause()), keep=[held.fileno()])
     owner.hear()
     held.close()
-    assert one(scan()).pid == broker.pid  # it is the older one
+    assert one(scan()).pid == broker.pid  # the broker is the older process
     assert one(scan(broker=broker.pid)).pid == owner.pid
     owner.kill()
     refused(scan(broker=broker.pid), errno.ESRCH, "only in the broker")
@@ -256,7 +257,7 @@ time.sleep(1000)
 
 
 def test_unit():
-    """As usher-discover sees it: by the cgroup of the process."""
+    """The unit comes from the cgroup of the process."""
     discover_rule("web", "127.0.0.2:8080", Unit="usher-scan-*.service")
     owner = Owner(("tcp", "127.0.0.2", 8080))
     refused(scan(), errno.EACCES, "Unit=")
@@ -288,7 +289,7 @@ def test_ambiguous():
     owners = [Owner(("tcp", f"127.0.0.{last}", 8080)) for last in (2, 3, 4)]
     six = Owner(("tcp", "::1", 8080))
     *rows, last = scan()
-    assert last.accepted and last.cookie == six.cookie  # of another family, and so another question
+    assert last.accepted and last.cookie == six.cookie  # another family is judged separately
     for row, other in zip(rows, (1, 0, 0)):
         assert not row.accepted and row.error == errno.ENOTUNIQ
         assert f"pid {owners[other].pid} has" in row.text, row
@@ -307,7 +308,7 @@ def test_reuseport_group():
 
 
 def test_group_that_is_none():
-    """Two UDP sockets of one address by SO_REUSEADDR: one of the two gets everything, and which one nobody knows."""
+    """Two UDP sockets share an address by SO_REUSEADDR: one of them gets everything, but it is unknown which."""
     discover_rule("web", "127.0.0.2:8080")
 
     def by_reuseaddr():
@@ -365,7 +366,7 @@ def test_large_group():
 
 
 def test_many_strangers():
-    """Neither memory nor descriptors are theirs to use up, and the rightful one is found among them."""
+    """Strangers cannot use up memory or descriptors, and the rightful socket is found among theirs."""
     discover_rule("web", "127.0.0.0/8:8080", User=RIGHTFUL)
     strangers = [Owner(*[("tcp", f"127.1.{net}.{host}", 8080) for host in range(1, 11)], uid=STRANGER)
                  for net in range(40)]
@@ -377,7 +378,7 @@ def test_many_strangers():
 
 
 def test_only_some():
-    """By name, protocol and port; a port selects rules, of which then all sockets count."""
+    """A scan limited by name, protocol and port. A port selects rules, and all their sockets are considered."""
     discover_rule("web", "127.0.0.2:8080 [::1]:8081")
     discover_rule("dns", "127.0.0.2:5353")
     Owner(("tcp", "127.0.0.2", 8080), ("tcp", "::1", 8081), ("udp", "127.0.0.2", 8080), ("udp", "127.0.0.2", 5353))
@@ -399,11 +400,11 @@ def test_one_socket_of_two_names():
         ("shop", True, owner.cookie), ("web", True, owner.cookie)]
 
 
-# ---- What cannot be had ----------------------------------------------------------------------------------------------
+# ---- What cannot be taken --------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("without", ["nothing", "net_admin"])
 def test_mptcp(without):
-    """The dump of an older kernel tells it only to who has CAP_NET_ADMIN; then it is seen of the duplicate."""
+    """An older kernel shows it in the dump only to processes with CAP_NET_ADMIN. Otherwise the duplicate reveals it."""
     discover_rule("web", "127.0.0.2:8080")
 
     try:
@@ -422,7 +423,7 @@ def test_another_namespace():
 
 
 def test_in_flight():
-    """A socket that nobody has open: it is on its way in a message that is not read."""
+    """No process has the socket open: it is in transit in a message that is not read."""
     discover_rule("web", "127.0.0.2:8080")
     sock, ends = make_socket("tcp", "127.0.0.2", 8080), socket.socketpair()
     socket.send_fds(ends[0], [b"x"], [sock.fileno()])
@@ -437,10 +438,10 @@ def test_another_pid_namespace():
 
 
 def test_as_nobody():
-    """Without privileges what is one's own is found, and of the rest it is said why not."""
+    """Without privileges, a user's own sockets are found. For others, the reason is given."""
     discover_rule("web", "127.0.0.2:8080", User=RIGHTFUL)
     as_rightful = ["setpriv", f"--reuid={RIGHTFUL}", f"--regid={RIGHTFUL}", "--clear-groups"]
-    # who has changed its user is not dumpable until it says so
+    # a process that changed its user is not dumpable until it asks for that
     own = Owner(("tcp", "127.0.0.2", 8080), uid=RIGHTFUL,
                 then=lambda tell, made: tell(process.libc("prctl", PR_SET_DUMPABLE, 1)))
     own.hear()
@@ -468,7 +469,7 @@ def test_pidfd_getfd_fails(name):
 
 
 def test_not_dumpable():
-    """Its descriptors are root's to look at, which is what we are."""
+    """Only root may read its descriptors, and the test is root."""
     discover_rule("web", "127.0.0.2:8080", User=RIGHTFUL)
 
     def hide(tell, made):

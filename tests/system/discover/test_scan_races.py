@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What changes while a scan looks at it: processes that end, pids and descriptors that are used again.
+"""Things that change during a scan: processes end, pids and descriptors are reused.
 
-A scan gives up on what never comes to rest, and accepts no other socket in the place of the one that it looked for.
+A scan gives up on sockets that keep changing, and never accepts another socket in place of the wanted one.
 
-strace stops the scan at a system call; the test changes the world meanwhile. tests/system/programs/scan.c itself asserts that
-what was accepted is the socket of the dump, by its cookie.
+strace stops the scan at a system call, and the test changes something meanwhile. tests/system/programs/scan.c
+asserts by the cookie that an accepted socket is the one of the dump.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ RIGHTFUL, STRANGER = 1201, 1202
 CLONE3 = 435
 AT = 60  # the number of the descriptor
 
-# After which call of the scan it stops
-SEEN = ("poll", 1)  # who the owner is has been read
-HELD = ("poll", 2)  # and once more, with the process held to take its socket
+# The call of the scan after which it stops
+SEEN = ("poll", 1)  # the owner has been read
+HELD = ("poll", 2)  # and once more, with a pidfd, to take the socket
 TAKEN = ("pidfd_getfd", 1)
 LISTED = ("recvmsg", 1)
 HELD_TO_SEE = ("pidfd_open", 1)
@@ -44,7 +44,7 @@ def spell(where):
 
 @contextlib.contextmanager
 def stopped(where):
-    """A scan that has come this far; at the end of the block it goes on. `rows` are what it says then."""
+    """Start a scan that stops at this point, and continues at the end of the block. `rows` are its output then."""
     log = WORK / "strace"
     call, when = where
     run = start(["strace", "-o", log, "-e", f"inject={call}:signal=STOP:when={when}"])
@@ -63,7 +63,7 @@ def stopped(where):
 
 
 def obedient(port=8080, uid=None):
-    """A process that listens, with descriptor AT, and does what it is told by a signal: SIGUSR1, put another there."""
+    """A process that listens with descriptor AT and obeys signals: SIGUSR1 puts another socket there."""
 
     def at(sock):
         os.dup2(sock.fileno(), AT)
@@ -102,7 +102,7 @@ def tell(owner, number):
 
 
 class SamePid:
-    """A new process with the pid of one that has ended, which runs a function and waits (clone3, set_tid)."""
+    """A new process with the pid of one that has ended (clone3, set_tid). It runs a function and waits."""
 
     def __init__(self, pid, function):
         class Arguments(ctypes.Structure):
@@ -133,7 +133,7 @@ class SamePid:
 
 @pytest.mark.parametrize("where", [LISTED, HELD_TO_SEE, SEEN, HELD_TO_TAKE, HELD, TAKEN], ids=spell)
 def test_exit(where):
-    """The owner ends, and its socket with it: there is nothing to accept, and nothing to complain about."""
+    """The owner ends, and so does its socket: there is nothing to accept, and nothing to report."""
     discover_rule("web", "127.0.0.2:8080")
     owner = obedient()
     with stopped(where) as rows:
@@ -152,7 +152,7 @@ def test_number_of_the_descriptor_is_used_again(where):
 
 @pytest.mark.parametrize("where", [SEEN, HELD], ids=spell)
 def test_listens_again_with_the_same_number(where):
-    """The same process, address and number, and not the same socket: the new one it is."""
+    """The process, address and number are the same, but the socket is a new one: the new one is taken."""
     discover_rule("web", "127.0.0.2:8080")
     owner = obedient()
     with stopped(where) as rows:
@@ -163,7 +163,7 @@ def test_listens_again_with_the_same_number(where):
 
 @pytest.mark.parametrize("where", [LISTED, HELD_TO_SEE, SEEN, HELD_TO_TAKE, HELD], ids=spell)
 def test_pid_is_used_again(where):
-    """By a stranger, who has a socket on the same address with the same number."""
+    """The pid is reused by a stranger, who has a socket at the same address with the same number."""
     discover_rule("web", "127.0.0.2:8080", User=RIGHTFUL)
     owner = obedient(uid=RIGHTFUL)
 
@@ -192,7 +192,7 @@ def test_becomes_another_user(where):
 
 @pytest.mark.parametrize("error", ["EBADF", "ESRCH"])
 def test_never_at_rest(error):
-    """It is looked at four times, and not for ever."""
+    """The scan tries four times, and not for ever."""
     discover_rule("web", "127.0.0.2:8080")
     Owner(("tcp", "127.0.0.2", 8080))
     log = WORK / "strace"
@@ -212,10 +212,10 @@ def test_nobody_is_looked_for_twice():
     assert log.read_text().count('"/proc", O_RDONLY') == 2
 
 
-# ---- No more than chance ---------------------------------------------------------------------------------------------
+# ---- Random changes --------------------------------------------------------------------------------------------------
 
 def start_and_end(tell, seed):
-    """Daemons that come and go, now on one address, now on another."""
+    """Daemons come and go, on one address or another."""
     random.seed(seed)
     while True:
         pid = os.fork()
@@ -229,7 +229,7 @@ def start_and_end(tell, seed):
 
 
 def shuffle(tell, seed):
-    """The number of a listening descriptor is now that of one socket, now of another, now of none."""
+    """The number of a listening descriptor refers to one socket, then to another, then to none."""
     random.seed(seed)
     while True:
         sock = make_socket("tcp", f"127.0.2.{seed}", random.choice([8080, 8080, 8081]), reuseport=True)
@@ -241,7 +241,7 @@ def shuffle(tell, seed):
 
 
 def test_turmoil():
-    """Whatever is accepted is what was listed (scan.c asserts it), and of its owner; nothing is left open."""
+    """Every accepted socket is the one that was listed (scan.c asserts that), with its owner. Nothing is left open."""
     discover_rule("web", "127.0.0.0/8:8080")
     discover_rule("own", "127.0.2.1:8080")
     churn = [Child(start_and_end, seed) for seed in range(4)] + [Child(shuffle, seed) for seed in (1, 2)]

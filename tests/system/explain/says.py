@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A set-up, and what each verb of usherctl says of it.
+"""A set-up, and what each verb of usherctl says about it.
 
-A test of a set-up builds it and yields, one after the other, what a verb has to say at that moment: Explain, Doctor or
-Fails. The words are in words.py; a set-up names them by their key, and has what differs from one to the other.
+A test builds a set-up and yields, one after the other, what a verb must say at that moment: Explain, Doctor or Fails.
+words.py has the words; a set-up refers to them by key, and supplies the values that differ.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import words as _words
 
 
 def setup(function):
-    """Make a test of a function that yields what the verbs have to say. All of it is looked at, and then reported."""
+    """Make a test of a function that yields what the verbs must say. All of it is checked before a failure is reported."""
 
     @functools.wraps(function)
     def test(*arguments, **fixtures):
@@ -35,7 +35,7 @@ def setup(function):
     return test
 
 
-# ---- what is found: (result, key of words.py, what the set-up has)
+# ---- findings: (result, key of words.py, values of the set-up)
 
 def _fault(result):
     return lambda key, **values: (result, key, values)
@@ -45,7 +45,7 @@ fail, warn, note, info, skip, ok = map(_fault, ("fail", "warn", "note", "info", 
 
 
 def pattern(words, values):
-    """`{name}` is the value of that name, a regular expression or a text; without one, and for `…`, it is anything."""
+    """`{name}` matches the value of that name, a regular expression or a text; without a value, anything, as `…` does."""
     def part(match):
         if match[1]:
             value = {"name": "web", **values}.get(match[1], re.compile(".*"))
@@ -60,7 +60,7 @@ def remedy_of(table, key):
 
 
 def expect(found, faults, table, screen):
-    """`found` has (code, result, text, remedy) of each finding; each fault is one of them."""
+    """`found` has (code, result, text, remedy) of each finding. Each fault must be one of them."""
     for result, key, values in faults:
         base = key.partition(":")[0]
         words = table[key] if isinstance(table[key], tuple) else (table[key], remedy_of(table, base))
@@ -71,7 +71,7 @@ def expect(found, faults, table, screen):
 
 
 def has(found, expected):
-    """Whether a row of JSON has these values, or a list of rows those of each."""
+    """Whether a row of JSON has these values, or each row of a list its own."""
     if isinstance(expected, list):
         return len(found) == len(expected) and all(map(has, found, expected))
     if isinstance(expected, dict):
@@ -82,9 +82,9 @@ def has(found, expected):
 # ---- the verbs
 
 class Explain:
-    """`usherctl explain` finds these faults of a packet and no others, and a client that tries it for real `meets` that:
-    a name, REFUSED, SILENCE or UNREACHABLE; None: no client is asked. `says` is (key, what the set-up has) of the
-    sentence at the top, `shows` the same of something in the tables below it, `data` what JSON has."""
+    """`usherctl explain` finds these faults of a packet and no others. A real client `meets` a name, REFUSED, SILENCE or
+    UNREACHABLE; None: no client tries. `says` is (key, values) of the sentence at the top, `shows` that of a line in
+    the tables below, `data` values in JSON."""
 
     def __init__(self, packet, meets, *faults, says=None, shows=None, status=None, options=(), front=(), namespace=None,
                  uid=None, **data):
@@ -105,7 +105,7 @@ class Explain:
                 for row in found.data["findings"]]
         expect(rows, self.faults, _words.EXPLAIN, found.text)
         expected = sorted((key.partition(":")[0], result) for result, key, _ in self.faults)
-        # who may hand in is said of every name that has no socket
+        # every name without a socket has the finding that says who may hand in
         assert sorted(row[:2] for row in rows if row[0] != "access") == [
             fault for fault in expected if fault[0] != "access"], f"not {expected}:\n{found.text}"
         if self.says:
@@ -125,7 +125,7 @@ class Explain:
 
 
 class Doctor:
-    """`usherctl doctor` finds these faults, and nothing else is wrong."""
+    """`usherctl doctor` finds these faults and no others."""
 
     def __init__(self, *faults, front=(), namespace=None, **options):
         self.faults, self.front, self.namespace, self.options = faults, front, namespace, options
@@ -141,7 +141,7 @@ class Doctor:
 
 
 class Fails:
-    """A verb fails with this exit status and says these words."""
+    """A verb fails with this exit status and these words."""
 
     def __init__(self, status, key, *words, values={}, **options):
         self.status, self.key, self.words, self.values, self.options = status, key, words, values, options

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Broken set-ups of host and broker: explain and doctor name the cause, and what to do.
+"""Broken set-ups of host and broker: explain and doctor name the cause and the remedy.
 
-Each is built for real, a client tries it, and usherctl is run as an administrator runs it. `pytest -rP` has the screens.
+Each set-up is real, a client tries it, and the test runs usherctl as an administrator does. `pytest -rP` shows the output.
 """
 
 import os
@@ -39,7 +39,7 @@ SOME = re.compile(r"[1-9]\d*")
 ])
 @setup
 def test_no_route(broker, match, packet, prefix, checked):
-    """The address is not local: the command that makes it so is there, of the prefix unless that is wide."""
+    """The address is not local: the remedy is the command that makes it local, for the whole prefix unless that is wide."""
     broker(web=f"Stream={match}")
     address = packet.split()[1].removesuffix(":80").strip("[]")
     with serving("web", address="::1" if "[" in packet else "127.0.0.2"):
@@ -53,7 +53,7 @@ def test_no_route(broker, match, packet, prefix, checked):
 
 @setup
 def test_routed_elsewhere(broker, client):
-    """The address is routed to another host. Of a subnet of this host, one local address is enough."""
+    """The address is routed to another host. For a subnet of this host, one local address is enough."""
     ip("route add 203.0.113.128/25 via 203.0.113.2")
     broker(web="Stream=203.0.113.128/25:80", near="Stream=203.0.113.0/24:81")
     with serving("web"), Service("near", port=8081) as near:
@@ -65,7 +65,7 @@ def test_routed_elsewhere(broker, client):
 
 @setup
 def test_no_host(broker, client):
-    """Addresses with a route and without a host: a black hole, broadcast, multicast."""
+    """Addresses that have a route but no host: a black hole, broadcast, multicast."""
     broker()
     ip("route add blackhole 198.18.0.0/15")
     yield Explain("tcp 198.18.0.1:80", None, fail("no-route"), fail("no-listener"), route="none", status=1)
@@ -85,7 +85,7 @@ def foreign():
 
 @setup
 def test_foreign_program_first(broker, foreign):
-    """An sk_lookup program that chooses before usher's is asked: EEXIST."""
+    """An sk_lookup program chooses before usher's program runs: EEXIST."""
     attach("redirect", foreign)
     running = broker(web="Stream=80")
     if "PROGRAMS" not in running.status():
@@ -98,7 +98,7 @@ def test_foreign_program_first(broker, foreign):
 
 @setup
 def test_foreign_program_after(broker, foreign):
-    """An sk_lookup program that replaces what usher's has chosen."""
+    """An sk_lookup program replaces the choice of usher's program."""
     broker(web="Stream=80")
     with serving("web"):
         attach("replace", foreign)
@@ -108,7 +108,7 @@ def test_foreign_program_after(broker, foreign):
 
 @setup
 def test_two_instances(broker):
-    """Both have a rule and a socket for the port: the one that was started first has the packets."""
+    """Both have a rule and a socket for the port: the instance that started first gets the packets."""
     other = Usherd("blue")
     write_rule("web", rule("Stream=80"), other.run_dir / "rules.d")
     other.start()
@@ -137,7 +137,7 @@ def test_link_detached(broker):
 
 @setup
 def test_broker_killed(broker):
-    """Clients are served, and whatever happens next is not noticed; after detach nothing is dispatched."""
+    """Clients are served, but changes go unnoticed. After detach, nothing is dispatched."""
     running = broker(web="Stream=80")
     with serving("web"):
         running.kill()
@@ -159,7 +159,7 @@ def test_no_broker(rules):
 
 @setup
 def test_broker_hangs(broker):
-    """The broker is stopped or overloaded: no verb waits for it longer than --timeout."""
+    """The broker is stopped or overloaded: no verb waits longer than --timeout."""
     running = broker(web="Stream=80")
     running.pause()
     yield Fails(1, "late", "--timeout", "1", "explain", *WEB.split())
@@ -169,8 +169,8 @@ def test_broker_hangs(broker):
 
 @setup
 def test_other_namespace(broker):
-    """usherctl runs in a container's network, the broker serves the host's: what listens in the one is none of the other's
-    business."""
+    """usherctl runs in the network namespace of a container, and the broker serves that of the host: listeners in one do not
+    matter in the other."""
     running = broker(web="Stream=80", soft=rule("Stream=81", Missing="pass"))
     elsewhere = Netns()
     with serving("web"):
@@ -187,7 +187,7 @@ def test_other_namespace(broker):
 
 @setup
 def test_instance():
-    """The files that explain compares are those of the broker that answers, whatever socket it was asked at."""
+    """explain compares the files of the broker that answers, whichever socket it was asked on."""
     usherd = Usherd("b")
     write_rule("web", rule("Stream=80"), "/run/usher-b/rules.d")
     usherd.start()
@@ -201,7 +201,7 @@ def test_instance():
 
 @setup
 def test_left_over(broker):
-    """Another instance runs, which is fine; killed, it goes on dispatching."""
+    """Another instance that runs is fine. When it is killed, it still dispatches."""
     old = Usherd("old")
     write_rule("old", rule("Stream=99"), old.run_dir / "rules.d")
     old.start()
@@ -226,7 +226,7 @@ def test_pin_removed(broker):
 @pytest.mark.parametrize("mode", [0o777, 0o770])
 @setup
 def test_folder_that_others_may_write(broker, mode):
-    """The folder of the pins is everybody's, or a group's."""
+    """Everybody, or a group, may write to the folder of the pins."""
     broker(web="Stream=80")
     with serving("web"):
         PINS.chmod(mode)
@@ -235,7 +235,7 @@ def test_folder_that_others_may_write(broker, mode):
 
 @setup
 def test_folder_of_another_user(broker):
-    """The folder of the pins is not root's."""
+    """The folder of the pins does not belong to root."""
     broker(web="Stream=80")
     with serving("web"):
         os.chown(PINS, NOBODY, NOBODY)
@@ -244,7 +244,7 @@ def test_folder_of_another_user(broker):
 
 @setup
 def test_old_generation(broker):
-    """The program of a generation that is not in force, as a broker leaves it that was killed in the middle of a switch."""
+    """The program of a generation that is not in force, as a broker that was killed during a switch leaves it."""
     broker(web="Stream=80")
     with serving("web"):
         current, = PINS.glob("program-*")
@@ -253,7 +253,7 @@ def test_old_generation(broker):
 
 
 def unmount(kind):
-    """Every mount of a kind of file system."""
+    """Unmount every file system of a type."""
     for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
         if f" - {kind} " in line:
             libc("umount2", line.split()[4].encode(), MNT_DETACH)
@@ -263,7 +263,7 @@ def unmount(kind):
                          ids=["nothing", "tmpfs"])
 @setup
 def test_no_bpffs(rules, remove):
-    """No BPF file system is mounted, or another one is in its place."""
+    """No BPF file system is mounted, or another file system is in its place."""
     rules(web="Stream=192.0.2.0/24:80")
     remove()
     yield Doctor(fail("bpffs"), fail("answer"))
@@ -295,7 +295,7 @@ def test_no_cgroup2(broker):
 
 @setup
 def test_lockdown(broker, rules):
-    """A kernel that is locked down matters to rules with [Discover], and only where it keeps its memory confidential."""
+    """Lockdown matters only to rules with [Discover], and only if the kernel keeps its memory confidential."""
     mount("tmpfs", "/sys/kernel/security", "tmpfs")
     lockdown = pathlib.Path("/sys/kernel/security/lockdown")
     lockdown.write_text("none integrity [confidentiality]\n")
@@ -314,7 +314,7 @@ def test_lockdown(broker, rules):
 
 @setup
 def test_descriptors(rules, usherd):
-    """The broker's clients use up its descriptors."""
+    """Clients use up the broker's descriptors."""
     rules(web="Stream=192.0.2.0/24:80")
     usherd.start(nofile=256)
     connections = [usherd.connect() for _ in range(int(usherd.status()["FDS_MAX"]) - 30)]

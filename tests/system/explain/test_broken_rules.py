@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Broken set-ups of rules, their files and [Discover]: explain and doctor name the cause, and what to do.
+"""Broken set-ups of rules, their files and [Discover]: explain and doctor name the cause and the remedy.
 
-Each is built for real, a client tries it, and usherctl is run as an administrator runs it. `pytest -rP` has the screens.
+Each set-up is real, a client tries it, and the test runs usherctl as an administrator does. `pytest -rP` shows the output.
 """
 
 import os
@@ -35,7 +35,7 @@ def test_no_rule(broker):
 
 @setup
 def test_shadowed(broker):
-    """A rule that wins keeps the packet, and the one with the socket gets nothing."""
+    """The rule that wins has no socket, and the rule with a socket gets nothing."""
     broker(net="Stream=192.0.2.0/24:80", host="Stream=192.0.2.1:*", wide="Stream=192.0.2.0/24:80-81")
     with serving("net") as service:
         yield Explain("tcp 192.0.2.9:80", "net")
@@ -57,7 +57,7 @@ def test_shadowed(broker):
 
 @setup
 def test_not_reloaded(broker, rules):
-    """A file was edited, and nobody has reloaded."""
+    """A file was edited, but the rules were not reloaded."""
     broker(web="Stream=81")
     rules(web="Stream=80")
     with serving("web"):
@@ -67,7 +67,7 @@ def test_not_reloaded(broker, rules):
 
 @setup
 def test_removed_and_not_reloaded(broker):
-    """A file was removed, and nobody has reloaded."""
+    """A file was removed, but the rules were not reloaded."""
     broker(web="Stream=80", other="Stream=81")
     os.unlink(FILE)
     yield Explain(WEB, REFUSED, fail("missing"), warn("files-changed:gone"))
@@ -76,7 +76,7 @@ def test_removed_and_not_reloaded(broker):
 
 @setup
 def test_changed_and_not_reloaded(broker, rules):
-    """The files change for some packets and not for others, with a service that goes on."""
+    """The files change the destination of some packets and not of others, while a service runs."""
     broker(web="Stream=80")
     with serving("web"):
         rules(web=["Stream=80", "Missing=pass"])
@@ -97,7 +97,7 @@ BAD_KEY = re.compile(rf".*{re.escape(FILE)}:2: .*'Straem'.*")
 
 @setup
 def test_conflict(broker, rules):
-    """Two rules conflict: nothing of the new files is applied, and both are named, before the reload and after."""
+    """Two rules conflict: nothing of the new files is applied. Before and after the reload, both are named."""
     broker(web="Stream=81")
     rules(web="Stream=192.0.2.0/24:80", shop=["", "Stream=192.0.2.0/24:80"])
     with serving("web"):
@@ -112,7 +112,7 @@ def test_conflict(broker, rules):
 
 @setup
 def test_bad_line(broker, rules):
-    """A word that is not understood is named with file and line, before the reload and after."""
+    """An unknown word is named with file and line, before and after the reload."""
     broker(web="Stream=81")
     rules(web="Straem=80")
     with serving("web"):
@@ -126,7 +126,7 @@ def test_bad_line(broker, rules):
 
 @setup
 def test_several_bad_files(broker, rules):
-    """Every problem of the files is there: a conflict, and a user who does not exist."""
+    """Every problem in the files is reported: a conflict, and a user who does not exist."""
     broker(web="Stream=192.0.2.0/24:80")
     with serving("web"):
         rules(mail="Stream=192.0.2.0/24:80", none=["Stream=81", "[Access]", "User=nobody-of-that-name"])
@@ -141,7 +141,7 @@ def mask():
 
 @setup
 def test_masked(broker):
-    """A link to /dev/null masks the file of that name; it matters to packets that the rule would match."""
+    """A link to /dev/null masks the file of that name. That matters to packets that the masked rule would match."""
     mask()
     broker(web="Stream=80", other="Stream=81")
     yield Explain(WEB, REFUSED, fail("no-listener"), warn("masked", where=FILE, mask=ETC_FILE), rules=[])
@@ -151,7 +151,7 @@ def test_masked(broker):
 
 @setup
 def test_masked_and_not_reloaded(broker):
-    """The mask came after the last reload."""
+    """The mask was created after the last reload."""
     broker(web="Stream=80")
     with serving("web"):
         mask()
@@ -161,7 +161,7 @@ def test_masked_and_not_reloaded(broker):
 
 @setup
 def test_overridden(broker):
-    """The file that was edited is not the one that is read; it matters to packets that it would match."""
+    """The edited file is not the one that is read. That matters to packets that its rule would match."""
     write_rule("web", rule("Stream=81"), RULE_FOLDERS[0])
     broker(web="Stream=80")
     yield Explain(WEB, REFUSED, fail("no-listener"), warn("overridden", where=FILE, mask=ETC_FILE))
@@ -172,7 +172,7 @@ def test_overridden(broker):
 
 @setup
 def test_not_a_rule_file(broker):
-    """A file that does not end in .rule."""
+    """A file whose name does not end in .rule."""
     broker(other="Stream=81")
     pathlib.Path("/run/usher/rules.d/web.conf").write_text(rule("Stream=80"))
     yield Explain(WEB, REFUSED, fail("no-listener"))
@@ -181,7 +181,7 @@ def test_not_a_rule_file(broker):
 
 @setup
 def test_socket_without_a_rule(broker):
-    """The rule went, and the service stayed."""
+    """The rule was removed, but the service still runs."""
     running = broker(web="Stream=80", other="Stream=81")
     with serving("web"):
         os.unlink(FILE)
@@ -194,7 +194,7 @@ def test_socket_without_a_rule(broker):
 
 @setup
 def test_missing_pass(broker):
-    """It looks as if the service answered; it is another one."""
+    """It looks as if the service answered, but another one does."""
     broker(web=rule("Stream=192.0.2.0/24:80", Missing="pass"))
     yield Explain(WEB, REFUSED, warn("missing"), fail("no-listener:pass"), says=("passed", {}))
     with Service("wild", address="0.0.0.0", port=80):
@@ -219,7 +219,7 @@ def test_nothing_to_discover(broker, discover):
 @pytest.mark.parametrize("uid", [NOBODY, ROOT])
 @setup
 def test_nobody_discovers(broker, uid):
-    """The daemon is there, the rule describes it, or it is root's, and usher-discover does not run."""
+    """The daemon runs and the rule describes its socket, but usher-discover does not run."""
     Discover()
     broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=nobody"]))
     service = ServiceProcess("web", uid=uid, gid=uid)
@@ -239,7 +239,7 @@ def test_nobody_discovers(broker, uid):
 ], ids=["user", "unit", "executable", "bound"])
 @setup
 def test_discover_refuses(broker, discover, setting, bound, uid, cause):
-    """Somebody else owns the socket than the rule says, or it is bound where it may not be."""
+    """The socket belongs to another user than the rule says, or is bound to an address that the rule does not allow."""
     broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", setting], access=[f"Bound={bound}"]))
     service = ServiceProcess("web", uid=uid, gid=uid)
     discover.start()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Broken set-ups of services and their sockets: explain and doctor name the cause, and what to do.
+"""Broken set-ups of services and their sockets: explain and doctor name the cause and the remedy.
 
-Each is built for real, a client tries it, and usherctl is run as an administrator runs it. `pytest -rP` has the screens.
+Each set-up is real, a client tries it, and the test runs usherctl as an administrator does. `pytest -rP` shows the output.
 """
 
 import os
@@ -28,7 +28,7 @@ SOME = re.compile(r"[1-9]\d*")
 
 @setup
 def test_nothing_is_broken(broker):
-    """What the others are compared with: nothing is said against a set-up in which all is well."""
+    """The healthy set-up for comparison: explain and doctor find nothing wrong."""
     broker(web="Stream=192.0.2.0/24:80")
     with serving("web"):
         yield Explain(WEB, "web", says=("goes", {"address": "127.0.0.2:8080", "pid": os.getpid()}))
@@ -37,18 +37,18 @@ def test_nothing_is_broken(broker):
 
 @setup
 def test_served_where_it_is_bound(broker):
-    """The socket that serves is no other listener, wherever it is bound."""
+    """The socket that serves is not reported as another listener, wherever it is bound."""
     broker(web=rule("Stream=80", access=["Bound=any"]))
     with serving("web", address="0.0.0.0", port=80):
         yield Explain(WEB, "web", listeners=[])
         yield Doctor()
 
 
-# ---- the name has no socket, or none that fits
+# ---- the name has no suitable socket
 
 @setup
 def test_not_started(broker):
-    """The service has not started; a name with Missing=pass may do without."""
+    """The service has not started. A name with Missing=pass does not need it."""
     broker(web="Stream=192.0.2.0/24:80", soft=rule("Stream=192.0.2.0/24:82", Missing="pass"))
     yield Explain(WEB, REFUSED, fail("missing", what="TCP over IPv4"), says=("missing", {"what": "TCP over IPv4"}))
     yield Doctor(warn("missing", n=SOME), info("missing:pass", name="soft"))
@@ -69,7 +69,7 @@ def test_died(broker):
 @pytest.mark.parametrize("address, access", [("::1", []), ("::", ["Bound=any"])])
 @setup
 def test_ipv6_alone(broker, address, access):
-    """A v6only socket of IPv6, and clients of IPv4."""
+    """An IPv6 socket that is v6only, and IPv4 clients."""
     broker(web=rule("Stream=80", access=access))
     with serving("web", address=address, v6only=True):
         yield Explain(WEB, REFUSED, fail("missing", what="TCP over IPv4"), fail("family:six"))
@@ -78,7 +78,7 @@ def test_ipv6_alone(broker, address, access):
 
 @setup
 def test_ipv4_alone(broker):
-    """A socket of IPv4, and clients of IPv6: wrong as soon as one has come."""
+    """An IPv4 socket, and IPv6 clients: reported as soon as one has come."""
     broker(web="Stream=80")
     with serving("web"):
         yield Doctor()
@@ -89,7 +89,7 @@ def test_ipv4_alone(broker):
 @pytest.mark.parametrize("had, wanted", [("udp", "tcp"), ("tcp", "udp")])
 @setup
 def test_other_protocol(broker, had, wanted):
-    """A socket of UDP, and clients of TCP; and the other way."""
+    """A UDP socket and TCP clients, and the reverse."""
     broker(dns=["Stream=53", "Datagram=53"])
     with serving("dns", had, port=53):
         yield Explain(f"{wanted} 192.0.2.1:53", REFUSED, fail("missing", name="dns"),
@@ -115,7 +115,7 @@ def test_shut_down(broker):
 
 @setup
 def test_shut_down_before_another(broker):
-    """An older socket of the name takes what the newest, which was shut down, cannot."""
+    """The newest socket was shut down, so an older socket of the name takes its packets."""
     broker(web="Stream=80")
     with serving("web"), make_socket("tcp", "127.0.0.2", 8081) as newer:
         hand_in("web", newer)
@@ -136,11 +136,11 @@ def test_connected(broker):
         yield Doctor(fail("listening:udp", name="dns", address="127.0.0.2:53"))
 
 
-# ---- nobody accepts
+# ---- no process accepts
 
 @setup
 def test_dead_holder(broker):
-    """A held socket outlives its service: connections are taken, and nobody ever answers."""
+    """A held socket outlives its service: connections are established, but never answered."""
     broker(web="Stream=80")
     service = ServiceProcess("web", before=lambda sock: wire.request("hold", [sock], NAME="web"), backlog=1)
     yield Explain(WEB, "web", sockets=[{"held": True}])
@@ -157,7 +157,7 @@ def test_dead_holder(broker):
 
 @setup
 def test_dead_holder_of_udp(broker):
-    """The same with UDP: datagrams are taken, and nobody reads them."""
+    """The same with UDP: datagrams arrive, but no process reads them."""
     broker(dns="Datagram=53")
     ServiceProcess("dns", "udp", port=53, before=lambda sock: wire.request("hold", [sock], NAME="dns")).kill()
     yield Explain(DNS, SILENCE, warn("nobody-accepts:udp", name="dns"), note("udp-address"), status=0)
@@ -165,7 +165,7 @@ def test_dead_holder_of_udp(broker):
 
 @setup
 def test_queue_full(broker):
-    """A service that lives, and accepts no more."""
+    """A service runs, but no longer accepts."""
     broker(web="Stream=80")
     with make_socket("tcp", "127.0.0.2", 8080, backlog=1) as hanging:
         hand_in("web", hanging)
@@ -175,12 +175,12 @@ def test_queue_full(broker):
             yield Doctor(warn("queues", address="127.0.0.2:8080", n=2, most=1, pid=os.getpid()))
 
 
-# ---- sockets that are not taken
+# ---- sockets that are refused
 
 @pytest.mark.parametrize("address, port", [("127.0.0.2", 8080), ("0.0.0.0", 80)])
 @setup
 def test_mptcp(broker, address, port):
-    """An MPTCP listener, which the kernel lets nobody hand in; most likely the service if it is on the port of the packet."""
+    """An MPTCP listener cannot be handed in. On the port of the packet, it is most likely the service."""
     broker(web="Stream=192.0.2.0/24:80")
     where = {"address": f"{address}:{port}", "pid": os.getpid()}
     with mptcp(address, port) as sock:
@@ -206,7 +206,7 @@ def test_mptcp_beside_another(broker):
 @pytest.mark.parametrize("match, meant", [("192.0.2.0/24:22", False), ("[2001:db8::/48]:22", True)])
 @setup
 def test_mptcp_of_a_family_that_no_rule_serves(broker, match, meant):
-    """A port alone of [Discover] is about the families of its rule."""
+    """A port alone in [Discover] concerns only the families of its rule."""
     broker(ssh=rule(f"Stream={match}", discover=["Socket=8888"]))
     with serving("ssh", address="::1" if meant else "127.0.0.3", port=81), mptcp("::1", 8888):
         where = {"name": "ssh", "address": "[::1]:8888"}
@@ -227,8 +227,8 @@ def refused_hand_in(uid, name, sock):
 ], ids=["bound", "user", "not listening", "name", "protocol"])
 @setup
 def test_refused_hand_in(broker, protocol, address, options, uid, name, cause):
-    """The broker did not want the service's socket: who asks later gets the reason that the service got, until a hand-in
-    has succeeded."""
+    """The broker refused the service's socket: until a hand-in succeeds, explain and doctor show the reason that the service
+    got."""
     broker(web=rule("Stream=192.0.2.0/24:80", access=["User=daemon"]))
     cause = {"name": name, "uid": uid, "cause": re.compile(f".*{cause}.*")}
     with make_socket(protocol, address, 8181, **options) as sock:
@@ -243,7 +243,7 @@ def test_refused_hand_in(broker, protocol, address, options, uid, name, cause):
 
 @setup
 def test_refused_hand_ins(broker):
-    """A refusal under the name itself counts, then one under a name without a rule, and never one of another rule."""
+    """A refusal under the name itself counts first, then one under a name without a rule, but never one of another rule."""
     running = broker(web="Stream=80", other="Stream=81")
     with make_socket("tcp", "198.51.100.1", 8080) as sock:
         for name in ("other", "web", "wbe"):
@@ -257,11 +257,11 @@ def test_refused_hand_ins(broker):
         yield Explain(WEB, REFUSED, fail("missing"))
 
 
-# ---- replies of UDP
+# ---- UDP replies
 
 @setup
 def test_udp_port(broker):
-    """A UDP service on another port than the rule's: its answers leave from the wrong port."""
+    """A UDP service on another port than that of the rule: its replies leave from the wrong port."""
     broker(dns="Datagram=192.0.2.0/24:53")
     with serving("dns", "udp", port=5353):
         yield Explain(DNS, SILENCE, warn("udp-port", had=5353, wanted=53),
@@ -272,7 +272,7 @@ def test_udp_port(broker):
 
 @setup
 def test_udp_port_at_the_address(broker):
-    """The same on the public address: then the address is right."""
+    """The same on the public address: only the port is wrong."""
     broker(dns=rule("Datagram=192.0.2.1:53", access=["Bound=any"]))
     with serving("dns", "udp", address="192.0.2.1", port=5353):
         yield Explain(DNS, SILENCE, warn("udp-port", had=5353, wanted=53), status=0)
@@ -281,7 +281,7 @@ def test_udp_port_at_the_address(broker):
 
 @setup
 def test_udp_address(broker):
-    """A UDP service on loopback that does not say where its answers leave from. The remedy is there once for all."""
+    """A UDP service on loopback that does not set the source of its replies. The remedy is printed once."""
     broker(dns="Datagram=192.0.2.0/24:53", ntp="Datagram=192.0.2.0/24:123")
     PlainEcho("dns", "127.0.0.2", 53)
     with serving("ntp", "udp", port=123):
@@ -292,7 +292,8 @@ def test_udp_address(broker):
 
 @setup
 def test_udp_wildcard(broker):
-    """A UDP service on every address: the route chooses where its answers leave from. On the address itself all is well."""
+    """A UDP service on every address: the route chooses the source of its replies. Bound to the address itself, nothing is
+    wrong."""
     broker(dns=rule("Datagram=53", access=["Bound=any"]))
     with serving("dns", "udp", address="0.0.0.0", port=53):
         yield Explain(DNS, "dns", note("udp-address:any", wanted="192.0.2.1"))
@@ -308,7 +309,7 @@ def test_udp_wildcard(broker):
 ], ids=["wildcard", "address"])
 @setup
 def test_bypassed(broker, address, bypassed):
-    """It listens at the very port, and has never handed its socket in; afterwards it gets nothing any more."""
+    """It listens on the port of the rule, but has never handed its socket in: with the rule in force it gets nothing."""
     with Service("wild", address=address, port=80) as wild:
         broker(web="Stream=192.0.2.0/24:80")
         yield Explain(WEB, REFUSED, fail("missing"), warn("bypassed", address=f"{address}:80", pid=os.getpid(),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl doctor itself: what it looks at, how it says it, and kernels and brokers that are not to be had for real.
+"""usherctl doctor itself: what it checks, its output, and kernels and brokers that the test has to simulate.
 
-Set-ups that keep usher from serving are in test_broken_*.py, with what explain says of them.
+test_broken_*.py have the set-ups that keep usher from serving, with the output of explain and doctor.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ PR_SET_NAME = 15
 
 @pytest.fixture
 def healthy(broker):
-    """A broker and a service with which nothing is wrong; more rules make other set-ups of it."""
+    """A healthy broker and service; more rules make other set-ups of it."""
     with contextlib.ExitStack() as stack:
         def start(**files):
             running = broker(web="Stream=192.0.2.0/24:80", **files)
@@ -42,7 +42,8 @@ def healthy(broker):
 
 class TestHealthy:
     def test_nothing_is_wrong(self, healthy):
-        """With TCP and UDP, both families, a rule for every port of an address, and an interface's address alone."""
+        """A healthy set-up with TCP and UDP, both families, a rule for every port of an address, and one for an interface's
+        address."""
         any_address = {"access": ["Bound=any"]}
         running = healthy(dns=rule(f"Datagram={V4}:53", **any_address), six="Stream=[2001:db8::/48]:443",
                           own=rule("Datagram=[fd00:1::/64]:99", **any_address), all=f"Stream={V4}:*")
@@ -70,7 +71,7 @@ class TestHealthy:
         assert (bpf.pins(), running.list()) == (pins, rows)
 
     def test_text(self, healthy):
-        """A line for each finding, the remedy below, headings and a summary unless they are not wanted."""
+        """A line for each finding with the remedy below, and headings and a summary, unless --no-legend."""
         healthy(late="Stream=192.0.2.0/24:81")
         done = ctl("doctor")
         assert [line for line in done.stdout.splitlines() if re.fullmatch("[a-z]+", line)] == [
@@ -83,7 +84,7 @@ class TestHealthy:
         assert not re.search(r"\.$", bare, re.M)
 
     def test_as_nobody(self, healthy):
-        """With fewer findings, and the same verdict."""
+        """An unprivileged user gets fewer findings, but the same verdict."""
         healthy(late="Stream=192.0.2.0/24:81")
         shutil.copy(USHERCTL, WORK / "usherctl")
         found = Diagnosed(command=WORK / "usherctl", **AS_NOBODY)
@@ -96,7 +97,7 @@ class TestHealthy:
         assert ctl("doctor", "--dry-run", check=False).returncode == 2
 
     def test_many_prefixes(self, healthy):
-        """Of findings of one kind 24 are shown, and the number of the others."""
+        """Of one kind of findings, 24 are shown, and the others are counted."""
         healthy(far="Stream=" + " ".join(f"10.9.{i}.0/24:81" for i in range(80)))
         with Service("far", port=8181) as service:
             hand_in("far", service)
@@ -105,7 +106,7 @@ class TestHealthy:
 
 
 def injecting(what):
-    """usherctl with system calls that fail, as on another kernel."""
+    """Run usherctl with system calls that fail, as on another kernel."""
     return {"prefix": ["strace", "-qq", "-o", "/dev/null", "-e", f"inject={what}"],
             "env": {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}}
 
@@ -121,7 +122,7 @@ class TestKernel:
         (4, fail("program"))], ids=["SOCKHASH", "SOCKMAP", "RINGBUF", "program"])
     @setup
     def test_lacks(self, healthy, call, finding):
-        """As a kernel does that was built without."""
+        """Calls fail as in a kernel that lacks a feature."""
         healthy()
         yield Doctor(finding, **injecting(f"bpf:error=EINVAL:when={call}"))
 
@@ -139,7 +140,7 @@ class TestKernel:
 
 
 class FakeBroker:
-    """Says what it is given, over usher.sock, with the pins that a broker has; what they are is of no interest here."""
+    """A fake broker that sends given answers over usher.sock, with fake pins."""
 
     def __init__(self, **status):
         os.makedirs("/sys/fs/bpf/usher", 0o700)
@@ -177,7 +178,7 @@ class TestBroker:
     @pytest.mark.parametrize("what", [{"VERSION": "0.0.9"}, {"PROTOCOL": "2"}, {"SCHEMA": "7"}])
     @setup
     def test_version_skew(self, what):
-        """An upgrade of the files, and the old usherd still runs."""
+        """The files were upgraded, but the old usherd still runs."""
         FakeBroker(**what)
         yield Doctor(warn("version:skew", **{key.lower(): value for key, value in what.items()}), fail("capabilities"))
 

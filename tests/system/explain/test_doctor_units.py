@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl doctor asks the service manager: what it says counts, and what could not be looked at is never "ok".
+"""usherctl doctor asks the service manager and relies on the answer. What could not be checked is never "ok".
 
-The service manager is played by the test; tests/systemd has the real one.
+The test plays the service manager; tests/systemd has the real one.
 """
 
 import json
@@ -24,7 +24,7 @@ USERS = pytest.mark.parametrize("user", ["root", "nobody"])
 
 
 def doctor(user="root"):
-    """{check: [(result, text), ...]} of the checks of units. No broker runs, and no rule is there."""
+    """{check: [(result, text), ...]} of the checks of units. There is no broker and no rule."""
     options, command = {}, USHERCTL
     if user == "nobody":
         command = shutil.copy(USHERCTL, WORK / "usherctl")
@@ -47,7 +47,7 @@ def skips(found, text):
 
 
 def changed(**properties):
-    """A healthy machine but for these properties of the service; None takes one out."""
+    """A machine that is healthy except for these properties of the service; None removes a property."""
     service = {**SERVICE, **properties}
     return {**HEALTHY, "usherd.service": {name: value for name, value in service.items() if value}}
 
@@ -76,7 +76,7 @@ class TestReached:
         assert (private.connections, bus.connections) == (0, 1)
 
     def test_root_where_the_private_socket_is_dead(self):
-        """Its file is there, and nobody listens."""
+        """The file of the private socket exists, but nothing listens on it."""
         Manager(path=SYSTEM_BUS)
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(PRIVATE))
@@ -99,7 +99,7 @@ class TestNotReached:
 
     @pytest.mark.parametrize("path, until", [(PRIVATE, "connect"), (SYSTEM_BUS, "login")], ids=["connect", "login"])
     def test_no_answer(self, path, until):
-        """A manager that hangs is waited for once, however many units there are to ask for."""
+        """doctor waits only once for a manager that hangs, however many units it asks for."""
         manager = Manager(path=path, until=until)
         start = time.monotonic()
         skips(doctor(), r"^systemd does not answer within 10 s \(ETIMEDOUT\)$")
@@ -176,7 +176,7 @@ class TestAnswers:
             assert doctor() == HEALTHY_TEXTS, properties
 
     def test_what_is_not_shown(self):
-        """A property that is not in the answer, or has another type, is not looked at; it does not count as harmless."""
+        """A check whose property is missing in the answer, or has another type, is skipped, and not "ok"."""
         manager = Manager()
         for name, (kind, _) in SERVICE.items():
             for value in None, ("as", ["loaded"]) if kind != "as" else ("s", "yes"):

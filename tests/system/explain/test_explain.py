@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherctl explain: where a packet goes, and what anybody is told."""
+"""usherctl explain: where a packet goes, and what each user gets to see."""
 
 import contextlib
 import os
@@ -57,7 +57,7 @@ def test_fits_80_columns(broker):
 
 
 def test_process_of_a_daemon(broker):
-    """A daemon and its workers: the master is named, and the queue is the group's."""
+    """A daemon and its workers: explain names the master."""
     broker(web=rule("Stream=192.0.2.0/24:80"))
     server = nginx("0.0.0.0", 80)
     found = explain("192.0.2.1:80")
@@ -69,7 +69,7 @@ def test_process_of_a_daemon(broker):
 
 
 def test_group(broker):
-    """Of a reuseport group the kernel chooses one; TEST_RUN cannot ask it which."""
+    """The kernel chooses a member of a reuseport group. TEST_RUN cannot tell which."""
     broker(web="Stream=80")
     members = [make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(3)]
     wire.hand_in("web", members[0])
@@ -106,7 +106,7 @@ def test_no_rule(broker):
 
 
 def test_no_socket(broker):
-    """Who may hand in is told: a user who is not listed, or a socket bound elsewhere, is the usual cause."""
+    """explain says who may hand in: a user who is not listed, or a socket bound elsewhere, is the usual cause."""
     broker(web=rule("Stream=192.0.2.0/24:80", access=["User=daemon", "Unit=web.service", "Bound=127.0.0.0/8"]))
     found = explain("192.0.2.1:80")
     assert found.code == 1 and found.first == "tcp 192.0.2.1:80 is refused: 'web' has no socket for TCP over IPv4"
@@ -127,7 +127,7 @@ def test_wildcard_of_ipv6(broker, address, v6only, gets):
 
 
 def test_preference_of_listeners(broker):
-    """As the kernel has it: the address, the wildcard, the wildcard of both families."""
+    """The order of the kernel: the address, the wildcard, the wildcard of both families."""
     broker()
     with contextlib.ExitStack() as stack:
         for name, address in (("six", "::"), ("four", "0.0.0.0"), ("exact", V4)):
@@ -139,7 +139,7 @@ def test_preference_of_listeners(broker):
 
 
 def test_many_listeners(broker):
-    """The one that gets it is not crowded out by a group that is bound less exactly."""
+    """A group with a less exact address does not crowd out the listener that gets the packet."""
     broker()
     with contextlib.ExitStack() as stack:
         for address in ["0.0.0.0"] * 20 + [V4]:
@@ -158,10 +158,10 @@ def test_listener_on_an_interface(broker):
         assert found.code == 1 and [(row["interface"], row["gets_it"]) for row in found.data["listeners"]] == [("lo", False)]
 
 
-# ---- who asks
+# ---- the user who asks
 
 def test_as_nobody(broker):
-    """Whoever may not look into processes is told what the broker knows, and whose a socket is."""
+    """A user who may not see processes gets what the broker knows, and the user of each socket."""
     broker(web="Stream=80", other="Stream=192.0.2.9:81")
     service = ServiceProcess("web", before=lambda sock: wire.request("hold", [sock], NAME="web"), backlog=1)
     with socket.create_server(("0.0.0.0", 81)):

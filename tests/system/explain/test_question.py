@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The request `explain`: what the program does with a packet, asked on the live tables, without a trace.
+"""The request `explain`: what the program would do with a packet, from the live tables and without a trace.
 
-BPF_PROG_TEST_RUN refuses sockets of reuseport groups and would count; a question answers for them all the same, and
-counts nothing.
+BPF_PROG_TEST_RUN refuses sockets of reuseport groups, and changes counters. The request answers for such sockets too, and
+changes no counter.
 """
 
 import errno
@@ -40,7 +40,7 @@ def test_verdicts(broker):
 
 
 def test_leaves_no_trace(broker):
-    """Counters and events are those of packets alone."""
+    """Only packets change counters and cause events."""
     usherd = broker(web="Stream=80", gone="Stream=81")
     with Service("web") as service:
         wire.hand_in("web", service)
@@ -53,7 +53,7 @@ def test_leaves_no_trace(broker):
 
 
 def test_reuseport(broker):
-    """Where the kernel does not let a group choose in a test run, the member that was handed in is named."""
+    """A group cannot choose in a test run, so the answer names the member that was handed in."""
     usherd = broker(web="Stream=80")
     one, two = (make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(2))
     wire.hand_in("web", one)
@@ -64,7 +64,7 @@ def test_reuseport(broker):
 
 
 def test_refused_socket(broker):
-    """Why the kernel assigns no socket: this one has been shut down."""
+    """The answer says why the kernel assigns no socket: this one has been shut down."""
     usherd = broker(web="Stream=80")
     with make_socket("tcp", "127.0.0.2", 8080) as listener:
         wire.hand_in("web", listener)
@@ -74,7 +74,7 @@ def test_refused_socket(broker):
 
 
 def test_precedence(broker):
-    """Every match that covers the packet, the strongest first; docs/rules.md has the order."""
+    """The answer has every match that covers the packet, strongest first. docs/rules.md has the order."""
     usherd = broker(a="Stream=*", b="Stream=192.0.2.0/24:1-1000", c="Stream=192.0.2.0/24:80", d="Stream=192.0.2.1:*",
                     e="Stream=198.51.100.0/24:80", f="Datagram=80", g="Stream=[2001:db8::/48]:80")
     answer = question(usherd, "192.0.2.1:80")
@@ -108,7 +108,7 @@ def test_bad_questions(broker, fields, words):
 
 
 def test_follows_reloads(broker, rules):
-    """The tables asked are those in force."""
+    """The answer is from the tables in force."""
     usherd = broker(web="Stream=80")
     rules(web="Stream=90")
     assert question(usherd, "192.0.2.1:80")["VERDICT"] == "refused"
@@ -117,7 +117,7 @@ def test_follows_reloads(broker, rules):
     assert (answer["VERDICT"], answer["GENERATION"]) == ("no-rule", generation)
 
 
-# ---- why a name has no socket: the last hand-in that was refused
+# ---- why a name has no socket: the last refused hand-in
 
 def refused_hand_in(**fields):
     with make_socket("tcp", "198.51.100.1", 8080) as sock, pytest.raises(wire.Refused) as refused:
@@ -131,7 +131,7 @@ def told(answer):
 
 
 def test_refused_hand_in(broker):
-    """It is told to whoever asks, with the reason that the client was told, until one under the name is done."""
+    """The answer has the last refused hand-in, with the reason that the client got, until one under the name succeeds."""
     usherd = broker(web="Stream=80", other="Stream=81")
     assert told(usherd.status()) == told(question(usherd, "192.0.2.1:80")) == {}
     before = time.time() * 1e6
@@ -149,7 +149,7 @@ def test_refused_hand_in(broker):
 
 
 def test_refused_hand_in_of_names(broker):
-    """Each name of the packet; what is no name is not kept; a restart begins anew."""
+    """Each name of the packet is kept, invalid names are not, and a restart forgets all."""
     usherd = broker(web="Stream=80", other="Stream=81")
     with make_socket("tcp", "198.51.100.1", 8080) as one, make_socket("tcp", "198.51.100.1", 8081) as two:
         with pytest.raises(wire.Refused):
@@ -164,7 +164,7 @@ def test_refused_hand_in_of_names(broker):
 
 
 def test_refused_hand_ins_are_bounded(broker):
-    """Of many names those are kept that were refused last."""
+    """Of many names, only the last ones that were refused are kept."""
     usherd = broker(**{f"n{i}": f"Stream={1000 + i}" for i in range(40)})
     for i in range(40):
         refused_hand_in(NAME=f"n{i}")
@@ -173,7 +173,7 @@ def test_refused_hand_ins_are_bounded(broker):
 
 
 def test_refused_by_notify(broker):
-    """FDSTORE=1 has no answer: here its client can learn what became of it."""
+    """FDSTORE=1 gets no reply. With this request, the client can learn the outcome."""
     usherd = broker(web="Stream=80")
     with make_socket("tcp", "198.51.100.1", 8080) as sock, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.connect("/run/usher/notify")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""explain and doctor read each rule file once, however many questions they have: a rule file may have 64 MiB, and two
-readings can differ."""
+"""explain and doctor read each rule file only once: a rule file may have 64 MiB, and two reads can differ."""
 
 import collections
 import os
@@ -16,9 +15,9 @@ ETC, RUN = RULE_FOLDERS[:2]
 
 
 def opened(*words):
-    """{path: how often usherctl opened it} of the rule files, and what it said."""
+    """{path: how often usherctl opened it} of the rule files, and its output."""
     trace = WORK / "trace"
-    # LeakSanitizer cannot look at a process that strace looks at
+    # LeakSanitizer does not work in a process that strace traces
     env = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
     done = run("strace", "-f", "-o", trace, "-e", "trace=openat", USHERCTL, *words, check=False, env=env)
     paths = re.findall(r'openat\([^"]*"([^"]+\.rule)"', trace.read_text())
@@ -27,7 +26,7 @@ def opened(*words):
 
 @pytest.fixture
 def files(broker):
-    """A broker, and what a file can be: one that counts, one with [Discover], one that masks, and one in place of
+    """A broker and every kind of file: one that is read, one with [Discover], one that masks another, and one that replaces
     another. The rules in force have no socket."""
     running = broker(web="Stream=192.0.2.0/24:80", ssh=rule("Stream=192.0.2.0/24:22", discover=["Socket=127.0.0.3:81"]))
     write_rule("masked", rule("Stream=192.0.2.0/24:81"))
@@ -44,7 +43,7 @@ HIDDEN = [RUN / "masked.rule", RUN / "other.rule"]
 
 @pytest.mark.parametrize("port", [80, 22, 81, 82, 99])
 def test_explain(files, port):
-    """Of files that do not count, those are read that may have the answer."""
+    """Of masked and replaced files, explain reads those that may have the answer."""
     opens, said = opened("explain", "tcp", f"{V4}:{port}")
     assert all(opens[str(path)] == 1 for path in COUNT), opens
     assert all(opens[str(path)] <= 1 for path in HIDDEN) and set(opens) <= {str(path) for path in COUNT + HIDDEN}
@@ -60,7 +59,7 @@ def test_explain_with_bad_files(files):
 
 
 def test_doctor(files):
-    """It has to say which files mask others, and reads no byte for that."""
+    """doctor reports which files mask others without reading them."""
     with Service("ssh", address="127.0.0.3", port=81):
         opens, said = opened("doctor")
     assert opens == {str(path): 1 for path in COUNT}
@@ -77,7 +76,7 @@ def test_doctor_with_bad_files(files):
 
 
 def test_doctor_looks_at_every_kind_of_mask(files):
-    """An empty file masks as well as a symlink to /dev/null does; a folder or a FIFO does not, and nothing waits for it."""
+    """An empty file masks, like a symlink to /dev/null. A folder or a FIFO does not, and doctor does not wait for it."""
     (ETC / "empty.rule").touch()
     (ETC / "folder.rule").mkdir()
     os.mkfifo(ETC / "fifo.rule")

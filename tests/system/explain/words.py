@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The words of explain and doctor for every fault, in one place: a message that is reworded is changed here, and no test.
+"""The words of explain and doctor for every fault, in one place: to reword a message, change it here and in no test.
 
-A key is the code of a finding, or the check of doctor, and after a colon which of its texts. {name} and the like come from
-the set-up; … is anything, and so is what the set-up leaves open. An entry is (text, remedy with its command); a text alone
-has the remedy of the key before the colon, or none.
+A key is the code of a finding, or the check of doctor; after a colon it says which of its texts. The set-up gives the
+values of {name} and the like. … matches anything, as does a value that the set-up does not give. An entry is (text,
+remedy with its command). An entry that is only a text has the remedy of the key before the colon, or none.
 """
 
 # The sentence at the top of explain
@@ -28,7 +28,7 @@ TABLES = {
     "listeners": "Also listening there, best match first; they get nothing: ",
 }
 
-# explain: what is found, and what to do with the command
+# explain: the finding, and the remedy with its command
 EXPLAIN = {
     # the name has no socket
     "missing": (
@@ -68,13 +68,13 @@ EXPLAIN = {
         "[Discover] describes socket {address} (pid {pid}), which {cause}",
         "fix that; to see everything that was found: usherctl discover --dry-run {name}"),
 
-    # it has one that cannot take the packet
+    # it has a socket that cannot take the packet
     "socket-state": (
         "socket sk:… at {address} no longer listens (ESOCKTNOSUPPORT): it has been shut down or connected",
         "restart the service, or withdraw the socket: usherctl withdraw {name}"),
     "socket-state:udp": "socket sk:… at {address} no longer takes datagrams from new clients (ESOCKTNOSUPPORT): …",
 
-    # it has one that nobody serves
+    # it has a socket that no process serves
     "nobody-accepts": (
         "socket sk:… is held, but its process has ended: no process accepts its connections",
         "start the service with the socket (or 'usherctl withdraw {name}'): usherctl claim {name} -- COMMAND"),
@@ -147,7 +147,7 @@ EXPLAIN = {
         "run it there: nsenter --net=/proc/{pid}/ns/net usherctl explain {packet}"),
 }
 
-# doctor: what is found, and what to do
+# doctor: the finding, and the remedy
 DOCTOR = {
     # the kernel
     "version:old": ("this is Linux {version}, but usher needs 6.1 or newer", "boot a newer kernel"),
@@ -277,10 +277,10 @@ DOCTOR = {
         "{who} (pid {pid}) listens on {address} with MPTCP, … (EOPNOTSUPP)",
         "disable MPTCP in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig"),
 }
-# Where usherctl runs in another network namespace, these are not looked at.
+# In another network namespace, doctor skips these.
 DOCTOR.update({f"{check}:skipped": ("…", "") for check in ("routes", "bypassed", "listening", "mptcp")})
 
-# What a verb says on standard error
+# Messages of verbs on standard error
 ERRORS = {
     "absent": "cannot explain {packet}: no broker listens on /run/usher/usher.sock …; dispatch goes on without it, "
               "through the pins in /sys/fs/bpf/usher",

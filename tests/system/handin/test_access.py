@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who may do what over usher.sock: [Access] of the rule decides, by the credentials in the packet."""
+"""Who may do what over usher.sock: [Access] of the rule decides, by the credentials in the packet"""
 
 import errno
 import grp
@@ -36,7 +36,7 @@ def denied(function, *arguments, number=errno.EACCES, **options):
 
 
 class TestDefault:
-    """No [Access]: only root may hand in."""
+    """Without [Access], only root may hand in."""
 
     @pytest.mark.vm
     def test_root(self, broker, service):
@@ -77,7 +77,7 @@ class TestDefault:
 
 
 ACCESS = {
-    # [Access], and who is let in: (uid, gid, supplementary groups)
+    # [Access], and those who are allowed: (uid, gid, supplementary groups)
     "user-by-name": (["User=nobody"], {(NOBODY, DAEMON, ()): True, (DAEMON, NOBODY, ()): False}),
     "user-by-id": ([f"User={NOBODY}"], {(NOBODY, DAEMON, ()): True, (DAEMON, NOBODY, ()): False}),
     "users": (["User=nobody daemon"], {(NOBODY, 0, ()): True, (DAEMON, 0, ()): True, (2, 2, ()): False}),
@@ -109,14 +109,14 @@ def test_access(broker, service, case):
 
 
 def test_group_numbers(broker):
-    """The numbers that this file takes for granted."""
+    """The numbers that this file relies on exist."""
     assert (pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid) == (NOBODY, DAEMON)
     assert (grp.getgrnam("daemon").gr_gid, grp.getgrnam("mail").gr_gid) == (DAEMON, MAIL_GROUP)
 
 
 @pytest.mark.parametrize("line", ["User=no-such-user", "Group=no-such-group"])
 def test_unknown_user_in_a_rule(broker, rules, line):
-    """A rule that names somebody who does not exist is a bad rule: file and line are named, nothing changes."""
+    """A rule with an unknown user is a bad rule: the error names file and line, and nothing changes."""
     running = broker(web="Stream=80")
     rules(shop=rule("Stream=81", access=["User=root", line]))
     with pytest.raises(Refused, match=r"shop\.rule:5: .*no-such-") as refusal:
@@ -126,7 +126,7 @@ def test_unknown_user_in_a_rule(broker, rules, line):
 
 
 def test_one_name_of_two_is_not_allowed(broker):
-    """All or none, for access as well."""
+    """A request for two names is allowed as a whole or not at all."""
     running = broker(mine=rule("Stream=80", access=["User=nobody"]), other="Stream=81")
     with Service("x") as one, Service("y", port=8081) as two:
         reason = denied(request_as, NOBODY, NOBODY, "hand-in", [one, two], NAMES="mine:other")
@@ -135,7 +135,7 @@ def test_one_name_of_two_is_not_allowed(broker):
 
 
 def test_reload_takes_a_right_away(broker, rules, service):
-    """Rights are those of the rule set in force, also on a connection that was made before."""
+    """Rights are those of the rule set in force, even on an older connection."""
     running = broker(web=rule("Stream=80", access=["User=nobody"]))
 
     def stay(tell):
@@ -221,7 +221,7 @@ def test_listing_tells_who(broker):
 
 
 def test_process_in_another_pid_namespace(broker):
-    """A registrant in another pid namespace is listed with the pid it has here, and served."""
+    """A registrant in another pid namespace is served, and listed with the pid that it has here."""
     running = broker(web="Stream=80")
     script = f"""
 import sys; sys.path.insert(0, {str(SOURCE / "tests/system")!r})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A client that sends what cannot be closed stops itself and nobody else."""
+"""A client that sends something that cannot be closed stops only itself."""
 
 import errno
 import os
@@ -21,11 +21,11 @@ def stuck():
     os.mkdir("/run/test/mnt")
     running = Stuck("/run/test/mnt")
     yield running
-    running.release()  # or nobody who has the file open could be ended
+    running.release()  # or processes that have the file open could not be killed
 
 
 def send_stuck(tell, path, times):
-    """Requests with a descriptor whose close(2) does not return: tells the errno of each."""
+    """Send requests with a descriptor whose close(2) does not return, and report the errno of each."""
     opened = os.open(path, os.O_RDONLY)
     for _ in range(times):
         try:
@@ -34,12 +34,12 @@ def send_stuck(tell, path, times):
                 tell(int(connection.receive()[0]["ERRNO"]))
         except OSError as error:
             tell(error.errno)
-    # the end of this process closes the file too, and hangs like the broker would
+    # when this process ends, it closes the file too, and hangs as the broker would
 
 
 @pytest.mark.seconds(20)
 def test_file_whose_close_hangs(broker, stuck):
-    """The broker answers, serves others, stops listening to a uid that goes on with it, and recovers."""
+    """The broker answers, serves others, refuses a uid that continues, and recovers."""
     running = broker(web="Stream=80")
     threads = lambda: len(os.listdir(f"/proc/{running.pid}/task"))
     client = Child(send_stuck, stuck.file, 6, uid=NOBODY, gid=NOBODY)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Wrong descriptors: each is refused with its own reason, and nothing else happens. And sockets that change after they
-were handed in.
+"""Wrong descriptors: each is refused with its own reason, and nothing else changes. And sockets that change after the
+hand-in.
 """
 
 import ctypes
@@ -51,7 +51,7 @@ def other_protocol(family, kind, protocol=0, bind=None):
 
 
 def connected(protocol, address):
-    """The client's end of a connection that stands."""
+    """The client's end of an established connection."""
     connected.server = server = make_socket(protocol, address, 9999)
     sock = socket.socket(server.family, server.type)
     sock.connect((address, 9999))
@@ -76,7 +76,7 @@ def elsewhere(protocol):
 
 
 def bpf_map():
-    """BPF_MAP_CREATE of an array of one."""
+    """Create a BPF array with one entry."""
     attributes = (ctypes.c_uint32 * 32)(2, 4, 4, 1)
     return libc("syscall", {"x86_64": 321, "aarch64": 280}[os.uname().machine], 0, attributes, 128)
 
@@ -94,7 +94,7 @@ NOT_SOCKETS = {
 }
 
 WRONG_SOCKETS = {
-    # what: how to make one, and a word that the reason must have
+    # kind: how to make one, and a word that the reason must have
     "unix-stream-path": (lambda: unix(socket.SOCK_STREAM, str(WORK / "s")), "AF_UNIX|IPv4|AF_INET|unix"),
     "unix-stream-abstract": (lambda: unix(socket.SOCK_STREAM, "\0s"), "AF_UNIX|IPv4|AF_INET|unix"),
     "unix-dgram": (lambda: unix(socket.SOCK_DGRAM, str(WORK / "d")), "AF_UNIX|IPv4|AF_INET|unix"),
@@ -132,12 +132,12 @@ ALL = {**{name: (make, "socket") for name, make in NOT_SOCKETS.items()}, **WRONG
 
 @pytest.mark.parametrize("what", ALL)
 def test_refused(broker, what):
-    """The reason names the name and the fault; state and descriptors stay; all sockets of a packet are taken or none."""
+    """The reason has the name and the fault, and nothing changes: all sockets of a packet are accepted, or none."""
     running = broker(web=["Stream=80", "Datagram=80"])
     make, words = ALL[what]
     wrong = make()
     good = Service("good", port=8088)
-    hand_in("web", good)  # from now on the broker may watch this process
+    hand_in("web", good)  # after this, the broker may watch this process
     wire.request("withdraw", NAME="web")
     before = running.list(), len(running.fds())
     with running.connect() as connection:
@@ -168,7 +168,7 @@ def test_reasons_are_different(broker):
 
 
 def test_wrong_protocol_for_the_rule(broker):
-    """A rule with Stream= only has no seat for a UDP socket: it is refused, or shown as one that no rule leads to."""
+    """A rule with only Stream= has no seat for a UDP socket: it is refused, or shown as unrouted."""
     running = broker(web="Stream=80")
     with Service("web", "udp") as service:
         try:
@@ -212,7 +212,7 @@ class TestBound:
 
 
 class TestOptions:
-    """A socket may be bound to a device, or to an address that is not local; Bound= decides as for any other."""
+    """A socket may be bound to a device, or to an address that is not local. Bound= decides, as for any other."""
 
     def test_bound_to_a_device(self, broker):
         broker(web="Stream=80")
@@ -273,7 +273,7 @@ class TestAfterwards:
             hand_in("dns", service)
             service.socket.connect(("127.0.0.9", 9))
             assert who(V4, 53, "udp", seconds=2) == REFUSED
-            libc("connect", service.fileno(), bytes(16), 16)  # AF_UNSPEC: unconnected again, still bound
+            libc("connect", service.fileno(), bytes(16), 16)  # AF_UNSPEC disconnects it; it is still bound
             assert who(V4, 53, "udp") == "dns"
 
     def test_backlog_and_nonblock(self, broker):

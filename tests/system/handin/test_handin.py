@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Handing in and withdrawing: what the broker answers, what it lists, what stays as it was.
+"""Handing in and withdrawing: the broker's answers, its listing, and what stays the same.
 """
 
 import errno
@@ -69,7 +69,7 @@ def test_same_socket_twice(broker):
 
 
 def test_same_socket_under_two_names(broker):
-    """A socket can serve under two names, and leaves them one by one."""
+    """A socket can serve under two names, and be withdrawn from each."""
     running = broker(web="Stream=192.0.2.0/24:80", shop="Stream=198.51.100.0/24:80")
     with Service("both") as service:
         hand_in("web", service)
@@ -90,7 +90,7 @@ def test_two_names_in_one_packet(broker):
 
 
 def test_port_and_address_of_the_socket_do_not_matter(broker):
-    """The rule says where packets come from, Bound= where the socket may be bound; they need not agree."""
+    """The rule decides which packets arrive, Bound= where the socket may be bound. The two need not agree."""
     broker(web="Stream=192.0.2.0/24:443")
     with Service("web", address="127.77.66.55", port=12345) as service:
         hand_in("web", service)
@@ -99,7 +99,7 @@ def test_port_and_address_of_the_socket_do_not_matter(broker):
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_udp_service_on_the_port_of_the_rule(broker, protocol):
-    """A connected client gets the answers of a service whose port is that of the rule, over TCP and UDP."""
+    """A connected client gets answers, over TCP and UDP, from a service on the port of the rule."""
     broker(echo=f"{'Datagram' if protocol == 'udp' else 'Stream'}=192.0.2.0/24:7")
     with Service("echo", protocol, "127.0.0.2", 7) as service:
         hand_in("echo", service)
@@ -110,7 +110,7 @@ def test_udp_service_on_the_port_of_the_rule(broker, protocol):
 class TestNewestServes:
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_second_hand_in_replaces(self, broker, protocol):
-        """The second hand-in serves instead of the first, with its own cookie."""
+        """The second hand-in replaces the first, with its own cookie."""
         running = broker(web=BOTH)
         with Service("old", protocol, port=8001) as old, Service("new", protocol, port=8002) as new:
             hand_in("web", old)
@@ -128,7 +128,7 @@ class TestNewestServes:
             assert who(V4, 80) == "first"
 
     def test_dual_stack_stands_behind_native(self, broker):
-        """docs/protocol.md: an IPv6 socket that is not v6-only takes its place in the IPv4 seat too, behind native IPv4
+        """docs/protocol.md: an IPv6 socket that is not v6-only also takes a place in the IPv4 seat, after native IPv4
         sockets of the same process."""
         running = broker(web=rule(*BOTH, access=["Bound=any"]))
         with Service("four", address="127.0.0.2") as four, Service("six", address="::", port=8081, v6only=False) as six:
@@ -153,7 +153,7 @@ class TestNewestServes:
 
 class TestLeaving:
     def test_close_is_refused_at_once(self, broker):
-        """The map holds no reference: no black hole after close()."""
+        """The map holds no reference to the socket, so there is no black hole after close()."""
         running = broker(web=BOTH)
         service = Service("web")
         hand_in("web", service)
@@ -163,7 +163,7 @@ class TestLeaving:
         assert running.list("web")[0]["STATE"] == "missing"
 
     def test_process_is_killed(self, broker):
-        """After kill -9 of the service the entry is gone; clients are refused and do not hang."""
+        """After kill -9 of the service, the entry is gone, and clients are refused instead of hanging."""
         running = broker(web=BOTH)
         service = ServiceProcess("web", before=lambda sock: hand_in("web", sock))
         assert running.sockets()[0]["PID"] == str(service.pid)
@@ -173,7 +173,7 @@ class TestLeaving:
         wait_until(lambda: not running.sockets())
 
     def test_forked_child_keeps_it(self, broker):
-        """A forked child that has the listener goes on serving after its parent has closed it."""
+        """A forked child that has the listener still serves after its parent has closed it."""
         broker(web=BOTH)
         service = Service("parent")
         hand_in("web", service)
@@ -184,7 +184,7 @@ class TestLeaving:
         assert who(V4, 80) == REFUSED
 
     def test_withdraw_by_name(self, broker):
-        """withdraw NAME takes every socket of that name out, and leaves them open."""
+        """withdraw NAME withdraws every socket of that name, and leaves them open."""
         running = broker(web=BOTH)
         with Service("tcp", "tcp") as tcp, Service("udp", "udp") as udp, Service("six", address="::1") as six:
             hand_in("web", tcp, udp, six)
@@ -226,7 +226,7 @@ class TestListing:
         assert "COOKIE" not in row and "LOOKUPS" in row
 
     def test_order(self, broker):
-        """The listing is sorted by name, protocol, family and place, and stable."""
+        """The listing is stable, and sorted by name, protocol, family and place."""
         running = broker(b=BOTH, a="Stream=81", c="Datagram=82")
         with Service("x", port=8001) as one, Service("y", port=8002) as two:
             hand_in("b", one)
@@ -245,7 +245,7 @@ class TestListing:
         assert {key: status[key] for key in expected} == expected
 
     def test_unrouted(self, broker, rules):
-        """A socket whose name has lost its rule is still there, and is shown as such."""
+        """A socket whose name has lost its rule stays, and is shown as unrouted."""
         running = broker(web="Stream=80", other="Stream=81")
         with Service("web") as service:
             hand_in("web", service)
@@ -259,7 +259,7 @@ class TestListing:
 
 
 def test_counters(broker):
-    """One refused and one served connection count as 2 lookups, 1 missing, and nothing else."""
+    """One refused and one served connection count as 2 lookups and 1 missing, and nothing else."""
     running = broker(web="Stream=192.0.2.0/24:80")
     assert who(V4, 80) == REFUSED
     with Service("web") as service:
@@ -298,7 +298,7 @@ def test_many_requests_on_one_connection(broker):
 
 
 def test_descriptors_of_the_broker_stay_the_same(broker):
-    """Nothing leaks in any of the ordinary requests."""
+    """No ordinary request leaks a descriptor."""
     running = broker(web=BOTH)
 
     def everything():
@@ -312,7 +312,7 @@ def test_descriptors_of_the_broker_stay_the_same(broker):
             wire.request("withdraw", NAME="web")
 
     everything()
-    before = len(running.fds())  # and that of a connection that is just being closed
+    before = len(running.fds())  # and one for a connection that is just being closed
     for _ in range(10):
         everything()
     wait_until(lambda: len(running.fds()) <= before, what="as many descriptors as before")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Hold and claim: a socket that outlives its process, and a restart that refuses nobody.
+"""Hold and claim: a socket that outlives its process, and a restart that refuses no client.
 
-docs/protocol.md, `hold` and `claim`.
+See `hold` and `claim` in docs/protocol.md.
 """
 
 import errno
@@ -32,7 +32,7 @@ def claimed_cookies(reply):
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.vm
 def test_outlives_its_process(broker, protocol):
-    """A held socket goes on listening when its process is gone: a client waits in the backlog, it is not refused."""
+    """A held socket still listens after its process has ended: a client waits in the backlog and is not refused."""
     running = broker(web=["Stream=80", "Datagram=80"])
     service = ServiceProcess("web", protocol, before=lambda sock: hold("web", sock) and cookie(sock))
     assert running.sockets()[0]["HELD"] == "yes" and running.status()["HELD"] == "1"
@@ -82,7 +82,7 @@ def test_hand_in_then_hold_and_back(broker):
 
 
 def test_claim_order_and_names(broker):
-    """As ROW=1 packets with NAMES= and descriptors, in the order they were handed in."""
+    """claim answers with ROW=1 packets that have NAMES= and descriptors, in the order of the hand-ins."""
     broker(http="Stream=80", https="Stream=443", dns="Datagram=53")
     services = {name: Service(name, "udp" if name == "dns" else "tcp", port=8000 + i)
                 for i, name in enumerate(("https", "dns", "http"))}
@@ -133,7 +133,7 @@ def test_claim_is_for_whom_access_lists(broker):
 
 
 def test_orphan_is_dropped_for_a_newer_socket(broker):
-    """A held socket whose process is gone and that nobody claimed is dropped when a newer one of its seat comes."""
+    """An unclaimed held socket whose process has ended is dropped when a newer one of its seat comes."""
     running = broker(web="Stream=80")
     gone = ServiceProcess("gone", before=lambda sock: hold("web", sock))
     gone.kill()
@@ -146,7 +146,7 @@ def test_orphan_is_dropped_for_a_newer_socket(broker):
 
 
 def test_claimed_socket_is_no_orphan(broker):
-    """The same, claimed: the process that claimed it serves on when the newer one is gone."""
+    """The same with a claimed socket: its claimer serves again when the newer socket is gone."""
     broker(web="Stream=80")
     gone = ServiceProcess("gone", before=lambda sock: hold("web", sock))
     gone.kill()
@@ -169,8 +169,8 @@ def test_living_owner_is_no_orphan(broker):
 
 @pytest.mark.seconds(120)
 def test_restart_refuses_nobody(broker):
-    """hold and claim: the service ends and is started again, again and again, under load: a connection may
-    wait, none is refused, none is lost."""
+    """With hold and claim, the service is restarted repeatedly under load: connections may wait, but none is refused or
+    lost."""
     broker(web="Stream=80")
     service = ServiceProcess("web", before=lambda sock: hold("web", sock))
     load = Load((V4, 80), rate=1000)
@@ -183,7 +183,7 @@ def test_restart_refuses_nobody(broker):
 
 
 def test_broker_restart_keeps_what_is_held(broker):
-    """A stop of the broker lets go of nothing that still has a process; what it held comes back as listed."""
+    """A broker that stops drops no socket that still has a process. After a restart, held sockets are listed as before."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hold("web", service)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Clients that may do nothing, and try to stop the broker all the same."""
+"""Clients without any rights that try to stop the broker"""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from harness.wire import Connection, request
 
 
 def let_attack(running, attackers):
-    """When all have sent what they have, the broker goes on: it must be there for others."""
+    """Continue the broker once all clients have sent their requests: it must serve others."""
     for attacker in attackers:
         attacker.hear()
     running.resume()
@@ -27,7 +27,7 @@ def let_attack(running, attackers):
 
 
 def make_lingering():
-    """A connection that close() waits for: data that its peer never reads, and SO_LINGER. And what keeps it so."""
+    """A connection on which close() blocks (SO_LINGER, and data that its peer never reads), and what keeps it so."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     lingering = socket.create_connection(listener.getsockname())
@@ -54,10 +54,10 @@ PACKETS = {
 
 @pytest.mark.parametrize("way", PACKETS)
 def test_descriptors_that_take_long_to_close(broker, way):
-    """SO_LINGER makes close() wait for as long as the one who sent the socket likes; the broker must not."""
+    """With SO_LINGER, close() blocks for as long as the sender of the socket chooses. The broker must not block."""
     running = broker(web="Stream=80")
     fds = len(running.fds())
-    running.pause()  # so that the broker has the last reference when it closes
+    running.pause()  # so that the broker closes the last reference
 
     def attack(tell):
         lingering, keep = make_lingering()
@@ -106,7 +106,7 @@ def test_datagrams_with_descriptors_that_take_long_to_close(broker):
 
 
 def test_stop_with_descriptors_that_take_long_to_close(broker):
-    """What is in the queues when the broker ends does not keep it from ending."""
+    """Requests in the queues do not keep the broker from ending."""
     running = broker(web="Stream=80")
     running.pause()
 
@@ -132,7 +132,7 @@ def test_stop_with_descriptors_that_take_long_to_close(broker):
 
 
 def test_root_speaks_on_anothers_connection(broker):
-    """What only root may ask for needs root at both ends of the connection's life."""
+    """A request that only root may make requires root as the opener of the connection, and as the sender."""
     running = broker(web="Stream=80")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
 
@@ -152,7 +152,7 @@ def test_root_speaks_on_anothers_connection(broker):
 
 
 def test_many_registrants_of_one_user(broker):
-    """Each registrant that is watched costs the broker a descriptor; one uid cannot have them all."""
+    """Each watched registrant costs the broker a descriptor. One uid cannot use all of them."""
     running = broker(web=rule("Stream=80", access=["User=nobody"]))
     before = len(running.fds())
 

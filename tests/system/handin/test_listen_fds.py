@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`usherctl hand-in` with what a service manager passed: $LISTEN_FDS, $LISTEN_PID, $LISTEN_FDNAMES.
+"""`usherctl hand-in` with $LISTEN_FDS, $LISTEN_PID and $LISTEN_FDNAMES from a service manager.
 
-Names missing or empty, no descriptors, a closed one, one that is no socket, several at once; and the command that
-usherctl becomes.
+Names are missing or empty, there are no descriptors, a closed one, one that is not a socket, or several; and usherctl
+executes a command.
 """
 
 import os
@@ -16,7 +16,7 @@ from harness.service import make_socket
 from harness.traffic import REFUSED, who
 
 
-# becomes usherctl with the given descriptors as 3, 4, ... and the given environment; PID stands for the own pid
+# executes usherctl with the given descriptors as 3, 4, ... and the given environment; PID is replaced by its pid
 STARTER = """
 import os, sys
 fds = [int(word) for word in sys.argv[1].split(",") if word]
@@ -46,7 +46,7 @@ def two():
 
 
 GOOD = {
-    # the environment, the words of usherctl; who has a socket then
+    # the environment, the words of usherctl, and the names that then have a socket
     "name": ("LISTEN_FDS=1|LISTEN_PID=PID", ["hand-in", "web"], 1, {"web": 1}),
     "two-for-one-name": ("LISTEN_FDS=2|LISTEN_PID=PID", ["hand-in", "web"], 2, {"web": 2}),
     "names": ("LISTEN_FDS=2|LISTEN_PID=PID|LISTEN_FDNAMES=web:shop", ["hand-in"], 2, {"web": 1, "shop": 1}),
@@ -88,7 +88,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad(broker, two, case):
-    """A failure in words; nothing is handed in, and the command is not executed."""
+    """usherctl fails with a message, hands nothing in, and does not execute the command."""
     environment, words, n, match = BAD[case]
     running = broker(web="Stream=80", shop="Stream=81")
     done = pass_on(two[:n], environment, *words, "--", "echo", "started")
@@ -107,7 +107,7 @@ def test_not_a_socket(broker):
 
 
 def test_command_gets_what_was_passed(broker, two):
-    """hand-in reads the variables and leaves them as they are; descriptors are the same sockets."""
+    """hand-in does not change the variables, and the descriptors are the same sockets."""
     broker(web="Stream=80")
     script = "import os; print(os.environ['LISTEN_FDS'], os.environ['LISTEN_PID'] == str(os.getpid()), os.fstat(3).st_ino)"
     done = pass_on(two[:1], "LISTEN_FDS=1|LISTEN_PID=PID", "hand-in", "web", "--", sys.executable, "-c", script)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The door that speaks sd_notify, the service manager's store, and sockets it passes."""
+"""The notify door, the service manager's store, and sockets that the service manager passes"""
 
 import os
 import select
@@ -61,7 +61,7 @@ class TestStore:
 
     @pytest.mark.parametrize("poll", [True, False])
     def test_poll(self, broker, poll):
-        """A held listener that is shut down is thrown out, unless FDPOLL=0."""
+        """A held listener that is shut down is dropped, unless FDPOLL=0."""
         running = broker(web="Stream=80")
         listener = make_socket("tcp", "127.0.0.2", 8080)
         notify(f"FDSTORE=1\nFDNAME=web\n{'' if poll else 'FDPOLL=0'}", listener)
@@ -78,7 +78,7 @@ class TestStore:
 
 
 class TestRefused:
-    """Nothing changes, the broker says so in its log, and goes on."""
+    """Nothing changes, and the broker logs the refusal and continues."""
 
     @pytest.mark.parametrize("text, reason", [
         ("FDSTORE=1", "there is no rule 'stored'"),
@@ -108,7 +108,7 @@ class TestRefused:
         assert barrier() and "not a socket (ENOTSOCK)" in running.log
 
     def test_nothing_to_do(self, broker):
-        """Datagrams for a service manager are ignored, and what came along is closed."""
+        """Datagrams for a service manager are ignored, and their descriptors are closed."""
         running = broker(web="Stream=80")
         before = running.log
         with Service("web") as service:
@@ -128,7 +128,7 @@ class TestRefused:
         assert "only root may use the name 'web', not uid 65534 (EACCES)" in running.log
 
     def test_flood(self, broker):
-        """A sender that never stops costs others no more than their turn, and the log stays short."""
+        """An endless sender does not keep others from their turn, and the log stays short."""
         running = broker(web="Stream=80")
 
         def flood(tell):
@@ -149,7 +149,7 @@ class TestRefused:
 
 
 class TestServiceManager:
-    """What the broker tells the service manager's socket, and takes from it."""
+    """What the broker sends to the service manager, and takes from it"""
 
     def test_held_sockets_go_into_its_store(self, usherd, rules):
         rules(web="Stream=80")
@@ -169,7 +169,7 @@ class TestServiceManager:
         request("hold", [two], NAME="web")
 
     def start_with(self, usherd, sockets, **env):
-        """As the service manager starts it: {name: socket} from descriptor 3 on."""
+        """Start it as the service manager does: with {name: socket} from descriptor 3 on."""
         moves = "".join(f"exec {3 + i}<&{100 + i} {100 + i}<&-; " for i in range(len(sockets)))
         keep = []
         for i, item in enumerate(sockets):
@@ -203,7 +203,7 @@ class TestServiceManager:
         assert len(request("claim", NAME="web").fds) == 1, "its process has none left, the broker has"
 
     def test_held_sockets_serve_again_after_detach(self, usherd, rules):
-        """The pins are gone, the store is not."""
+        """The pins are gone, but not the store."""
         rules(web="Stream=80")
         with Service("web") as web:
             self.start_with(usherd, [(f"held/web/{cookie(web.socket)}", web)], FDSTORE="10")
@@ -216,7 +216,7 @@ class TestServiceManager:
             assert usherd.status()["HELD"] == "0" and who(V4, 80) == REFUSED
 
     def test_doors_are_taken(self, usherd, rules):
-        """Clients that came before the broker wait in the backlog, and the files stay when it ends."""
+        """Clients that came before the broker wait in the backlog. The files of the sockets stay when the broker ends."""
         rules(web="Stream=80")
         os.makedirs("/run/usher", exist_ok=True)
         door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -23,12 +23,12 @@ PIDFD_THREAD = os.O_EXCL  # Linux 6.9
 
 
 def found(*settings, match="Stream=80", access=None):
-    """The text of a rule with [Discover]."""
+    """The text of a rule with [Discover]"""
     return rule(match, access=access) + "\n".join(["[Discover]", "Socket=8080", *settings]) + "\n"
 
 
 class Legacy(ServiceProcess):
-    """A process that listens and hands nothing in; and what somebody has who came upon it."""
+    """A process that listens and hands nothing in; with a pidfd of it and a duplicate of its socket, as a discoverer has."""
 
     def __init__(self, name="legacy", *arguments, **options):
         super().__init__(name, *arguments, before=lambda sock: sock.fileno(), **options)
@@ -41,7 +41,7 @@ class Legacy(ServiceProcess):
 
 
 def hand_in_for(name, *fds, **fields):
-    """As usher-discover does it: the last descriptor is the pidfd."""
+    """Hand in as usher-discover does: the last descriptor is the pidfd."""
     return request("hand-in", fds, **({"NAME": name} if name else {}), VIA="discover", OWNER="pidfd", **fields)
 
 
@@ -56,7 +56,7 @@ def denied(function, *arguments, number=errno.EACCES, **options):
 @pytest.mark.vm
 @pytest.mark.parametrize("uid", [ROOT, DAEMON])
 def test_the_owner_is_who_has_it_open(broker, uid):
-    """Listing, journal and quota know the daemon and not whoever came upon it."""
+    """Listing, journal and quota attribute the socket to the daemon, and not to its discoverer."""
     running = broker(web=found("User=daemon"))
     legacy = Legacy(uid=uid, gid=uid)
     assert hand_in_for("web", legacy.socket, legacy.pidfd)["ADDED"] == "1"
@@ -70,7 +70,7 @@ def test_the_owner_is_who_has_it_open(broker, uid):
 
 
 def test_with_two_capabilities(usherd, rules):
-    """All that is read of the owner, anybody may read: the broker has no power over him."""
+    """The broker reads only what anybody may read about the owner: it has no power over it."""
     rules(web=found("User=daemon"))
     usherd.start(prefix=["setpriv", "--bounding-set=-all,+bpf,+net_admin"])
     legacy = Legacy(uid=DAEMON, gid=DAEMON)
@@ -79,7 +79,7 @@ def test_with_two_capabilities(usherd, rules):
 
 
 def test_several_sockets(broker):
-    """All sockets of the packet are of the one owner; the pidfd counts as none."""
+    """All sockets of the packet belong to one owner. The pidfd does not count as a socket."""
     running = broker(web=found(match="Stream=80"), dns=found(match="Datagram=53"))
     tcp, udp = Service("web"), Service("dns", "udp")
     child = Child(lambda tell: (tell("there"), signal.pause()), keep=[tcp.fileno(), udp.fileno()])
@@ -91,7 +91,7 @@ def test_several_sockets(broker):
 
 @pytest.fixture
 def unit():
-    """A cgroup that looks like a unit's, and is removed when those in it have ended."""
+    """A cgroup that looks like a unit's. It is removed when its processes have ended."""
     folder = mount_cgroup2() / f"usher-test-{os.stat('/proc/self/ns/net').st_ino}.service"
     folder.mkdir()
     yield folder
@@ -101,7 +101,7 @@ def unit():
 
 
 def test_unit_of_the_owner(unit, broker, rules):
-    """The unit is the owner's, and Unit= of [Discover] is asked about that one."""
+    """The unit is that of the owner, and Unit= of [Discover] is compared with it."""
     running = broker(web=found("Unit=usher-test-*.service"))
     legacy = Legacy()
     assert "Unit= under [Discover]" in denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
@@ -112,11 +112,11 @@ def test_unit_of_the_owner(unit, broker, rules):
 
 
 class TestWhoMayAsk:
-    """Only root, at both ends of the connection."""
+    """Only root may ask, as the opener of the connection and as the sender."""
 
     @pytest.mark.parametrize("verb", ["hand-in", "hold"])
     def test_not_root(self, broker, verb):
-        """Not even a user who may use the name, for a process of his own."""
+        """Even a user who may use the name may not ask for a process of that user."""
         running = broker(web=found("User=nobody", access=["User=nobody"]))
         legacy = Legacy(uid=NOBODY, gid=NOBODY)
         reason = denied(wire.request_as, NOBODY, NOBODY, verb, [legacy.socket.fileno(), legacy.pidfd], NAME="web",
@@ -144,7 +144,7 @@ class TestWhoMayAsk:
         assert running.sockets() == []
 
     def test_others_may_still_say_that_they_discovered(self, broker):
-        """VIA=discover alone is a word for the listing, as it always was."""
+        """VIA=discover without OWNER= is only a word for the listing, as before."""
         running = broker(web=rule("Stream=80", access=["User=nobody"]))
         with Service("web") as service:
             wire.request_as(NOBODY, NOBODY, "hand-in", [service], NAME="web", VIA="discover")
@@ -154,7 +154,7 @@ class TestWhoMayAsk:
 
 class TestWhoMayOwn:
     def test_rule_without_discover(self, broker):
-        """Root may hand in whatever he likes, but not in the name of discovery."""
+        """Root may hand in anything, but not for another process if the rule has no [Discover]."""
         running = broker(web=rule("Stream=80", access=["User=daemon"]))
         legacy = Legacy(uid=DAEMON, gid=DAEMON)
         assert "[Discover]" in denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
@@ -162,14 +162,14 @@ class TestWhoMayOwn:
 
     @pytest.mark.parametrize("settings, access", [([], None), (["User=nobody"], None), ([], ["User=nobody"])])
     def test_another_user(self, broker, settings, access):
-        """An attacker who listens on the same address is never handed in."""
+        """The socket of an attacker who listens on the same address is never handed in."""
         running = broker(web=found(*settings, access=access))
         legacy = Legacy(uid=DAEMON, gid=DAEMON)
         assert str(DAEMON) in denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
         assert running.sockets() == [] and who(V4, 80) == REFUSED
 
     def test_groups_of_the_owner(self, broker):
-        """Supplementary groups are the owner's: access as if he had handed in himself."""
+        """The supplementary groups are those of the owner: access is as if the owner had handed the socket in."""
         running = broker(web=found(access=["Group=mail"]))
         legacy = Legacy(uid=DAEMON, gid=DAEMON)
         denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
@@ -181,7 +181,7 @@ class TestWhoMayOwn:
         assert [row["UID"] for row in running.sockets()] == [str(DAEMON)]
 
     def test_socket_of_another_maker(self, broker):
-        """What a stranger made and passed to a daemon is not the daemon's."""
+        """A socket that a stranger created and passed to a daemon does not belong to the daemon."""
         running = broker(web=found("User=daemon nobody"))
         stranger = Legacy("stranger", uid=NOBODY, gid=NOBODY)
         daemon = Child(lambda tell: (tell("there"), signal.pause()), keep=[stranger.socket.fileno()], uid=DAEMON, gid=DAEMON)
@@ -193,7 +193,7 @@ class TestWhoMayOwn:
         assert hand_in_for("web", stranger.socket, stranger.pidfd)["ADDED"] == "1", "its maker's it is"
 
     def test_socket_of_root(self, broker):
-        """A daemon that was started by root binds, and drops its rights afterwards."""
+        """A daemon that root started binds, and then drops its rights."""
         running = broker(web=found("User=daemon"))
         with Service("web") as service:
             daemon = Child(lambda tell: (tell("there"), signal.pause()), keep=[service.fileno()], uid=DAEMON, gid=DAEMON)
@@ -202,7 +202,7 @@ class TestWhoMayOwn:
             assert running.sockets()[0]["UID"] == str(DAEMON)
 
     def test_bound(self, broker, rules):
-        """A daemon on the wildcard address serves the public one itself: Bound=any says that this is meant."""
+        """A daemon on the wildcard address serves the public address itself. Bound=any allows that."""
         running = broker(web=found())
         legacy = Legacy(address="0.0.0.0")
         assert "Bound=" in denied(hand_in_for, "web", legacy.socket, legacy.pidfd)
@@ -211,7 +211,7 @@ class TestWhoMayOwn:
         assert hand_in_for("web", legacy.socket, legacy.pidfd)["ADDED"] == "1"
 
     def test_what_it_is_not(self, broker):
-        """Sockets are looked at as anybody's are."""
+        """Sockets are checked like those of any client."""
         broker(web=found())
         idle = make_socket("tcp", "127.0.0.2", 8080, listen=False)
         assert "does not listen" in denied(hand_in_for, "web", idle, os.pidfd_open(os.getpid()), number=errno.EINVAL)
@@ -222,7 +222,7 @@ def pidfds(running):
 
 
 def make_ended():
-    """A pidfd of a process that has ended and was waited for."""
+    """A pidfd of a process that has ended and been reaped."""
     child = Child(lambda tell: None)
     pidfd = os.pidfd_open(child.pid)
     child.result()
@@ -230,7 +230,7 @@ def make_ended():
 
 
 def make_zombie():
-    """A pidfd of one that was not waited for."""
+    """A pidfd of a process that has ended and not been reaped."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -248,14 +248,14 @@ class TestPidfd:
         assert running.sockets() == []
 
     def test_process_of_another_namespace(self, usherd, rules):
-        """The broker sees no number of it, so there is nobody to ask about."""
+        """The process has no pid in the broker's namespace, so the broker cannot check it."""
         rules(web=found())
         usherd.spawn(prefix=["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"])
         wait_until(lambda: usherd.status(), what="usherd answers")
         with Service("web") as service:
             assert "not visible" in denied(hand_in_for, "web", service, os.pidfd_open(os.getpid()), number=errno.ESRCH)
         assert usherd.sockets() == []
-        usherd.kill()  # unshare does not pass SIGTERM on
+        usherd.kill()  # unshare does not forward SIGTERM
 
     @pytest.mark.parametrize("what", ["socket", "file", "memory", "folder of /proc", "path", "status"])
     def test_not_a_pidfd(self, broker, what):
@@ -313,7 +313,7 @@ class TestPidfd:
             assert hand_in_for(None, service, os.pidfd_open(os.getpid()), NAMES="web")["ADDED"] == "1"
 
     def test_as_many_as_without(self, broker):
-        """64 sockets, and the pidfd; one more is refused."""
+        """64 sockets and the pidfd are accepted. One more is refused."""
         broker(web=found())
         sockets = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(65)]
         with pytest.raises(Refused) as refusal:
@@ -349,7 +349,7 @@ def test_words_that_do_not_go_together(broker, fields, words):
 
 @pytest.mark.vm
 def test_the_owner_dies(broker):
-    """The broker watches the owner: nobody has to ask before the socket is out of the order."""
+    """The broker watches the owner: when the owner ends, the socket loses its place without a request."""
     running = broker(web=found())
     legacy = Legacy()
     with Service("older", port=8081) as older:
@@ -364,7 +364,7 @@ def test_the_owner_dies(broker):
 
 
 def test_who_handed_in_dies(broker):
-    """What was found stays when usher-discover ends: the sockets are not its own."""
+    """Discovered sockets stay when usher-discover ends: they do not belong to it."""
     running = broker(web=found())
     legacy = Legacy()
 
@@ -378,7 +378,7 @@ def test_who_handed_in_dies(broker):
 
 
 def test_quota_is_the_owners(broker):
-    """Each process that is watched costs the broker a descriptor; a user cannot have them all by being found."""
+    """Each watched process costs the broker a descriptor. A user cannot use all of them with discovered processes."""
     running = broker(web=found("User=nobody"))
     with Service("web") as service:
         keep = service.fileno()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Packets that no decent client sends. Whatever comes, the broker answers in words, keeps its state and its descriptors,
-and serves the next client."""
+"""Packets that no correct client sends. The broker always answers with a message, keeps its state and its descriptors, and
+serves the next client."""
 
 import array
 import errno
@@ -20,7 +20,7 @@ from harness.wire import Connection, Refused, request, text_of
 
 @pytest.fixture
 def running(broker):
-    """A broker that serves `web`; at the end it must be as it was: alive, same list, no descriptor more."""
+    """A broker that serves `web`. At the end it must be alive, with the same list and no more descriptors."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         request("hand-in", [service], NAME="web")
@@ -100,7 +100,7 @@ def test_unknown_request(running, data, words):
 
 
 def test_unknown_keys_are_ignored(running):
-    """Unknown keys are ignored, because either side can be the newer one."""
+    """Unknown keys are ignored, because either side can be newer."""
     assert request("status", COLOUR="blue", X9_Y="")["OK"] == "1"
 
 
@@ -157,14 +157,14 @@ def test_names_that_differ_by_case_are_different(broker):
 
 
 def test_zero_length_packet_with_descriptors(running):
-    """A packet of 0 bytes with descriptors is refused, and what came with it is closed."""
+    """A packet of 0 bytes with descriptors is refused, and the descriptors are closed."""
     with running.connect() as connection:
         refused_and_closed(connection, b"", [0, 1])
 
 
 @pytest.mark.parametrize("n", [2, 64, 65, 200, 253])
 def test_many_descriptors(running, n):
-    """A packet may have 64 of the 253 descriptors that the kernel allows; the same socket many times is one socket."""
+    """A packet may have 64 of the 253 descriptors that the kernel allows. The same socket many times is one socket."""
     with Service("x", port=8099) as service, running.connect() as connection:
         fds = [os.dup(service.fileno()) for _ in range(n)]
         connection.send(text_of({"REQUEST": "hand-in", "NAME": "web"}), fds)
@@ -194,7 +194,7 @@ def test_no_descriptor(running, verb):
 @pytest.mark.parametrize("names, n", [("web", 2), ("web:web", 1), ("web:web:web", 2), ("", 1), ("web:", 2), (":web", 2),
                                       ("web:nobody:web", 3)])
 def test_names_and_descriptors_disagree(running, names, n):
-    """There must be one name for each descriptor; all are taken or none."""
+    """There must be one name for each descriptor. All are accepted, or none."""
     sockets = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(n)]
     with pytest.raises(Refused):
         request("hand-in", sockets, NAMES=names)
@@ -206,7 +206,7 @@ def test_name_and_names(running):
 
 
 def test_two_control_messages(running):
-    """Two SCM_RIGHTS in one packet: the kernel joins them, or the sender gets an error."""
+    """The kernel joins two SCM_RIGHTS in one packet, or the sender gets an error."""
     with Service("x", port=8098) as one, Service("y", port=8099) as two, running.connect() as connection:
         controls = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s.fileno()])) for s in (one, two)]
         try:
@@ -226,7 +226,7 @@ def test_descriptors_where_none_belong(running, verb):
 
 
 def test_broker_out_of_descriptors(usherd, rules):
-    """When RLIMIT_NOFILE cuts control data, the client gets an error and nothing stays open."""
+    """When RLIMIT_NOFILE truncates control data, the client gets an error, and nothing stays open."""
     rules(web="Stream=80")
     running = usherd.start(nofile=40)
     with running.connect() as connection:
@@ -244,7 +244,7 @@ def test_broker_out_of_descriptors(usherd, rules):
 
 
 def test_broker_cannot_accept(usherd, rules):
-    """EMFILE on accept ends nothing; clients are served when there is room again."""
+    """EMFILE on accept does not end the broker. Clients are served when descriptors are free again."""
     rules(web="Stream=80")
     running = usherd.start(nofile=40)
     waiting = []
@@ -260,7 +260,7 @@ def test_broker_cannot_accept(usherd, rules):
 
 
 def test_client_that_does_not_wait_for_its_answer(running):
-    """A client that is gone between request and reply costs nothing: no SIGPIPE."""
+    """A client that disappears between request and reply does no harm: there is no SIGPIPE."""
     for _ in range(50):
         connection = running.connect()
         connection.send(text_of({"REQUEST": "list"}))
@@ -277,7 +277,7 @@ def test_client_that_hands_in_and_is_gone(running):
 
 
 def test_client_that_does_not_read(running):
-    """While a client's reply queue is full, others are served; the client is dropped, or served again later."""
+    """While a client's reply queue is full, others are served. The client is dropped, or served later."""
     connection = running.connect()
     connection.socket.setblocking(False)
     text = text_of({"REQUEST": "list"})
@@ -291,7 +291,7 @@ def test_client_that_does_not_read(running):
 
 
 def test_client_that_stops_in_the_middle(running):
-    """An open connection that never says a thing costs nobody else anything."""
+    """An open connection that sends nothing does not affect others."""
     idle = [running.connect() for _ in range(20)]
     assert request("status")["OK"] == "1"
     for connection in idle:
@@ -310,7 +310,7 @@ def test_half_closed(running):
 
 
 def test_forged_credentials(running):
-    """Root may claim to be anybody; the packet then has that one's rights."""
+    """Root may claim to be another user. The packet then has the rights of that user."""
     forged = struct.pack("iII", os.getpid(), NOBODY, NOBODY)
     with Service("x", port=8099) as service, running.connect() as connection:
         connection.send(text_of({"REQUEST": "hand-in", "NAME": "web"}), controls=[
@@ -322,7 +322,7 @@ def test_forged_credentials(running):
 
 
 def test_wrong_kind_of_socket(running):
-    """A client with SOCK_STREAM or SOCK_DGRAM is turned away by the kernel; the mode lets everybody connect."""
+    """The kernel refuses clients with SOCK_STREAM or SOCK_DGRAM. The mode of the socket lets everybody connect."""
     assert os.stat("/run/usher/usher.sock").st_mode & 0o777 == 0o666
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(socket.AF_UNIX, kind) as sock, pytest.raises(OSError) as error:
@@ -331,7 +331,7 @@ def test_wrong_kind_of_socket(running):
 
 
 def test_many_clients_at_once(running):
-    """Four processes talk at the same time; every one gets its own answers."""
+    """Four processes talk at the same time, and each gets its own answers."""
 
     def talk(tell, number):
         service = Service(f"s{number}", port=9100 + number)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Seats have places: the newest hand-in serves, and when it closes the one before it takes over in the kernel.
+"""Seats have places: the newest hand-in serves, and when it closes, the previous one takes over in the kernel.
 
-The broker is stopped by SIGSTOP meanwhile, so it is the kernel that does it.
+The broker is stopped with SIGSTOP, so only the kernel can do this.
 """
 
 import itertools
@@ -23,7 +23,7 @@ PLACES = 8  # bpf/usher-bpf.h USHER_PLACES_MAX
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("address, target", [("127.0.0.2", V4), ("::1", V6)])
 def test_take_over_while_the_broker_is_stopped(broker, protocol, address, target):
-    """The newest serves; when it closes, each older one in turn, with the broker frozen."""
+    """The newest serves. When it closes, each older one serves in turn, while the broker is stopped."""
     running = broker(web=["Stream=80", "Datagram=80"])
     services = [Service(f"s{i}", protocol, address, 8000 + i) for i in range(4)]
     for service in services:
@@ -84,7 +84,7 @@ def test_take_over_while_the_broker_is_dead(broker):
 
 
 def test_old_one_hands_in_again(broker):
-    """A socket that is there already keeps its place: KEPT, docs/protocol.md."""
+    """A socket that is handed in again keeps its place (KEPT in docs/protocol.md)."""
     running = broker(web="Stream=80")
     with Service("old", port=8001) as old, Service("new", port=8002) as new:
         hand_in("web", old)
@@ -108,7 +108,7 @@ def test_withdrawn_place_does_not_serve(broker):
 
 
 def test_more_than_there_are_places(broker):
-    """Nine for eight places: refused in words with the limit, or the oldest makes room; never half applied."""
+    """Nine sockets for eight places: the ninth is refused with the limit, or the oldest makes room. Nothing is half done."""
     running = broker(web="Stream=80")
     services = [Service(f"s{i}", port=8000 + i) for i in range(PLACES + 1)]
     for service in services[:PLACES]:
@@ -136,7 +136,7 @@ def test_nine_in_one_packet(broker):
 
 
 def test_places_are_used_again(broker):
-    """A thousand services come and go; the seat does not fill up, and no descriptor stays."""
+    """A thousand services come and go. The seat does not fill up, and no descriptor stays."""
     running = broker(web="Stream=80")
     before = len(running.fds())
     previous = None
@@ -152,7 +152,7 @@ def test_places_are_used_again(broker):
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_replacing_under_load(broker, protocol):
-    """While services replace one another, old closing after new is handed in, no connection is refused or lost."""
+    """Services replace one another, and each closes after the next one is handed in: no connection is refused or lost."""
     broker(web=["Stream=80", "Datagram=80"])
     current = Service("s0", protocol, port=8000)
     hand_in("web", current)
@@ -160,7 +160,7 @@ def test_replacing_under_load(broker, protocol):
     for i in range(1, 50):
         following = Service(f"s{i}", protocol, port=8000 + i)
         hand_in("web", following)
-        # the client has one question open at a time: when two are answered here, none is open there
+        # the client has one question open at a time: after two answers here, the older service has none open
         wait_until(lambda: following.answered >= 2)
         current.close()
         current = following

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the system tests stand on. Each noun has a module; nothing here knows what usher should do."""
+"""What the system tests are built on. Each noun has a module. Nothing here knows what usher should do."""

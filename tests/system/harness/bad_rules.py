@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rule files that are wrong: BAD_RULES."""
+"""Rule files with errors: BAD_RULES"""
 
 BAD_RULES = {
-    # the lines, the number of the bad one (0: the file), a word of the reason
+    # the lines, the number of the bad line (0: the file), a word of the reason
     "port-0": (["[Rule]", "Stream=0"], 2, "0"),
     "port-65536": (["[Rule]", "Stream=65536"], 2, "65536"),
     "port-111443": (["[Rule]", "Stream=111443"], 2, "111443"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the kernel has, asked with bpftool."""
+"""What the kernel has, as bpftool shows it"""
 
 import json
 import os
@@ -23,7 +23,7 @@ def links():
 
 
 def pins(folder="/sys/fs/bpf"):
-    """Every path below a folder of bpffs, relative, sorted; without the two files the kernel puts there."""
+    """Every path below a folder of bpffs, relative and sorted, without the two files that the kernel puts there."""
     folder = pathlib.Path(folder)
     found = [str(path.relative_to(folder)) for path in folder.rglob("*")] if folder.exists() else []
     return sorted(path for path in found if path not in ("maps.debug", "progs.debug"))

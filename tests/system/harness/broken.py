@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What broken set-ups are made of, and what a client meets there."""
+"""The parts of broken set-ups, and what a client meets there"""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ UNREACHABLE = "unreachable"
 
 
 def ask(packet):
-    """Who answers "tcp 192.0.2.1:80": a name, REFUSED, SILENCE or UNREACHABLE."""
+    """What answers "tcp 192.0.2.1:80": a name, REFUSED, SILENCE or UNREACHABLE."""
     protocol, endpoint = packet.split()
     address, port = endpoint.rsplit(":", 1)
     try:
@@ -30,19 +30,19 @@ def ask(packet):
 
 
 def connect(packet):
-    """A connection that nobody has to accept."""
+    """A connection that does not have to be accepted."""
     address, port = packet.split()[1].rsplit(":", 1)
     return socket.create_connection((address.strip("[]"), int(port)), timeout=5)
 
 
 def attach(program, sock):
-    """An sk_lookup program of somebody else, after those that are there; it chooses the socket for port 80."""
+    """Attach a foreign sk_lookup program after the existing ones; it chooses the socket for port 80."""
     run(PROGRAMS / "attach", PROGRAMS / "foreign.bpf.o", program, f"/sys/fs/bpf/foreign{len(bpf.pins())}", sock.fileno(),
         pass_fds=[sock.fileno()])
 
 
 def mptcp(address, port):
-    """A listener of MPTCP."""
+    """An MPTCP listener."""
     try:
         return make_mptcp(address, port)
     except OSError as error:
@@ -58,7 +58,7 @@ def serving(name, *arguments, **options):
 
 
 class PlainEcho(Child):
-    """A UDP service as most are written: it answers from wherever its socket is bound."""
+    """A UDP service as most are written: it answers from the address to which its socket is bound."""
 
     def __init__(self, name, address, port):
         sock = make_socket("udp", address, port)

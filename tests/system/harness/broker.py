@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usherd and usherctl, as a user runs them."""
+"""usherd and usherctl, as a user runs them"""
 
 import json
 import pathlib
@@ -27,7 +27,7 @@ class Usherd(Daemon):
     def is_ready(self):
         return super().is_ready() and self.status()
 
-    # asked over the socket
+    # the answer to status
 
     def connect(self, **options):
         return wire.Connection(self.socket, **options)
@@ -61,7 +61,7 @@ class Usherd(Daemon):
 
 
 def ctl(*words, check=True, broker=None, **options):
-    """Run usherctl to its end. AssertionError when it fails, unless check=False."""
+    """Run usherctl to its end. Raises AssertionError if it fails, unless check=False."""
     front = ["--socket", broker.socket] if broker else []
     done = run(USHERCTL, *front, *words, check=check, **options)
     assert not SANITIZER.search(done.stderr), done.stderr
@@ -76,7 +76,7 @@ def ctl_json(*words, **options):
 
 
 def fails(status, *words, match=None, **options):
-    """The command fails with that status and says why on standard error, in one line that begins with its name."""
+    """The command fails with that status and prints one line on standard error, which begins with its name and says why."""
     done = ctl(*words, check=False, **options)
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
     assert done.stderr.strip(), "a failure without a word"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Daemons of usher, run as a service manager runs them."""
+"""Daemons of usher, run as a service manager runs them"""
 
 import os
 import pathlib
@@ -21,8 +21,8 @@ SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|runtime error:|Undefine
 
 
 class Notify:
-    """What a service manager hears: the datagrams of NOTIFY_SOCKET, in order. A thread reads them, as a service manager
-    would: sd_notify(3) blocks when the queue is full."""
+    """The datagrams that a service manager gets on NOTIFY_SOCKET, in order. A thread reads them, as a service manager
+    would, because sd_notify(3) blocks when the queue is full."""
 
     def __init__(self, path):
         self.path, self._messages = str(path), []
@@ -45,7 +45,7 @@ class Notify:
         self._messages.clear()
 
     def last(self, key):
-        """The newest value of a key, or None."""
+        """The last value of a key, or None."""
         found = re.findall(rf"(?m)^{key}=(.*)$", "\n".join(self.messages()))
         return found[-1] if found else None
 
@@ -57,7 +57,7 @@ class Notify:
 
 
 class Daemon:
-    """One run of a daemon after another, with the same instance and log."""
+    """A daemon that can be started repeatedly, with the same instance and log."""
 
     _all = []
     program = None
@@ -86,7 +86,7 @@ class Daemon:
             self.notify.close()
         self.notify = Notify(WORK / f"notify{self.number}")
         env = env or {}
-        if "strace" in prefix:  # the two cannot both trace
+        if "strace" in prefix:  # only one of the two can trace
             env = {**env, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
         words = [*prefix, self.program, *(["--instance", self.instance] if self.instance else []), *arguments]
 
@@ -124,7 +124,7 @@ class Daemon:
         return self.process is not None and self.process.poll() is None
 
     def wait(self, seconds=20):
-        """Wait until it ends by itself; its exit status."""
+        """Wait until it ends by itself; returns its exit status."""
         try:
             return self.process.wait(seconds * SLOW)
         except subprocess.TimeoutExpired:
@@ -145,7 +145,7 @@ class Daemon:
         self.start()
 
     def pause(self):
-        """SIGSTOP: nobody but the kernel does anything from here on."""
+        """SIGSTOP: from now on, only the kernel acts."""
         self.process.send_signal(signal.SIGSTOP)
         wait_until(lambda: self._state() == "T", what=f"{self.name} is stopped")
 
@@ -156,7 +156,7 @@ class Daemon:
         return pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
     def fds(self):
-        """What it has open: {number: target}."""
+        """Its open descriptors: {number: target}."""
         folder = f"/proc/{self.pid}/fd"
         found = {}
         for entry in os.listdir(folder):
@@ -167,14 +167,14 @@ class Daemon:
         return found
 
     def hang_up(self):
-        """SIGHUP, and wait for the reload to be over, good or bad."""
+        """SIGHUP, and wait until the reload has succeeded or failed."""
         self.notify.clear()
         self.process.send_signal(signal.SIGHUP)
         wait_until(self.notify.ready, what="READY=1 after SIGHUP")
 
     @classmethod
     def end_all(cls):
-        """Kill what still runs; complaints of sanitizers in any of the logs."""
+        """Kill what still runs; returns the complaints of sanitizers in all logs."""
         complaints = []
         for daemon in reversed(cls._all):
             if daemon.running():

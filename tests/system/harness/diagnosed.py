@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What usherctl doctor finds."""
+"""The findings of usherctl doctor"""
 
 import json
 import re
@@ -12,12 +12,12 @@ LINE = re.compile(r"(ok|info|skip|warn|fail) +([a-z0-9-]+): (.*)")
 
 
 def settled(text):
-    """Without what changes from one run to the next: ages, and the broker's descriptors."""
+    """The text without values that change from run to run: ages, and the number of the broker's descriptors."""
     return re.sub(r"\d+ of (\d+ descriptors)", r"… of \1", ageless(text))
 
 
 class Diagnosed:
-    """All findings, in both forms: people and programs get the same. The exit code says whether one is a failure."""
+    """All findings, as text and as JSON, which must agree. The exit code says whether one is a failure."""
 
     def __init__(self, *words, command=USHERCTL, prefix=(), **options):
         text, data = (run(*prefix, command, *json_option, *words, "doctor", check=False, **options)
@@ -40,12 +40,12 @@ class Diagnosed:
         return lines
 
     def screen(self):
-        """What is not all right."""
+        """The lines other than "ok"."""
         return "".join(f"{row['result']}  {row['check']}: {row['text']}\n      {row['remedy'] or ''}\n" for row in self.rows
                        if row["result"] not in ("ok", "skip"))
 
     def wrong(self):
-        """(check, result) of what is wrong, in order."""
+        """Sorted (check, result) of the warnings and failures."""
         return sorted((row["check"], row["result"]) for row in self.rows if row["result"] in ("warn", "fail"))
 
     def of(self, check):

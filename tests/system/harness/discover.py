@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""usher-discover, and what it costs."""
+"""usher-discover, and what it costs"""
 
 import pathlib
 import re
@@ -13,14 +13,14 @@ CGROUP = pathlib.Path("/sys/fs/cgroup")
 
 
 def mount_cgroup2():
-    """The root of cgroup v2; where the host has it elsewhere, it is mounted here for this test alone."""
+    """The root of cgroup v2. If the host has it elsewhere, it is mounted here for this test only."""
     if not (CGROUP / "cgroup.procs").exists():
         mount("cgroup2", str(CGROUP), "cgroup2")
     return CGROUP
 
 
 class Discover(Daemon):
-    """usher-discover; its hooks sit at the root of cgroup v2, which is mounted here for this test alone."""
+    """usher-discover. Its hooks are attached to the root of cgroup v2, which is mounted here for this test only."""
 
     program = BUILD / "src/discover/usher-discover"
 
@@ -29,14 +29,14 @@ class Discover(Daemon):
         mount_cgroup2()
 
     def switches(self):
-        """How often its threads have been given the processor so far."""
+        """How often its threads have been scheduled so far."""
         total = 0
         for status in pathlib.Path(f"/proc/{self.pid}/task").glob("*/status"):
             total += sum(map(int, re.findall(r"(?m)^(?:non)?voluntary_ctxt_switches:\s*(\d+)", status.read_text())))
         return total
 
     def settle(self, seconds=0.3):
-        """Wait until it has not been given the processor for a while."""
+        """Wait until it has not been scheduled for a while."""
         last = [None, 0.0]
 
         def unchanged():
@@ -48,7 +48,7 @@ class Discover(Daemon):
         wait_until(unchanged, what="usher-discover is idle")
 
     def said(self, pattern):
-        """The lines of its log that match."""
+        """The lines of its log that match"""
         return [line for line in self.log.splitlines() if re.search(pattern, line)]
 
     def wait_said(self, pattern, seconds=10):

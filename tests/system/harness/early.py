@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Listen=kernel: the maps of it, and what the program of usher-discover does to them."""
+"""Listen=kernel: its maps, and what the program of usher-discover does to them"""
 
 import struct
 
@@ -11,20 +11,20 @@ AF = {2: "ipv4", 10: "ipv6"}
 
 
 def let_in(running, service, name="web", family="ipv4", silent=False):
-    """Put the socket of a service into the seat of a name; silent: without a record of it."""
+    """Put the socket of a service into the seat of a name; with `silent`, without a record in the ring buffer."""
     run(PROGRAMS / "let_in", PROGRAMS / "listened.bpf.o", running.pins, name, family, service.fileno(),
         *["silent"] * silent, pass_fds=[service.fileno()])
 
 
 def held_early(running):
-    """Cookies that are in the map itself."""
+    """The cookies in the map itself."""
     dump = bpf.bpftool("map", "dump", "pinned", running.pins / "early")
     values = [entry["value"] for entry in dump if "error" not in str(entry["value"])]
     return [f"{int.from_bytes(bytes(int(byte, 16) for byte in value), 'little'):x}" for value in values]
 
 
 def seats(running):
-    """{number: (name, family)} of those in use."""
+    """{number: (name, family)} of the seats in use."""
     found = {}
     for entry in bpf.bpftool("map", "dump", "pinned", running.pins / "seats"):
         key, value = (bytes(int(byte, 16) for byte in entry[part]) for part in ("key", "value"))

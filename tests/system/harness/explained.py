@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What usherctl explain says."""
+"""The output of usherctl explain"""
 
 import json
 import pathlib
@@ -9,12 +9,12 @@ from .broker import ctl
 
 
 def ageless(text):
-    """Without how long ago something was: between two answers a second may end."""
+    """The text without ages: a second may pass between two answers."""
     return re.sub(r"\b\d+(s|min)\b", "…", text)
 
 
 class Explained:
-    """What explain says, in both forms: they are of one mind."""
+    """The output of explain, as text and as JSON, which must agree."""
 
     def __init__(self, *words, **options):
         text, data = (ctl("explain", *words, *json_option, check=False, **options) for json_option in ([], ["--json"]))
@@ -31,7 +31,7 @@ class Explained:
         self.codes = {finding["code"]: finding for finding in self.data["findings"]}
 
     def because(self, code, *words):
-        """The finding of that code is there and has these words. What goes wrong comes with what to do."""
+        """The finding with that code exists and has these words. A finding of something wrong has a remedy."""
         assert code in self.codes, self.text
         finding = self.codes[code]
         for word in words:
@@ -50,5 +50,5 @@ def healthy(address="192.0.2.1:80", protocol="tcp"):
 
 
 def comm():
-    """The name of this process."""
+    """The name of this process"""
     return pathlib.Path("/proc/self/comm").read_text().strip()

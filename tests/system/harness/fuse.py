@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A FUSE file system of one file, whose server does not answer FLUSH until it is told to."""
+"""A FUSE file system with one file. Its server does not answer FLUSH until a test releases it."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _attributes(node):
-    """struct fuse_attr (linux/fuse.h): a folder or an empty file, root's."""
+    """struct fuse_attr (linux/fuse.h) of a folder or an empty file that belongs to root."""
     return struct.pack("<6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755 if node == ROOT else 0o100644, 1, 0, 0, 0, 4096, 0)
 
 
@@ -33,7 +33,7 @@ class Stuck:
         os.write(self._device, struct.pack("<IiQ", 16 + len(body), -error, unique) + body)
 
     def _serve(self):
-        with contextlib.suppress(OSError):  # the end of the mount
+        with contextlib.suppress(OSError):  # it has been unmounted
             while True:
                 request = os.read(self._device, 1 << 17)
                 _, opcode, unique, node = struct.unpack_from("<IIQQ", request)
@@ -51,5 +51,5 @@ class Stuck:
                     self._answer(unique)
 
     def release(self):
-        """Let every FLUSH that waits fail, by ending the file system."""
-        _libc.umount2(self._folder.encode(), MNT_FORCE)  # busy or unmounted already: it has ended all the same
+        """End the file system, so that every waiting FLUSH fails."""
+        _libc.umount2(self._folder.encode(), MNT_FORCE)  # busy, or unmounted already: in either case it has ended

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The host of a test: addresses, commands, and a client machine on the other end of a cable."""
+"""The host of a test: addresses, commands, and a client machine at the other end of a cable"""
 
 import contextlib
 import os
@@ -11,9 +11,9 @@ import threading
 from . import process
 from .isolate import CLONE_NEWNET
 
-# The addresses of documentation (RFC 5737, RFC 3849), all local to the host, as anycast prefixes would be.
+# Documentation addresses (RFC 5737, RFC 3849), all local to the host, as anycast prefixes would be.
 LOCAL = ["192.0.2.0/24", "198.51.100.0/24", "2001:db8::/48", "2001:db8:1::/48", "fd00:1::/64"]
-# A service can bind to any IPv4 address of these, but only to those IPv6 addresses that an interface has.
+# A service can bind to any of the IPv4 addresses, but only to IPv6 addresses that an interface has.
 BINDABLE = ["2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fd00:1::1", "fd00:1::2", "fd00:1::3"]
 V4, V4_OTHER, V6, V6_OTHER = "192.0.2.1", "198.51.100.1", "2001:db8::1", "2001:db8:1::1"
 HOST_V4, CLIENT_V4 = "203.0.113.1", "203.0.113.2"
@@ -27,12 +27,12 @@ RULE_FOLDERS = [pathlib.Path(p) / "usher/rules.d" for p in ("/etc", "/run", "/us
 
 
 def ip(*lines):
-    """Commands of ip(8), all of them or an exception."""
+    """Run commands of ip(8); raises an exception if one fails."""
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True, capture_output=True)
 
 
 def run(*command, check=True, **options):
-    """Run a command to its end, its output as text; its standard input is empty unless one is given."""
+    """Run a command to its end, with its output as text. Its standard input is empty unless the caller gives one."""
     options.setdefault("timeout", 30 * process.SLOW)
     if "input" not in options:
         options.setdefault("stdin", subprocess.DEVNULL)
@@ -43,7 +43,7 @@ def run(*command, check=True, **options):
 
 
 class Netns:
-    """A network namespace of the test; enter it with `with`, in the calling thread only."""
+    """A network namespace of the test. `with` enters it, in the calling thread only."""
 
     def __init__(self):
         def make():
@@ -67,17 +67,17 @@ class Netns:
 
 
 def set_up():
-    """Loopback, the local prefixes, and limits that would make counts depend on time."""
+    """Set up loopback and the local prefixes, and remove limits that would make counts depend on time."""
     ip("link set lo up", *[f"route add local {prefix} dev lo" for prefix in LOCAL],
        *[f"addr add {address}/128 dev lo nodad" for address in BINDABLE])
     for name, value in {"ipv4/icmp_ratelimit": 0, "ipv4/icmp_msgs_per_sec": 100000, "ipv6/icmp/ratelimit": 0,
                         "ipv4/ip_local_port_range": "20000 65000", "core/somaxconn": 4096}.items():
-        with contextlib.suppress(OSError):  # not every kernel gives every one to a namespace
+        with contextlib.suppress(OSError):  # not every kernel has every one in each namespace
             pathlib.Path("/proc/sys/net", name).write_text(str(value))
 
 
 def connect_client():
-    """A second machine with its own address, on a cable. Returns its namespace."""
+    """Connect a second machine with its own address by a cable; returns its namespace."""
     client = Netns()
     ip("link add usher0 type veth peer name client0",
        f"link set client0 netns /proc/self/fd/{client.fd}".replace("self", str(os.getpid())),
@@ -89,7 +89,7 @@ def connect_client():
 
 
 def write_rule(name, text, folder=RULE_FOLDERS[1]):
-    """Put a rule file NAME.rule in place, as editors do: written beside and renamed."""
+    """Put a rule file NAME.rule in place as editors do: write another file, then rename it."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".{name}.new"

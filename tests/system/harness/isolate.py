@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Run a test, or a benchmark, in a child that is process 1 of new namespaces: network, mount, pid, IPC, host name.
 
-pytest itself stays where it was started. Whatever a test forgets ends with its process 1: processes, sockets, mounts,
-pins and programs.
+pytest itself stays in the namespaces in which it was started. Everything that a test leaves ends with its process 1:
+processes, sockets, mounts, pins and programs.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def mount(source, target, kind, flags=0, options=None):
 
 
 def _enter():
-    """In the new namespaces: private mounts, and folders of its own for everything that usher writes to."""
+    """In the new namespaces: make mounts private, and mount separate folders over everything that usher writes to."""
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("proc", "/proc", "proc")
     mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
@@ -42,11 +42,11 @@ def _enter():
     os.chmod("/run/test", 0o777)
     overlay("/etc")
     for folder in glob.glob("/usr/lib/usher*/") + glob.glob("/usr/local/lib/usher*/"):
-        mount("tmpfs", folder, "tmpfs", 0, "mode=755")  # no rule of the host counts here
+        mount("tmpfs", folder, "tmpfs", 0, "mode=755")  # no rule of the host applies here
 
 
 def overlay(folder):
-    """Make a folder writable for this test alone, without the rules that the host has there."""
+    """Make a folder writable for this test only, without the rules that the host has there."""
     upper = f"/run/.overlay{folder.replace('/', '-')}"
     os.makedirs(upper + "/up")
     os.makedirs(upper + "/work")
@@ -56,8 +56,8 @@ def overlay(folder):
 
 
 def _fork_process_1(function, dump):
-    """Call a function, which must not return, as process 1 of new namespaces. The pid of a process that waits for it and
-    has its status; what happens to that one happens to process 1."""
+    """Call a function, which must not return, as process 1 of new namespaces. Returns the pid of a process that waits for
+    process 1 and exits with its status; a signal to that process reaches process 1."""
     outer = os.fork()
     if outer:
         return outer
@@ -80,8 +80,8 @@ def _fork_process_1(function, dump):
 
 
 def run_program(main):
-    """Call main() as process 1 of new namespaces; its exit status, which is what main() returned, or 1 with the
-    exception on stderr."""
+    """Call main() as process 1 of new namespaces. Returns the exit status: what main() returned, or 1 with the exception on
+    stderr."""
     def process_1():
         status = 1
         try:
@@ -101,7 +101,7 @@ def run_program(main):
     try:
         _, status = os.waitpid(pid, 0)
     except KeyboardInterrupt:
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it may have ended of that, too
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it may have ended because of that, too
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         return 130
@@ -109,7 +109,7 @@ def run_program(main):
 
 
 def _run_test(item, pipe, seconds, dump):
-    """Process 1: the test and its fixtures. Never returns."""
+    """Process 1: run the test and its fixtures. Never returns."""
     from _pytest.runner import runtestprotocol
 
     try:
@@ -147,7 +147,7 @@ def run(item, seconds):
             from_plain = item.config.hook.pytest_report_from_serializable
             reports = [from_plain(config=item.config, data=data) for data in json.loads(text)]
             for report in reports:
-                if isinstance(report.longrepr, list):  # of a skip, where JSON has no tuples
+                if isinstance(report.longrepr, list):  # the reason of a skip is a tuple, which JSON lacks
                     report.longrepr = tuple(report.longrepr)
             return reports
         dump.seek(0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Daemons of Debian that know nothing of usher, unchanged, on private addresses; and how to talk to them."""
+"""Unmodified daemons of Debian, which know nothing of usher, on private addresses; and how to talk to them"""
 
 import os
 import pathlib
@@ -19,10 +19,10 @@ def spell(address, port):
 
 
 class Legacy:
-    """A daemon and its workers, in a session of their own; it can be started again and again."""
+    """A daemon and its workers, in a session of their own. It can be restarted."""
 
     def __init__(self, *command, says):
-        """`says` is called until it returns something true: then the daemon serves at its own address."""
+        """`says` is called until it returns something true: the daemon then serves at its own address."""
         self.command, self.says = [str(word) for word in command], says
         self.log = WORK / f"{pathlib.Path(self.command[0]).name}.log"
         self.start()
@@ -48,7 +48,7 @@ class Legacy:
         self.process.wait(20 * SLOW)
 
     def kill(self):
-        """SIGKILL to all of its processes."""
+        """SIGKILL to all of its processes; only the first one is waited for."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
@@ -87,7 +87,7 @@ def sshd(address="0.0.0.0", port=22):
 
 
 def ssh(address, port, *command):
-    """Log in with the key and run a command: what it says."""
+    """Log in with the key and run a command; returns its output."""
     return run("ssh", "-F", "none", "-i", WORK / "user_key", "-p", port, "-o", "BatchMode=yes", "-o",
                "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
                f"{pwd.getpwuid(0).pw_name}@{address}", *command).stdout
@@ -139,7 +139,7 @@ def nginx(address="127.0.0.2", port=8080, workers=2, options=""):
 # memcached
 
 class Memcached:
-    """A client: over TCP, or over UDP, whose packets have a header of request, sequence, total and reserved."""
+    """A client over TCP or UDP. UDP packets have a header of request, sequence, total and reserved."""
 
     def __init__(self, address, port, protocol):
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
@@ -203,7 +203,7 @@ remote-control:
 
 
 def resolve(address, port, name="usher.example", protocol="udp"):
-    """The IPv4 address of a name, as that server says; and where the answer came from."""
+    """Ask that server for the IPv4 address of a name; returns the address, and the source of the answer."""
     question = struct.pack(">6H", 0x1234, 0x0100, 1, 0, 0, 0) + b"".join(
         bytes([len(label)]) + label.encode() for label in name.split(".")) + struct.pack(">BHH", 0, 1, 1)
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM

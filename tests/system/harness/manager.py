@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A service manager that a test plays: it speaks just enough D-Bus to be asked for the properties of units."""
+"""A fake service manager. It speaks just enough D-Bus to return the properties of units."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ SYSTEM_BUS = pathlib.Path("/run/dbus/system_bus_socket")
 
 STATE = {"LoadState": ("s", "loaded"), "ActiveState": ("s", "active"), "UnitFileState": ("s", "enabled"),
          "NeedDaemonReload": ("b", False)}
-# What systemd says of a unit that nothing is wrong with
+# What systemd says about a healthy unit
 SERVICE = {**STATE, "MainPID": ("u", 7), "PrivateNetwork": ("b", False), "PrivateUsers": ("b", False),
            "ProtectProc": ("s", "default"), "ProtectSystem": ("s", "strict"), "ProtectKernelTunables": ("b", False),
            "ReadWritePaths": ("as", ["-/sys/fs/bpf/usher"]), "CapabilityBoundingSet": ("t", 1 << 39 | 1 << 12),
@@ -27,7 +27,7 @@ REPLY_SERIAL, ERROR_NAME, SIGNATURE = 5, 4, 8
 
 
 class Body:
-    """Values as D-Bus writes them, little endian, each aligned to its size."""
+    """Values in the format of D-Bus: little endian, each aligned to its size."""
 
     def __init__(self):
         self.bytes = bytearray()
@@ -98,10 +98,10 @@ def message(kind, fields, body=b""):
 
 
 class Manager:
-    """Listens on a socket and answers with `units`; a unit can be the text of an error instead of properties.
+    """Listens on a socket and answers with `units`. A unit can be the text of an error instead of properties.
 
-    `until` is what it is silent after: "connect", "login" (and the Hello of a bus), or None. With a `greeting` it says
-    that and hangs up. `connections` counts who came, `asked` has the units that somebody asked for.
+    `until` is the step after which it stays silent: "connect", "login" (and the Hello of a bus), or None. With a `greeting`,
+    it sends that and hangs up. `connections` counts connections, and `asked` has the units that were requested.
     """
 
     def __init__(self, units=None, path=PRIVATE, until=None, greeting=None):
@@ -146,7 +146,7 @@ class Manager:
         return False
 
     def _receive(self, stream):
-        """Serial number and header of the next request, or None at the end."""
+        """The serial number and header of the next request, or None at the end."""
         start = stream.read(16)
         if len(start) < 16:
             return None

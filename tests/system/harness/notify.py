@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A client of the door that speaks sd_notify."""
+"""A client of the notify door, which speaks sd_notify"""
 
 import array
 import os
@@ -8,7 +8,7 @@ import socket
 
 
 def notify(text, *sockets, seconds=10):
-    """One datagram; nothing answers."""
+    """Send one datagram; there is no answer."""
     numbers = [item if isinstance(item, int) else item.fileno() for item in sockets]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.settimeout(seconds)
@@ -18,7 +18,7 @@ def notify(text, *sockets, seconds=10):
 
 
 def barrier(text="BARRIER=1", seconds=10):
-    """Whether the broker has handled all that was sent before, as sd_notify_barrier(3) asks."""
+    """Whether the broker has handled everything sent before, as sd_notify_barrier(3) asks."""
     read, write = os.pipe()
     notify(text, write)
     os.close(write)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Processes of a test, and waiting for conditions."""
+"""Processes of a test, and waiting for conditions"""
 
 import ctypes
 import os
@@ -13,12 +13,12 @@ import traceback
 _libc = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 
-# How much slower than an ordinary machine this one is: every time limit is multiplied by it.
+# How much slower this machine is than an ordinary one: every time limit is multiplied by it.
 SLOW = float(os.environ.get("USHER_SLOW", "1"))
 
 
 def libc(name, *arguments):
-    """A libc call; raises OSError with its errno when it returns -1."""
+    """Make a libc call; raises OSError with its errno if it returns -1."""
     result = getattr(_libc, name)(*arguments)
     if result == -1:
         number = ctypes.get_errno()
@@ -27,9 +27,9 @@ def libc(name, *arguments):
 
 
 def wait_until(condition, seconds=10.0, what=None):
-    """Call `condition` until it returns something true, and return that. AssertionError when it takes too long.
+    """Call `condition` until it returns something true, and return that. Raises AssertionError when it takes too long.
 
-    An AssertionError or OSError of the condition counts as false, and is shown when the time is over.
+    An AssertionError or OSError of the condition counts as false. The last one is shown when time is up.
     """
     deadline = time.monotonic() + seconds * SLOW
     pause = 0.001
@@ -62,9 +62,9 @@ def close_all_except(keep):
 class Child:
     """A forked copy of the test that runs one function.
 
-    It inherits no descriptor but those in `keep`: a listening socket would live on in it. The function gets a
-    `tell(value)` as its first argument; `hear()` receives what it told. Its result, or the exception it died of, is
-    `result()`.
+    It inherits only the descriptors in `keep`, because a listening socket would stay open in it. The function gets
+    `tell(value)` as its first argument, and `hear()` returns the values. `result()` returns its result, or raises the
+    exception that ended it.
     """
 
     _all = []
@@ -92,7 +92,7 @@ class Child:
                 try:
                     tell(function(tell, *arguments), "result")
                     status = 0
-                except BaseException as error:  # everything goes to the parent, KeyboardInterrupt included
+                except BaseException as error:  # every exception goes to the parent, even KeyboardInterrupt
                     text = traceback.format_exc()
                     try:
                         tell((error, text), "error")
@@ -107,7 +107,7 @@ class Child:
         Child._all.append(self)
 
     def hear(self, seconds=10):
-        """The next value that the child told."""
+        """The next value from the child's `tell`."""
         kind, value = self._receive(seconds)
         if kind == "error":
             raise value[0] from RuntimeError(value[1])
@@ -131,7 +131,7 @@ class Child:
         return pickle.loads(self._read(size, deadline))
 
     def result(self, seconds=30):
-        """Wait for the end; the function's result, or its exception."""
+        """Wait for the end; returns the function's result, or raises its exception."""
         while True:
             kind, value = self._receive(seconds)
             if kind != "told":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The scan of usher-discover, alone (tests/system/programs/scan.c), and processes that have sockets for it to find."""
+"""The scan of usher-discover by itself (tests/system/programs/scan.c), and processes with sockets for it to find"""
 
 import collections
 import os
@@ -21,7 +21,7 @@ Scan = collections.namedtuple("Scan", "rows left_out microseconds cpu_microsecon
 
 
 def parse(output):
-    """Of each scan of one run its rows and its figures."""
+    """The rows and figures of each scan in one run."""
     scans, rows = [], []
     for line in output.splitlines():
         words = line.split("\t")
@@ -37,7 +37,7 @@ def parse(output):
 
 
 def environment(before):
-    """The sanitizer that looks for leaks does not work under strace."""
+    """The environment; LeakSanitizer does not work under strace."""
     traced = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
     return {**os.environ, **(traced if "strace" in before else {})}
 
@@ -47,7 +47,7 @@ def command(before=(), **keys):
 
 
 def scans(before=(), options=None, **keys):
-    """Run it, behind the words `before`; its scans."""
+    """Run it, with the words `before` in front of the command; returns its scans."""
     return parse(host.run(*command(before, **keys), env=environment(before), **(options or {})).stdout)
 
 
@@ -56,7 +56,7 @@ def scan(**keys):
 
 
 def start(before=(), **keys):
-    """Start it, to be looked at meanwhile."""
+    """Start it, so that the test can act while it runs."""
     return subprocess.Popen([str(word) for word in command(before, **keys)], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, text=True, env=environment(before))
 
@@ -66,7 +66,7 @@ def cookie_of(sock):
 
 
 class Owner(Child):
-    """A process that makes sockets and keeps them: `sockets` are arguments of make_socket(), or functions that make some."""
+    """A process that creates sockets and keeps them: `sockets` are arguments of make_socket(), or functions."""
 
     def __init__(self, *sockets, uid=None, gid=None, groups=(), keep=(), then=None):
         def own(tell):
@@ -92,13 +92,13 @@ class Owner(Child):
 
 def discover_rule(name, *sockets, match=("Stream=80", "Datagram=53"), access=("Bound=any",),
                   **keys):
-    """A rule that discovers these sockets; User=, Unit= and Executable= as keys."""
+    """Write a rule that discovers these sockets; `keys` are User=, Unit= and Executable=."""
     lines = [f"Socket={' '.join(sockets)}", *[f"{key}={value}" for key, value in keys.items()]]
     return host.write_rule(name, host.rule(*match, access=list(access), discover=lines))
 
 
 def fork_holder():
-    """Fork a child that keeps what this process has open; its pid."""
+    """Fork a child that keeps everything open that this process has open; returns its pid."""
     pid = os.fork()
     if pid == 0:
         while True:

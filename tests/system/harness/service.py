@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Services that say who they are and whom they see."""
+"""Services that say who they are and which client they see"""
 
 import errno
 import os
@@ -16,7 +16,7 @@ IP_PKTINFO, IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR = 8, 20, 74
 
 
 def make_socket(protocol, address, port, *, v6only=True, reuseport=False, listen=True, backlog=1024):
-    """A bound socket; a TCP one listens unless told otherwise."""
+    """A bound socket. A TCP socket listens, unless `listen` is false."""
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     family = family_of(address)
     sock = socket.socket(family, kind | socket.SOCK_CLOEXEC)
@@ -36,7 +36,7 @@ def make_socket(protocol, address, port, *, v6only=True, reuseport=False, listen
 
 
 def make_mptcp(address, port):
-    """A listener of MPTCP, as Go makes them. OSError where the kernel has none."""
+    """An MPTCP listener, as Go creates them. Raises OSError if the kernel has no MPTCP."""
     sock = socket.socket(family_of(address), socket.SOCK_STREAM, IPPROTO_MPTCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -56,8 +56,8 @@ def _spell(address):
 class Service:
     """A thread that serves one socket.
 
-    TCP: on each connection it says "name peer-address peer-port local-address local-port\\n", then repeats what it
-    hears. UDP: it answers each datagram with the same line and the datagram, from the address that was asked.
+    TCP: on each connection it sends "name peer-address peer-port local-address local-port\\n", then echoes what it
+    receives. UDP: it answers each datagram with the same line and the datagram, from the address that the client sent to.
     """
 
     def __init__(self, name, protocol="tcp", address="127.0.0.2", port=8080, sock=None, **options):
@@ -85,7 +85,7 @@ class Service:
         self.close()
 
     def close(self):
-        """Stop serving and close the socket: when this returns, the kernel has no reference of this process left."""
+        """Stop serving and close the socket. When this returns, the kernel has no reference of this process left."""
         self.stop()
         self.socket.close()
 
@@ -98,7 +98,7 @@ class Service:
             os.close(self._stop_read)
 
     def quit(self):
-        """Accept no more, wait until the clients that were accepted have closed, and stop."""
+        """Stop accepting, wait until the accepted clients have closed, and stop."""
         self._graceful = True
         self.stop()
 
@@ -118,7 +118,7 @@ class Service:
     def _accept(self, sock):
         try:
             connection, peer = sock.accept()
-        except OSError:  # gone again, or the test shut the socket down: then there is nothing to wait for
+        except OSError:  # the client is gone, or the test shut the socket down: there is nothing to wait for
             if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 self._selector.unregister(sock)
             return
@@ -174,10 +174,10 @@ class Service:
 
 
 class ServiceProcess:
-    """The same service in a process of its own, so that it can die.
+    """The same service in a process of its own, so that it can be killed.
 
-    `before` is called in the process with the socket before it serves: a hand-in for instance. Its result is
-    `before_result`. A `sock` that is given is closed here: the process has it.
+    The process calls `before` with the socket before it serves, to hand it in for instance. The result is
+    `before_result`. If the caller gives a `sock`, it is closed in the test: the process has it.
     """
 
     def __init__(self, name, *arguments, before=None, uid=None, gid=None, **options):
@@ -191,7 +191,7 @@ class ServiceProcess:
         self._order, order = socket.socketpair()
         keep = [order.fileno()] + ([options["sock"].fileno()] if "sock" in options else [])
         self.child = Child(serve, keep=keep, uid=uid, gid=gid)
-        self.child.service = self  # serves until the end of the test, whoever remembers it
+        self.child.service = self  # it serves until the end of the test, even without a reference
         order.close()
         if "sock" in options:
             options["sock"].close()
@@ -205,12 +205,12 @@ class ServiceProcess:
         self.kill()
 
     def answered(self):
-        """How many it has answered."""
+        """How many clients it has answered."""
         self._order.send(b"?")
         return self.child.hear()
 
     def quit(self):
-        """End as a well-behaved service does: whom it accepted is answered, whom it did not stays in the queue."""
+        """End as a well-behaved service does: answer the accepted clients, and leave the others in the queue."""
         self._order.close()
         self.child.result()
 

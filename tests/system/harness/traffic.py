@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Clients: one question, or many a second."""
+"""Clients: one question, or many a second"""
 
 import collections
 import contextlib
@@ -10,7 +10,7 @@ import time
 from .host import family_of
 from .process import SLOW, Child, wait_until
 
-# what the service says of itself and what it saw; where the answer came from
+# the name of the service and what it saw; the source of the answer
 Answer = collections.namedtuple("Answer", "name peer peer_port local local_port source source_port")
 
 IP_RECVERR, IPV6_RECVERR = 11, 25
@@ -25,9 +25,9 @@ def _parse(line, source):
 
 
 def ask(address, port, protocol="tcp", *, source=None, source_port=0, netns=None, seconds=5, connected=False):
-    """Who answers at that address and port: an Answer. ConnectionRefusedError or TimeoutError when nobody does.
+    """The Answer from that address and port. Raises ConnectionRefusedError or TimeoutError if there is none.
 
-    A UDP answer may come from anywhere, unless the client is to be `connected`.
+    A UDP answer may come from any source, unless the client is `connected`.
     """
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     with netns.entered() if netns else contextlib.nullcontext():
@@ -37,7 +37,7 @@ def ask(address, port, protocol="tcp", *, source=None, source_port=0, netns=None
         if source:
             sock.bind((source, source_port))
         if protocol == "udp":
-            # errors of unconnected sockets are reported when asked for
+            # unconnected sockets report errors only on request
             sock.setsockopt(*((socket.IPPROTO_IPV6, IPV6_RECVERR) if ":" in address else
                               (socket.IPPROTO_IP, IP_RECVERR)), 1)
             if connected:
@@ -54,7 +54,7 @@ def ask(address, port, protocol="tcp", *, source=None, source_port=0, netns=None
             if not part:
                 raise ConnectionResetError("closed without an answer")
             line += part
-        # reset instead of TIME_WAIT: a port of the client stays free for the next one
+        # reset instead of TIME_WAIT, so that the client's port is free for the next one
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return _parse(line, (address, port))
 
@@ -70,19 +70,19 @@ def who(address, port, protocol="tcp", **options):
 
 
 def serves(name, address="192.0.2.1", port=80, protocol="tcp", seconds=10):
-    """Wait until that one answers."""
+    """Wait until the service of that name answers."""
     wait_until(lambda: who(address, port, protocol) == name, seconds, f"{name} answers at {address}:{port}/{protocol}")
 
 
 def serves_nobody(address="192.0.2.1", port=80, protocol="tcp", seconds=10):
-    """Wait until everybody is refused; a datagram may have gone to a socket that was just being copied."""
+    """Wait until clients are refused. A datagram may still reach a socket that is just being copied."""
     wait_until(lambda: who(address, port, protocol, seconds=1) == REFUSED, seconds,
                f"{address}:{port}/{protocol} is refused")
 
 
 class Load:
-    """New connections at a rate to a list of (address, port, protocol) in turn, in a process of its own, until
-    `finish()`. What came of them is a Counter of (target index, name or REFUSED or SILENCE or an error)."""
+    """A process that makes new connections at a rate, to a list of (address, port, protocol) in turn, until `finish()`. The
+    outcome is a Counter of (target index, name or REFUSED or SILENCE or an error)."""
 
     def __init__(self, *targets, rate=1000, netns=None):
         def generate(tell, stop):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The protocol of usher.sock, spoken by hand: docs/protocol.md. Able to say things that no library would."""
+"""The protocol of usher.sock, spoken by hand (docs/protocol.md), so that tests can send what no library would"""
 
 import array
 import os
@@ -10,7 +10,7 @@ from . import process
 
 
 class Refused(Exception):
-    """The broker said no. `number` is the errno, `reason` the words."""
+    """The broker refused the request. `number` is the errno, `reason` the text."""
 
     def __init__(self, number, reason):
         super().__init__(number, reason)
@@ -21,7 +21,7 @@ class Refused(Exception):
 
 
 class Reply(dict):
-    """The fields of the ending packet; `rows` are those of the packets before it, `fds` their descriptors."""
+    """The fields of the last packet. `rows` are those of the packets before it, `fds` their descriptors."""
 
     def __init__(self, fields, rows, fds):
         super().__init__(fields)
@@ -50,7 +50,7 @@ class Connection:
         self.socket.close()
 
     def send(self, data, fds=(), controls=None):
-        """One packet of any bytes; `controls` replaces the one SCM_RIGHTS message that `fds` makes."""
+        """Send one packet of any bytes. `controls` replaces the SCM_RIGHTS message with `fds`."""
         if controls is None:
             controls = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         return self.socket.sendmsg([data], controls)
@@ -70,7 +70,7 @@ class Connection:
         return dict(line.split("=", 1) for line in data.decode().splitlines()), fds
 
     def reply(self):
-        """Read up to the ending packet. Raises Refused, or EOFError when the connection ends before it."""
+        """Read up to the last packet. Raises Refused, or EOFError if the connection ends before it."""
         rows, fds = [], []
         while True:
             packet = self.receive()
@@ -88,14 +88,14 @@ class Connection:
                 raise error
 
     def request(self, verb, fds=(), **fields):
-        """One request, `fds` numbers or sockets; the reply, or Refused."""
+        """Make one request; `fds` are numbers or sockets. Returns the reply, or raises Refused."""
         numbers = [fd if isinstance(fd, int) else fd.fileno() for fd in fds]
         self.send(text_of({"REQUEST": verb, **fields}), numbers)
         return self.reply()
 
 
 def request(verb, fds=(), path="/run/usher/usher.sock", **fields):
-    """A connection for one request."""
+    """Make one request on a connection of its own."""
     with Connection(path) as connection:
         return connection.request(verb, fds, **fields)
 
@@ -111,13 +111,13 @@ def hand_in(name, *sockets, **fields):
 
 
 def cookie(sock):
-    """SO_COOKIE as the listing spells it."""
+    """SO_COOKIE, spelled as in the listing."""
     value, = struct.unpack("Q", sock.getsockopt(socket.SOL_SOCKET, 57, 8))
     return f"{value:x}"
 
 
 class Monitor:
-    """What the broker tells a subscriber."""
+    """A subscriber, and the events that the broker sends it."""
 
     def __init__(self, path="/run/usher/usher.sock"):
         self._connection = Connection(path)
@@ -129,7 +129,7 @@ class Monitor:
         self._seen = []
 
     def events(self, kind=None):
-        """Everything that was told so far, or what is of that kind."""
+        """All events so far, or those of one kind."""
         try:
             while packet := self._connection.receive():
                 self._seen.append(packet[0])

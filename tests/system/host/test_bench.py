@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The benchmarks of lookups go through all of their rows. What they find is of no interest here."""
+"""The benchmarks of lookups run through all of their rows. The results do not matter here."""
 
 import json
 

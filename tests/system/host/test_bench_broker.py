@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The benchmark of the control plane still goes through every row. It says nothing of how long anything takes."""
+"""The benchmark of the control plane still runs through every row. The times do not matter here."""
 
 import json
 
@@ -38,7 +38,7 @@ ROWS = {
         "hand-ins at a steady rate": IDLE,
     },
 }
-# An idle broker may do nothing at all, and a step of one match may take no time.
+# An idle broker may do nothing, and a step with one match may take no measurable time.
 MAY_BE_NOTHING = {"wake-ups per minute", "processor"} | set(ROWS["compile"]["1 match"])
 
 

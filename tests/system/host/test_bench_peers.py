@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The benchmark against other ways to reach a service, tests/bench/peers.py: every way works, and says its figures."""
+"""The benchmark against other ways to reach a service, tests/bench/peers.py: every way works and has figures."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ALWAYS = ["direct", "empty program", "least dispatcher", "usher"]
 
 
 def test_quick():
-    """Every way has a figure in every column of its tables; one that the machine has not says so."""
+    """Every way has a figure in every column of its tables, or a note that the machine cannot have it."""
     done = run(PEERS, "--quick", timeout=300, env={**os.environ, "LC_ALL": "C.UTF-8"})
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     missing = {line["row"]: line["note"] for line in lines if "note" in line and "row" in line}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What README.md and docs/ show, done: the tour, the demo, the rule files, the links."""
+"""Do what README.md and docs/ show: the tour, the demo, the rule files, the links."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def blocks(path, *languages):
 
 
 def words(line):
-    """The words of a line of output, without what differs from run to run: numbers other than addresses and ports."""
+    """The words of a line of output, without numbers that differ from run to run; addresses and ports stay."""
 
     def constant(word):
         if re.search(r"\d+(\.\d+){3}", word):
@@ -33,12 +33,12 @@ def words(line):
 
 
 def is_like(shown, found):
-    """Whether a line of output is the one that the document shows; "..." at its end stands for anything."""
+    """Whether a line of output is the one in the document. "..." at its end matches anything."""
     return shown[:-1] == found[: len(shown) - 1] if shown[-1:] == ["..."] else shown == found
 
 
 def run_tour(steps):
-    """Paste blocks into a scratch shell, one after the other; the output of each."""
+    """Paste blocks into a scratch shell, one after the other; returns the output of each."""
     script = "".join(f"echo '=== {number}'\n{text}" for number, text in enumerate(steps))
     done = subprocess.run([SOURCE / "examples/scratch", "bash"], input=script, cwd=SOURCE, text=True, timeout=50,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -50,7 +50,7 @@ def run_tour(steps):
 
 def test_tour_shows_what_the_readme_shows():
     shown = blocks(SOURCE / "README.md", "sh", "text")
-    start = shown.index(("sh", "sudo examples/scratch\n")) + 1  # what comes before is done: packages and build
+    start = shown.index(("sh", "sudo examples/scratch\n")) + 1  # the steps before, packages and build, have been done
     steps, expected = [], []
     for language, text in shown[start:]:
         if language == "sh":
@@ -95,7 +95,7 @@ def test_demo_leaves_nothing_when_it_is_killed():
         if "nginx: 203.0.113.7" in line:
             break
     demo.terminate()
-    demo.stdout.read()  # ends when the last process that could write to it has ended
+    demo.stdout.read()  # it ends when the last process that could write to it has ended
     assert demo.wait(10) == 143
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Other sk_lookup programs in the same network namespace, and hands on ours.
+"""Other sk_lookup programs in the same network namespace, and manual changes of ours.
 
-Programs that select first, or later and replace; more of them than a namespace takes; and our link, detached or given
-another program by hand.
+Programs that select first, or that replace a selection; more programs than a namespace takes; and our link, detached or
+given another program by hand.
 """
 
 import json
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.vm
 
 
 def attach(program, sock=None, link=None):
-    """Attach a program of foreign.bpf.c behind those that are there."""
+    """Attach a program of foreign.bpf.c after the existing ones."""
     fds = [sock.fileno()] if sock else []
     link = link or f"/sys/fs/bpf/foreign{len(bpf.pins())}"
     run(PROGRAMS / "attach", PROGRAMS / "foreign.bpf.o", program, link, *fds, pass_fds=fds)
@@ -36,9 +36,9 @@ def foreign():
         yield service
 
 
-# what usher has for port 80, and what becomes of a packet with each foreign program (attached before or after)
+# what usher has for port 80, and the outcome for a packet with each foreign program (attached before or after)
 VERDICTS = {
-    # usher: no rule, a rule and no socket, a rule and a socket
+    # usher: no rule, a rule without a socket, a rule and a socket
     "pass": (REFUSED, REFUSED, "web"),
     "drop": (REFUSED, REFUSED, "web"),
     "redirect-before": ("foreign", "foreign", "foreign"),
@@ -51,7 +51,7 @@ VERDICTS = {
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("program", ["pass", "drop", "redirect", "replace"])
 def test_verdicts(broker, usherd, foreign, program, when):
-    """A selection beats a drop, in either order; the first selection stays, unless it is replaced."""
+    """A selection beats a drop in either order. The first selection stays unless a program replaces it."""
     if when == "before":
         attach(program, foreign.socket)
     running = broker(other="Stream=81")
@@ -71,7 +71,7 @@ def test_verdicts(broker, usherd, foreign, program, when):
 
 
 def test_sixty_fifth(usherd, rules):
-    """E2BIG: the limit is named."""
+    """The 65th program is refused (E2BIG), and the message names the limit."""
     rules(web="Stream=80")
     for _ in range(64):
         attach("pass")
@@ -89,7 +89,7 @@ def test_sixty_fifth(usherd, rules):
 
 
 def test_link_detached_by_hand(broker):
-    """Dispatch ends; status says so; a reload puts it back, with every socket in its place."""
+    """Dispatch ends, and status says so. A reload restores it, with every socket in its place."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -116,7 +116,7 @@ def test_link_detached_while_the_broker_is_dead(broker):
 
 
 def test_program_replaced_by_hand(broker):
-    """Somebody put another program on our link: a reload says so, and does not overwrite it."""
+    """Somebody put another program on our link: a reload reports that, and does not overwrite it."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -131,7 +131,7 @@ def test_program_replaced_by_hand(broker):
 
 
 def test_query(broker):
-    """Our link is in the list of the namespace, and leaves it with detach."""
+    """Our link is in the list of the namespace until detach."""
     running = broker(web="Stream=80")
     link, = bpf.links()
     assert (str(link["id"]), str(link["prog_id"])) == (running.status()["LINK"], running.status()["PROGRAM"])

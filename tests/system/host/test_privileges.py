@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the broker may do, and what it needs: CAP_BPF and CAP_NET_ADMIN, and no other capability.
+"""The broker needs CAP_BPF and CAP_NET_ADMIN, and no other capability.
 
-Without CAP_PERFMON the verifier takes the program for that of an untrusted loader, and looks at it harder.
+Without CAP_PERFMON, the verifier checks the program more strictly, as that of an untrusted loader.
 """
 
 import os

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Daemons of Debian, unchanged but for their listen address, behind usher: nginx, redis and a Python server, TCP over
-IPv4 and IPv6, and a UDP echo service.
+"""Daemons of Debian behind usher, changed only in their listen address: nginx, redis and a Python server, TCP over IPv4 and
+IPv6, and a UDP echo service.
 
-nginx takes inherited sockets from $NGINX, Python is given them by us; redis takes none, so its listener is copied out of
-the running process with pidfd_getfd(2).
+nginx takes inherited sockets from $NGINX, and the test passes them to Python. redis takes none, so its listener is copied
+from the running process with pidfd_getfd(2).
 """
 
 import ctypes
@@ -53,7 +53,7 @@ http {{
 
 @pytest.mark.parametrize("way", ["usherctl-hand-in", "adopted"])
 def test_nginx(broker, client, way):
-    """Handed in by usherctl on the way to nginx, which inherits them; or copied from an nginx that runs already."""
+    """usherctl hands the sockets in and executes nginx, which inherits them; or they are copied from a running nginx."""
     running = broker(web="Stream=80")
     (WORK / "nginx.conf").write_text(NGINX.format(work=WORK))
     command = ["nginx", "-c", WORK / "nginx.conf", "-p", WORK, "-e", "stderr"]
@@ -82,7 +82,7 @@ def test_nginx(broker, client, way):
 
 
 def adopt(name, pid, address):
-    """Copy the listener of a running process and hand it in: pidfd_getfd(2), as root."""
+    """Copy the listener of a running process with pidfd_getfd(2), as root, and hand it in."""
     pidfd = os.pidfd_open(pid)
     for entry in os.listdir(f"/proc/{pid}/fd"):
         if not os.readlink(f"/proc/{pid}/fd/{entry}").startswith("socket:"):
@@ -126,7 +126,7 @@ assert os.environ["LISTEN_FDS"] == "1" and int(os.environ["LISTEN_PID"]) == os.g
 server.serve_forever()
 """
 
-# what a service manager does for a socket unit: descriptor 3, and variables for the process that will be the service
+# as a service manager does for a socket unit: descriptor 3, and variables for the process that becomes the service
 STARTER = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -137,7 +137,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 @pytest.mark.parametrize("private, public", list(zip(PRIVATE, PUBLIC)))
 def test_python_behind_listen_fds(broker, private, public):
-    """`usherctl hand-in -- COMMAND` in a unit with a socket: the name is that of LISTEN_FDNAMES."""
+    """`usherctl hand-in -- COMMAND` in a unit with a socket: the name comes from LISTEN_FDNAMES."""
     running = broker(api="Stream=443")
     sock = make_socket("tcp", private, 8443)
     server = start("/usr/bin/python3", "-c", STARTER, sock.fileno(), "api", USHERCTL, "hand-in", "--",
@@ -151,7 +151,7 @@ def test_python_behind_listen_fds(broker, private, public):
 
 
 def test_claim_and_exec(broker):
-    """`usherctl claim web -- COMMAND`: LISTEN_FDS with names, behind a process that is gone."""
+    """`usherctl claim web -- COMMAND` passes LISTEN_FDS with names, after the previous process has ended."""
     running = broker(api="Stream=443", other="Stream=444")
     for name, port in (("api", 8443), ("other", 8444)):
         sock = make_socket("tcp", "127.0.0.2", port)
@@ -168,8 +168,8 @@ def test_claim_and_exec(broker):
 
 @pytest.mark.parametrize("private, public", list(zip(PRIVATE, PUBLIC)))
 def test_udp_echo_on_the_port_of_the_rule(broker, private, public):
-    """A service that knows nothing of usher and of packet information: it answers from its own address, and a client
-    that is not connected hears it. One that asks for the destination is in test_handin.py."""
+    """A service that knows nothing of usher or of packet information answers from its own address, and an unconnected client
+    gets the answer. test_handin.py has a service that asks for the destination."""
     broker(echo=f"Datagram={spell(public, 7)}")
     with Service("echo", "udp", private, 7) as service, socket.socket(service.socket.family, socket.SOCK_DGRAM) as client:
         ctl("hand-in", "echo", "--fd", service.fileno(), pass_fds=[service.fileno()])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A packet that a rule matches arrives at the socket of that name, and no other packet does.
 
-TCP and UDP, IPv4 and IPv6, ports and ranges, prefixes and which of them wins.
+TCP and UDP, IPv4 and IPv6, ports and ranges, prefixes and their precedence.
 """
 
 import pytest
@@ -27,7 +27,7 @@ def key_of(protocol):
     pytest.param("fd00:1::2", V6, V6_OTHER, id="ipv6")])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 class TestRedirect:
-    """The socket can be on another port and another address than the packet is for."""
+    """The socket can have another port and address than the packet."""
 
     def test_port_and_address(self, broker, protocol, service_address, address, other_address):
         broker(web=f"{key_of(protocol)}={bracket(address)}:80")
@@ -49,7 +49,7 @@ class TestRedirect:
             assert who(address, 80, protocol) == who(other_address, 80, protocol) == "web"
 
     def test_original_destination_and_client(self, broker, client, protocol, service_address, address, other_address):
-        """The service sees the address that the client asked for, and the client's own address."""
+        """The service sees the address to which the client connected, and the client's own address."""
         broker(web=f"{key_of(protocol)}={bracket(address)}:80")
         with Service("web", protocol, service_address, 8080) as service:
             wire.hand_in("web", service)
@@ -61,7 +61,7 @@ class TestRedirect:
 class TestFamilies:
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_dual_stack_socket_serves_both(self, broker, protocol):
-        """A dual-stack socket serves IPv4 too. Only one bound to :: is dual-stack: bind(2) makes others v6-only."""
+        """A dual-stack socket serves IPv4 too. Only a socket bound to :: is dual-stack: bind(2) makes others v6-only."""
         broker(web=rule(f"{key_of(protocol)}=80", access=["Bound=any"]))
         with Service("web", protocol, "::", 8080, v6only=False) as service:
             wire.hand_in("web", service)
@@ -122,7 +122,7 @@ class TestProtocols:
 
 
 class TestTwoServicesOnePort:
-    """The reason why usher exists: two services, one port, one namespace, no proxy."""
+    """The purpose of usher: two services, one port, one namespace, no proxy."""
 
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     def test_by_prefix(self, broker, client, protocol):
@@ -136,7 +136,7 @@ class TestTwoServicesOnePort:
                 assert who("198.51.100.200", 80, protocol, netns=netns) == "shop"
 
     def test_beats_a_plain_listener(self, broker):
-        """sk_lookup runs before the listener table: Order=first."""
+        """sk_lookup runs before the listener table (Order=first)."""
         broker(web="Stream=192.0.2.1:80")
         with Service("plain", address=V4, port=80), Service("web") as web:
             assert who(V4, 80) == REFUSED, "Missing=refuse is the default, a plain listener does not get it"
@@ -180,7 +180,7 @@ class TestPorts:
             assert [who(V4, port) for port in (1, 80, 443, 32768, 65535)] == ["web"] * 5
 
     def test_every_port_of_many_prefixes(self, broker):
-        """A rule for every port is in force beside 4,096 prefixes of another, also for every port."""
+        """A rule for every port works next to another one with 4,096 prefixes, also for every port."""
         prefixes = [f"198.18.{i}.{j}" for i in range(64) for j in range(0, 256, 4)]
         broker(web="Stream=192.0.2.0/24:*", many=[f"Stream={prefix}/30:*" for prefix in prefixes])
         with Service("web") as web:
@@ -189,7 +189,7 @@ class TestPorts:
 
 
 PRECEDENCE = {
-    # name: its setting; then what each packet finds
+    # name: its setting; then the name that each packet finds
     "longest-prefix": (
         {"wide": "Stream=192.0.0.0/16:80", "narrow": "Stream=192.0.2.0/24:80", "host": "Stream=192.0.2.7:80"},
         {("192.0.2.7", 80): "host", ("192.0.2.8", 80): "narrow"}),
@@ -212,7 +212,7 @@ PRECEDENCE = {
 
 @pytest.mark.parametrize("case", PRECEDENCE)
 def test_precedence(broker, case):
-    """The longest prefix wins; among equal prefixes the narrowest range of ports."""
+    """The longest prefix wins. Among equal prefixes, the narrowest range of ports wins."""
     settings, packets = PRECEDENCE[case]
     running = broker(**{name: rule(text, access=["Bound=any"]) for name, text in settings.items()})
     services = []
@@ -224,7 +224,7 @@ def test_precedence(broker, case):
 
 
 def test_closed_socket_of_a_narrow_rule_does_not_fall_to_the_wide_one(broker):
-    """A rule that matches decides; another rule is not asked when nobody sits in its seat."""
+    """A rule that matches decides. If its seat is empty, no other rule applies."""
     broker(wide="Stream=192.0.2.0/24:80", narrow="Stream=192.0.2.1:80")
     with Service("wide") as wide:
         wire.hand_in("wide", wide)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One rule set after another: all of it or nothing, and no packet sees half of one.
+"""A reload applies all of a rule set or nothing, and no packet sees half of one.
 
 docs/switch.md has the steps of a reload.
 """
@@ -24,7 +24,7 @@ FOLDER = RULE_FOLDERS[1]
 
 
 def replace_rules(**files):
-    """Make the folder hold just these."""
+    """Make the folder contain just these rules."""
     for path in FOLDER.glob("*.rule"):
         if path.stem not in files:
             path.unlink()
@@ -33,7 +33,7 @@ def replace_rules(**files):
 
 
 STEPS = {
-    # rule sets one after another: {name: matches}, and ADDED, REMOVED, KEPT of the reload
+    # successive rule sets: {name: matches}, and ADDED, REMOVED, KEPT of the reload
     "nothing-to-nothing": [({}, 0, 0, 0), ({}, 0, 0, 0)],
     "add": [({}, 0, 0, 0), ({"web": "Stream=80"}, 1, 0, 0)],
     "same": [({"web": "Stream=80"}, 0, 0, 1), ({"web": "Stream=80"}, 0, 0, 1)],
@@ -47,7 +47,7 @@ STEPS = {
 
 @pytest.mark.parametrize("case", STEPS)
 def test_replace(broker, case):
-    """A reload says what it added, removed and kept, and packets go where the new rules say."""
+    """A reload reports what it added, removed and kept, and packets follow the new rules."""
     first = {"web": "Stream=80"} if STEPS[case][0][1:] != (0, 0, 0) else {}
     replace_rules(**first)
     running = broker()
@@ -67,7 +67,7 @@ def test_replace(broker, case):
 
 @pytest.mark.vm
 def test_sockets_stay(broker, rules):
-    """A reload keeps sockets, what is known of them, and counters."""
+    """A reload keeps sockets, their details, and counters."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -94,7 +94,7 @@ def test_overlapping_steps(broker):
                          {"wide": "Stream=192.0.0.0/16:80", "narrow": "Stream=192.0.2.2/31:80"},
                          {"wide": ["Stream=192.0.0.0/16:80", "Stream=192.0.2.2:80"]}):
             if "narrow" in settings:
-                # in its seat before a packet can be sent there
+                # it is in its seat before a packet can be sent there
                 write_rule("narrow", rule("Stream=1"))
                 running.reload()
                 hand_in("narrow", narrow)
@@ -108,7 +108,7 @@ def test_overlapping_steps(broker):
 
 class TestSignalAndStatus:
     def test_hang_up(self, broker, rules):
-        """RELOADING=1 with MONOTONIC_USEC=, then READY=1 and STATUS=."""
+        """SIGHUP causes RELOADING=1 with MONOTONIC_USEC=, then READY=1 and STATUS=."""
         running = broker(web="Stream=80")
         assert running.notify.last("STATUS"), "a line of status from the start"
         rules(web="Stream=80-90")
@@ -123,7 +123,7 @@ class TestSignalAndStatus:
         assert running.rules("web")[0]["VALUE"] == "80-90"
 
     def test_hang_up_with_a_bad_file(self, broker, rules):
-        """The rules in force stay; STATUS= and the log have file:line."""
+        """The rules in force stay. STATUS= and the log have file:line."""
         running = broker(web="Stream=80")
         rules(web="Stream=81", shop="Stream=0")
         running.hang_up()
@@ -167,7 +167,7 @@ class TestSignalAndStatus:
 
 
 def test_bad_file_changes_nothing(broker, rules):
-    """After a failed reload, sockets, counters, generation and traffic are what they were."""
+    """A failed reload changes no sockets, counters, generation or traffic."""
     running = broker(web="Stream=80")
     with Service("web") as service:
         hand_in("web", service)
@@ -184,18 +184,18 @@ def test_bad_file_changes_nothing(broker, rules):
 
 
 class TestUnchangedFiles:
-    """A file that has not changed is not read again, and no change is missed for that."""
+    """An unchanged file is not read again, and no change is missed."""
 
     LARGE = [f"Stream=10.{i >> 16}.{i >> 8 & 255}.{i & 255}:80" for i in range(20000)]
 
     @staticmethod
     def settle():
-        """Until the files have been left alone for longer than FILE_SETTLED_SEC (src/rule/file.h)."""
+        """Wait until the files have been left alone for longer than FILE_SETTLED_SEC (src/rule/file.h)."""
         wait_until(lambda: time.time() - max(path.stat().st_ctime for path in FOLDER.iterdir()) > 2.1)
 
     @staticmethod
     def bytes_read(running):
-        """By the broker in a reload."""
+        """The number of bytes that the broker reads in a reload."""
         count = lambda: int(Path(f"/proc/{running.pid}/io").read_text().split()[1])
         before = count()
         ctl("reload")
@@ -215,7 +215,7 @@ class TestUnchangedFiles:
         assert running.status()["MATCHES"] == "20001"
 
     def test_a_change_right_after_a_reload(self, broker):
-        """In place and of the same size, so that nothing but the times tells."""
+        """The file is changed in place and keeps its size, so only its times differ."""
         running = broker(web="Stream=8000")
         self.settle()
         ctl("reload")
@@ -226,7 +226,7 @@ class TestUnchangedFiles:
 
 
 def test_descriptors_and_programs_do_not_grow(broker):
-    """A generation that is not current is gone: programs, maps and descriptors stay as many."""
+    """Old generations are freed: the number of programs, maps and descriptors stays the same."""
     running = broker(web="Stream=192.0.2.0/24:80")
     running.reload()
     before = len(running.fds())
@@ -238,7 +238,7 @@ def test_descriptors_and_programs_do_not_grow(broker):
 
 @pytest.mark.seconds(120)
 def test_ten_thousand_rules(broker):
-    """10,000 matches in 1,000 rules reload, and traffic goes on meanwhile."""
+    """10,000 matches in 1,000 rules are reloaded while traffic goes on."""
     settings = {f"n{i}": [f"Stream=10.{i // 250}.{i % 250}.{j}:80" for j in range(9)] + [f"Datagram={i + 1}"]
                 for i in range(1000)}
     replace_rules(web="Stream=192.0.2.0/24:80")
@@ -261,8 +261,7 @@ def test_ten_thousand_rules(broker):
 @pytest.mark.vm
 @pytest.mark.seconds(300)
 def test_a_thousand_reloads_under_load(broker):
-    """Between two rule sets, 1,000 times, under load: each connection lands where the old or the new set
-    says, never elsewhere, never refused."""
+    """1,000 reloads between two rule sets, under load: each connection follows one of the two, and none is refused."""
     first = {"one": ["Stream=192.0.2.0/24:80", "Stream=80", "Stream=[2001:db8::/48]:80"],
              "two": ["Stream=192.0.2.7:80", "Stream=81"], "never": "Stream=192.0.3.0/24:80"}
     second = {"one": ["Stream=192.0.2.7:80", "Stream=81"],

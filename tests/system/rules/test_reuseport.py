@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Groups of SO_REUSEPORT: after the selection of a member the group chooses among its own.
+"""SO_REUSEPORT groups: after a member is selected, the group chooses among its own.
 
-Members that close while others live, members that are connected, and programs of the group.
+Members that close while others live, connected members, and programs of the group.
 """
 
 import ctypes
@@ -26,8 +26,8 @@ SO_ATTACH_REUSEPORT_EBPF, BPF_OBJ_GET = 52, 7
 
 @pytest.mark.parametrize("member", [0, 1])
 def test_reuseport(broker, member):
-    """When one member of a group is handed in, the group serves. When that member closes, the entry goes, though others
-    live: a service that wants more hands in more."""
+    """If one member of a group is handed in, the whole group serves. When that member closes, the entry is removed although
+    others live: a service that wants more has to hand in more members."""
     broker(web=BOTH)
     group = [Service(f"member{i}", reuseport=True) for i in range(2)]
     hand_in("web", group[member])
@@ -40,7 +40,7 @@ def test_reuseport(broker, member):
 
 
 def test_reuseport_both_members(broker):
-    """With both members handed in, the second place takes over when the first closes."""
+    """If both members are handed in, the second place takes over when the first closes."""
     broker(web=BOTH)
     first, second = [Service(f"member{i}", reuseport=True) for i in range(2)]
     hand_in("web", first, second)
@@ -49,7 +49,7 @@ def test_reuseport_both_members(broker):
 
 
 def test_reuseport_udp_with_a_connected_member(broker):
-    """A connected UDP member of the group gets no datagrams of others."""
+    """A connected UDP member of the group gets no datagrams from others."""
     broker(web=BOTH)
     with Service("member", "udp", reuseport=True) as member:
         connected = make_socket("udp", "127.0.0.2", 8080, reuseport=True)
@@ -67,7 +67,7 @@ def open_pin(path):
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("address, target", [("127.0.0.2", V4), ("fd00:1::2", V6)])
 def test_program_of_the_group_drops(broker, protocol, address, target):
-    """The group's own program has the last word; nothing falls back to another place."""
+    """The group's own program decides last. There is no fallback to another place."""
     broker(web=BOTH)
     run(BPFTOOL, "prog", "loadall", PROGRAMS / "foreign.bpf.o", "/sys/fs/bpf/foreign")
     with Service("old", protocol, address, 8079) as old, Service("group", protocol, address, 8080, reuseport=True) as group:

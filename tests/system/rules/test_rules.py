@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rule files: which ones count, what may stand in them, what is said about those that are wrong.
+"""Rule files: which are read, what they may contain, and how errors in them are reported.
 
 usher.rules(5) has the promises.
 """
@@ -50,7 +50,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("mask", ["symlink", "empty"])
     def test_mask(self, usherd, folders, mask):
-        """A symlink to /dev/null or an empty file masks the file of that name in the folders below."""
+        """A symlink to /dev/null or an empty file masks the file of that name in the folders of lower precedence."""
         write_rule("web", rule("Stream=80"), USR)
         write_rule("other", rule("Stream=81"), USR)
         ETC.mkdir(parents=True)
@@ -84,7 +84,7 @@ class TestFiles:
 
 
 def bad_file(kind):
-    """Something in a rule folder that is no regular file, or cannot be read."""
+    """Something in a rule folder that is not a regular file, or cannot be read."""
     path = RUN / "shop.rule"
     if kind == "fifo":
         os.mkfifo(path)
@@ -115,7 +115,7 @@ def bad_file(kind):
 @pytest.mark.parametrize("kind", ["fifo", "directory", "dangling", "loop", "device", "socket", "100-mb",
                                   "100-mb-of-lines"])
 def test_bad_file(broker, kind):
-    """Named, never waited for, never read whole; nothing changes."""
+    """The broker names it, never waits for it and never reads all of it. Nothing changes."""
     running = broker(web="Stream=80")
     path = bad_file(kind)
     started = time.monotonic()
@@ -129,7 +129,7 @@ def test_bad_file(broker, kind):
 
 @pytest.mark.parametrize("what", [what for what, case in BAD_RULES.items() if case[1] is not None])
 def test_bad_rule(broker, what):
-    """`file:line: reason`, everything else as it was, and the good files of the same reload do not apply either."""
+    """The error is `file:line: reason`. Nothing changes: the good files of the same reload are not applied either."""
     running = broker(web="Stream=80")
     lines, number, words = BAD_RULES[what]
     path = RUN / "shop.rule"
@@ -151,7 +151,7 @@ def test_bad_rule(broker, what):
 
 
 def test_discover_is_told(broker):
-    """The rule in force, as whoever discovers sockets and whoever looks at it reads it."""
+    """`rules` has the [Discover] section of the rule in force."""
     settings = ["Socket=0.0.0.0:22 [::1]:22", "Socket=2222", "User=root daemon", "Unit=ssh*.service",
                 "Executable=/usr/sbin/sshd", "ScanInterval=1500ms"]
     running = broker(web=rule("Stream=80", discover=settings), shop="Stream=81")
@@ -161,11 +161,11 @@ def test_discover_is_told(broker):
         ("Socket", "0.0.0.0/32:22", "4"), ("Socket", "[::1/128]:22", "4"), ("Socket", "2222", "5"), ("User", "root", "6"),
         ("User", "daemon", "6"), ("Unit", "ssh*.service", "7"), ("Executable", "/usr/sbin/sshd", "8"),
         ("Listen", "event", "0"), ("ScanInterval", "1500ms", "9")]
-    assert matches(running) == {("web", "Stream", "80"), ("shop", "Stream", "81")}, "what is sought matches no packet"
+    assert matches(running) == {("web", "Stream", "80"), ("shop", "Stream", "81")}, "[Discover] matches no packet"
 
 
 def test_longest_row(broker):
-    """The longest value and a rule of the longest name are told in one packet."""
+    """The longest value of a rule with the longest name fits into one packet."""
     path = "/" + "p" * 1022
     running = broker(**{"n" * 63: rule("Stream=80", discover=["Socket=22", f"Executable={path}"])})
     assert [row["VALUE"] for row in running.rules() if row["KEY"] == "Executable"] == [path]
@@ -176,7 +176,7 @@ def test_longest_row(broker):
 
 @pytest.mark.parametrize("name", ["-web", ".web", "we b", "wéb", "n" * 64, "a:b", ""])
 def test_bad_file_name(broker, name):
-    """The file name is the name of the rule. One that starts with a dot is hidden, and not looked at."""
+    """The file name is the name of the rule. A file whose name starts with a dot is hidden, and ignored."""
     running = broker(web="Stream=80")
     path = RUN / f"{name}.rule"
     path.write_text(rule("Stream=81"))
@@ -190,7 +190,7 @@ def test_bad_file_name(broker, name):
 
 
 def test_every_problem_is_told(broker):
-    """An administrator wants to see all of it at once."""
+    """All problems are reported at once."""
     running = broker(web="Stream=80")
     write_rule("one", "[Rule]\nStream=0\nStream=81\nOops=1\n")
     write_rule("two", "[Rule]\nDatagram=99999\n")
@@ -207,7 +207,7 @@ CONFLICTS = {
     "udp": ("Datagram=53", "Datagram=53"),
     "ipv6": ("Stream=[2001:db8::/48]:80", "Stream=[2001:db8::/48]:80"),
     "spelled-differently": ("Stream=[2001:db8::/48]:80", "Stream=[2001:0DB8:0::/48]:80-80"),
-    "any-and-zero": ("Stream=80", "Stream=0.0.0.0/0:80"),  # src/image/image.h: any address counts as length 0
+    "any-and-zero": ("Stream=80", "Stream=0.0.0.0/0:80"),  # src/image/image.h: any address has length 0
     "every-port": ("Stream=*", "Stream=1-65535"),
 }
 NO_CONFLICTS = {
@@ -221,7 +221,7 @@ NO_CONFLICTS = {
 
 @pytest.mark.parametrize("case", CONFLICTS)
 def test_conflict(broker, rules, case):
-    """Both file:line are named and nothing is applied."""
+    """The error names both file:line, and nothing is applied."""
     running = broker(keep="Stream=1000")
     first, second = CONFLICTS[case]
     rules(one=first, two=second)
@@ -240,7 +240,7 @@ def test_no_conflict(broker, case):
 
 
 def test_one_name_may_repeat_itself(broker):
-    """The same match twice in one rule is no conflict between names."""
+    """The same match twice in one rule is not a conflict between names."""
     broker(web="\n".join(BAD_RULES["same-match-twice"][0]))
     with Service("web") as service:
         wire.hand_in("web", service)
@@ -248,7 +248,7 @@ def test_one_name_may_repeat_itself(broker):
 
 
 SPELLINGS = {
-    # as it is written, as `rules` shows it
+    # as it is written; as `rules` shows it
     "Stream=192.0.2.1:80": [("tcp", "192.0.2.1/32", "80")],
     "Stream=192.0.2.0/24:80 192.0.2.0/24:443": [("tcp", "192.0.2.0/24", "80"), ("tcp", "192.0.2.0/24", "443")],
     "Stream=[2001:DB8:0:0::/48]:443": [("tcp", "2001:db8::/48", "443")],
@@ -280,14 +280,14 @@ def test_windows_line_ends_and_no_last_line_feed(usherd):
 
 
 def test_long_line(usherd):
-    """Debian's inih cuts lines at 200 bytes and reads the tail as a new setting: ours must not."""
+    """Debian's inih cuts lines at 200 bytes and reads the tail as a new setting. Our parser must not."""
     ports = " ".join(str(port) for port in range(10000, 11000))
     write_rule("web", f"[Rule]\nStream={ports}\n")
     assert len(matches(usherd.start())) == 1000
 
 
 def test_rules_rows(broker):
-    """docs/protocol.md `rules`: defaults have line 0."""
+    """`rules` in docs/protocol.md: defaults have line 0."""
     running = broker(web=rule("Stream=192.0.2.0/24:80", "Missing=pass", access=["User=nobody", "Bound=any"]))
     rows = {(row["SECTION"], row["KEY"]): (row["VALUE"], row["LINE"]) for row in running.rules("web")}
     assert rows == {("Rule", "Stream"): ("192.0.2.0/24:80", "2"), ("Rule", "Missing"): ("pass", "3"),
@@ -299,7 +299,7 @@ def test_rules_rows(broker):
 
 
 def test_start_with_a_bad_rule(usherd, rules):
-    """There is nothing in force to keep: the broker says which file and ends with 78, usherd(8)."""
+    """There are no rules in force to keep: the broker names the file and exits with 78, as in usherd(8)."""
     rules(web="Stream=80", shop="Stream=0")
     usherd.spawn()
     assert usherd.wait() == 78

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is different with datagrams."""
+"""What is different with datagrams"""
 
 import socket
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.vm
 
 
 def test_every_datagram_is_dispatched(broker):
-    """An unconnected flow has no memory: each datagram goes where the rule leads at that moment."""
+    """An unconnected flow has no state: each datagram follows the rule in force at that moment."""
     broker(dns="Datagram=53")
     with Service("old", "udp", port=5301) as old, Service("new", "udp", port=5302) as new:
         hand_in("dns", old)
@@ -47,7 +47,7 @@ def test_connected_socket_of_a_service_keeps_its_flow(broker):
 
 
 def test_reply_address(broker):
-    """A service that asks for the destination can answer from it; the port stays that of its own socket."""
+    """A service that asks for the destination can answer from that address. The port is still that of its own socket."""
     broker(dns="Datagram=192.0.2.0/24:53")
     with Service("dns", "udp", "127.0.0.2", 5353) as service:
         hand_in("dns", service)
@@ -57,7 +57,7 @@ def test_reply_address(broker):
 
 
 def test_icmp_error(broker, client):
-    """An ICMP error for what the service sent runs the program too, with the tuple reversed: no harm comes of it."""
+    """An ICMP error for a packet of the service runs the program too, with the tuple reversed. It does no harm."""
     running = broker(dns="Datagram=203.0.113.1:53")
     with Service("dns", "udp", "127.0.0.2", 53) as service:
         hand_in("dns", service)
@@ -65,7 +65,7 @@ def test_icmp_error(broker, client):
             asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         asker.bind(("203.0.113.2", 4000))
         asker.sendto(b"?", ("203.0.113.1", 53))
-        asker.close()  # the answer finds nobody: port unreachable comes back
+        asker.close()  # no socket takes the answer: port unreachable comes back
         wait_until(lambda: service.answered >= 1)
         before = running.counters("dns", "udp")
         for _ in range(10):
@@ -88,7 +88,7 @@ def test_big_datagrams(broker):
 
 
 def test_refused_is_told(broker):
-    """Port unreachable, also to a client that is connected."""
+    """The client gets port unreachable, even if it is connected."""
     broker(dns="Datagram=53")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(5)
