@@ -4,8 +4,8 @@
 /*
  * usherctl: the command line
  *
- * Each verb has a file, or a folder if it is large. verbs.def and options.def are the tables of verbs and options. A verb
- * is called with a command line that was checked against these tables.
+ * Each verb has a file, or a folder if it is large. verbs.def and options.def are the tables of verbs and options. A
+ * verb is called with a command line that was checked against these tables.
  */
 
 #include <stdbool.h>

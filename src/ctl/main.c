@@ -24,8 +24,8 @@ static int print_version(void)
 }
 
 /*
- * Nothing that usherctl opens may become standard input, output or error. The descriptors opened here in their place fail
- * reads and writes with EBADF, as the closed ones would, and a COMMAND finds them closed again.
+ * Nothing that usherctl opens may become standard input, output or error. The descriptors opened here in their place
+ * fail reads and writes with EBADF, as the closed ones would, and a COMMAND finds them closed again.
  */
 static void reserve_standard_fds(void)
 {

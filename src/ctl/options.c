@@ -183,7 +183,7 @@ static int read_word(struct ctl *ctl, struct reading *reading, const char *word)
 /* The table of options in the form that getopt_long() takes */
 static void list_options(struct option long_options[static OPTIONS + 1], char letters[static OPTIONS + 3])
 {
-	/* "-" is RETURN_IN_ORDER: getopt_long() returns options and words in order, so the options of COMMAND are left alone */
+	/* "-" is RETURN_IN_ORDER: options and words come in order, so the options of COMMAND are left alone */
 	letters = stpcpy(letters, "-:");
 	for (int i = 0; i < OPTIONS; i++) {
 		const struct ctl_option *option = &ctl_options[i];

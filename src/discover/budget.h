@@ -4,8 +4,8 @@
 /*
  * Limits the time that scans take
  *
- * Strangers can cause scans, and on a crowded host each takes long. BUDGET_BURST_US may be spent at once. After that, scans
- * get as much time as the pauses between them.
+ * Strangers can cause scans, and on a crowded host each takes long. BUDGET_BURST_US may be spent at once. After that,
+ * scans get as much time as the pauses between them.
  */
 
 #include <stdint.h>

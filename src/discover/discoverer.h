@@ -4,10 +4,10 @@
 /*
  * The discoverer: when usher-discover scans, and what it does with what it finds
  *
- * It scans for everything when it reads the rules, when the broker starts, and when events may have been lost; for one
- * port when a socket starts to listen there; for one name when the broker reports that a socket of it has closed. Without
- * hooks, it scans repeatedly, with pauses that grow to the smallest ScanInterval= of the rules. With hooks, it sleeps until
- * something happens.
+ * It scans for everything when it reads the rules, when the broker starts, and when events may have been lost; for
+ * one port when a socket starts to listen there; for one name when the broker reports that a socket of it has closed.
+ * Without hooks, it scans repeatedly, with pauses that grow to the smallest ScanInterval= of the rules. With hooks,
+ * it sleeps until something happens.
  */
 
 #include <stdbool.h>

@@ -4,9 +4,10 @@
 /*
  * Notification of sockets that start to listen: bpf/listen.bpf.c
  *
- * A sock_ops program at TCP_LISTEN_CB and post_bind4/6 programs for UDP, attached to the root of cgroup v2, report sockets
- * of this network namespace on wanted ports. With Listen=kernel, the sock_ops program also puts the listener into the
- * broker's pinned map `early`, if the pinned `early_rules` describe it (usher-bpf.h). All of it ends with this process.
+ * A sock_ops program at TCP_LISTEN_CB and post_bind4/6 programs for UDP, attached to the root of cgroup v2, report
+ * sockets of this network namespace on wanted ports. With Listen=kernel, the sock_ops program also puts the listener
+ * into the broker's pinned map `early`, if the pinned `early_rules` describe it (usher-bpf.h). All of it ends with
+ * this process.
  */
 
 #include <stddef.h>
@@ -34,7 +35,7 @@ struct hooks_manner {
 int hooks_new(const struct hooks_manner *manner, struct hooks **ret, struct refusal *refusal);
 struct hooks *hooks_free(struct hooks *hooks);
 
-/* hooks_want() - replace the set of wanted ports; those that stay are wanted throughout. Return: 0 or a negative errno. */
+/* hooks_want() - replace the set of wanted ports, without a gap for those that stay; Return: 0 or a negative errno */
 int hooks_want(struct hooks *hooks, const struct usher_wanted *wanted, size_t n);
 
 /*

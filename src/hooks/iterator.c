@@ -17,8 +17,8 @@
 #define RECORDS_PER_READ 2048U
 
 /*
- * It is loaded once: libbpf reads all types of the kernel to do so, which takes longer than most searches. A search for more
- * sockets than ever before loads it again. It ends with the process.
+ * It is loaded once: libbpf reads all types of the kernel to do so, which takes longer than most searches. A search
+ * for more sockets than ever before loads it again. It ends with the process.
  */
 static struct descriptors *loaded;
 static bool absent;

@@ -8,6 +8,7 @@
 /*
  * iterator_find() - as openers_find_proc(), in the kernel
  *
- * Return: 0, OPENERS_ABSENT if the kernel or the privileges do not allow it (tried once, remembered), or a negative errno.
+ * Return: 0, OPENERS_ABSENT if the kernel or the privileges do not allow it (tried once, remembered), or a negative
+ * errno.
  */
 openers_function iterator_find;

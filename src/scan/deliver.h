@@ -7,9 +7,9 @@
 #include "scan.h"
 
 /*
- * How many sockets of one SO_REUSEPORT group are handed in. The kernel spreads connections over the whole group, whichever
- * member is selected. A second member takes over when the first one closes, and the broker reports that (docs/protocol.md,
- * monitor).
+ * How many sockets of one SO_REUSEPORT group are handed in. The kernel spreads connections over the whole group,
+ * whichever member is selected. A second member takes over when the first one closes, and the broker reports that
+ * (docs/protocol.md, monitor).
  */
 #define DELIVER_GROUP_MAX 2U
 

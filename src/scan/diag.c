@@ -88,8 +88,8 @@ static void sort_once(struct diag_list *list)
 }
 
 /*
- * Two instructions for each port: "if it is this port go on, otherwise skip one instruction" and "jump to the end". A jump
- * to the end accepts the socket, a jump beyond the end rejects it.
+ * Two instructions for each port: "if it is this port go on, otherwise skip one instruction" and "jump to the end". A
+ * jump to the end accepts the socket, a jump beyond the end rejects it.
  */
 static void put_filter(struct nlmsghdr *header, const uint16_t *ports, size_t n)
 {

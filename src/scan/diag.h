@@ -48,8 +48,8 @@ bool diag_queue_is_full(const struct diag_socket *socket);
  *
  * Both families. If the kernel reports that a dump was interrupted (NLM_F_DUMP_INTR), it is repeated.
  *
- * Refused: no sock_diag in this kernel (EPROTONOSUPPORT), a dump that is interrupted every time (EAGAIN), any other error
- * of netlink. Return: 0, REFUSED, or -ENOMEM.
+ * Refused: no sock_diag in this kernel (EPROTONOSUPPORT), a dump that is interrupted every time (EAGAIN), any other
+ * error of netlink. Return: 0, REFUSED, or -ENOMEM.
  */
 int diag_dump(uint8_t protocol, const uint16_t *ports, size_t n_ports, struct diag_socket **ret,
 	size_t *ret_n, struct refusal *refusal);

@@ -25,7 +25,10 @@ struct inode_index {
 int inode_index_init(struct inode_index *index, const struct diag_socket *sockets, size_t n);
 void inode_index_deinit(struct inode_index *index);
 
-/* inode_index_add() - a process has a socket of this inode open; ignores sockets not in the index. Return: 0 or -ENOMEM */
+/*
+ * inode_index_add() - a process has a socket of this inode open; ignores sockets not in the index. Return: 0 or
+ * -ENOMEM
+ */
 int inode_index_add(struct inode_index *index, uint32_t inode, pid_t pid, int fd);
 
 /* inode_index_take() - move the openers out, sorted */

@@ -102,7 +102,10 @@ int owner_check(const struct owners *owners, const struct rule *rule, const stru
 	return process->pid == MANAGER_PID ? check_manager(rule, refusal) : 0;
 }
 
-/* The older process precedes, process 1 comes last. Within one tick the lower pid is older, unless pids wrapped around. */
+/*
+ * The older process precedes, process 1 comes last. Within one tick the lower pid is older, unless pids wrapped
+ * around.
+ */
 static bool precedes(const struct process *a, const struct process *b)
 {
 	if (!b || (a->pid == MANAGER_PID) != (b->pid == MANAGER_PID))

@@ -4,8 +4,8 @@
 /*
  * A process, pinned by a pidfd while it is examined
  *
- * What /proc says about a pid is about the process of the pidfd only while that process is alive: call process_is_alive()
- * after reading.
+ * What /proc says about a pid is about the process of the pidfd only while that process is alive: call
+ * process_is_alive() after reading.
  */
 
 #include <stdbool.h>

@@ -162,8 +162,8 @@ static int refuse_untold(struct refusal *refusal)
 }
 
 /*
- * Take the socket. Since the process was examined, its pid, its program and its descriptors may have changed: check it all
- * again, with a pidfd of the process open.
+ * Take the socket. Since the process was examined, its pid, its program and its descriptors may have changed: check
+ * it all again, with a pidfd of the process open.
  *
  * Return: 0, REFUSED, ROUND_CHANGED, or -ENOMEM.
  */

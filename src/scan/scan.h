@@ -5,16 +5,17 @@
  * Finds the sockets of legacy daemons that [Discover] describes, and the names that they belong to
  *
  * A scan lists the sockets that [Discover] of any rule describes (diag.h), finds the processes that have them open
- * (openers.h), checks whether these may own them (access_check_owner()), and takes a duplicate (fetch.h). Each socket that
- * a Socket= describes becomes a candidate, which is accepted, or refused with a reason.
+ * (openers.h), checks whether these may own them (access_check_owner()), and takes a duplicate (fetch.h). Each socket
+ * that a Socket= describes becomes a candidate, which is accepted, or refused with a reason.
  *
- * The owner of a socket is a process that has it open, if the user of that process or root created the socket. A socket
- * that another user created and passed on is refused. If several processes have it open, the owner is the oldest that may
- * own it; process 1 comes last.
+ * The owner of a socket is a process that has it open, if the user of that process or root created the socket. A
+ * socket that another user created and passed on is refused. If several processes have it open, the owner is the
+ * oldest that may own it; process 1 comes last.
  *
- * Several candidates of one (name, protocol, family) are accepted together if they are one SO_REUSEPORT group of one user,
- * bound alike; otherwise all of them are refused. Candidates that were refused before, such as those of strangers, do not
- * count. Of a group, the first SCAN_GROUP_MAX are accepted: one is enough for the kernel to spread over all of it.
+ * Several candidates of one (name, protocol, family) are accepted together if they are one SO_REUSEPORT group of one
+ * user, bound alike; otherwise all of them are refused. Candidates that were refused before, such as those of
+ * strangers, do not count. Of a group, the first SCAN_GROUP_MAX are accepted: one is enough for the kernel to spread
+ * over all of it.
  */
 
 #include <stdbool.h>

@@ -51,8 +51,8 @@ bool target_is_served(const struct rule *rule, const struct diag_socket *socket)
 /*
  * target_describes() - does a word of the rule's Socket= describe this socket?
  *
- * A port alone describes sockets of the families that the rule serves. A prefix describes every socket in it, so that the
- * reason for a refusal can be shown.
+ * A port alone describes sockets of the families that the rule serves. A prefix describes every socket in it, so that
+ * the reason for a refusal can be shown.
  */
 bool target_describes(
 	const struct rule *rule, const struct rule_match *word, const struct diag_socket *socket);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * usage: backend FD...    serve sockets that are inherited: listening TCP ones, bound UDP ones
+ * usage: backend FD...    serve inherited sockets: listening TCP sockets, bound UDP sockets
  *
- * The service behind every way of peers.py. The first byte of a connection says what is wanted:
+ * The service behind every way of peers.py. The first byte of a connection selects the answer:
  *	'w'  a line: address and port of the peer and of this end, as this end sees them
- *	's'  a stream of zeros without an end
- *	any other: that byte back
- * and then the client closes. A datagram is answered from the address it was sent to: 'w' with that line, any other
- * with itself.
+ *	's'  an endless stream of zeros
+ *	any other: that byte
+ * and then the client closes. The answer to a datagram comes from the address that it was sent to: to 'w' it is that
+ * line, to any other the datagram itself.
  */
 
 #include <arpa/inet.h>
@@ -23,7 +23,7 @@
 #include "util/macro.h"
 
 #define EVENTS 64
-#define AT_ONCE 64 /* datagrams of one socket before another one has its turn */
+#define AT_ONCE 64 /* datagrams of one socket before the next one has its turn */
 
 enum kind { LISTENER, DATAGRAMS, CONNECTION, STREAM };
 
@@ -83,7 +83,7 @@ static int answer(int epoll, int fd)
 	case 's':
 		return watch(epoll, EPOLL_CTL_MOD, STREAM, fd);
 	default:
-		(void)send(fd, &byte, 1, MSG_NOSIGNAL); /* a client that is gone shows at the next recv(2) */
+		(void)send(fd, &byte, 1, MSG_NOSIGNAL); /* the next recv(2) shows that a client is gone */
 		return 0;
 	}
 }
@@ -95,7 +95,7 @@ static int stream(int fd)
 	return 0;
 }
 
-/* The control message that came with a datagram goes with the answer, which then leaves from the address asked. */
+/* The answer repeats the control message of the datagram, so it leaves from the address that the client sent to. */
 static void answer_from(struct in_pktinfo *info, struct in_addr *ret_local)
 {
 	*ret_local = info->ipi_addr;
@@ -135,7 +135,7 @@ static int answer_datagrams(int fd)
 			local.sin_addr = asked;
 			part.iov_len = spell(data, sizeof(data), &peer, &local);
 		}
-		(void)sendmsg(fd, &message, 0); /* one that does not arrive is the client's to count */
+		(void)sendmsg(fd, &message, 0); /* the client counts answers that do not arrive */
 	}
 	return 0;
 }

@@ -5,10 +5,10 @@
  *
  *	bench_compile ROUNDS BEFORE AFTER
  *
- * BEFORE and AFTER are folders of rule files. A round is a reload, from the one to the other and back in turn; the first
- * time of each, when there is nothing to compare with, is not counted. Files that both have, as hard links, are not read
- * again, as they would not be in one folder. On standard output a line for each step: its name and milliseconds for every
- * round. As root; in namespaces of its own.
+ * BEFORE and AFTER are folders of rule files. Each round reloads from one to the other, in alternating directions.
+ * The first reload of each, which has nothing to compare with, is not counted. Files that both have as hard links are
+ * not read again, as if they were in one folder. Prints a line for each step: its name, and the milliseconds of every
+ * round. Run it as root; it uses namespaces of its own.
  */
 
 #include <errno.h>
@@ -30,10 +30,10 @@ static const char *const names[STEPS] = {
 	[PARSE] = "parse",     /* rule files to a rule set */
 	[ACCESS] = "access",   /* users and groups */
 	[COMPILE] = "compile", /* rule set to image */
-	[COMPARE] = "compare", /* what has changed, for the answer */
-	[LOAD] = "load",       /* the program is verified, the image put into its maps */
-	[SWITCH] = "switch",   /* pinned and on the link */
-	[RELEASE] = "release", /* the generation before, maps included */
+	[COMPARE] = "compare", /* find what has changed, for the answer */
+	[LOAD] = "load",       /* verify the program, fill its maps from the image */
+	[SWITCH] = "switch",   /* pin it and put it on the link */
+	[RELEASE] = "release", /* free the previous generation with its maps */
 };
 
 struct bench {
@@ -72,7 +72,7 @@ static double lap(double *since)
 	return *since - before;
 }
 
-/* As broker_reload(), and what it calls, in the same order. */
+/* The steps of broker_reload() and what it calls, in the same order */
 static void reload(struct bench *bench, const char *folder, double times[static STEPS])
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
@@ -87,7 +87,7 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 	if (!next)
 		check("generation", -ENOMEM, NULL, NULL);
 	*next = (struct generation){.n_references = 1, .program = -1, .question = QUESTION_NULL};
-	/* so that the paths are the same */
+	/* so that both have the same paths */
 	check(folder, chdir(folder) < 0 ? -errno : 0, NULL, NULL);
 	t = now();
 	check("rules", files_reload(before, here, &next->rules, &problems), &problems, &refusal);

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Services that hand in, and nothing else: the client side of tests/bench/broker.py
+ * Services that only hand in: the client side of tests/bench/broker.py
  *
  *	bench_hand_in library N          N names, one socket each, one after another, with usher_hand_in()
  *	bench_hand_in session N          the same on one connection, with the protocol
- *	bench_hand_in packets N          the same on one connection, as many sockets in a packet as it takes
+ *	bench_hand_in packets N          the same on one connection, with as many sockets in a packet as it takes
  *	bench_hand_in crowd N            as library, from CROWD processes at once
  *	bench_hand_in first N            N times a socket of the first name, and a client that connects to FIRST_ADDRESS
  *	bench_hand_in fill N             SOCKETS of each of N names, one hand-in for each socket
- *	bench_hand_in services N         N processes at once, SOCKETS of a name each in one hand-in
+ *	bench_hand_in services N         N processes at once, each with SOCKETS of a name in one hand-in
  *	bench_hand_in steady RATE SECONDS [NAMES]
  *
- * It is told what to do by Python and is written in C because an interpreter would take longer than what is measured.
- * The names are n0000, n0001...; n0000 is to get what comes to FIRST_ADDRESS, FIRST_PORT. Everything that is not a
- * hand-in is done before the clock starts. On standard output: the nanoseconds of all, and of each. `fill` and
- * `services` then keep their sockets until standard input ends.
+ * Python runs it. It is written in C because an interpreter would take longer than what is measured. The names are
+ * n0000, n0001...; n0000 gets the packets to FIRST_ADDRESS, FIRST_PORT. Everything but the hand-ins is done before
+ * the clock starts. Prints the nanoseconds of all, and of each. After that, `fill` and `services` keep their sockets
+ * until standard input ends.
  */
 
 #include <arpa/inet.h>
@@ -61,7 +61,7 @@ static void run_library(unsigned n)
 	services_print(services_now() - begin, each, n);
 }
 
-/* A hand-in of the protocol: `n_fds` sockets of as many names. */
+/* A hand-in with the protocol: `n_fds` sockets under as many names */
 static void send_names(struct client *client, unsigned first, const int *fds, unsigned n_fds)
 {
 	char names[PROTOCOL_HAND_IN_MAX * 8] = "", name[16];
@@ -111,7 +111,7 @@ static int connect_first(void)
 	(void)inet_pton(AF_INET, FIRST_ADDRESS, &address.sin_addr);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		services_fail("cannot connect to %s: %s", FIRST_ADDRESS, strerror(errno));
-	/* no TIME_WAIT: its port stays free for the next one */
+	/* no TIME_WAIT: its port is free for the next one */
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	return fd;
 }

@@ -3,8 +3,8 @@
 /*
  * What the programs of usher-discover cost others: nanoseconds for a connection, for listen(2), for a UDP bind(2)
  *
- * Each round of a row is a pair, without the programs and with them, of REPEAT times each. What is measured is the CPU
- * time of all of it on the loopback: both ends of a connection, from socket(2) to close(2).
+ * Each round of a row is a pair, without the programs and with them, of REPEAT times each. It measures the CPU time of
+ * everything on the loopback: both ends of a connection, from socket(2) to close(2).
  */
 
 #include <arpa/inet.h>
@@ -85,7 +85,7 @@ static void do_bind(int listener)
 	(void)close(bind_socket(SOCK_DGRAM));
 }
 
-/* Ends with a reset, or ports in TIME-WAIT would run out. */
+/* It ends with a reset, because ports in TIME-WAIT would run out. */
 static void do_connect(int listener)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
@@ -111,7 +111,7 @@ static double run(void (*function)(int listener), int listener, struct hooks *ho
 
 	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
 	for (int i = 1; i <= repeat; i++) {
-		if (hooks) { /* each is told, not only the first one */
+		if (hooks) { /* each is reported, not only the first one */
 			hooks_want_again(hooks, IPPROTO_TCP, PORT);
 			hooks_want_again(hooks, IPPROTO_UDP, PORT);
 		}
@@ -160,7 +160,7 @@ static int all(void)
 	processes = open(file, O_WRONLY | O_CLOEXEC);
 	if (processes < 0 || write(processes, "0", 1) != 1)
 		die(file);
-	listener = bind_socket(SOCK_STREAM); /* a socket stays in the cgroup in which it was made */
+	listener = bind_socket(SOCK_STREAM); /* a socket stays in the cgroup in which it was created */
 	if (listen(listener, 1) < 0)
 		die("listen");
 	measure("TCP connection, both ends", do_connect, listener, false);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Nanoseconds for one lookup, beside those of an empty program
+ * Nanoseconds for one lookup, next to those of an empty program
  *
- * Both are loaded as the broker does it, without CAP_PERFMON: for that the verifier adds instructions against Spectre,
- * and array maps mask their index.
+ * Both are loaded as the broker loads its program, without CAP_PERFMON: the verifier then adds instructions against
+ * Spectre, and array maps mask their index.
  */
 
 #include <arpa/inet.h>
@@ -33,7 +33,7 @@ static void measure(const char *what, int family, uint8_t addresses[CONTEST_ADDR
 	contest_run(&contest, what, family, addresses, port);
 }
 
-/* For rows that ask for one address. */
+/* For rows with a single address */
 static void measure_one(const char *what, int family, const char *address4, const char *address6,
 	uint16_t port, enum contest_outcome expected)
 {
@@ -45,7 +45,7 @@ static void measure_one(const char *what, int family, const char *address4, cons
 	measure(what, family, addresses, port, expected);
 }
 
-/* One listener more in every seat that the name has. */
+/* Put one more listener into every seat of the name. */
 static int seat(const char *name, int family)
 {
 	int fd = world_listen(IPPROTO_TCP, family);

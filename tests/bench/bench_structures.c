@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Nanoseconds for the longest prefix of an address, by what the kernel has for it
+ * Nanoseconds to find the longest prefix of an address, with the structures of the kernel
  *
- * The same prefixes and addresses as those of bench_lookup, in programs that do nothing else: an LPM trie, and a hash
- * that is asked for every length that occurs, the longest first. Beside them usher, which does all that it has to.
+ * The prefixes and addresses are those of bench_lookup. The programs do nothing else: one uses an LPM trie, the other
+ * a hash with a lookup for every length that occurs, longest first. Next to them is usher's program, which does its
+ * full work.
  */
 
 #include <bpf/bpf.h>

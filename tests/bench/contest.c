@@ -14,7 +14,7 @@
 #include "empty.skel.h"
 #include "samples.h"
 
-/* One round of one program: the mean over the addresses. */
+/* One round of one program; Return: the mean over the addresses */
 static double run(const struct contest *contest, size_t i, struct world_packet *packet,
 	uint8_t addresses[CONTEST_ADDRESSES][16], const char *row)
 {

@@ -4,8 +4,8 @@
 /*
  * A row of nanoseconds: sk_lookup programs run on the same packets in turn, by BPF_PROG_TEST_RUN
  *
- * A round is CONTEST_RUNS runs of each, of equal shares for CONTEST_ADDRESSES addresses, so that no lucky shape of the
- * tables decides. The order is reversed every other round.
+ * A round is CONTEST_RUNS runs of each program, with equal shares for CONTEST_ADDRESSES addresses, so that a lucky
+ * shape of the tables does not decide. Every other round reverses the order.
  */
 
 #include <stdbool.h>
@@ -25,8 +25,8 @@ struct contest {
 	struct {
 		const char *column;
 		int program;
-		enum contest_outcome outcome; /* any other ends the process */
-	} programs[CONTEST_PROGRAMS_MAX];     /* the first is what the others are compared with */
+		enum contest_outcome outcome; /* any other result ends the process */
+	} programs[CONTEST_PROGRAMS_MAX];     /* the others are compared with the first */
 	size_t n_programs;
 };
 
@@ -34,7 +34,7 @@ struct contest {
 void contest_run(struct contest *contest, const char *what, int family,
 	uint8_t addresses[CONTEST_ADDRESSES][16], uint16_t port);
 
-/* contest_size() - how many prefixes a row is to have: a large crowd is smaller when nothing is to be known of its cost */
+/* contest_size() - the number of prefixes of a row: a quick run, whose costs do not matter, uses a smaller crowd */
 size_t contest_size(const struct contest *contest, size_t n);
 
 /* contest_load_empty() - the program that does nothing; Return: its descriptor */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* In a hundred; about as in a table of routes, and hosts besides. */
+/* In percent; about as in a routing table, with hosts in addition */
 static const struct {
 	uint8_t length, share;
 } shares4[] = {{16, 1}, {17, 1}, {18, 1}, {19, 2}, {20, 4}, {21, 4}, {22, 9}, {23, 8}, {24, 45}, {26, 3},
@@ -98,7 +98,7 @@ static size_t hash(const struct prefix *prefix)
 	return ((words[0] ^ words[1] << 1 ^ prefix->length) * 0x9e3779b97f4a7c15U) >> 32;
 }
 
-/* Sorting would find those that are alike as well, but would have to be done again after each correction. */
+/* Sorting would find duplicates too, but would have to be repeated after each correction. */
 void crowd_make(struct crowd *crowd, int family, size_t n, bool hosts)
 {
 	size_t n_slots = 2;

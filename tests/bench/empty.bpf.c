@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
-/* The least that a sk_lookup program can do: what every figure is compared with. */
+/* The least that an sk_lookup program can do. Every figure is compared with it. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

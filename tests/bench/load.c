@@ -3,8 +3,8 @@
 /*
  * usage: load connections|requests|stream ADDRESS PORT SECONDS [AT-ONCE [SOURCE COUNT]]
  *
- * The client of peers.py; load.h says what each word does. Requests come from COUNT addresses in turn, from SOURCE on,
- * each of them a flow of its own. Prints a JSON object: done, failed, seconds, percentiles of the latency in ns.
+ * The client of peers.py. load.h says what each word does. Requests come from COUNT addresses in turn, from SOURCE
+ * on, each with a flow of its own. Prints a JSON object: done, failed, seconds, percentiles of the latency in ns.
  */
 
 #include "load.h"
@@ -20,7 +20,7 @@
 #include "util/macro.h"
 
 #define ENOUGH 10
-#define PATIENCE_NS 5000000000 /* on a machine that is too busy to answer ENOUGH in the given time */
+#define PATIENCE_NS 5000000000 /* on a machine that is too busy for ENOUGH answers in the given time */
 
 static const struct {
 	const char *name;

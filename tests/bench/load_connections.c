@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Connections, so many at a time
+ * Connections, a number of them at a time
  *
- * The client closes first and with a reset, so that no TIME-WAIT is left at either end: else its ports would run out
- * within seconds, and each way would be measured with the leavings of the one before.
+ * The client closes first, with a reset, so that no TIME-WAIT is left at either end. Otherwise its ports would run
+ * out within seconds, and each way would be measured with the remains of the previous one.
  */
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "util/macro.h"
 
 #define EVENTS 64
-#define STALLED_NS 200000000 /* a connection this old at the end lost a packet, or nobody serves it */
+#define STALLED_NS 200000000 /* a connection this old at the end lost a packet, or is not served */
 
 struct connection {
 	int fd;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Datagrams that come back, so many under way at a time
+ * Datagrams that come back, a number of them in flight at a time
  *
- * One flow is a connected socket. Many are an unconnected one whose port is new in each run and whose source address
- * is another one in each request: cheap for the client, and new for everything that remembers flows.
+ * One flow is a connected socket. Many flows are an unconnected socket with a new port in each run and another source
+ * address in each request: cheap for the client, and new to everything that remembers flows.
  */
 
 #include <arpa/inet.h>
@@ -20,7 +20,7 @@
 #define LOST_NS 200000000     /* after which a request counts as lost */
 #define LOOK_EVERY_NS 5000000 /* for lost ones */
 
-/* 32 bytes, as a small question of DNS; never begins with a 'w' */
+/* 32 bytes, like a small DNS query; never begins with a 'w' */
 struct request {
 	uint64_t zero, number;
 	uint64_t padding[2];
@@ -32,7 +32,7 @@ struct window {
 	int fd;
 	uint32_t sent;	   /* for the choice of the next source */
 	uint64_t now;	   /* of this turn */
-	uint64_t *numbers; /* of the request under way in each slot: its slot is the remainder */
+	uint64_t *numbers; /* of the request in flight in each slot; its remainder is the slot */
 	uint64_t *begins;
 };
 
@@ -45,7 +45,10 @@ static void window_close(struct window *window)
 	free(window->begins);
 }
 
-/* Sends the next one of a slot. What the kernel does not take is lost when its time is over, as any other. */
+/*
+ * Send the next request of a slot. One that the kernel does not take counts as lost when its time is over, like any
+ * other.
+ */
 static void send_next(struct window *window, unsigned slot)
 {
 	struct request request = {.number = window->numbers[slot] += window->load->at_once};
@@ -85,7 +88,7 @@ static int receive(struct window *window)
 			return errno == EAGAIN || errno == ECONNREFUSED ? 0 : -errno;
 		slot = (unsigned)(answer.number % window->load->at_once);
 		if (n != sizeof(answer) || answer.number != window->numbers[slot])
-			continue; /* one that counts as lost already */
+			continue; /* it counts as lost already */
 		window->outcome->done++;
 		send_next(window, slot);
 	}

@@ -3,7 +3,7 @@
 /*
  * The bytes of one connection
  *
- * The kernel throws them away instead of copying them (MSG_TRUNC of tcp(7)), so that it is the server that limits.
+ * The kernel discards them instead of copying them (MSG_TRUNC of tcp(7)), so that the server is the bottleneck.
  */
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What a benchmark prints: one line of JSON for each row and column, with what every round of it took */
+/* The output of a benchmark: one line of JSON for each row and column, with the value of every round */
 
 #include <stdbool.h>
 
@@ -9,16 +9,16 @@
 
 struct samples {
 	const char *table, *row, *column, *unit;
-	const char *baseline; /* the column it is compared with; NULL for that one itself */
+	const char *baseline; /* the column that it is compared with; NULL for that column itself */
 	double values[SAMPLES_MAX];
 	unsigned n;
 };
 
-/* samples_print() - on stdout; no text may have a quote or a backslash in it */
+/* samples_print() - on stdout; no text may contain a quote or a backslash */
 void samples_print(const struct samples *samples);
 
-/* samples_note() - what there is to know about a table */
+/* samples_note() - a note about a table */
 void samples_note(const char *table, const char *note);
 
-/* samples_quick() - whether to do no more than goes through every row: --quick, or QUICK=1 in the environment */
+/* samples_quick() - whether to do only a minimum for every row: --quick, or QUICK=1 in the environment */
 bool samples_quick(int argc, char **argv);

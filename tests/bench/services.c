@@ -102,10 +102,10 @@ void services_hand_in(unsigned number, const int *fds, size_t n_fds)
 
 struct child {
 	pid_t pid;
-	int answer; /* nanoseconds of each of its calls, once it has made them */
+	int answer; /* nanoseconds of each of its calls; valid after it has made them */
 };
 
-/* Forks a process that makes `n` calls for the names from `first` on as soon as the pipe `start` is closed. */
+/* Fork a process that makes `n` calls, for the names from `first` on, as soon as the pipe `start` is closed. */
 static struct child spawn(const int start[2], unsigned first, unsigned n, unsigned n_fds)
 {
 	uint64_t *each;
@@ -141,7 +141,7 @@ static struct child spawn(const int start[2], unsigned first, unsigned n, unsign
 		(void)pause();
 }
 
-/* The whole answer of a child, or the end of everything. */
+/* Read the whole answer of a child, or end the program. */
 static void hear(const struct child *child, void *data, size_t size)
 {
 	while (size) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
 /*
- * What the kernel offers for the longest prefix of an address, each in a program of its own
+ * The structures of the kernel that find the longest prefix of an address, each in a program of its own
  *
- * SK_PASS when a prefix was found, SK_DROP otherwise. Keys are written in whole words of 64 bits, as dispatch.bpf.c has
- * to; both start with the 32 bits of a class, which usher needs beside the address.
+ * SK_PASS if a prefix was found, SK_DROP otherwise. Keys are written in whole words of 64 bits, as dispatch.bpf.c
+ * must write them. Both start with the 32 bits of a class, which usher needs in addition to the address.
  */
 #include <linux/bpf.h>
 
@@ -13,7 +13,7 @@
 #define LENGTHS_MAX 32
 #define CLASS 1
 
-/* The lengths that occur, the longest first, and their masks. */
+/* The lengths that occur, longest first, and their masks */
 const volatile struct {
 	__u64 length;
 	__u64 high, low; /* as they lie in memory; IPv4 in the first half of `high` */

@@ -184,7 +184,7 @@ static _Noreturn void serve(const struct sandbox_spec *spec, int control)
 	_exit(0);
 }
 
-/* unshare(2) of a pid namespace is for the next child, and for all later ones if it is not taken back. */
+/* unshare(2) of a pid namespace affects the next child, and all later ones unless it is undone. */
 pid_t sandbox_fork(bool other_pidns)
 {
 	int own = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
@@ -240,7 +240,8 @@ void sandbox_end(struct sandbox_process *process)
 	for (size_t i = 0; i < SANDBOX_CHILDREN_MAX; i++)
 		if (process->children[i] > 0) {
 			(void)kill(process->children[i], SIGKILL);
-			(void)waitpid(process->children[i], NULL, 0); /* adopted by process 1, this one */
+			(void)waitpid(
+				process->children[i], NULL, 0); /* process 1 adopts it, which is this one */
 		}
 	(void)close(process->control);
 }

@@ -2,10 +2,11 @@
 #pragma once
 
 /*
- * Namespaces and a cgroup of one's own, and processes in them that listen, for the tests of src/discover
+ * Namespaces and a cgroup for the tests of src/discover, with processes in them that listen
  *
- * sandbox_main() makes network, mount and pid namespaces, so that pids differ from those of the machine, and runs the
- * tests as process 1 there. The machine's cgroups are not touched: all happens in a new one, which is removed.
+ * sandbox_main() creates network, mount and pid namespaces, so that pids differ from those of the machine, and runs
+ * the tests as process 1 there. The machine's cgroups are not touched: everything happens in a new one, which is
+ * removed.
  */
 
 #include <stdbool.h>
@@ -16,12 +17,12 @@
 
 int sandbox_main(int (*function)(void));
 
-/* sandbox_cgroup() - the path of the sandbox's cgroup, or of one below it, which is made */
+/* sandbox_cgroup() - the path of the sandbox's cgroup, or of one below it, which is created */
 const char *sandbox_cgroup(const char *name, char path[static 256]);
 
 #define SANDBOX_CHILDREN_MAX 4
 
-/* What a process does before it says that it listens. Zero is a sane default, but for `family`, `protocol` and `port`. */
+/* What a process does before it reports that it listens. All members but `family`, `protocol` and `port` may be zero. */
 struct sandbox_spec {
 	const char *cgroup;  /* name, below the sandbox's */
 	int family;	     /* AF_INET or AF_INET6 */
@@ -32,16 +33,16 @@ struct sandbox_spec {
 	bool other_netns; /* in a network namespace of its own */
 	bool other_pidns; /* as process 1 of a pid namespace of its own */
 	bool bind_only;	  /* TCP: without listen(2) */
-	uid_t maker;	  /* who calls socket(2) */
-	uid_t uid;	  /* who binds and listens */
+	uid_t maker;	  /* the user that calls socket(2) */
+	uid_t uid;	  /* the user that binds and listens */
 	unsigned n_duplicates;
-	unsigned n_children; /* that inherit the socket; at most SANDBOX_CHILDREN_MAX */
-	unsigned n_times;    /* the whole once more that often, the socket closed each time */
-	bool other_ports;    /* on the next port each time; at last on the first one */
+	unsigned n_children; /* number of children that inherit the socket; at most SANDBOX_CHILDREN_MAX */
+	unsigned n_times;    /* repeat everything that often, and close the socket each time */
+	bool other_ports;    /* on the next port each time, and finally on the first one */
 };
 
 struct sandbox_process {
-	pid_t pid; /* 0: it could not do it; `error` says why */
+	pid_t pid; /* 0: it failed; `error` says why */
 	int error;
 	uint64_t cookie; /* of the socket */
 	uint32_t inode;
@@ -50,17 +51,17 @@ struct sandbox_process {
 	int control;
 };
 
-/* sandbox_start() - it has done it all when this returns, and waits with the socket open */
+/* sandbox_start() - when this returns, the process has done everything, and waits with the socket open */
 struct sandbox_process sandbox_start(const struct sandbox_spec *spec);
 
-/* sandbox_close() - let it close the socket, but not those of its children; it has when this returns */
+/* sandbox_close() - have it close the socket, but not those of its children; done when this returns */
 void sandbox_close(struct sandbox_process *process);
 
 /* sandbox_end() - end it, and its children */
 void sandbox_end(struct sandbox_process *process);
 
-/* sandbox_fork() - as fork(2); the child dies with this process, and is process 1 of a pid namespace if asked for */
+/* sandbox_fork() - as fork(2); the child dies with this process, and can be process 1 of a new pid namespace */
 pid_t sandbox_fork(bool other_pidns);
 
-/* sandbox_keep() - go on with these capabilities alone: bits of their numbers */
+/* sandbox_keep() - drop all capabilities but these: bits of their numbers */
 void sandbox_keep(uint64_t capabilities);

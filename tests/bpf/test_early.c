@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Listen=kernel: which listeners the sock_ops program puts into the broker's map, and what it tells of it. */
+/* Listen=kernel: which listeners the sock_ops program puts into the broker's map, and its events about them */
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -30,7 +30,7 @@
 
 enum { SEAT = 5, SEAT_IPV4 = 6, SEAT_ANY = 7, USER = 1000, STRANGER = 1001 };
 
-/* What the broker would have pinned. */
+/* What the broker would pin */
 static struct {
 	int rules, early, events;
 	struct ring_buffer *ring;
@@ -119,7 +119,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* A rule for an address, NULL for any. */
+/* Add a rule for an address; NULL: any address. */
 static void add_rule(int family, const char *address, const struct usher_early_rule *rule)
 {
 	struct usher_early_key key = {.family = (uint8_t)family, .any = !address, .port = 8080};
@@ -140,7 +140,7 @@ static uint64_t early(uint32_t seat)
 	return cookie;
 }
 
-/* Lets a process listen. It is heard of in any case; whether the listener went in is what is asked. */
+/* Let a process listen. An event comes in any case. Return: whether the listener is in the map. */
 static bool goes_in(const struct sandbox_spec *spec, struct sandbox_process *ret)
 {
 	heard.n = broker.n_events = 0;
@@ -204,7 +204,7 @@ static void test_users(void **state)
 		uid_t maker, uid;
 		bool in;
 	} cases[] = {
-		{0, 0, true}, /* root need not be named */
+		{0, 0, true}, /* User= need not have root */
 		{0, USER, true},
 		{USER, USER, true},
 		{0, STRANGER, false},
@@ -245,7 +245,7 @@ static void test_units(void **state)
 	add_rule(AF_INET, NULL, &rule);
 	(void)snprintf(cut, sizeof(cut), "watched/%saa", longest);
 	spec.cgroup = cut;
-	assert_false(is_let_in(&spec)); /* the same as far as there is room for it */
+	assert_false(is_let_in(&spec)); /* the same up to the end of the array */
 }
 
 static void test_addresses(void **state)
@@ -330,7 +330,7 @@ static void test_what_stays_out(void **state)
 	sandbox_end(&process);
 }
 
-/* The kernel lets no listener of MPTCP into a sockmap. */
+/* The kernel does not accept an MPTCP listener in a sockmap. */
 static void test_mptcp(void **state)
 {
 	struct sandbox_spec spec = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Hearing of sockets that start to listen: bpf/listen.bpf.c and src/discover/hooks.c. */
+/* Events of sockets that start to listen: bpf/listen.bpf.c and src/hooks/hooks.c */
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -78,7 +78,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* What came of a process that did this; the process is gone afterwards. */
+/* Run a process that does this, and end it. Return: the outcome. */
 static struct sandbox_process run(const struct sandbox_spec *spec)
 {
 	struct sandbox_process process;
@@ -219,7 +219,7 @@ static void test_want(void **state)
 	}
 }
 
-/* A process inside a container is seen by its pid outside. */
+/* The event of a process in a container has its pid outside. */
 static void test_pid_namespace_below(void **state)
 {
 	struct sandbox_spec spec = {.cgroup = WATCHED,
@@ -235,7 +235,7 @@ static void test_pid_namespace_below(void **state)
 	assert_heard(&process, AF_INET, IPPROTO_TCP, 8080);
 }
 
-/* In a pid namespace of its own, usher-discover has no number for a process outside. */
+/* In a pid namespace of its own, usher-discover gets no pid for a process outside. */
 static void watch_from_below(int control)
 {
 	struct hooks_manner how = manner();
@@ -278,7 +278,7 @@ static void test_pid_namespace_above(void **state)
 	(void)close(pair[0]);
 }
 
-/* Who listens and closes without end is heard of once, until somebody looks again. */
+/* A process that listens and closes in a loop causes only one event, until hooks_want_again(). */
 static void test_loop(void **state)
 {
 	struct sandbox_spec spec = {
@@ -343,7 +343,7 @@ static void test_overflow(void **state)
 	assert_heard(&process, AF_INET, IPPROTO_UDP, 53);
 }
 
-/* Without the process that attached them, programs hear nothing, and several of them do not disturb each other. */
+/* The programs end with the process that attached them, and several sets do not disturb each other. */
 static void test_two(void **state)
 {
 	struct sandbox_spec spec = {
@@ -359,7 +359,7 @@ static void test_two(void **state)
 	process = run(&spec);
 	assert_heard(&process, AF_INET, IPPROTO_TCP, 8080);
 	hooks_read(other);
-	assert_int_equal(heard.n, 1); /* the other one was told of no port */
+	assert_int_equal(heard.n, 1); /* the other one wants no port */
 	(void)hooks_free(other);
 	process = run(&spec);
 	assert_heard(&process, AF_INET, IPPROTO_TCP, 8080);
@@ -389,7 +389,7 @@ static void test_refusals(void **state)
 	assert_refused(&how, ENOENT, "cannot open the pin /sys/fs/bpf/usher/early_rules");
 }
 
-/* Somebody has attached a program and lets no other in. */
+/* Another program is attached that does not allow more. */
 static void test_exclusive_cgroup(void **state)
 {
 	static const struct bpf_insn pass[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Who has a socket open: bpf/descriptors.bpf.c and src/discover/iterator.c, and that /proc says the same. */
+/* The processes that have a socket open: bpf/descriptors.bpf.c and src/hooks/iterator.c agree with /proc. */
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -37,7 +37,7 @@ static struct diag_socket sought(const struct sandbox_process *process)
 	return (struct diag_socket){.cookie = process->cookie, .inode = process->inode};
 }
 
-/* Both ways, which must agree. */
+/* Search both ways, which must agree. */
 static struct openers find(const struct diag_socket *sockets, size_t n, pid_t pid)
 {
 	struct openers openers, others;
@@ -83,7 +83,7 @@ static void test_processes(void **state)
 	sandbox_end(&second);
 }
 
-/* The file of an MPTCP socket has another cookie than its listener, and the same inode number. */
+/* The file of an MPTCP socket has the inode number of its listener, but another cookie. */
 static void test_mptcp(void **state)
 {
 	struct sandbox_spec spec = {.family = AF_INET, .protocol = IPPROTO_MPTCP, .port = 8080};
@@ -158,7 +158,7 @@ static void test_many(void **state)
 	assert_int_equal(openers.n, OPENERS_PER_SOCKET);
 	assert_holder(&openers, 0, N - 1, process.pid, process.fd);
 	openers_deinit(&openers);
-	openers = find(sockets, N - 1, 0); /* none of those that were sought before is found again */
+	openers = find(sockets, N - 1, 0); /* the results of the earlier search are gone */
 	assert_int_equal(openers.n, 0);
 	sandbox_end(&process);
 	free(sockets);
@@ -182,7 +182,7 @@ static void test_pid_namespace_below(void **state)
 	sandbox_end(&process);
 }
 
-/* Processes outside of the pid namespace are left out, and those inside have the numbers they have there. */
+/* Processes outside the pid namespace are left out, and those inside have their pids from inside. */
 static void test_pid_namespace_above(void **state)
 {
 	struct sandbox_process outside = start(&tcp);
@@ -231,7 +231,7 @@ static void *open_apart(void *argument)
 	return NULL;
 }
 
-/* What a thread has in a table of descriptors of its own cannot be duplicated by the number it has there. */
+/* A thread can have a descriptor table of its own: its numbers do not work with pidfd_getfd(2), so they are left out. */
 static void test_thread_with_own_descriptors(void **state)
 {
 	struct apart apart = {.inode = 0};
@@ -280,7 +280,7 @@ static void test_capabilities(void **state)
 static int all_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		/* in children that load for themselves, for nothing is loaded yet */
+		/* in children that load the program themselves, because it is not loaded yet */
 		cmocka_unit_test(test_capabilities),
 		cmocka_unit_test(test_pid_namespace_above),
 		cmocka_unit_test(test_processes),

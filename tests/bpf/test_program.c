@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The program itself, run on single packets: verdicts, places, counters. */
+/* The program itself, run on single packets: verdicts, places, counters */
 
 #undef NDEBUG
 #include <arpa/inet.h>
@@ -94,7 +94,7 @@ static void test_missing(void **state)
 	assert_int_equal(counters(world_seat(&world, "refuses", IPPROTO_TCP, AF_INET6)).missing, 1);
 }
 
-/* The newest serves; each that closes makes way for the one before it, without anybody's help. */
+/* The newest serves. When it closes, the kernel falls back to the previous one by itself. */
 static void test_places(void **state)
 {
 	int fds[USHER_PLACES_MAX];
@@ -117,7 +117,7 @@ static void test_places(void **state)
 	assert_counters_add_up(seat, 2 * USHER_PLACES_MAX);
 }
 
-/* A listener that was shut down stays in the map; the kernel does not assign it. */
+/* A listener that was shut down stays in the map, but the kernel does not assign it. */
 static void test_shutdown(void **state)
 {
 	int old = world_listen(IPPROTO_TCP, AF_INET), new = world_listen(IPPROTO_TCP, AF_INET);
@@ -140,7 +140,7 @@ static void test_shutdown(void **state)
 	(void)close(new);
 }
 
-/* What the broker never lets in, counted all the same. */
+/* Sockets that the broker never accepts are counted too. */
 static void test_wrong_sockets(void **state)
 {
 	int udp = world_listen(IPPROTO_UDP, AF_INET), v6only = world_listen(IPPROTO_TCP, AF_INET6);
@@ -179,7 +179,7 @@ static void test_withdrawal(void **state)
 	(void)close(new);
 }
 
-/* A staged socket is out of sight until it is committed, and leaves no trace when it is not. */
+/* A staged socket is invisible until it is committed, and leaves no trace if it is not. */
 static void test_stage(void **state)
 {
 	int fd = world_listen(IPPROTO_TCP, AF_INET);
@@ -214,7 +214,7 @@ static void count_on_each_cpu(uint32_t seat, uint64_t lookups)
 		bpf_map_update_elem(registry->maps[REGISTRY_COUNTERS], &seat, registry->cpus, BPF_ANY), 0);
 }
 
-/* Added up in batches, the counters of free seats are left out, wherever these are. */
+/* The counters of free seats are left out of the sum, in whichever batch they are. */
 static void test_counters_of_all_seats(void **state)
 {
 	struct registry *registry = &world.registry;
@@ -237,7 +237,7 @@ static void test_counters_of_all_seats(void **state)
 	assert_int_equal(sum.lookups, 1 + 1000 * registry->n_cpus);
 }
 
-/* The last seat of all is at the end of the map, where a batch is cut short. */
+/* The last seat is at the end of the map, where a batch is shorter. */
 static void test_counters_of_the_last_seat(void **state)
 {
 	struct usher_counters sum;
@@ -251,7 +251,7 @@ static void test_counters_of_the_last_seat(void **state)
 	assert_int_equal(sum.lookups, 7 * world.registry.n_cpus);
 }
 
-/* A seat that is used again starts from zero. */
+/* A reused seat starts from zero. */
 static void test_counters_start_at_zero(void **state)
 {
 	(void)state;
@@ -269,7 +269,7 @@ static void put_early(uint32_t seat, int fd)
 	assert_int_equal(bpf_map_update_elem(world.registry.maps[REGISTRY_EARLY], &seat, &value, BPF_ANY), 0);
 }
 
-/* Places come first, the one that serves and the others; what they cannot take, the early listener does. */
+/* Places come first, the serving one and then the others. The early listener takes what they cannot. */
 static void test_early(void **state)
 {
 	int early = world_listen(IPPROTO_TCP, AF_INET), old = world_listen(IPPROTO_TCP, AF_INET),
@@ -313,13 +313,13 @@ static void test_early_of_each_family(void **state)
 	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
 	put_early(seat4, four);
 	assert_selects(run4(IPPROTO_TCP, "192.0.2.1", 80), four);
-	/* one that cannot carry the family is counted as a socket of the seat */
+	/* if it does not match the family, it is counted like a socket of the seat */
 	put_early(seat4, six);
 	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
 	assert_int_equal(counters(seat4).refused_family, 1);
 	assert_int_equal(counters(seat4).missing, 1);
 	assert_counters_add_up(seat4, 1);
-	/* what closes is out, without anybody's help */
+	/* a closed socket leaves by itself */
 	(void)close(six);
 	assert_int_equal(registry_read_early(&world.registry, seat4), 0);
 	assert_refuses(run6(IPPROTO_TCP, "2001:db8::1", 80));
@@ -365,7 +365,7 @@ static bool find_early_rule(uint16_t port, struct usher_early_rule *ret)
 	return bpf_map_lookup_elem(world.registry.maps[REGISTRY_EARLY_RULES], &key, ret) == 0;
 }
 
-/* All of a set are replaced by another one, a full one too. */
+/* Another set, even a full one, replaces the whole set. */
 static void test_early_rules(void **state)
 {
 	struct registry_early_rule *rules = calloc(USHER_EARLY_MAX, sizeof(*rules));

@@ -3,7 +3,7 @@
 /*
  * The program gives the same answer as the image and as the reference, for random rules and packets
  *
- * Every seat gets a socket of its own, so that the cookie of the socket selected tells the seat.
+ * Every seat gets a socket of its own, so the cookie of the selected socket identifies the seat.
  */
 
 #undef NDEBUG

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* How the program walks its trees: as far as it must and no further, and without waiting, as the broker has it loaded. */
+/* How the program, loaded as by the broker, walks its trees: as far as it must and no further, and without waiting */
 
 #undef NDEBUG
 #include <bpf/bpf.h>
@@ -25,7 +25,10 @@
 
 static struct world world;
 
-/* For each step of 32 bits so many nodes, one below the other, on the way to the last address; it alone has a seat. */
+/*
+ * A tree with that many nodes, one below the other, for each step of 32 bits to the last address, which alone has a
+ * seat.
+ */
 static struct tree_nodes make_chain(unsigned height, unsigned steps)
 {
 	struct tree_nodes chain = {
@@ -86,7 +89,7 @@ static void test_height(void **state)
 	check_chain(AF_INET6, USHER_LEVELS_MAX, USHER_STEPS_MAX, LAST_SEAT);
 }
 
-/* There are no such trees; if there were, nobody would be refused for what was not read to its end. */
+/* Such trees do not exist. If one did, a packet whose lookup does not reach the end would not be refused. */
 static void test_no_further(void **state)
 {
 	(void)state;
@@ -96,8 +99,8 @@ static void test_no_further(void **state)
 }
 
 /*
- * Before a socket in front is assigned, there is nothing for which the verifier makes the processor wait (usher-bpf.h,
- * "The word in the port table"). All of that is in usher_dispatch itself; the functions it calls come behind it.
+ * Before a socket in `front` is assigned, there is nothing for which the verifier makes the processor wait (usher-bpf.h,
+ * "The word in the port table"). All of that is in usher_dispatch itself; the functions that it calls come after it.
  */
 static void test_no_wait(void **state)
 {

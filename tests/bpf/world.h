@@ -4,8 +4,8 @@
 /*
  * A network namespace with a BPF file system of its own, and the data plane in it
  *
- * For the tests and benchmarks that run the program with BPF_PROG_TEST_RUN. Whatever fails in here ends the process
- * with a message: it would be the fault of the machine or of the test. Needs root.
+ * For the tests and benchmarks that run the program with BPF_PROG_TEST_RUN. A failure here ends the process with a
+ * message: it is the fault of the machine or of the test. Needs root.
  */
 
 #include <stdint.h>
@@ -16,30 +16,30 @@
 struct world {
 	struct pins_folder pins;
 	struct registry registry;
-	struct generation *generation; /* the one that was loaded last */
+	struct generation *generation; /* the last one that was loaded */
 };
 
 /*
- * world_enter() - move this process into new namespaces, and make a registry there
+ * world_enter() - move this process into new namespaces, and create a registry there
  *
- * No capability is left but those of usherd.service: the verifier asks more of such a loader, and adds instructions.
+ * Only the capabilities of usherd.service are left: the verifier is stricter with such a loader, and adds instructions.
  */
 void world_enter(struct world *world);
 void world_leave(struct world *world);
 
-/* world_load() - load a program for the rules, which it takes over, in place of the one before */
+/* world_load() - load a program for the rules in place of the previous one; takes over the rules */
 void world_load(struct world *world, struct rule_set *rules);
 
-/* world_parse() - make a rule set of one rule for each (name, text) pair; NULL ends the list */
+/* world_parse() - make a rule set with a rule for each (name, text) pair; NULL ends the list */
 struct rule_set *world_parse(const char *name, const char *text, ...) __attribute__((sentinel));
 
 /* world_listen() - a listening TCP or bound UDP socket on the loopback address of a family */
 int world_listen(int protocol, int family);
 
-/* world_seat() - the seat of a name; 0 when the rules have none */
+/* world_seat() - the seat of a name; 0 if the rules have none */
 uint32_t world_seat(const struct world *world, const char *name, int protocol, int family);
 
-/* world_seat_socket() - put a socket into a seat, in front; Return: its slot */
+/* world_seat_socket() - put a socket into a seat, in the first place; Return: its slot */
 uint32_t world_seat_socket(struct world *world, uint32_t seat, int fd);
 
 /* world_cookie() - SO_COOKIE */
@@ -52,9 +52,9 @@ struct world_packet {
 };
 
 struct world_verdict {
-	int error;	      /* of BPF_PROG_TEST_RUN: 0 or a negative errno; nothing else is set then */
+	int error;	      /* of BPF_PROG_TEST_RUN: 0, or a negative errno, with nothing else set */
 	bool pass;	      /* SK_PASS */
-	uint64_t cookie;      /* of the socket selected, or 0 */
+	uint64_t cookie;      /* of the selected socket, or 0 */
 	uint32_t nanoseconds; /* for one run */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Shows at configuration time whether clang can link a libFuzzer target. */
+/* For the configuration: can clang link a libFuzzer target? */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
 /*
  * A datagram from sock_diag
  *
- * The first byte says what was asked for, the rest is the datagram. Whatever comes, what is listed is of what was asked
- * for, and errors are numbers that strerror(3) knows the range of.
+ * The first byte selects the request, the rest is the datagram. Whatever it is, all listed sockets match the request,
+ * and errors are in the range of strerror(3).
  */
 
 #undef NDEBUG
@@ -50,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	query.family = data[0] & ASK_IPV6 ? AF_INET6 : AF_INET;
 	query.n_ports = data[0] & ASK_PORTS ? 2 : 0;
 	size--;
-	datagram = malloc(size ? size : 1); /* to the byte, for the sanitizer to see what is read behind it */
+	datagram =
+		malloc(size ? size : 1); /* of the exact size, so that the sanitizer sees reads beyond it */
 	assert(datagram);
 	memcpy(datagram, data + 1, size);
 	r = diag_reply_read(&query, datagram, size, &list);

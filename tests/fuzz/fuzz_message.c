@@ -3,8 +3,8 @@
 /*
  * The text of a packet, which broker and client read from each other
  *
- * What is taken must be what docs/protocol.md says, and come out the same when it is written and read again. What is
- * refused must have a reason that can be shown.
+ * An accepted text must be one that docs/protocol.md allows, and must stay the same when it is written and read again. A
+ * refusal must have a printable reason.
  */
 
 #undef NDEBUG
@@ -38,7 +38,7 @@ static void check_fields(const struct message *message)
 	}
 }
 
-/* Of the keys that there are; no others are written. */
+/* Only known keys; no others are written. */
 static void check_round_trip(const struct message *message)
 {
 	struct writer writer = WRITER_NULL;
@@ -65,7 +65,7 @@ static void check_round_trip(const struct message *message)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* To the byte, for the sanitizer to see what is read behind it. */
+	/* Of the exact size, so that the sanitizer sees reads beyond it */
 	char *text = malloc(size + 1);
 	struct refusal refusal = {.error = 0};
 	struct message message;

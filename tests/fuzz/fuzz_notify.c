@@ -3,8 +3,8 @@
 /*
  * The text of a datagram to the notify door
  *
- * The first byte is the number of descriptors. Whatever comes, the result is one of the actions with a name that can be
- * printed, or a refusal with a reason that can.
+ * The first byte is the number of descriptors. The result is always one of the actions with a printable name, or a
+ * refusal with a printable reason.
  */
 
 #undef NDEBUG
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	n_fds = data[0];
-	text = malloc(size); /* to the byte, for the sanitizer to see what is read behind it */
+	text = malloc(size); /* of the exact size, so that the sanitizer sees reads beyond it */
 	assert(text);
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';

@@ -3,9 +3,9 @@
 /*
  * libFuzzer target: rule files and their compilation
  *
- * The input is up to REFERENCE_RULES_MAX files with a form feed between them, which no good file can contain. What
- * parses must mean the same when it is written down again in the canonical spelling, and what compiles must answer as
- * the reference of the unit tests does, also when the last file comes with a reload.
+ * The input is up to REFERENCE_RULES_MAX files with a form feed between them, which no valid file can contain. A file
+ * that parses must mean the same when it is written again in the canonical spelling. Rules that compile must answer
+ * as the reference of the unit tests, even if the last file is added by a reload.
  */
 
 #undef NDEBUG
@@ -40,7 +40,7 @@ static int write_setting(const struct rule_setting *setting, void *userdata)
 	return 0;
 }
 
-/* A rule in its canonical spelling. */
+/* A rule in its canonical spelling */
 static char *write_rule(const struct rule *rule)
 {
 	struct writer writer = {0};
@@ -97,7 +97,7 @@ static void check_answers(struct reference *reference, const struct image *image
 	}
 }
 
-/* @before: NULL, or what of this set was compiled before */
+/* @before: NULL, or the image of a part of this set, compiled before */
 static struct image *check_compile(
 	const struct rule_set *before_set, const struct image *before, const struct rule_set *set)
 {

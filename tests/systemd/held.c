@@ -3,7 +3,8 @@
 /*
  * held NAME ADDRESS PORT: a Type=notify service that talks to its service manager and to usher, with libsystemd
  *
- * It listens, has usher hold the socket under NAME, tells the manager READY=1, and answers as harness.traffic wants.
+ * It listens, has usher hold the socket under NAME, sends READY=1 to the manager, and answers as harness.traffic
+ * expects.
  */
 
 #include <arpa/inet.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The descriptors of the test process: how many there are, and how to have none left. Include cmocka.h before. */
+/* The descriptors of the test process: count them, or forbid new ones. Include cmocka.h before. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* descriptors_count() - how many are open, and three more: ".", ".." and the one that looks */
+/* descriptors_count() - the number of open descriptors plus three: ".", ".." and that of the listing */
 static inline size_t descriptors_count(void)
 {
 	DIR *entries = opendir("/proc/self/fd");
@@ -22,7 +22,7 @@ static inline size_t descriptors_count(void)
 	return n;
 }
 
-/* descriptors_forbid() - have the next one fail with EMFILE; returns the limit, for descriptors_allow() */
+/* descriptors_forbid() - make the next one fail with EMFILE; Return: the limit, for descriptors_allow() */
 static inline struct rlimit descriptors_forbid(void)
 {
 	struct rlimit before, none;

@@ -52,7 +52,7 @@ static void broker_serve(struct fake_broker *broker, int connection)
 	if (broker->ending != STAY)
 		return;
 	r = packet_receive(connection, &packet, &refusal);
-	assert(r == PACKET_END || r == -ECONNRESET); /* the latter when it left an answer unread */
+	assert(r == PACKET_END || r == -ECONNRESET); /* the latter if it left an answer unread */
 }
 
 void *fake_broker_run(void *userdata)

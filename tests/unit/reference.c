@@ -194,7 +194,7 @@ static void random_match(struct reference *reference, size_t rule)
 
 	*match = (struct reference_match){.rule = rule};
 	if (reference->n_matches > 1 &&
-		chance(reference, 15)) { /* the prefix or the ports of another one again */
+		chance(reference, 15)) { /* repeat the prefix or the ports of another match */
 		*match = reference->matches[pick(reference, (unsigned)reference->n_matches - 1)];
 		match->rule = rule;
 		if (chance(reference, 50) && match->family != AF_UNSPEC)
@@ -212,7 +212,7 @@ static void random_match(struct reference *reference, size_t rule)
 
 void reference_generate(struct reference *reference, uint64_t seed)
 {
-	/* Sorted otherwise as file names than as names, and otherwise by case. */
+	/* These sort differently as file names than as names, and differently without case. */
 	static const char *const names[REFERENCE_RULES_MAX] = {"web", "a", "a-b", "A", "_z", "x@1",
 		"mail.example", "0123456789012345678901234567890123456789012345678901234567890@_"};
 	unsigned many;

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The reference: random rules, random packets, and the answer that the text of the design gives
+ * The reference: random rules, random packets, and the answer that docs/rules.md gives
  *
  * It shares no code with src/rule: it scans all matches, compares addresses bit by bit, and takes the longest prefix,
- * then the narrowest range. The compiled image and the program in the kernel must say the same. Everything follows
- * from the seed.
+ * then the narrowest range. The compiled image and the program in the kernel must agree. Everything follows from the
+ * seed.
  */
 
 #include <stdbool.h>
@@ -47,34 +47,34 @@ struct reference_packet {
 	uint16_t port;	     /* local port */
 };
 
-/* reference_seed() - the number in $USHER_SEED, or one from the clock; printed as a TAP comment */
+/* reference_seed() - the number in $USHER_SEED, or one from the clock; prints it as a TAP comment */
 uint64_t reference_seed(void);
 
-/* reference_generate() - random rules; about half of the sets have conflicts */
+/* reference_generate() - make random rules; about half of the sets have conflicts */
 void reference_generate(struct reference *reference, uint64_t seed);
 
-/* reference_import() - the rules of a set; false when there are too many of them */
+/* reference_import() - take over the rules of a set; Return: false if there are too many */
 bool reference_import(struct reference *reference, const struct rule_set *set);
 
-/* reference_write() - one rule as the text of a file, each time spelled in another way; to be freed */
+/* reference_write() - one rule as the text of a file, with a random spelling; to be freed */
 char *reference_write(struct reference *reference, size_t rule);
 
-/* reference_load() - write all rules and parse them; aborts when the parser refuses one. Free with rule_set_free(). */
+/* reference_load() - write all rules and parse them; aborts if the parser refuses one. Free with rule_set_free(). */
 struct rule_set *reference_load(struct reference *reference);
 
-/* reference_has_conflict() - whether two rules claim the same packets with equal right */
+/* reference_has_conflict() - do two rules claim the same packets with equal precedence? */
 bool reference_has_conflict(const struct reference *reference);
 
-/* reference_remove_conflicts() - drop matches until there is none; a rule that has no match left goes, too */
+/* reference_remove_conflicts() - drop matches until there is no conflict, and rules without matches */
 void reference_remove_conflicts(struct reference *reference);
 
-/* reference_packet() - a random packet, mostly at the edges of the rules */
+/* reference_packet() - a random packet, mostly at the limits of the rules */
 void reference_packet(struct reference *reference, struct reference_packet *ret);
 
 /* reference_answer() - the rule that gets a packet, or NULL. There must be no conflict. */
 const struct reference_rule *reference_answer(
 	const struct reference *reference, const struct reference_packet *packet);
 
-/* For the report of a failure. */
+/* For the report of a failure */
 void reference_print(struct reference *reference, FILE *file);
 void reference_packet_print(const struct reference_packet *packet, FILE *file);

@@ -11,15 +11,15 @@ struct given {
 	const char *name, *text;
 };
 
-/* make_set() - a rule set of texts, which the caller sorts by name; the files are /etc/usher/rules.d/NAME.rule */
+/* make_set() - a rule set from texts, sorted by name by the caller; the files are /etc/usher/rules.d/NAME.rule */
 struct rule_set *make_set(const struct given *given, size_t n);
 
-/* One rule, and its table. */
+/* One rule and its table */
 struct one {
 	struct rule_set *set;
 	struct access_table *table;
 };
 
-/* make_one() - the rule 'web' for TCP port 80 with these sections behind it */
+/* make_one() - the rule 'web' for TCP port 80, followed by these sections */
 struct one make_one(const char *sections);
 void free_one(struct one *one);

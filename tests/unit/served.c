@@ -64,7 +64,7 @@ struct rows {
 	bool with_fd;
 };
 
-/* Keys that these tests alone know */
+/* Keys that only these tests know */
 static void put_other(struct writer *packet, const char *key, unsigned long value)
 {
 	packet->size += (size_t)snprintf(
@@ -200,7 +200,7 @@ static double now(void)
 int served_set_up(void **state)
 {
 	(void)state;
-	/* whoever writes to a client that has gone must not rely on somebody else's having ignored it */
+	/* code that writes to a client that is gone must not rely on an ignored SIGPIPE */
 	assert_true(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
 	served = (struct served){.kept = -1, .folder = "/tmp/usher-door-XXXXXX"};
 	served.n_before = descriptors_count();
@@ -227,7 +227,7 @@ int served_tear_down(void **state)
 	closep(&served.kept);
 	(void)sd_event_unref(served.event);
 	assert_return_code(rmdir(served.folder), errno);
-	/* what came from clients is closed by a thread, as a rule before anybody looks, but not on a busy machine */
+	/* a thread closes what came from clients: usually before the test looks, but not on a busy machine */
 	for (double deadline = now() + DEADLINE_SECONDS; descriptors_count() != served.n_before;)
 		assert_true(now() < deadline);
 	return 0;

@@ -2,16 +2,16 @@
 #pragma once
 
 /*
- * A door in the process of the test: its event loop, a handler that does as it is told, and clients
+ * A door in the process of the test: its event loop, a handler that obeys requests, and clients
  *
- * The loop runs when a function here runs it, so that a test decides what comes first. Requests that the handler knows:
+ * The loop only runs inside the functions here, so a test decides what comes first. The handler knows these requests:
  *
  *   echo    TEXT=...          answered with it
  *   refuse  TEXT=...          refused with EACCES and this reason
- *   rows    N=... FD=1        answered with so many rows, NUMBER= from 0; with FD=, each carries a descriptor
- *   tail                      answered without end, with as many rows as `n_ready` says; session_wake() when it grows
+ *   rows    N=... FD=1        answered with N rows, NUMBER= from 0; with FD=, each carries a descriptor
+ *   tail                      answered without end, with `n_ready` rows so far; call session_wake() when it grows
  *   keep                      takes the first descriptor of the packet into `kept`
- *   who                       answered with what session_identify() knows of the sender
+ *   who                       answered with what session_identify() knows about the sender
  */
 
 #include <stdbool.h>
@@ -26,35 +26,35 @@ struct served {
 	sd_event *event;
 	struct door *door;
 	char folder[64], path[96];
-	size_t n_before; /* descriptors, before there was any of this */
-	size_t n_idle;	 /* descriptors, with the door and no client */
+	size_t n_before; /* descriptors before any of this existed */
+	size_t n_idle;	 /* descriptors with the door and no client */
 
 	/* what the handler saw and did */
 	struct session *session; /* of the last request; may have ended */
 	unsigned n_requests, n_rows, n_released;
-	unsigned n_ready; /* rows that there are so far, for `tail` */
+	unsigned n_ready; /* number of rows so far, for `tail` */
 	size_t n_fds;	  /* of the last request */
 	int kept;
 
-	/* what is asked for as SESSION_IDLE_SECONDS takes so long, unless 0; and how often that was */
+	/* the replacement for SESSION_IDLE_SECONDS, unless 0; and how often it was used */
 	uint64_t idle_usec;
 	unsigned n_idle_set;
 };
 
-/* There is one at a time: the one that is set up. */
+/* The one that is set up; there is only one at a time. */
 extern struct served served;
 
-/* Set-up and tear-down of a cmocka test; the second one asserts that no descriptor is left. */
+/* Set-up and tear-down of a cmocka test; the latter asserts that no descriptor is left. */
 int served_set_up(void **state);
 int served_tear_down(void **state);
 
-/* served_open_door() - once more, after door_free() */
+/* served_open_door() - open the door again, after door_free() */
 void served_open_door(void);
 
-/* served_run() - run the loop until it has nothing more to do at once; returns how many events that were */
+/* served_run() - run the loop until it has nothing more to do at once; Return: the number of events */
 unsigned served_run(void);
 
-/* served_wait() - run the loop, for as long as it takes, until so many descriptors are open */
+/* served_wait() - run the loop, for as long as it takes, until this many descriptors are open */
 void served_wait_descriptors(size_t n);
 
 /* client_open() - connect; non-blocking */
@@ -63,12 +63,12 @@ int client_open(void);
 void client_send(int client, const char *text);
 void client_send_fds(int client, const char *text, const int *fds, size_t n_fds);
 
-/* client_receive() - run the loop until a packet has come, or as packet_receive() says; a refused one fails the test */
+/* client_receive() - run the loop until a packet comes; Return: as packet_receive(). A refused packet fails the test. */
 int client_receive(int client, struct packet *packet);
 
-/* client_expect() - receive a packet that has this text and no descriptors; client_expect_end() - the end */
+/* client_expect() - receive a packet with this text and no descriptors; client_expect_end() - receive the end */
 void client_expect(int client, const char *text);
 void client_expect_end(int client);
 
-/* client_expect_refusal() - a packet with this errno and a reason that contains a text */
+/* client_expect_refusal() - receive a packet with this errno and a reason that contains a text */
 void client_expect_refusal(int client, int error, const char *reason);

@@ -51,7 +51,7 @@ void enter_netns(void)
 	if (unshare(CLONE_NEWNET) < 0)
 		assert_return_code(unshare(CLONE_NEWUSER | CLONE_NEWNET), errno);
 	bring_loopback_up();
-	/* sockets of ICMP for every group, which is what fails without privilege here, and is not missed then */
+	/* allow ICMP sockets to every group; this fails without privileges, and is not needed then */
 	fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		(void)!write(fd, "0 2147483647", 12);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Sockets for tests, in a network namespace of their own. What goes wrong fails the test. */
+/* Sockets for tests, in a network namespace of their own. An error fails the test. */
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/* enter_netns() - go to a new network namespace whose loopback is up; as nobody, with a new user namespace */
+/* enter_netns() - enter a new network namespace with loopback up; as nobody, with a new user namespace */
 void enter_netns(void);
 
 /* netns_of() - SO_NETNS_COOKIE of a socket */
@@ -17,7 +17,7 @@ uint64_t netns_of(int fd);
 
 int new_socket(int family, int type, int protocol);
 
-/* bind_to() - bind to a port of the kernel's choice, which is returned; bind_to_port() - to this one */
+/* bind_to() - bind to a port that the kernel chooses; Return: the port. bind_to_port() - bind to this port */
 uint16_t bind_to(int fd, const char *address);
 uint16_t bind_to_port(int fd, const char *address, uint16_t port);
 
@@ -29,10 +29,10 @@ int make_udp(const char *address);
 /* make_listener() - @protocol: 0 for TCP */
 int make_listener(const char *address, int protocol);
 
-/* connect_to_socket() - to where the other one is bound */
+/* connect_to_socket() - connect to the address of another socket */
 void connect_to_socket(int fd, int other);
 
-/* What can be seen of a descriptor without changing it; two looks are compared by memcmp(3). */
+/* What can be seen of a descriptor without changing it; to be compared with memcmp(3) */
 struct look {
 	int status_flags, descriptor_flags;
 	off_t offset;

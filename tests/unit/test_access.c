@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Who may use a name, and where a socket may be bound: rules from text, users and groups of this host. */
+/* Who may use a name, and where a socket may be bound: rules from text, users and groups of this host */
 
 #undef NDEBUG
 #include <arpa/inet.h>
@@ -52,7 +52,7 @@ static void test_unknown_accounts(void **state)
 	char text[256];
 
 	(void)state;
-	/* all of them at once, and no table */
+	/* all problems at once, and no table */
 	assert_int_equal(access_table_new(set, &table, &problems), ACCESS_BAD);
 	assert_null(table);
 	assert_int_equal(problems.n, ARRAY_SIZE(expected));
@@ -66,7 +66,7 @@ static void test_unknown_accounts(void **state)
 	problems_deinit(&problems);
 }
 
-/* A user and a group of one name are two things. */
+/* A user and a group of the same name are different things. */
 static void test_user_is_no_group(void **state)
 {
 	_cleanup_(rule_set_freep) struct rule_set *set = make_set(
@@ -111,7 +111,7 @@ static void test_numbers(void **state)
 	identity.gid = 1;
 	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), REFUSED);
 	identity.gid = 0;
-	/* (uid_t) -1, which the parser does not let in as a number */
+	/* (uid_t) -1, which the parser does not accept as a number */
 	identity.uid = 4294967295U;
 	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), REFUSED);
 	free_one(&one);
@@ -154,12 +154,12 @@ static const struct {
 	struct identity identity;
 	bool allowed;
 } decisions[] = {
-	/* root always, whatever the section says */
+	/* root is always allowed, whatever the section has */
 	{"", {.uid = 0, .gid = 0, .unit = ""}, true},
 	{"[Access]\nUser=1000\n", {.uid = 0, .gid = 5, .unit = ""}, true},
 	{"[Access]\nUnit=nginx.service\n", {.uid = 0, .gid = 5, .unit = "sshd.service"}, true},
 	{"[Access]\nBound=any\n", {.uid = 0, .gid = 5, .unit = ""}, true},
-	/* the group of root is not root */
+	/* root's group is not root */
 	{"", {.uid = 1000, .gid = 0, .unit = ""}, false},
 	/* a section that lists nobody */
 	{"", NOBODY, false},
@@ -180,7 +180,7 @@ static const struct {
 	{"[Access]\nUnit=a.service\n", PERSON(1001, 1000, 3, "a.service"), true},
 	{"[Access]\nUnit=a.service\n", PERSON(1001, 1000, 3, "b.service"), false},
 	{"[Access]\nUnit=a.service\n", PERSON(1001, 1000, 3, ""), false},
-	/* values of one key add, on one line or on several */
+	/* values of one key add up, on one line or on several */
 	{"[Access]\nUser=1000 1001\n", PERSON(1001, 1000, 0, ""), true},
 	{"[Access]\nUser=1000\nUser=1001\n", PERSON(1000, 5, 0, ""), true},
 	{"[Access]\nUser=1000\nUser=1001\n", PERSON(1001, 5, 0, ""), true},
@@ -203,7 +203,7 @@ static const struct {
 	{"[Access]\nUser=1000 1001\nGroup=1 2\nUnit=a.service b.*\n", PERSON(1001, 3, 3, "b.socket"), false},
 	{"[Access]\nUser=1000 1001\nGroup=1 2\nUnit=a.service b.*\n", PERSON(1001, 2, 0, "c.socket"), false},
 	{"[Access]\nUser=1000 1001\nGroup=1 2\nUnit=a.service b.*\n", PERSON(1001, 2, 0, ""), false},
-	/* globs: of the whole name; nothing matches "no unit" */
+	/* globs match the whole name; none matches "no unit" */
 	{"[Access]\nUnit=*\n", PERSON(1, 1, 0, "a.service"), true},
 	{"[Access]\nUnit=*\n", PERSON(1, 1, 0, ""), false},
 	{"[Access]\nUnit=nginx*.service\n", PERSON(1, 1, 0, "nginx@blue.service"), true},
@@ -316,11 +316,11 @@ static void test_bound(void **state)
 		{"", "fe00::1", false},
 		{"", "fe80::1", false},
 		{"", "2001:db8::1", false},
-		/* a caller that hands a v4-mapped address over as it is gets no: inspect.h makes it an IPv4 one before */
+		/* a v4-mapped address is refused here: inspect.h turns it into an IPv4 address before */
 		{"", "::ffff:127.0.0.1", false},
 		{"[Access]\nUser=1\n", "127.0.0.1", true},
 		{"[Access]\nUser=1\n", "192.0.2.1", false},
-		/* what is said takes the place of the default */
+		/* a value replaces the default */
 		{"[Access]\nBound=192.0.2.0/24\n", "192.0.2.255", true},
 		{"[Access]\nBound=192.0.2.0/24\n", "192.0.3.0", false},
 		{"[Access]\nBound=192.0.2.0/24\n", "127.0.0.1", false},

@@ -13,7 +13,7 @@
 #include "util/address.h"
 #include "util/macro.h"
 
-/* What follows an IPv4 address does not count. */
+/* The bytes after an IPv4 address are ignored. */
 static int parse(const char *text, uint8_t address[static 16])
 {
 	int family = strchr(text, ':') ? AF_INET6 : AF_INET;

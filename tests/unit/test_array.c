@@ -27,7 +27,7 @@ static void test_grows(void **state)
 		}
 		for (size_t i = 0; i < n; i++)
 			assert_int_equal(items[i], i);
-		n = 300 * (size_t)round; /* what was removed leaves room */
+		n = 300 * (size_t)round; /* removed items leave room */
 	}
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What a reload says has changed, against a count that looks at everything. */
+/* The changes that a reload reports, compared with a count over everything */
 
 #undef NDEBUG
 #include <netinet/in.h>
@@ -33,7 +33,7 @@ static unsigned below(unsigned n)
 	return (unsigned)random() % n;
 }
 
-/* Few different ones, so that the same is in a list twice, and in both lists at different places. */
+/* Few different values, so that one is in a list twice, and in both lists at different places. */
 static struct rule_match random_match(unsigned line)
 {
 	struct rule_match match = {.protocol = below(4) ? IPPROTO_TCP : IPPROTO_UDP, .line = line};
@@ -62,7 +62,7 @@ static void make(struct sample *sample)
 	}
 }
 
-/* Another sample that is like this one but for a few matches. */
+/* Another sample that differs from this one in a few matches */
 static void change(const struct sample *sample, struct sample *ret)
 {
 	*ret = *sample;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The client's end of the protocol, step by step: the test itself is the broker, between the steps of the
- * client, so that each order of events is the same on every run.
+ * The client's end of the protocol, step by step: between the steps of the client, the test itself is the broker, so
+ * every run has the same order of events.
  */
 
 #undef NDEBUG
@@ -110,7 +110,7 @@ static void test_rows_and_two_requests(void **state)
 	assert_string_equal(message_get(&client.message, KEY_ERRNO), "74");
 }
 
-/* The broker refuses a connection before it has read a request; the request comes before or after that. */
+/* The broker refuses a connection before it has read a request, which comes before or after that. */
 static void test_refused_before_the_request_was_read(void **state)
 {
 	(void)state;
@@ -132,7 +132,7 @@ static void test_refused_before_the_request_was_read(void **state)
 		assert_int_equal(client_next(&client, &refusal), REFUSED);
 		assert_int_equal(refusal.error, EMFILE);
 		assert_string_equal(refusal.text, "user 1000 has 64 connections, which is the most");
-		/* The broker has gone, which is the end of this client. */
+		/* The broker is gone, so this client is finished. */
 		assert_int_equal(client_next(&client, &refusal), REFUSED);
 		assert_int_equal(refusal.error, ECONNRESET);
 		assert_int_equal(client.socket, -1);
@@ -197,7 +197,7 @@ static void test_answers_that_are_none(void **state)
 		assert_int_equal(refusal.error, EPROTO);
 		if (!strstr(refusal.text, cases[i].reason))
 			fail_msg("case %zu: '%s' does not say '%s'", i, refusal.text, cases[i].reason);
-		/* What else comes could be the answer to anything. */
+		/* What comes after that could be the answer to anything. */
 		assert_int_equal(client.socket, -1);
 	}
 }
@@ -251,7 +251,7 @@ static void test_requests_that_cannot_be_sent(void **state)
 	writer_put(&request, KEY_NAMES, "%5000d", 1);
 	assert_int_equal(client_request(&client, &request, NULL, 0, &refusal), REFUSED);
 	assert_int_equal(refusal.error, E2BIG);
-	/* Nothing was sent, so the connection is as good as before. */
+	/* Nothing was sent, so the connection still works. */
 	broker_answer(connection, "OK=1\n");
 	assert_int_equal(client_next(&client, &refusal), 0);
 }
@@ -299,7 +299,7 @@ static void test_addresses(void **state)
 	int listener, fd;
 
 	(void)state;
-	/* Nothing there, and nobody behind it. */
+	/* No file, and a file on which nothing listens */
 	(void)unlink(address.sun_path);
 	assert_int_equal(client_open(&client, address.sun_path, 0, &refusal), CLIENT_ABSENT);
 	assert_int_equal(refusal.error, ENOENT);
@@ -309,7 +309,7 @@ static void test_addresses(void **state)
 	assert_int_equal(client_open(&client, address.sun_path, 0, &refusal), CLIENT_ABSENT);
 	assert_int_equal(refusal.error, ECONNREFUSED);
 
-	/* Another kind of socket; a file on the way. */
+	/* Another kind of socket; a file in the path */
 	(void)unlink(address.sun_path);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_return_code(bind(listener, (const struct sockaddr *)&address, sizeof(address)), errno);
@@ -326,7 +326,7 @@ static void test_addresses(void **state)
 	assert_int_equal(refusal.error, ENOTDIR);
 	assert_return_code(unlink(file), errno);
 
-	/* 107 characters and 108. */
+	/* 107 characters, and 108 */
 	memset(path, '/', sizeof(path));
 	memcpy(path + 100, "no/such", 8);
 	assert_int_equal(client_open(&client, path, 0, &refusal), CLIENT_ABSENT);

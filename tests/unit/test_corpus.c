@@ -3,9 +3,9 @@
 /*
  * rules/ok-*.rule and rules/bad-*.rule, each a test case of its own
  *
- * FILE.expected beside it has every setting of a good file ("3 [Rule] Stream=80") or every problem of a bad one
- * ("3: text"), in the order they come. The settings of a good file, written as a file, say the same again. The folder is
- * the argument; with a file after it the result for that file is printed, which is how a new .expected starts.
+ * FILE.expected next to it has every setting of a good file ("3 [Rule] Stream=80") or every problem of a bad one
+ * ("3: text"), in order. The settings of a good file, written as a file, parse to the same settings. The argument is the
+ * folder. With a file after it, the result for that file is printed: that is how to start a new .expected.
  */
 
 #undef NDEBUG
@@ -38,7 +38,7 @@ static int print_assignment(const struct rule_setting *setting, void *userdata)
 	return 0;
 }
 
-/* The settings of a rule as a rule file. To be freed. */
+/* The settings of a rule, as a rule file; to be freed */
 static char *respell(const struct rule *rule)
 {
 	size_t size;
@@ -51,7 +51,7 @@ static char *respell(const struct rule *rule)
 	return text;
 }
 
-/* What rule_foreach_setting() says is a rule file, and one that says the same. */
+/* The output of rule_foreach_setting() is a rule file with the same settings. */
 static void check_spelling(const struct rule *rule)
 {
 	struct problems problems = PROBLEMS_NULL;
@@ -66,7 +66,7 @@ static void check_spelling(const struct rule *rule)
 	free(again);
 }
 
-/* What the parser makes of a file, as it stands in FILE.expected. To be freed. */
+/* The result of parsing a file, in the format of FILE.expected; to be freed */
 static char *parse(const char *path, bool *ret_good)
 {
 	const char *const paths[] = {path, NULL};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * sock_diag: bytes as no kernel sends them, and sockets of every kind, listed for real in a network namespace of the
- * test's own.
+ * sock_diag: bytes that no kernel sends, and a real list of sockets of every kind in a network namespace of the
+ * test's own
  */
 
 #undef NDEBUG
@@ -31,7 +31,7 @@
 #define SEQUENCE 7
 #define PORTID 1234
 
-/* A datagram under construction; aligned as malloc(3) does. */
+/* A datagram under construction, aligned as by malloc(3) */
 struct datagram {
 	_Alignas(16) unsigned char bytes[4096];
 	size_t size;
@@ -93,7 +93,7 @@ static struct diag_query tcp4(void)
 		.protocol = IPPROTO_TCP, .family = AF_INET, .sequence = SEQUENCE, .portid = PORTID};
 }
 
-/* Copied to the byte, for a sanitizer to see what is read behind it. */
+/* A copy of the exact size, so that a sanitizer sees reads beyond it */
 static int read_datagram(const struct diag_query *query, const void *bytes, size_t size, size_t *ret_n)
 {
 	struct diag_list list = {.n = 0};
@@ -194,7 +194,7 @@ static void ports_are_compared(void **state)
 	assert_int_equal(n, 1);
 }
 
-/* Every length that a header, or an attribute, can claim: to the end and no further. */
+/* Every length that a header or an attribute can claim: the parser reads to the end and no further. */
 static void lengths_that_lie(void **state)
 {
 	static const uint32_t lengths[] = {
@@ -206,7 +206,7 @@ static void lengths_that_lie(void **state)
 		struct datagram datagram = {.size = 0};
 
 		put_socket(&datagram, &message)->nlmsg_len = lengths[i];
-		/* 88 is the truth */
+		/* 88 is correct */
 		expect(&datagram, lengths[i] == 88 ? 0 : -EBADMSG, lengths[i] == 88);
 	}
 }
@@ -378,7 +378,7 @@ static void mptcp_is_told(void **state)
 	(void)close(fd);
 }
 
-/* As many ports as the kernel compares, one more, and more than there are sockets. */
+/* The number of ports that the kernel compares, one more, and more than there are sockets */
 static void a_filter_of_any_size(void **state)
 {
 	static const size_t sizes[] = {1, 2, 3, 80, 255, 256, 257, 5000};

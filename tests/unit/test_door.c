@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The listening socket: its path, who is let in and how many, and what happens when no descriptor is left. */
+/* The listening socket: its path, which clients are admitted and how many, and what happens when descriptors run out */
 
 #undef NDEBUG
 #include <assert.h>
@@ -45,7 +45,7 @@ static void test_path(void **state)
 	assert_return_code(close(client), errno);
 }
 
-/* An earlier broker was killed: its socket is in the way, and nobody listens on it. */
+/* An earlier broker was killed: its socket is in the way, and nothing listens on it. */
 static void test_stale_path(void **state)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -101,7 +101,7 @@ static void test_bad_paths(void **state)
 static int clients[DOOR_SESSIONS_MAX + DOOR_SESSIONS_PER_UID + 8];
 static size_t n_clients;
 
-/* Connects as a user, which is this one when it is not root. */
+/* Connect as a user; without root, as this one. */
 static int connect_as(uid_t uid)
 {
 	bool change = geteuid() == 0 && uid != 0;
@@ -135,7 +135,7 @@ static void turned_away(uid_t uid, const char *reason)
 	client_expect_end(client);
 	assert_return_code(close(client), errno);
 
-	/* with a request, which is read and dropped: left unread, it would make the kernel report ECONNRESET first */
+	/* the request is read and dropped: unread, it would make the kernel report ECONNRESET first */
 	client = connect_as(uid);
 	client_send_fds(client, "REQUEST=echo\n", (int[]){0, 1}, 2);
 	(void)served_run();
@@ -165,14 +165,14 @@ static void test_quota_of_a_user(void **state)
 	for (unsigned i = 0; i < DOOR_SESSIONS_PER_UID; i++)
 		(void)let_in(uid);
 	turned_away(uid, reason);
-	/* others are let in */
+	/* others are admitted */
 	if (geteuid() == 0) {
 		(void)let_in(60002);
 		for (unsigned i = 0; i < DOOR_SESSIONS_PER_UID + 1; i++)
 			(void)let_in(0);
 		turned_away(uid, reason);
 	}
-	/* and so is it, when one has gone */
+	/* and so is this user, after one client has left */
 	assert_return_code(close(clients[7]), errno);
 	(void)served_run();
 	clients[7] = clients[--n_clients];
@@ -220,7 +220,7 @@ static unsigned milliseconds_between(const struct timespec *begin, const struct 
 	return (unsigned)((end->tv_sec - begin->tv_sec) * 1000 + (end->tv_nsec - begin->tv_nsec) / 1000000);
 }
 
-/* A client that asks nothing delays the end by DOOR_FINISH_MS, not by 250 ms for each look at it. */
+/* A client that asks nothing delays the end by DOOR_FINISH_MS, not by 250 ms for each check. */
 static void test_finish(void **state)
 {
 	int silent = client_open(), code;
@@ -254,13 +254,13 @@ static void test_accepting_pauses(void **state)
 		client_send(waiting[i], "REQUEST=echo\nTEXT=late\n");
 	}
 	limit = descriptors_forbid();
-	/* it tries, leaves it for 200 ms instead of spinning, tries again: four times by the seventh event */
+	/* it tries, waits 200 ms instead of spinning, and tries again: four times by the seventh event */
 	assert_return_code(clock_gettime(CLOCK_MONOTONIC, &begin), errno);
 	for (unsigned i = 0; i < 7; i++)
 		assert_true(sd_event_run(served.event, 5000000) > 0);
 	assert_return_code(clock_gettime(CLOCK_MONOTONIC, &end), errno);
 	assert_in_range(milliseconds_between(&begin, &end), 600, 20000);
-	/* those who are in are served in the meantime */
+	/* admitted clients are served meanwhile */
 	client_send(first, "REQUEST=echo\n");
 	client_expect(first, "OK=1\n");
 	assert_int_equal(served.n_requests, 2);
@@ -274,7 +274,7 @@ static void test_accepting_pauses(void **state)
 	assert_int_equal(descriptors_count(), served.n_idle);
 }
 
-/* Gone before it was accepted. */
+/* A client that leaves before it is accepted */
 static void test_impatient(void **state)
 {
 	(void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Answers without end: rows that come when they come, clients that wait, that do not read, that ask, that leave. */
+/* Endless answers: rows at any time, and clients that wait, do not read, ask or leave */
 
 #undef NDEBUG
 #include <assert.h>
@@ -62,7 +62,7 @@ static void test_rows_as_they_come(void **state)
 	assert_int_equal(served.n_released, 0);
 }
 
-/* Waking it for nothing makes no loop that spins. */
+/* A needless wake-up does not make the loop spin. */
 static void test_nothing_to_say(void **state)
 {
 	_cleanup_close_ int client = tail_open();
@@ -99,7 +99,7 @@ static void test_unread(void **state)
 	assert_int_equal(served_run(), 0);
 }
 
-/* However long nothing moves, whether it reads or not; an ordinary client beside it is closed. */
+/* A subscriber may be idle for any time, whether it reads or not. An ordinary client next to it is closed. */
 static void test_is_not_idle(void **state)
 {
 	_cleanup_close_ int reads = -1, silent = -1;
@@ -148,7 +148,7 @@ static void test_asks(void **state)
 		}
 }
 
-/* And then reads nothing: the time starts again. */
+/* Then it reads nothing: the time starts again. */
 static void test_asks_and_is_idle(void **state)
 {
 	_cleanup_close_ int client = tail_open();
@@ -182,7 +182,7 @@ static void test_leaves(void **state)
 	}
 }
 
-/* What was said last is sent when the door closes, without waiting for who does not read. */
+/* The last messages are sent when the door closes, without waiting for clients that do not read. */
 static void test_last_words(void **state)
 {
 	_cleanup_close_ int full = tail_open(), reads = -1;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Which rule files count, and what happens with those that cannot be read
+ * Which rule files are read, and what happens to those that cannot be read
  *
- * Every test has an empty folder with the directories etc, run and lib, the strongest first, and leaves no descriptor
+ * Every test has an empty folder with the directories etc, run and lib, in order of precedence, and leaves no descriptor
  * open. An alarm ends a test that blocks.
  */
 
@@ -83,7 +83,7 @@ static void write_file(const char *path, const char *text)
 	assert_int_equal(fclose(file), 0);
 }
 
-/* A rule of one port, by which the test knows the file. */
+/* A rule with one port, by which the test recognises the file */
 static void write_rule(const char *path, unsigned port)
 {
 	char text[64];
@@ -92,7 +92,7 @@ static void write_rule(const char *path, unsigned port)
 	write_file(path, text);
 }
 
-/* Load; the result is a line of words: NAME:PORT for each rule, or for each problem what problem_format() says. */
+/* Load. The result is a line of words: NAME:PORT for each rule, or the text of each problem. */
 static const char *load_text(int r, struct rule_set *set, struct problems *problems)
 {
 	static char text[8192];
@@ -330,7 +330,7 @@ static void every_problem_of_every_file_is_told(void **state)
 		"lib/c.rule: the rule matches nothing; write Stream= or Datagram= under [Rule]\n");
 }
 
-/* As somebody who may not read everything; NULL when that cannot be had. */
+/* Load as a user who may not read everything; NULL if that is impossible here. */
 static const char *load_unprivileged(void)
 {
 	const char *text;
@@ -339,7 +339,7 @@ static const char *load_unprivileged(void)
 		return load();
 	assert_return_code(chmod(".", 0755), errno);
 	if (seteuid(65534) < 0)
-		return NULL; /* nobody is not mapped into this user namespace */
+		return NULL; /* the user nobody is not mapped into this user namespace */
 	text = load();
 	assert_return_code(seteuid(0), errno);
 	return text;
@@ -380,7 +380,7 @@ static void an_unreadable_file_is_a_problem(void **state)
 	assert_string_equal(text, "etc/a.rule: cannot open the file: Permission denied (EACCES)\n");
 }
 
-/* A rule and then a comment, up to a size. */
+/* A rule, followed by a comment up to a size */
 static void write_large(const char *path, size_t size)
 {
 	FILE *file = fopen(path, "we");
@@ -411,7 +411,7 @@ static void a_file_may_have_64_mib(void **state)
 		load(), "etc/web.rule: the file is larger than 64 MiB; split it into several rules\n");
 }
 
-/* A line of one match, blanks and nothing else, of a given length. */
+/* A line of a given length, with one match and blanks only */
 static void write_long_line(const char *path, size_t length)
 {
 	FILE *file = fopen(path, "we");

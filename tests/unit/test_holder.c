@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Held sockets: who has them, in what order, and that each is closed once. */
+/* Held sockets: their holders, their order, and that each is closed once */
 
 #undef NDEBUG
 #include <assert.h>
@@ -86,7 +86,7 @@ static void test_dup(void **state)
 	assert_null(holder_find(holder, "web2", 2));
 	assert_null(holder_find(holder, "web", UINT64_C(1) << 32 | 1));
 
-	/* the copy lives on without the original */
+	/* the copy outlives the original */
 	closep(&null);
 	null = -1;
 	assert_return_code(fcntl(entry->fd, F_GETFD), errno);
@@ -125,7 +125,7 @@ static void test_drop(void **state)
 	assert_false(holder_drop(holder, "web", 2));
 	assert_int_equal(descriptors_count(), n_before + 1 + 3);
 
-	/* what is left keeps its order */
+	/* the others keep their order */
 	assert_int_equal(holder_count(holder), ARRAY_SIZE(left));
 	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
 		assert_int_equal(holder_get(holder, i)->cookie, left[i]);
@@ -161,12 +161,12 @@ static void test_owners(void **state)
 	holder_orphan(holder, 10);
 	for (size_t i = 0; i < 6; i++)
 		assert_int_equal(holder_get(holder, i)->pid, i % 2 ? 11 : 0);
-	holder_orphan(holder, 10); /* again, and somebody who held nothing */
+	holder_orphan(holder, 10); /* again, and a process that held nothing */
 	holder_orphan(holder, 12);
 	holder_adopt(holder, 2, 12);
 	for (size_t i = 0; i < 6; i++)
 		assert_int_equal(holder_get(holder, i)->pid, i % 2 ? 11 : i == 2 ? 12 : 0);
-	holder_adopt(holder, 1, 12); /* claimed while the one before still runs, which then goes */
+	holder_adopt(holder, 1, 12); /* claimed while the previous process still runs, which then ends */
 	holder_orphan(holder, 11);
 	assert_int_equal(holder_get(holder, 1)->pid, 12);
 	assert_int_equal(holder_get(holder, 3)->pid, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The compiled image: the examples of docs/rules.md, what a conflict says, the limits, and large rule sets */
+/* The compiled image: the examples of docs/rules.md, conflicts, limits, and large rule sets */
 
 #undef NDEBUG
 #include <arpa/inet.h>
@@ -53,7 +53,7 @@ static void compiled_free(struct compiled *compiled)
 	problems_deinit(&compiled->problems);
 }
 
-/* Who gets "tcp 192.0.2.1 80"? NAME, NAME (pass), or none. */
+/* Which name gets "tcp 192.0.2.1 80"? NAME, NAME (pass), or none. */
 static const char *ask(const struct compiled *compiled, const char *question)
 {
 	static char answer[NAME_MAX];
@@ -313,7 +313,7 @@ static char *hosts(unsigned base, unsigned n, const char *ports)
 	return hosts_of("Stream", base, n, ports);
 }
 
-/* The same with one port for each host, from `port` on in steps of `step`. */
+/* The same with a port for each host, from `port` on in steps of `step` */
 static char *hosts_with_ports(unsigned base, unsigned n, unsigned port, unsigned step)
 {
 	size_t size;
@@ -337,7 +337,7 @@ static double cpu_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Compile once more for the time alone. The limit is far above what it takes, and far below what n * n steps take. */
+/* Compile again, to measure the time. The limit is far above what it takes, and far below what n * n steps take. */
 static void check_time(const struct compiled *compiled, const char *what)
 {
 	struct problems problems = PROBLEMS_NULL;
@@ -383,7 +383,7 @@ static void every_port_of_many_prefixes_is_one_class(void **state)
 	free(a);
 }
 
-/* What is told apart by contents: the set of prefixes changes at each of 60,000 ports, back and forth. */
+/* Classes are identified by their contents: the set of prefixes alternates at each of 60,000 ports. */
 static void ports_with_equal_prefixes_share_a_class(void **state)
 {
 	size_t size;
@@ -451,7 +451,7 @@ static void at_most_two_million_prefixes(void **state)
 	free(b);
 }
 
-/* The set that does not fit counts as well: the one host before it is not to blame. */
+/* The set that does not fit is counted too: the single host before it is not to blame. */
 static void the_rule_with_most_prefixes_is_named(void **state)
 {
 	char *b = hosts(0, 600000, "80"), *c = hosts(600000, 900000, "80"), *d = hosts(1500000, 600000, "80");
@@ -467,7 +467,7 @@ static void the_rule_with_most_prefixes_is_named(void **state)
 	free(d);
 }
 
-/* What a reload takes over counts like what it compiles: else the rules would be refused at the next start. */
+/* Tables that a reload takes over count like those that it compiles: otherwise the next start would refuse the rules. */
 static void at_most_two_million_prefixes_after_a_reload(void **state)
 {
 	char *tcp = hosts(0, 1000000, "80"), *more = hosts(1000000, 200000, "80"),

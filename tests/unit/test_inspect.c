@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * What may be handed in: descriptors of every kind, made for real, each as it was before when it has been inspected.
- * Sockets live in a network namespace of the test's own.
+ * What may be handed in: real descriptors of every kind. The inspection does not change them. The sockets are in a
+ * network namespace of the test's own.
  */
 
 #undef NDEBUG
@@ -66,7 +66,7 @@ static int inspect(int fd, uint64_t netns, struct socket_facts *ret, struct refu
 
 static const struct socket_facts untouched = {.cookie = 0x55555555, .port = 0x5555};
 
-/* Says no with this errno, and the text has all the parts. */
+/* The refusal has this errno, and its text has all these parts. */
 static void assert_refused(int fd, int error, const char *reason, const char *remedy)
 {
 	struct socket_facts facts = untouched;
@@ -168,7 +168,7 @@ static void test_path_descriptors(void **state)
 
 /* ---- sockets of other families and protocols */
 
-/* -1, loudly, when this kernel does not have it or we may not. */
+/* Return: -1, with a comment, if this kernel lacks it or this process may not use it. */
 static int try_socket(const char *what, int family, int type, int protocol)
 {
 	int fd = socket(family, type | SOCK_CLOEXEC, protocol);
@@ -249,7 +249,7 @@ static void test_other_protocols(void **state)
 		{"IP protocol 136 ", AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE},
 		{"IP protocol 1 ", AF_INET, SOCK_DGRAM, IPPROTO_ICMP},
 		{"IP protocol 1 ", AF_INET, SOCK_RAW, IPPROTO_ICMP},
-		/* raw ones that look like what we want */
+		/* raw sockets that look like wanted ones */
 		{"IP protocol 6 and socket type 3", AF_INET, SOCK_RAW, IPPROTO_TCP},
 		{"IP protocol 17 and socket type 3", AF_INET, SOCK_RAW, IPPROTO_UDP},
 		{"IP protocol 17 and socket type 3", AF_INET6, SOCK_RAW, IPPROTO_UDP},
@@ -310,7 +310,7 @@ static void test_tcp_states(void **state)
 	}
 }
 
-/* Half closed on the peer's side, and closed: both are no listeners, and the second is connected no more. */
+/* Half closed by the peer, and closed: neither is a listener, and the second is no longer connected. */
 static void test_tcp_after_the_end(void **state)
 {
 	_cleanup_close_ int listener = make_listener("127.0.0.1", 0);
@@ -352,14 +352,14 @@ static void test_udp_states(void **state)
 		assert_refused_consume_fd(
 			fd, EISCONN, "is a connected UDP socket", "the one that is only bound");
 
-		/* and let go of again: bound as before, if it was bind(2) that was told the port */
+		/* and disconnected again: still bound, if bind(2) chose the port */
 		fd = new_socket(family, SOCK_DGRAM, 0);
 		bind_to_port(fd, addresses[i], 4000);
 		connect_to_socket(fd, other);
 		assert_return_code(connect(fd, &nobody, sizeof(nobody)), errno);
 		assert_int_equal(inspect(fd, own_netns, &facts, &refusal), 0);
 		assert_return_code(close(fd), errno);
-		/* the port of one that was never bound goes with the connection */
+		/* a socket that was never bound loses its port with the connection */
 		fd = new_socket(family, SOCK_DGRAM, 0);
 		connect_to_socket(fd, other);
 		assert_return_code(connect(fd, &nobody, sizeof(nobody)), errno);
@@ -367,7 +367,7 @@ static void test_udp_states(void **state)
 	}
 }
 
-/* SO_ERROR is cleared by who reads it; it is the client's to read. */
+/* Reading SO_ERROR clears it, and only the client should read it. */
 static void test_pending_error_stays(void **state)
 {
 	_cleanup_close_ int fd = new_socket(AF_INET, SOCK_DGRAM, 0);
@@ -449,7 +449,7 @@ static void test_good(void **state)
 	}
 }
 
-/* A socket in use: with options, with a connection and a datagram waiting, which wait on. */
+/* A socket in use: with options, and with a connection and a datagram waiting, which stay */
 static void test_good_stays_as_it_is(void **state)
 {
 	_cleanup_close_ int listener = new_socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -502,7 +502,7 @@ static void test_other_netns(void **state)
 	assert_true(netns_of(tcp) != own_netns);
 	assert_refused_consume_fd(tcp, EXDEV, "belongs to another network namespace", remedy);
 	assert_refused_consume_fd(udp, EXDEV, "belongs to another network namespace", remedy);
-	/* what is wrong anywhere is said first; what is wrong here only, not */
+	/* faults that every namespace has come first, before those of this one */
 	assert_refused_consume_fd(idle, EXDEV, "belongs to another network namespace", remedy);
 	assert_refused_consume_fd(dgram, EAFNOSUPPORT, "AF_UNIX", WANTED);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * libusher against a fake broker, which does what the real one does not do on demand: silence, nonsense, a
- * connection closed half way. Every test counts the open descriptors of the process.
+ * libusher against a fake broker, which does what the real one does not do on demand: silence, nonsense, a connection
+ * closed halfway. Every test counts the open descriptors of the process.
  */
 
 #undef NDEBUG
@@ -82,7 +82,7 @@ static void test_requests(void **state)
 		{call_withdraw_all, "REQUEST=withdraw\nVERSION=1\nNAME=web\n", 0},
 		{call_withdraw_one, "REQUEST=withdraw\nVERSION=1\nNAME=web\nFDS=0\n", 1},
 	};
-	/* A descriptor that nobody asked for is closed, a row that nobody asked for is skipped. */
+	/* An unrequested descriptor is closed, and an unrequested row is skipped. */
 	static const struct answer answers[] = {
 		{.text = "ROW=1\n", .n_fds = 1}, {.text = "OK=1\n", .n_fds = 1}, {0}};
 
@@ -108,7 +108,7 @@ static void test_arguments(void **state)
 
 	(void)state;
 	(void)unlink(fake_broker_address()->sun_path);
-	/* A mistake is one whether there is a broker or not. */
+	/* Invalid arguments are an error with or without a broker. */
 	for (size_t i = 0; i < ARRAY_SIZE(bad_names); i++) {
 		assert_int_equal(usher_hand_in(bad_names[i], fds, 1, 0, 0), -EINVAL);
 		assert_reason("a name is 1 to 63 characters");
@@ -221,7 +221,7 @@ static void test_broker_fails(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		for (int claim = 0; claim < 2; claim++) {
 			struct fake_broker broker = {.answers = cases[i].answers, .ending = cases[i].ending};
-			/* a busy machine may take long for an answer; only what never comes is waited for in vain */
+			/* a busy machine may take long for an answer; only one that never comes ends with the timeout */
 			int timeout = cases[i].expected == -ETIMEDOUT ? 60 : 60000;
 			int ret_fds[1] = {-1}, r;
 			uint64_t start, took;
@@ -340,7 +340,7 @@ static void test_claim_of_nothing(void **state)
 	assert_int_equal(ret_fd, -1);
 }
 
-/* The broker is another process here: the limit would hit it as well. */
+/* The broker is another process here, because the limit would affect it too. */
 static void test_claim_beyond_the_limit_of_open_files(void **state)
 {
 	static const struct answer answers[] = {
@@ -380,7 +380,7 @@ static void test_claim_beyond_the_limit_of_open_files(void **state)
 
 enum { N_THREADS = 8, N_CALLS = 25 };
 
-/* Returns how many calls did not give this thread's own answer. */
+/* Return: how many calls did not give this thread's own answer */
 static void *call_from_thread(void *userdata)
 {
 	const char *name = userdata;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The text of packets: what is taken apart, what is refused and why, what is written. */
+/* The text of packets: what is parsed, what is refused and why, what is written */
 
 #undef NDEBUG
 #include <assert.h>
@@ -32,7 +32,7 @@ static void test_message_fields(void **state)
 	assert_null(message_get(&message, KEY_NAMES));
 	assert_int_equal(message.fields[1].key, KEY_NAME);
 	assert_string_equal(message.fields[1].word, "NAME");
-	/* one of a newer version is there to be shown, and nobody gets it by accident */
+	/* an unknown key of a newer version can be listed, but not looked up by accident */
 	assert_int_equal(message.fields[3].key, KEY_NONE);
 	assert_string_equal(message.fields[3].word, "X_1");
 	assert_string_equal(message.fields[3].value, "a=b=\tc \xc3\xa9");
@@ -148,19 +148,19 @@ static void test_writer_overflow(void **state)
 	(void)state;
 	memset(value, 'v', sizeof(value));
 	writer_put(&writer, KEY_OK, "%s", "1");
-	/* One byte too much, and the field is left out whole. */
+	/* With one byte too many, the whole field is left out. */
 	writer_put(&writer, KEY_UID, "%.*s", (int)(PACKET_TEXT_MAX - 5 - 5 + 1), value);
 	assert_int_equal(writer.overflow, 1);
 	assert_string_equal(writer.text, "OK=1\n");
 	assert_int_equal(writer.size, 5);
 	writer.overflow = 0;
-	/* To the last byte. */
+	/* The last byte is used. */
 	writer_put(&writer, KEY_UID, "%.*s", (int)(PACKET_TEXT_MAX - 5 - 5), value);
 	assert_int_equal(writer.overflow, 0);
 	assert_int_equal(writer.size, PACKET_TEXT_MAX);
 	assert_int_equal(strlen(writer.text), PACKET_TEXT_MAX);
 	assert_int_equal(writer.text[PACKET_TEXT_MAX - 1], '\n');
-	/* And then nothing fits. */
+	/* After that, nothing fits. */
 	writer_put(&writer, KEY_OK, "%s", "");
 	assert_int_equal(writer.overflow, 1);
 	assert_int_equal(writer.size, PACKET_TEXT_MAX);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* wire/notify: datagrams are read as PID 1 reads them. */
+/* wire/notify: datagrams are read as PID 1 reads them */
 
 #undef NDEBUG
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Who has a socket open: this process and its children, looked for among all processes there are. */
+/* The processes that have a socket open: this one and its children, found among all processes */
 
 #undef NDEBUG
 #include <assert.h>
@@ -93,7 +93,7 @@ static void one_process_or_all(void **state)
 	openers_deinit(&openers);
 }
 
-/* Numbers of inodes go round: the cookies, which are compared later, tell which of the two it is. */
+/* Inode numbers wrap around: the cookies, which are compared later, distinguish the two. */
 static void two_sockets_of_one_inode(void **state)
 {
 	_cleanup_close_ int fd = make_udp("127.0.0.2"), other = make_udp("127.0.0.3");

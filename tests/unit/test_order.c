@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The order of a seat against a list: every order there is, and the lives of seats at random. */
+/* The order of a seat, compared with a list: every possible order, and random histories of seats */
 
 #undef NDEBUG
 #include <assert.h>
@@ -17,7 +17,7 @@
 
 #include "datapath/order.h"
 
-/* The same as an order, written down so that nobody can doubt it. */
+/* The same as an order, written out plainly */
 struct list {
 	uint32_t slots[USHER_PLACES_MAX];
 	unsigned n;
@@ -130,7 +130,7 @@ static void test_lives(void **state)
 	}
 }
 
-/* A zero byte ends the list, whatever a broker of another version or a stray write left behind it. */
+/* A zero byte ends the list, whatever a broker of another version or a stray write left after it. */
 static void test_end_of_list(void **state)
 {
 	(void)state;

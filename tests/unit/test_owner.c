@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Whose sockets may be discovered for a name. */
+/* Whose sockets may be discovered for a name */
 
 #undef NDEBUG
 #include <errno.h>
@@ -39,10 +39,10 @@ static const struct {
 	const char *executable;
 	bool allowed;
 } decisions[] = {
-	/* without the section nobody's, not even root's */
+	/* without the section none, not even root's */
 	{"", ROOT, SSHD, false},
 	{"[Access]\nUser=1000\n", PERSON(1000, ""), SSHD, false},
-	/* with nothing else: root, and who could hand it in himself */
+	/* with nothing else: root, and users who may hand in */
 	{SOCKET, ROOT, SSHD, true},
 	{SOCKET, ROOT, NULL, true},
 	{SOCKET, PERSON(1000, "ssh.service"), SSHD, false},
@@ -53,7 +53,7 @@ static const struct {
 	{SOCKET "[Access]\nGroup=60\n", PERSON(1000, ""), SSHD, true},
 	{SOCKET "[Access]\nGroup=61\n", PERSON(1000, ""), SSHD, false},
 	{SOCKET "[Access]\n", PERSON(1000, ""), SSHD, false},
-	/* User= takes the place of [Access], and root is always let in */
+	/* User= replaces [Access], and root is always allowed */
 	{SOCKET "User=1000\n", PERSON(1000, ""), SSHD, true},
 	{SOCKET "User=1000 1001\nUser=1002\n", PERSON(1002, ""), SSHD, true},
 	{SOCKET "User=1000\n", PERSON(1001, ""), SSHD, false},
@@ -62,7 +62,7 @@ static const struct {
 	{SOCKET "User=1000\n[Access]\nUser=1001\n", PERSON(1000, ""), SSHD, true},
 	{SOCKET "User=1000\nUser=\n", PERSON(1000, ""), SSHD, false},
 	{SOCKET "User=50\n", PERSON(1000, ""), SSHD, false}, /* a user, not a group */
-	/* Unit= is enough for any user, and narrows root as well */
+	/* Unit= is enough for any user, and restricts even root */
 	{SOCKET "Unit=ssh.service\n", PERSON(1000, "ssh.service"), SSHD, true},
 	{SOCKET "Unit=ssh.service\n", PERSON(1000, "ssh.socket"), SSHD, false},
 	{SOCKET "Unit=ssh.service\n", PERSON(1000, ""), SSHD, false},
@@ -77,7 +77,7 @@ static const struct {
 	{SOCKET "User=1000\nUnit=ssh.service\n", PERSON(1001, "ssh.service"), SSHD, false},
 	{SOCKET "User=1000\nUnit=ssh.service\n", PERSON(1000, "a.service"), SSHD, false},
 	{SOCKET "User=1000\nUnit=ssh.service\n", ROOT, SSHD, true},
-	/* Executable= narrows everybody and lets nobody in: anybody can run a program */
+	/* Executable= restricts everybody and allows nobody: anybody can run a program */
 	{SOCKET "Executable=/usr/sbin/sshd\n", ROOT, SSHD, true},
 	{SOCKET "Executable=/usr/sbin/sshd\n", ROOT, "/tmp/sshd", false},
 	{SOCKET "Executable=/usr/sbin/sshd\n", ROOT, "/usr/sbin/sshd2", false},
@@ -88,13 +88,13 @@ static const struct {
 	{SOCKET "Executable=/bin/a /usr/sbin/sshd\n", ROOT, SSHD, true},
 	{SOCKET "Executable=/usr/sbin/*\n", ROOT, SSHD, true},
 	{SOCKET "Executable=/usr/s?in/sshd\n", ROOT, SSHD, true},
-	/* no wildcard is a slash */
+	/* wildcards do not match '/' */
 	{SOCKET "Executable=/usr/*\n", ROOT, SSHD, false},
 	{SOCKET "Executable=/*/sshd\n", ROOT, SSHD, false},
 	{SOCKET "Executable=/usr?sbin/sshd\n", ROOT, SSHD, false},
 	{SOCKET "Executable=/usr[/]sbin/sshd\n", ROOT, SSHD, false},
 	{SOCKET "Executable=/usr/*/sshd\n", ROOT, SSHD, true},
-	/* what somebody else checks is not checked */
+	/* what another check covers is not checked here */
 	{SOCKET "Executable=/bin/a\n", ROOT, NULL, true},
 	{SOCKET "Executable=/bin/a\n", PERSON(1000, ""), NULL, false},
 };
@@ -154,7 +154,7 @@ static void test_reasons(void **state)
 	}
 }
 
-/* A program of a long name does not push the key to edit out of the message. */
+/* A long program name does not push the key to edit out of the message. */
 static void test_long_executable(void **state)
 {
 	struct one one = make_one(SOCKET "Executable=/bin/a\n");

@@ -41,7 +41,7 @@ static struct pair pair_new(int type)
 	return pair;
 }
 
-/* Close the pair, and see that nothing else stayed open. */
+/* Close the pair, and check that nothing else stayed open. */
 static void pair_free(struct pair *pair)
 {
 	closep(&pair->sender);
@@ -54,7 +54,7 @@ static void enable(int socket, int option)
 	assert_return_code(setsockopt(socket, SOL_SOCKET, option, &(int){1}, sizeof(int)), errno);
 }
 
-/* sendmsg(2) without the care of packet_send(): descriptors in one control message or two. */
+/* sendmsg(2) without the checks of packet_send(): descriptors in one control message or two */
 static ssize_t send_raw(
 	int socket, const void *text, size_t size, const int *fds, size_t n_first, size_t n_second)
 {
@@ -278,7 +278,7 @@ static void test_packet_of_4096_bytes_and_not_more(void **state)
 		assert_int_equal(refusal.error, EMSGSIZE);
 		(void)snprintf(expected, sizeof(expected), "has %zu bytes of text, at most 4096", sizes[i]);
 		assert_non_null(strstr(refusal.text, expected));
-		/* It is gone: the next one is whole. */
+		/* It is gone, and the next one is complete. */
 		assert_int_equal(packet_receive(pair.receiver, &packet, &refusal), 0);
 		assert_int_equal(packet.size, 4);
 		packet_deinit(&packet);
@@ -286,7 +286,7 @@ static void test_packet_of_4096_bytes_and_not_more(void **state)
 	pair_free(&pair);
 }
 
-/* Let this process open @n descriptors more: the limit is the number that the one after them would get. */
+/* Let this process open @n more descriptors: the limit is the number that the one after them would get. */
 static struct rlimit limit_fds(rlim_t n)
 {
 	struct rlimit before, limit;
@@ -333,7 +333,7 @@ static void test_packet_with_descriptors_cut_off(void **state)
 	pair_free(&pair);
 }
 
-/* Whose the next packet is can be seen, and the packet thrown away, without its descriptors coming in. */
+/* The sender of the next packet can be seen, and the packet discarded, without receiving its descriptors. */
 static void test_peek_and_skip(void **state)
 {
 	struct pair pair = pair_new(SOCK_SEQPACKET);
@@ -362,7 +362,7 @@ static void test_peek_and_skip(void **state)
 	pair_free(&pair);
 }
 
-/* Without room for a pidfd the kernel puts an errno in its place; the packet is a good one without it. */
+/* Without room for a pidfd, the kernel puts an errno in its place. The packet is valid without it. */
 static void test_packet_without_room_for_a_pidfd(void **state)
 {
 	struct pair pair = pair_new(SOCK_SEQPACKET);
@@ -424,7 +424,7 @@ static void test_receive_fails(void **state)
 	closep(&pipe_fds[0]);
 	closep(&pipe_fds[1]);
 
-	/* The other end goes away with our packet unread. */
+	/* The other end closes with our packet unread. */
 	assert_int_equal(packet_send(pair.receiver, "A=1\n", 4, NULL, 0), 0);
 	closep(&pair.sender);
 	pair.sender = -1;
@@ -444,7 +444,7 @@ static void test_receive_interrupted(void **state)
 	struct packet packet = PACKET_NULL;
 	struct refusal refusal;
 	struct sigaction before, action = {.sa_handler = on_alarm};
-	/* Again and again: the first may come before recvmsg(2) waits. */
+	/* Repeatedly: the first may come before recvmsg(2) waits. */
 	struct itimerval timer = {.it_interval.tv_usec = 5000, .it_value.tv_usec = 5000};
 
 	(void)state;

@@ -117,7 +117,7 @@ static void contains(void **state)
 		uint8_t address[16];
 
 		memset(address, 0xff,
-			sizeof(address)); /* an IPv4 address is 4 bytes: what follows does not count */
+			sizeof(address)); /* an IPv4 address is 4 bytes: the others are ignored */
 		assert_int_equal(inet_pton(family, cases[i].address, address), 1);
 		assert_int_equal(prefix_parse(cases[i].prefix, &prefix, &refusal), 0);
 		assert_int_equal(prefix_contains(&prefix, family, address), cases[i].result);

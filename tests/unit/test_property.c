@@ -78,7 +78,7 @@ static bool same_class(const struct image *image, const struct image_class *a, c
 	return true;
 }
 
-/* What image.h promises besides the answers: classes differ, have a prefix longer than 0, and belong to one table. */
+/* What image.h promises in addition: classes differ, have a prefix longer than 0, and belong to one table. */
 static void check_classes(struct reference *reference, uint64_t seed, const struct image *image)
 {
 	unsigned *tables = calloc(image->n_classes + 1, sizeof(*tables));
@@ -143,7 +143,7 @@ static void compiled_free(struct compiled *compiled)
 	*compiled = (struct compiled){0};
 }
 
-/* With nothing before, or when @before is what was compiled before; false for a conflict */
+/* Compile without a previous image, or with @before; Return: false for a conflict */
 static bool check_compile(struct reference *reference, uint64_t seed, const struct compiled *before,
 	struct compiled *ret, struct totals *totals)
 {
@@ -182,7 +182,7 @@ static void check_set(struct reference *reference, uint64_t seed, struct totals 
 		compiled_free(&compiled);
 }
 
-/* A few matches come, go and change, again and again; what is before that may be anything. */
+/* A few matches come, go and change repeatedly, after any rules. */
 static void check_changes(struct reference *reference, uint64_t seed, struct totals *totals)
 {
 	static struct compiled before;
@@ -236,7 +236,7 @@ static void image_answers_as_the_reference(void **state)
 	}
 	printf("# %u rule sets, %u with conflicts; %u classes; %u packets, %u matched\n", totals.sets,
 		totals.conflicts, totals.classes, totals.packets, totals.matched);
-	if (rounds >= 100) { /* the generator still reaches what it is for */
+	if (rounds >= 100) { /* the generator still reaches its cases */
 		assert_in_range(totals.conflicts, totals.sets / 10, totals.sets / 2);
 		assert_in_range(totals.matched, totals.packets / 4, totals.packets - totals.packets / 10);
 		assert_true(totals.classes > totals.sets);

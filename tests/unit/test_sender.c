@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Who sent a request: user, groups, process and unit, as the kernel says and not as the connection was made. */
+/*
+ * The sender of a request: user, groups, process and unit, as the kernel reports for the packet, not for the
+ * connection
+ */
 
 #undef NDEBUG
 #include <assert.h>
@@ -44,7 +47,7 @@ static void expect_who(int client, uid_t peer, uid_t uid, gid_t gid, pid_t pid, 
 	packet_deinit(&packet);
 }
 
-/* "UNIT=…\nVERIFIED=…\n" of a process that is there */
+/* "UNIT=…\nVERIFIED=…\n" of a running process */
 static const char *unit_lines(void)
 {
 	static char text[512];
@@ -79,7 +82,7 @@ static void test_identity(void **state)
 	client = client_open();
 	client_send(client, "REQUEST=who\n");
 	expect_who(client, geteuid(), getuid(), getgid(), getpid(), rest);
-	/* the groups are read once, when the client connects; the next request is as the first */
+	/* the groups are read once, when the client connects; the next request has the same */
 	if (geteuid() == 0)
 		assert_return_code(setgroups((size_t)n, mine), errno);
 	client_send(client, "REQUEST=who\n");
@@ -91,7 +94,7 @@ static void test_identity(void **state)
 
 #define OTHER_ID 65534
 
-/* Sends a request on a connection of ours, as another user if it may be one. It ends when stay[1] is closed. */
+/* Send a request on this connection from a child, as another user if possible. The child ends when stay[1] is closed. */
 static pid_t send_from_child(int client, const int stay[2])
 {
 	pid_t pid = fork();
@@ -117,7 +120,7 @@ static void await(pid_t pid)
 	assert_int_equal(status, 0);
 }
 
-/* Who sends is who counts, not who connected: a connection that root passes on lends nothing of root. */
+/* The sender counts, not the process that connected: a connection from root gives no rights of root. */
 static void test_connection_passed_on(void **state)
 {
 	uid_t uid = geteuid() == 0 ? OTHER_ID : getuid();
@@ -139,7 +142,7 @@ static void test_connection_passed_on(void **state)
 	expect_who(client, geteuid(), uid, gid, pid, unit_lines());
 	assert_return_code(close(stay[1]), errno);
 	await(pid);
-	/* gone before anybody looked: its number could be somebody else's by now */
+	/* gone before its pid was read: the pid could be that of another process by now */
 	assert_return_code(close(stay[0]), errno);
 	assert_return_code(pipe2(stay, O_CLOEXEC), errno);
 	pid = send_from_child(client, stay);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Sessions: good clients, clients that do not read, that vanish, that send nonsense; their descriptors and their time. */
+/* Sessions: good clients, and clients that do not read, vanish or send nonsense; their descriptors and their time */
 
 #undef NDEBUG
 #include <assert.h>
@@ -94,7 +94,7 @@ static void test_rows(void **state)
 		assert_int_equal(packet.n_fds, 1);
 		packet_deinit(&packet);
 	}
-	client_expect(client, "OK=1\n"); /* without the descriptor of the row before */
+	client_expect(client, "OK=1\n"); /* without the descriptor of the previous row */
 	served_wait_descriptors(n);
 	assert_return_code(fcntl(STDERR_FILENO, F_GETFD), errno);
 	assert_int_equal(served.n_released, 2);
@@ -117,7 +117,7 @@ static void test_back_pressure(void **state)
 	n_rows = served.n_rows;
 	assert_in_range(n_rows, 2, 9999);
 	assert_false(session_has_answered(served.session));
-	/* nothing to do while there is no room: neither rows nor a loop that spins */
+	/* without room there is nothing to do: no rows, and no spinning loop */
 	assert_int_equal(served_run(), 0);
 	assert_int_equal(served.n_rows, n_rows);
 	after = mallinfo2();
@@ -134,7 +134,7 @@ static void test_back_pressure(void **state)
 	client_expect(client, "OK=1\nTEXT=x\n");
 }
 
-/* What it asks in the meantime waits, and others do not. */
+/* Its further requests wait, but not those of others. */
 static void test_one_at_a_time(void **state)
 {
 	_cleanup_close_ int client = client_open(), other = client_open();
@@ -154,7 +154,7 @@ static void test_one_at_a_time(void **state)
 	client_expect(client, "OK=1\nTEXT=next\n");
 }
 
-/* A client that asks and asks and never reads. */
+/* A client that keeps asking and never reads */
 static void test_answers_unread(void **state)
 {
 	_cleanup_close_ int client = client_open();
@@ -223,7 +223,7 @@ static void test_half_closed(void **state)
 	client_expect(client, "OK=1\n");
 	client_expect_end(client);
 	assert_return_code(close(client), errno);
-	/* there is nobody to answer */
+	/* there is no client to answer */
 	client = client_open();
 	client_send(client, "REQUEST=echo\n");
 	assert_return_code(shutdown(client, SHUT_RDWR), errno);
@@ -297,7 +297,7 @@ static void test_too_long(void **state)
 		client_expect_end(bad);
 		assert_return_code(close(bad), errno);
 	}
-	/* as long as can be */
+	/* as long as possible */
 	assert_int_equal(packet_send(client, text, PACKET_TEXT_MAX - 5, NULL, 0), 0);
 	(void)snprintf(
 		expected, sizeof(expected), "OK=1\nTEXT=%.*s\n", (int)(PACKET_TEXT_MAX - 5 - 18), text + 18);
@@ -343,7 +343,7 @@ static void test_descriptors(void **state)
 		fds[i] = STDERR_FILENO;
 	(void)served_run();
 	n = descriptors_count();
-	/* what the handler does not take is closed */
+	/* descriptors that the handler does not take are closed */
 	client_send_fds(client, "REQUEST=echo\n", fds, ARRAY_SIZE(fds));
 	client_expect(client, "OK=1\n");
 	assert_int_equal(served.n_fds, ARRAY_SIZE(fds));
@@ -351,7 +351,7 @@ static void test_descriptors(void **state)
 	client_send_fds(client, "REQUEST=refuse\nTEXT=no\n", fds, 5);
 	client_expect(client, "ERRNO=13\nREASON=no\n");
 	served_wait_descriptors(n);
-	/* and what it takes is its own */
+	/* and those that it takes belong to it */
 	client_send_fds(client, "REQUEST=keep\n", fds, 5);
 	client_expect(client, "OK=1\n");
 	served_wait_descriptors(n + 1);
@@ -375,7 +375,7 @@ static void test_no_descriptor_left(void **state)
 	descriptors_allow(&limit);
 	client_expect_refusal(client, EMFILE, "RLIMIT_NOFILE");
 	client_expect_end(client);
-	/* who sends none is served: only its pid cannot be pinned down */
+	/* a client that sends none is served: only its pid cannot be verified */
 	{
 		struct packet packet = PACKET_NULL;
 
@@ -411,7 +411,7 @@ static void test_idle(void **state)
 	(void)served_run();
 	assert_int_equal(served.n_idle_set, n_set);
 
-	/* and when it has passed, they are closed: who says nothing, and who reads no further */
+	/* when it has passed, clients that send nothing or stop reading are closed */
 	served.idle_usec = 50000;
 	silent = client_open();
 	(void)served_run();

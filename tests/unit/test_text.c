@@ -57,7 +57,7 @@ static void clean_is_about_size_bytes(void **state)
 	assert_true(text_is_clean("\xc3\xbc", 2));
 }
 
-/* Every byte at every place of a text, among others: eight are looked at together. */
+/* Every byte at every position among others, because eight are examined together. */
 static void clean_is_about_each_byte(void **state)
 {
 	static const char *const texts[] = {"Stream=192.0.2.0/24:443 ",
@@ -73,7 +73,7 @@ static void clean_is_about_each_byte(void **state)
 			for (size_t at = 0; at <= size; at++) {
 				bool clean = byte == '\t' || (byte >= 0x20 && byte != 0x7f);
 
-				/* put in between, where a character starts */
+				/* inserted where a character starts */
 				if (at < size && ((unsigned char)texts[i][at] & 0xc0) == 0x80)
 					continue;
 				memcpy(text, texts[i], at);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Trees of address ranges against a walk through the prefixes
+ * Trees of address ranges, compared with a walk through the prefixes
  *
- * Asked are the addresses where something can go wrong: the first and the last of each prefix, and their neighbours.
+ * The addresses are those where something can go wrong: the first and the last of each prefix, and their neighbours.
  * USHER_SEED repeats a run.
  */
 
@@ -47,7 +47,7 @@ static void set_length(struct prefix *prefix, unsigned length)
 		prefix->address[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
 }
 
-/* Few bits differ, so that prefixes lie one within the other, touch, and end at the same address. */
+/* Few bits differ, so that prefixes are nested, touch, and end at the same address. */
 static size_t draw_prefixes(struct tree_prefix *prefixes, int family)
 {
 	unsigned bits = family == AF_INET ? 32 : 128, n_words = 1 + draw(4);
@@ -87,7 +87,7 @@ static uint32_t expected(const struct tree_prefix *prefixes, size_t n, int famil
 	return longest ? longest->word : 0;
 }
 
-/* One more or one less; what is beyond the last address is the first one. */
+/* One more or one less; the last address is followed by the first. */
 static void step(uint8_t *address, size_t size, bool up)
 {
 	for (size_t i = size; i-- > 0;) {
@@ -169,7 +169,7 @@ static unsigned depth(const struct tree_nodes *nodes, uint32_t word, const uint8
 	return n;
 }
 
-/* A prefix of each length, one within the other: the worst for a trie. */
+/* Nested prefixes of every length: the worst case for a trie */
 static void length_costs_nothing(void **unused)
 {
 	struct tree_prefix prefixes[129] = {0};
@@ -190,7 +190,7 @@ static void length_costs_nothing(void **unused)
 	free(nodes.nodes);
 }
 
-/* Neighbours that lead to the same name are one range, whatever they are cut into: here 10.0.0.0/16, and what is beside it. */
+/* Neighbours that lead to the same name are one range, however they are divided: here 10.0.0.0/16 and the rest. */
 static void what_is_alike_is_one_range(void **unused)
 {
 	static struct tree_prefix prefixes[2 * 65536];
@@ -214,7 +214,7 @@ static void what_is_alike_is_one_range(void **unused)
 	free(nodes.nodes);
 }
 
-/* As many as there can be: no higher than USHER_LEVELS_MAX, and as small as image.h says. */
+/* The largest trees: no higher than USHER_LEVELS_MAX, and as small as image.h promises */
 static void two_million(void **unused)
 {
 	const size_t n = 2000000;

@@ -3,8 +3,9 @@
 /*
  * Which rule files a reload need not read again
  *
- * Every test has an empty folder with the directories etc and lib. The clock of the loads can be set forward or back, so
- * that no test has to wait until a file has been left alone for long enough; that of the file system goes on as it is.
+ * Every test has an empty folder with the directories etc and lib. The clock of the loads can be set forward or back,
+ * so that no test has to wait until a file has been left alone for long enough. The clock of the file system is not
+ * changed.
  */
 
 #undef NDEBUG
@@ -82,7 +83,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A rule of one port of two digits, so that all have the same size */
+/* A rule with one port of two digits, so that all have the same size */
 static void write_at_once(const char *path, unsigned port)
 {
 	FILE *file = fopen(path, "we");
@@ -100,7 +101,7 @@ static bool is_over(struct statx_timestamp then)
 	return now.tv_sec > then.tv_sec || (now.tv_sec == then.tv_sec && now.tv_nsec > (long)then.tv_nsec);
 }
 
-/* The clock of the loads is ahead of that of the file system: the next change needs another time. */
+/* The clock of the loads is ahead of the file system: wait, so that the next change gets another time. */
 static void write_rule(const char *path, unsigned port)
 {
 	struct statx status;
@@ -111,7 +112,7 @@ static void write_rule(const char *path, unsigned port)
 		assert_return_code(usleep(100), errno);
 }
 
-/* Load once more. A word for each rule: NAME:PORT, and a star behind it when it is the rule of the load before. */
+/* Load again. Return: a word for each rule: NAME:PORT, and a star if it is the rule of the previous load */
 static const char *reload(struct fixture *fixture)
 {
 	static char text[256];
@@ -138,7 +139,7 @@ static const char *reload(struct fixture *fixture)
 	return text;
 }
 
-/* A file that has been loaded, and would not be read again */
+/* A file that has been loaded and would not be read again */
 static void load_settled(struct fixture *fixture)
 {
 	write_rule("etc/a.rule", 10);
@@ -350,7 +351,7 @@ static void masks_come_and_go(void **state)
 	assert_string_equal(reload(fixture), "a:10* ");
 }
 
-/* Its path is part of what is told of a rule. */
+/* The path is part of what is reported about a rule. */
 static void a_file_that_moves_is_read_again(void **state)
 {
 	struct fixture *fixture = *state;

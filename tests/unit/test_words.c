@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The words of the protocol: each can be written and read, and a word of somebody newer is none of them. */
+/* The words of the protocol: each can be written and read, and a word of a newer version is unknown. */
 
 #undef NDEBUG
 #include <assert.h>
@@ -28,7 +28,7 @@ static void test_keys(void **state)
 		enum message_key again = KEY_NONE;
 
 		assert_non_null(word);
-		/* which the search relies on; two that are the same would be out of order as well */
+		/* the search relies on this; equal ones would be out of order too */
 		if (strcmp(before, word) >= 0)
 			fail_msg("%s does not come before %s", before, word);
 		before = word;
@@ -49,7 +49,7 @@ static void test_unknown_keys(void **state)
 	assert_int_equal(key, KEY_UNIT);
 }
 
-/* What is put under a key is got under it, and under no other. */
+/* A value is read under the key of the writer, and under no other. */
 static void test_keys_in_a_packet(void **state)
 {
 	(void)state;
@@ -68,7 +68,7 @@ static void test_keys_in_a_packet(void **state)
 	}
 }
 
-/* Both directions of one kind of values, of which @count are there */
+/* Both directions of a kind of words with @count values */
 #define CHECK_VALUES(kind, type, count)                                                                      \
 	do {                                                                                                 \
 		type value = (type)0;                                                                        \

@@ -3,8 +3,8 @@
 /*
  * Process 1 of the guest, from the initramfs
  *
- * Loads the modules of /modules in the order of their names, puts a tmpfs over the host's root that comes by virtiofs, goes
- * there, runs /exchange/guest (virtiofs too, writable), and switches the machine off.
+ * Loads the modules in /modules in the order of their names, puts a tmpfs over the host's root (virtiofs), changes to
+ * it, runs /exchange/guest (a writable virtiofs), and powers the machine off.
  */
 #include <dirent.h>
 #include <errno.h>

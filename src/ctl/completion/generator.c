@@ -3,8 +3,8 @@
 /*
  * usage: generator bash|zsh|fish TEMPLATE
  *
- * Prints the template of a shell with the tables of verbs and options in place of its line @TABLES@. It runs on the build
- * machine, and uses nothing of src but the tables.
+ * Prints the template of a shell with the tables of verbs and options in place of its line @TABLES@. It runs on the
+ * build machine, and uses nothing of src but the tables.
  */
 
 #include <stdio.h>

@@ -18,7 +18,10 @@ struct evidence {
 
 #define WHO_MAX 512
 
-/* evidence_place_format() - the owner of a place: "nginx.service (pid 7)", "nginx (pid 7)", "uid 33 (pid 7, ended)", "uid 33" */
+/*
+ * evidence_place_format() - the owner of a place: "nginx.service (pid 7)", "nginx (pid 7)", "uid 33 (pid 7, ended)",
+ * "uid 33"
+ */
 const char *evidence_place_format(
 	const struct explained_place *place, const struct place_seen *seen, char text[static WHO_MAX]);
 

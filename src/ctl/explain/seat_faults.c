@@ -268,7 +268,7 @@ static void find_queue_fault(const struct evidence *evidence, struct findings *f
 		return;
 	seen = &evidence->host->places[place - explanation->places];
 	full = seen->socket && diag_queue_is_full(seen->socket);
-	/* process 1 keeps what is in its store; a user who may not see its descriptors can only judge by the registrant */
+	/* process 1 keeps what is in its store; a user who may not see its descriptors judges by the registrant */
 	dead = place->held && seen->registrant_gone && seen->holder.pid <= 1;
 	if (dead) {
 		finding = findings_add(findings, full ? FINDING_FAIL : FINDING_WARN, "nobody-accepts",

@@ -4,8 +4,8 @@
 /*
  * usherctl list --graph: what leads where, from the rule files to the processes
  *
- * Names are drawn one after the other, as a tree for people (tree.c) or as DOT (dot.c). In DOT, a socket that is in several
- * seats is one node.
+ * Names are drawn one after the other, as a tree for people (tree.c) or as DOT (dot.c). In DOT, a socket that is in
+ * several seats is one node.
  */
 
 #include <stdio.h>

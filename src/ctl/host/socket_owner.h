@@ -24,6 +24,9 @@ int socket_owner_find(
 
 #define SOCKET_OWNER_TEXT_MAX 512
 
-/* socket_owner_format() - "nginx (pid 7, nginx.service)", "a process of uid 33 (run as root to see which)", "the kernel" */
+/*
+ * socket_owner_format() - "nginx (pid 7, nginx.service)", "a process of uid 33 (run as root to see which)", "the
+ * kernel"
+ */
 const char *socket_owner_format(const struct diag_socket *socket, const struct process *owner,
 	char text[static SOCKET_OWNER_TEXT_MAX]);

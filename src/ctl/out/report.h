@@ -40,7 +40,7 @@ struct report {
 
 void report_deinit(struct report *report);
 
-/* report_begin() - start a check, to which the lines added next belong; report_end() - end the report. Strings are borrowed. */
+/* report_begin() - start a check, to which the next lines belong; @section, @check: borrowed. report_end() - finish */
 void report_begin(struct report *report, const char *section, const char *check);
 void report_end(struct report *report);
 

@@ -36,8 +36,8 @@ void rates_deinit(struct rates *rates);
 /*
  * rates_begin(), rates_add(), rates_end() - one look
  *
- * rates_add() is called for each seat. rates_end() forgets names without a seat. A counter that has decreased is that of a
- * new seat, and counts from zero. Return: 0 or -ENOMEM.
+ * rates_add() is called for each seat. rates_end() forgets names without a seat. A counter that has decreased is that
+ * of a new seat, and counts from zero. Return: 0 or -ENOMEM.
  */
 void rates_begin(struct rates *rates);
 int rates_add(struct rates *rates, const char *name, bool has_socket, uint64_t lookups, uint64_t missing,

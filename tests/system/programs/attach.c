@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * usage: attach OBJECT PROGRAM LINK [FD]    attach a program of foreign.bpf.o here, pin the link, put a socket in its map
- *        attach OBJECT PROGRAM =LINK        put the program on a link that is pinned already
+ * usage: attach OBJECT PROGRAM LINK [FD]    attach a program of foreign.bpf.o, pin the link, put a socket into its map
+ *        attach OBJECT PROGRAM =LINK        put the program on an existing pinned link
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

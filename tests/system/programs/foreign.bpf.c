@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
-/* Programs of somebody else. Those of sk_lookup leave every port but 80 alone. */
+/* Foreign programs. Those of sk_lookup leave every port but 80 alone. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -51,7 +51,7 @@ int replace(struct bpf_sk_lookup *ctx)
 	return choose(ctx, BPF_SK_LOOKUP_F_REPLACE);
 }
 
-/* of a group of SO_REUSEPORT */
+/* of an SO_REUSEPORT group */
 SEC("sk_reuseport")
 int drop_all(struct sk_reuseport_md *ctx)
 {

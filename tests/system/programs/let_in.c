@@ -3,8 +3,8 @@
 /*
  * usage: let_in OBJECT PINS NAME ipv4|ipv6 FD [silent]
  *
- * What the sock_ops program of usher-discover does when a socket begins to listen: puts it into `early` for the seat of a
- * name, and a record into `events` unless it is to be silent. OBJECT is listened.bpf.o.
+ * Does what the sock_ops program of usher-discover does when a socket begins to listen: puts it into `early` for the
+ * seat of a name, and writes a record into `events` unless `silent` is given. OBJECT is listened.bpf.o.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
-/* Writes what it is given as a record into the broker's ring buffer, as the sock_ops program of usher-discover does. */
+/* Writes its input as a record into the broker's ring buffer, as the sock_ops program of usher-discover does. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

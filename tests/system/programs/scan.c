@@ -3,8 +3,9 @@
 /*
  * usage: scan FOLDER [KEY=VALUE]...    scan_run() with the rules of the folder
  *
- * Keys are those of struct scan: name, protocol (number), port, broker, pid, netns (cookie); times=N scans that often, and waits=1 for
- * a line on standard input before each. A line for each candidate, words separated by tabs, and one that ends the scan:
+ * Keys are those of struct scan: name, protocol (number), port, broker, pid, netns (cookie); times=N scans that
+ * often, and waits=1 for a line on standard input before each. A line for each candidate, words separated by tabs,
+ * and one that ends the scan:
  *   +|- NAME PROTOCOL FAMILY ENDPOINT COOKIE PID UID UNIT ERRNO TEXT
  *   = RESULT LEFT-OUT MICROSECONDS CPU-MICROSECONDS PEAK-KIB DESCRIPTORS TEXT
  */
@@ -30,7 +31,7 @@ static uint64_t now(clockid_t clock)
 	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }
 
-/* Not getrusage(2): that starts with what the process was before execve(2). */
+/* Not getrusage(2), which includes the process before execve(2) */
 static unsigned long peak(void)
 {
 	FILE *status = fopen("/proc/self/status", "re");
@@ -56,7 +57,7 @@ static unsigned count_descriptors(void)
 	return n;
 }
 
-/* What nobody else can check: that the duplicate is the socket, and its owner held. */
+/* Check what only this process can: the duplicate is the socket, and there is a pidfd of its owner. */
 static void check(const struct scan_candidate *candidate)
 {
 	socklen_t size = sizeof(uint64_t);
