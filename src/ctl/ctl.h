@@ -24,7 +24,7 @@ enum {
 	EXIT_NO_COMMAND = 127,	 /* COMMAND does not exist */
 };
 
-/* The command line. Strings are of argv. */
+/* The command line. Strings point into argv. */
 struct ctl {
 	bool json, no_legend;
 	const char *instance_name; /* "" for the default instance */

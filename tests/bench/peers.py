@@ -111,7 +111,7 @@ def measure(way, words, seconds, processor):
     if done.returncode:
         raise AssertionError(f"{way.name}: {done.stderr.strip()}\n{way.log()}")
     outcome = json.loads(done.stdout)
-    assert outcome["done"], f"{way.name}: nothing came of {kind}\n{way.log()}"
+    assert outcome["done"], f"{way.name}: no result of {kind}\n{way.log()}"
     return outcome
 
 

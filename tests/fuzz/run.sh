@@ -3,8 +3,8 @@
 #
 # run.sh TARGET DICTIONARY SEEDS FOLDER - fuzz for USHER_FUZZ_SECONDS (10)
 #
-# What is found to be of use is kept for the next run in FOLDER/corpus, or in $USHER_FUZZ_CORPUS; an input that fails is
-# kept in FOLDER.
+# Inputs that reach new code are kept for the next run in FOLDER/corpus, or in $USHER_FUZZ_CORPUS. An input that fails is kept
+# in FOLDER.
 set -eu
 
 target=$1 dictionary=$2 seeds=$3 folder=$4

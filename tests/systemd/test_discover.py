@@ -54,7 +54,7 @@ def test_classic(machine, sshd):
         machine.systemctl("restart", "legacy-ssh.service")
         wait_until(lambda: (banner("192.0.2.1", 5555) or b"").startswith(b"SSH-2.0-"), what="sshd is served again")
     machine.systemctl("stop", "legacy-ssh.service")
-    wait_until(lambda: banner("192.0.2.1", 5555) is None, what="nobody is served")
+    wait_until(lambda: banner("192.0.2.1", 5555) is None, what="no client is served")
     machine.reboot()
     wait_until(lambda: banner("192.0.2.1", 5555), what="sshd is served after a boot")
 
@@ -90,7 +90,7 @@ def test_wrong_unit(machine, sshd):
     enable(machine, "usherd.service", "usher-discover.service")
     machine.systemctl("start", "stranger.service")
     wait_until(lambda: any("unit 'stranger.service' may not own" in text for text in machine.messages("-u", "stranger.service")),
-               what="the journal of the stranger says why it is passed over")
+               what="the journal of the stranger says why it is refused")
     assert not served(machine) and banner("192.0.2.1", 5555) is None
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Completion of usherctl(1) for fish
 
-# Prints the verb and its arguments, of what is before the cursor; or -- and the words of COMMAND once that has begun.
+# Print the verb and its arguments before the cursor; or -- and the words of COMMAND if it has begun.
 function __usherctl_words
 	set -l words
 	set -l tokens (commandline -opc)
@@ -36,7 +36,7 @@ function __usherctl_needs_verb
 	not set -q words[1]
 end
 
-# Whether an option of these verbs can come next; without a verb, one of all verbs
+# Can an option of these verbs come next? Without a verb, an option of all verbs.
 function __usherctl_accepts # [VERB...]
 	set -l words (__usherctl_words)
 	test "$words[1]" != --
@@ -46,7 +46,7 @@ function __usherctl_accepts # [VERB...]
 	end
 end
 
-# Whether an argument of the verb can come next, of which it takes so many
+# Can an argument of the verb, which takes up to that many, come next?
 function __usherctl_takes # VERB MAX
 	set -l words (__usherctl_words)
 	test "$words[1]" = $argv[1]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The socket that [Discover] of a rule describes, and why nobody has handed it in */
+/* The socket that [Discover] of a rule describes, and why it has not been handed in */
 
 #include "../host/socket_owner.h"
 #include "explanation.h"

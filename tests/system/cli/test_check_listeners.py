@@ -114,7 +114,7 @@ def test_handed_in(broker):
         hand_in("web", sock)
         assert texts() == []
         running.kill()
-        assert len(texts()) == 1, "nobody says that it is handed in"
+        assert len(texts()) == 1, "it is not handed in"
 
 
 def test_discovered(broker, rules, usherd):

@@ -33,7 +33,7 @@ def parse(text):
         samples = found.setdefault(family.name, {})
         for sample in family.samples:
             key = sample.name, frozenset(sample.labels.items())
-            assert key not in samples, f"{key} stands twice"
+            assert key not in samples, f"{key} appears twice"
             samples[key] = sample.value
     return found
 
@@ -310,7 +310,7 @@ class TestMetrics:
             metrics = Metrics("--socket", path)
             thread.join()
         assert metrics("usher_lookups_total", name='a"b\\c', protocol="tcp", family="ipv4") == 7
-        assert len(metrics.all("usher_lookups_total")) == 2, "rows out of order are no seats"
+        assert len(metrics.all("usher_lookups_total")) == 2, "rows out of order are not seats"
         assert metrics("usher_places", name="b", protocol="udp", family="ipv6", state="early") == 1
         assert (metrics("usher_seats", state="served"), metrics("usher_seats", state="empty")) == (1, 1)
         assert metrics("usher_info", version='1"} 1 {', protocol="", schema="", instance="") == 1

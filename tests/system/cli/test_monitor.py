@@ -311,7 +311,7 @@ class TestSlow:
                 if row["EVENT"] == "reloaded":
                     break
             assert told + lost == 2002 and gaps == 1
-            assert told - at_gap + 1 == EVENTS_MAX, "what is there after the gap are the newest"
+            assert told - at_gap + 1 == EVENTS_MAX, "the newest remain after the gap"
             running.reload()
             for row in slow.expect("switched", "reloaded"):
                 assert "LOST" not in row
@@ -412,5 +412,5 @@ def test_idle(broker):
         monitor.expect("switched", "reloaded")
         tracer.send_signal(signal.SIGINT)
         tracer.wait(10)
-    assert len(calls) == 1 and "epoll_" in calls[0] and calls[0].count("(") == 1, "it waits in the one that it was in"
+    assert len(calls) == 1 and "epoll_" in calls[0] and calls[0].count("(") == 1, "it still waits in the same call"
     assert len(open(trace).read().splitlines()) > 10, "the trace would have shown them"

@@ -27,7 +27,7 @@ def test_sshd(both, discover, listen):
     sshd = legacy.sshd()
     running = both(ssh=rule("Stream=5555", access=["Bound=any"],
                             discover=["Socket=22", "User=root", "Executable=/usr/sbin/sshd", f"Listen={listen}"]))
-    assert ssh(V4, 5555, "echo", "$SSH_CONNECTION").split()[2] == V4, "sshd sees which address was asked"
+    assert ssh(V4, 5555, "echo", "$SSH_CONNECTION").split()[2] == V4, "sshd sees the address to which the client connected"
     row, = running.sockets()
     assert (row["PID"], row["ADDRESS"], row["VIA"]) == (str(sshd.pid), "0.0.0.0:22", "discover")
     sshd.restart(wait=False)

@@ -69,7 +69,7 @@ class TestItself:
         ServiceProcess("new", port=8081)
         discover.start()
         assert (who(V4, 80), who(V4, 81)) == ("web", "new")
-        assert handed_in() == before, "handed in by the one before, and kept"
+        assert handed_in() == before, "handed in by the previous one, and kept"
 
     def test_status(self, both, discover):
         both(web=WEB)
@@ -157,7 +157,7 @@ class TestWithoutHooks:
                 daemon = ServiceProcess(f"run{turn}", protocol, port=8080)
                 serves(f"run{turn}", protocol=protocol)
                 daemon.kill()
-        assert len(discover.said("scans from time to time")) == 1, "said once"
+        assert len(discover.said("scans from time to time")) == 1, "reported once"
 
     def test_kernel_way(self, broker, discover):
         """Scans serve rules with Listen=kernel too."""

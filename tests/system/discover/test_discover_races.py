@@ -146,7 +146,7 @@ def test_pid_is_used_again(held_back, discover, call):
     first.kill()
     pathlib.Path("/proc/sys/kernel/ns_last_pid").write_text(str(first.pid - 1))
     second, _ = daemon(lambda tell, hear: None, uid=ATTACKER)
-    assert second.pid == first.pid, "the kernel gave the number again"
+    assert second.pid == first.pid, "the kernel reused the number"
     held.over()
     assert held.handed_in() == [] and held.broker.sockets("web") == []
     assert who(V4, 80) == REFUSED

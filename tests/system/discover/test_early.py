@@ -93,7 +93,7 @@ Listen=kernel
         running.kill()
         rules(web=EVENT)
         running.start()
-        assert early_rules(running) == {}, "of a broker before"
+        assert early_rules(running) == {}, "from an earlier broker"
 
     def test_same_socket_twice(self, broker, rules):
         """The first rule by name gets it, however old its seat is."""
@@ -268,7 +268,7 @@ class TestEnd:
         assert evict()["EVICTED"] == "0"
         hand_in("other", service)
         assert evict(NAME="other")["EVICTED"] == "0"
-        assert who(V4, 81) == "early", "a place is not what evict is for"
+        assert who(V4, 81) == "early", "evict does not remove a place"
 
     @pytest.mark.parametrize("fields", [{}, {"NAME": "web"}, {"COOKIE": "1"}, {"NAME": "web", "COOKIE": "x"},
                                         {"NAME": "web", "COOKIE": "0"}, {"NAME": "web", "COOKIE": "-1"},

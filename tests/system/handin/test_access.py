@@ -156,7 +156,7 @@ def test_reload_takes_a_right_away(broker, rules, service):
     running.reload()
     here.send(b"x")
     assert child.result() == errno.EACCES
-    assert who(V4, 80) == "web", "what was handed in by right stays"
+    assert who(V4, 80) == "web", "sockets that were allowed stay"
 
 
 @pytest.mark.parametrize("connected_as, sent_as, good", [(0, NOBODY, False), (NOBODY, 0, True)])
@@ -217,7 +217,7 @@ def test_listing_tells_who(broker):
     row, = running.sockets()
     assert (row["UID"], row["GID"], row["PID"]) == (str(NOBODY), str(DAEMON), str(service.pid))
     has_pidfd = tuple(int(number) for number in os.uname().release.split(".")[:2]) >= (6, 5)
-    assert row["VERIFIED"] == ("yes" if has_pidfd else "no"), "SO_PASSPIDFD is there since 6.5"
+    assert row["VERIFIED"] == ("yes" if has_pidfd else "no"), "SO_PASSPIDFD exists since 6.5"
 
 
 def test_process_in_another_pid_namespace(broker):

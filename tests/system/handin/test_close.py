@@ -44,8 +44,8 @@ def test_file_whose_close_hangs(broker, stuck):
     threads = lambda: len(os.listdir(f"/proc/{running.pid}/task"))
     client = Child(send_stuck, stuck.file, 6, uid=NOBODY, gid=NOBODY)
     answers = [client.hear() for _ in range(6)]
-    assert answers[:4] == [errno.EINVAL] * 4, "each is told that status takes no descriptors"
-    assert set(answers[4:]) <= {errno.EUSERS, errno.EPIPE, errno.ECONNRESET}, "then it is not listened to"
+    assert answers[:4] == [errno.EINVAL] * 4, "each refusal says that status takes no descriptors"
+    assert set(answers[4:]) <= {errno.EUSERS, errno.EPIPE, errno.ECONNRESET}, "then the uid is refused"
     assert threads() == 1 + 4
     with Service("web") as service:
         hand_in("web", service)
@@ -53,4 +53,4 @@ def test_file_whose_close_hangs(broker, stuck):
     stuck.release()
     wait_until(lambda: threads() == 1, what="every descriptor is closed")
     assert client.wait() == 0
-    assert in_child(lambda: request("status")["RELOAD"], uid=NOBODY, gid=NOBODY) == "ok", "and it is listened to again"
+    assert in_child(lambda: request("status")["RELOAD"], uid=NOBODY, gid=NOBODY) == "ok", "and the uid is served again"

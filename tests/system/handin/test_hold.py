@@ -50,7 +50,7 @@ def test_outlives_its_process(broker, protocol):
     with Service("web2", protocol, sock=socket.socket(fileno=reply.fds[0])) as again:
         assert cookie(again.socket) == service.before_result, "the very same socket"
         if protocol == "tcp":
-            assert waiting.recv(100).startswith(b"web2 "), "who connected meanwhile is served"
+            assert waiting.recv(100).startswith(b"web2 "), "clients that connected meanwhile are served"
         else:
             wait_until(lambda: again.answered == 1)
         assert who(V4, 80, protocol) == "web2"
@@ -142,7 +142,7 @@ def test_orphan_is_dropped_for_a_newer_socket(broker):
         assert who(V4, 80) == "new"
         wait_until(lambda: [row["COOKIE"] for row in running.sockets()] == [cookie(new.socket)])
         assert who("127.0.0.2", 8080, seconds=2) == REFUSED
-    assert who(V4, 80, seconds=2) == REFUSED, "no black hole behind it"
+    assert who(V4, 80, seconds=2) == REFUSED, "it leaves no black hole"
 
 
 def test_claimed_socket_is_no_orphan(broker):

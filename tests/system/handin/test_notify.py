@@ -200,7 +200,7 @@ class TestServiceManager:
             after = rows(usherd)
             assert after == before and after[0]["HELD"] == "yes"
         assert "a held socket is back" in usherd.log
-        assert len(request("claim", NAME="web").fds) == 1, "its process has none left, the broker has"
+        assert len(request("claim", NAME="web").fds) == 1, "its process has no copy left, but the broker has"
 
     def test_held_sockets_serve_again_after_detach(self, usherd, rules):
         """The pins are gone, but not the store."""

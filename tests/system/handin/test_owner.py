@@ -190,7 +190,7 @@ class TestWhoMayOwn:
             reason = denied(hand_in_for, "web", stranger.socket, os.pidfd_open(pid), FDS="7")
             assert reason.startswith("socket 7 was created by uid 65534 and passed on") and f"process {pid}, uid {uid}" in reason
         assert running.sockets() == []
-        assert hand_in_for("web", stranger.socket, stranger.pidfd)["ADDED"] == "1", "its maker's it is"
+        assert hand_in_for("web", stranger.socket, stranger.pidfd)["ADDED"] == "1", "it belongs to its creator"
 
     def test_socket_of_root(self, broker):
         """A daemon that root started binds, and then drops its rights."""

@@ -79,7 +79,7 @@ def fails(status, *words, match=None, **options):
     """The command fails with that status and prints one line on standard error, which begins with its name and says why."""
     done = ctl(*words, check=False, **options)
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
-    assert done.stderr.strip(), "a failure without a word"
+    assert done.stderr.strip(), "a failure without a message"
     if match:
         assert re.search(match, done.stderr), done.stderr
     return done.stderr

@@ -121,7 +121,7 @@ class Child:
                 raise AssertionError(f"nothing from child {self.pid} in time")
             part = os.read(self._pipe, size - len(data))
             if not part:
-                raise AssertionError(f"child {self.pid} ended without a word, status {self.wait()}")
+                raise AssertionError(f"child {self.pid} ended without a result, status {self.wait()}")
             data += part
         return data
 

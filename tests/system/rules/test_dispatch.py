@@ -139,7 +139,7 @@ class TestTwoServicesOnePort:
         """sk_lookup runs before the listener table (Order=first)."""
         broker(web="Stream=192.0.2.1:80")
         with Service("plain", address=V4, port=80), Service("web") as web:
-            assert who(V4, 80) == REFUSED, "Missing=refuse is the default, a plain listener does not get it"
+            assert who(V4, 80) == REFUSED, "Missing=refuse is the default, so a plain listener does not get it"
             wire.hand_in("web", web)
             assert (who(V4, 80), who("192.0.2.2", 80)) == ("web", REFUSED)
 
