@@ -18,7 +18,7 @@ from harness import bpf, wire
 from harness.broker import Usherd
 from harness.daemon import BUILD
 from harness.host import WORK, Netns, ip, rule, run, write_rule
-from harness.process import SLOW, wait_until
+from harness.process import ATTEMPT, wait_until
 from harness.service import make_socket
 
 PUBLIC, CLIENT, PORT = "192.0.2.1", "192.0.2.2", 80
@@ -77,7 +77,7 @@ class Way:
             numbers = [sock.fileno() for sock in self.sockets.values()]
             self.spawn(BUILD / "tests/bench/backend", *numbers, pass_fds=numbers)
         for protocol in self.protocols:
-            wait_until(lambda: self.is_right(protocol), 10, f"{self.name}: {protocol} is answered")
+            wait_until(lambda: self.is_right(protocol), f"{self.name}: {protocol} is answered")
 
     def check_machine(self):
         """Raises Missing."""
@@ -115,7 +115,7 @@ class Way:
         with self.client.entered():
             sock = socket.socket(socket.AF_INET, kind)
         with sock:
-            sock.settimeout(SLOW)
+            sock.settimeout(ATTEMPT)
             sock.connect((PUBLIC, PORT))
             sock.send(b"w")
             peer, peer_port, local, local_port = sock.recv(100).decode().split()

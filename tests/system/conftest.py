@@ -13,7 +13,7 @@ from harness import isolate, process
 from harness.daemon import Daemon
 from harness.discover import Discover
 
-SECONDS = 60  # for one test, unless its mark sets another limit
+SECONDS = 300  # for one test, unless its mark sets another limit
 
 
 def pytest_configure(config):

@@ -60,7 +60,7 @@ def test_child():
 
 def test_wait_until_gives_up():
     with pytest.raises(AssertionError, match="not within"):
-        wait_until(lambda: False, 0.05)
+        wait_until(lambda: False, seconds=0.05)
 
 
 def test_load_counts():

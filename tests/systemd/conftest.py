@@ -20,7 +20,7 @@ from harness.host import ip  # noqa: E402
 
 import machine as _machine  # noqa: E402
 
-SECONDS = 60  # for one test, unless its mark sets another limit
+SECONDS = 300  # for one test, unless its mark sets another limit
 BUILD = pathlib.Path(os.environ.get("USHER_BUILD", "/nonexistent")).absolute()
 SOURCE = HERE.parent.parent
 

@@ -131,7 +131,7 @@ class Machine:
         assert self.pid is None, "the machine runs already"
         self.cgroup.mkdir(exist_ok=True, parents=True)
         self.pid = self._spawn()
-        state = wait_until(self._booted, 20, "the machine has booted")
+        state = wait_until(self._booted, "the machine has booted")
         if state != "running":
             raise AssertionError(f"the machine is {state}: {self.run('systemctl', '--failed', check=False).stdout}"
                                  f"{self.text()}")
@@ -145,26 +145,26 @@ class Machine:
     def stop(self):
         """Power off properly."""
         os.kill(self.pid, SIGRTMIN_HALT)
-        self._reap(20)
+        self._reap()
 
     def kill(self):
         """Pull the plug."""
         os.kill(self.pid, signal.SIGKILL)
-        self._reap(10)
+        self._reap()
 
     def reboot(self):
         self.stop()
         return self.start()
 
-    def _reap(self, seconds):
+    def _reap(self):
         def ended():
             found, _ = os.waitpid(self.pid, os.WNOHANG)
             return found
 
-        wait_until(ended, seconds, f"process 1 of {self.name} has ended")
+        wait_until(ended, f"process 1 of {self.name} has ended")
         self.pid = None
         for folder, _, _ in sorted(os.walk(self.cgroup), reverse=True):
-            wait_until(lambda path=folder: not os.path.exists(path) or os.rmdir(path) is None, 5, f"no {folder}")
+            wait_until(lambda path=folder: not os.path.exists(path) or os.rmdir(path) is None, f"no {folder}")
 
     @classmethod
     def end_all(cls):
@@ -267,12 +267,12 @@ class Machine:
         return subprocess.Popen([*enter, *map(str, command)], text=True,
                                 preexec_fn=lambda: (scope / "cgroup.procs").write_text("0"), **options)
 
-    def run(self, *command, check=True, seconds=30, input=None):
+    def run(self, *command, check=True, input=None):
         """Run a command in the machine to its end."""
         with self.popen(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                         stdin=subprocess.DEVNULL if input is None else subprocess.PIPE) as child:
             try:
-                out, err = child.communicate(input, timeout=seconds)
+                out, err = child.communicate(input, timeout=process.PATIENCE)
             except subprocess.TimeoutExpired:
                 child.kill()
                 raise

@@ -5,7 +5,7 @@ their units have restarted."""
 import socket
 
 import pytest
-from harness.process import wait_until
+from harness.process import PATIENCE, wait_until
 
 from units import enable, rule, sockets, unit
 
@@ -15,7 +15,7 @@ CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_PERFMON, CAP_BPF = 2, 12
 def banner(address, port):
     """The first line of a server, or None if the client is refused."""
     try:
-        with socket.create_connection((address, port), timeout=5) as client:
+        with socket.create_connection((address, port), timeout=PATIENCE) as client:
             return client.recv(64)
     except ConnectionRefusedError:
         return None

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 from conftest import SOURCE
-from harness.process import in_child, wait_until
+from harness.process import PATIENCE, in_child, wait_until
 from prometheus_client.openmetrics import parser
 
 from units import enable, rule, service, unit
@@ -14,10 +14,10 @@ from units import enable, rule, service, unit
 PATH = "run/usher/metrics"
 
 
-def scrape(machine, seconds=20):
+def scrape(machine):
     """Everything that the socket sends, up to the end."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(seconds)
+        client.settimeout(PATIENCE)
         client.connect(str(machine.root / PATH))
         text = b"".join(iter(lambda: client.recv(65536), b"")).decode()
     return {sample.name: sample for family in parser.text_string_to_metric_families(text) for sample in family.samples}
@@ -88,11 +88,10 @@ def test_clients_that_leave(machine):
     with socket.socket(socket.AF_UNIX) as idle:
         idle.connect(path)  # more comes than a socket's buffer holds, and nobody reads it
         assert scrape(machine)["usher_rules"].value == 300
-        wait_until(lambda: machine.show("usher-metrics.socket", "NConnections") == "0", seconds=20)
+        wait_until(lambda: machine.show("usher-metrics.socket", "NConnections") == "0")
     assert scrape(machine)["usher_up"].value == 1
 
 
-@pytest.mark.seconds(90)
 def test_textfile(machine):
     """examples/textfile, installed as it says, writes the file at once, and again later."""
     folder = SOURCE / "examples/textfile"

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD, SOURCE
+from harness.process import PATIENCE
 from units import settle
 
 TEXT = (SOURCE / "docs/systemd.md").read_text()
@@ -58,7 +59,7 @@ def do(machine, where, command):
     if where == "server#":
         done = machine.run("sh", "-c", f"cd /root/usher && {{ {command}; }} 2>&1", check=False)
     else:
-        done = subprocess.run(["sh", "-c", f"{{ {command}; }} 2>&1"], capture_output=True, text=True, timeout=30,
+        done = subprocess.run(["sh", "-c", f"{{ {command}; }} 2>&1"], capture_output=True, text=True, timeout=PATIENCE,
                               stdin=subprocess.DEVNULL)
     return done.stdout
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from harness.host import CLIENT_V4, CLIENT_V6
-from harness.process import wait_until
+from harness.process import MOMENT, wait_until
 from harness.traffic import REFUSED, Load, ask, who
 
 from units import enable, rule, service, settle, sockets, unit
@@ -154,7 +154,7 @@ def test_trap_connection_during_the_hand_in(machine):
     machine.systemctl("kill", "--signal=STOP", "usherd.service")
     machine.systemctl("start", "--no-block", "usher@web.service")
     wait_until(lambda: machine.state("usher@web.service") == "activating/start")
-    answer = ask("192.0.2.1", 80, seconds=20)
+    answer = ask("192.0.2.1", 80)
     assert answer.name == "web"
     assert machine.state("web.service") == "active/running"
     assert machine.show("usher@web.service", "Result") != "success", "the broker did not answer"
@@ -191,7 +191,7 @@ def test_trap_service_failing(machine):
 
 def ask_or_none():
     try:
-        return ask(PUBLIC, 80, seconds=0.5)
+        return ask(PUBLIC, 80, seconds=MOMENT)
     except OSError:
         return None
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 import pytest
-from harness.process import wait_until
+from harness.process import PATIENCE, wait_until
 from harness.traffic import REFUSED, Load, who
 
 from units import enable, rule, service, settle, sockets, unit
@@ -33,7 +33,7 @@ def held(machine):
 def accepts():
     """Whether the kernel, at least, accepts a connection."""
     try:
-        socket.create_connection((PUBLIC, 80), timeout=2).close()
+        socket.create_connection((PUBLIC, 80), timeout=PATIENCE).close()
         return True
     except ConnectionRefusedError:
         return False
@@ -85,17 +85,17 @@ def test_held_without_its_process(held, end):
     assert who(PUBLIC, 80) == "web"
     held.systemctl("stop", "web.service")
     assert is_held(held) == ("web", "serving", "yes")
-    waiting = [socket.create_connection((PUBLIC, 80), timeout=20)]
+    waiting = [socket.create_connection((PUBLIC, 80), timeout=PATIENCE)]
     for _ in range(3):
         if end == "restart":
             held.systemctl("restart", "usherd.service")
         else:
             pid = held.main_pid("usherd.service")
             os.kill(pid, signal.SIGSTOP if end == "watchdog" else signal.Signals[end])
-            waiting.append(socket.create_connection((PUBLIC, 80), timeout=20))
-            wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), 20)
+            waiting.append(socket.create_connection((PUBLIC, 80), timeout=PATIENCE))
+            wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"))
         assert is_held(held) == ("web", "serving", "yes")
-        waiting.append(socket.create_connection((PUBLIC, 80), timeout=20))
+        waiting.append(socket.create_connection((PUBLIC, 80), timeout=PATIENCE))
     claim(held)
     for connection in waiting:
         assert connection.recv(100).startswith(b"web ")

@@ -25,7 +25,7 @@
 #include "util/macro.h"
 #include "wire/message.h"
 
-#define DEADLINE_SECONDS 20
+#define DEADLINE_SECONDS 60
 
 struct served served;
 

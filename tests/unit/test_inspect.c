@@ -325,7 +325,7 @@ static void test_tcp_after_the_end(void **state)
 	assert_return_code(setsockopt(accepted, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), errno);
 	assert_return_code(close(accepted), errno);
 	poll_fd = (struct pollfd){.fd = client, .events = POLLIN};
-	assert_int_equal(poll(&poll_fd, 1, 10000), 1);
+	assert_int_equal(poll(&poll_fd, 1, 60000), 1);
 	assert_refused_consume_fd(client, EINVAL, "does not listen", "call listen()");
 }
 
@@ -381,7 +381,7 @@ static void test_pending_error_stays(void **state)
 	connect_to_socket(fd, closed);
 	assert_return_code(close(closed), errno);
 	assert_int_equal(send(fd, "x", 1, 0), 1);
-	assert_int_equal(poll(&poll_fd, 1, 10000), 1);
+	assert_int_equal(poll(&poll_fd, 1, 60000), 1);
 	assert_int_equal(inspect(fd, own_netns, &facts, &refusal), REFUSED);
 	assert_int_equal(refusal.error, EISCONN);
 	assert_return_code(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), errno);
@@ -471,14 +471,14 @@ static void test_good_stays_as_it_is(void **state)
 	bind_to(listener, "::1");
 	assert_return_code(listen(listener, 4), errno);
 	connect_to_socket(client, listener);
-	assert_int_equal(poll(&(struct pollfd){.fd = listener, .events = POLLIN}, 1, 10000), 1);
+	assert_int_equal(poll(&(struct pollfd){.fd = listener, .events = POLLIN}, 1, 60000), 1);
 	assert_int_equal(inspect(listener, own_netns, &facts, &refusal), 0);
 	accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_return_code(accepted, errno);
 
 	connect_to_socket(sender, udp);
 	assert_int_equal(send(sender, "hello", 5, 0), 5);
-	assert_int_equal(poll(&poll_fd, 1, 10000), 1);
+	assert_int_equal(poll(&poll_fd, 1, 60000), 1);
 	assert_int_equal(inspect(udp, own_netns, &facts, &refusal), 0);
 	assert_int_equal(recv(udp, text, sizeof(text), MSG_DONTWAIT), 5);
 }

@@ -13,6 +13,7 @@ import pytest
 from harness.bad_rules import BAD_RULES
 from harness.broker import USHERCTL, USHERD, ctl, ctl_json, fails
 from harness.host import AS_NOBODY, V4, WORK, rule, run, write_rule
+from harness.process import PATIENCE
 from harness.service import Service
 from harness.traffic import REFUSED, who
 from harness.wire import cookie, hand_in
@@ -262,11 +263,11 @@ class TestTerminal:
         """A reader that is gone causes neither a crash nor an endless loop. /dev/full is a failure."""
         broker(**{f"n{i}": f"Stream={1000 + i}" for i in range(500)})
         done = subprocess.run(f"{USHERCTL} list | head -1; echo ${{PIPESTATUS[0]}}", shell=True, text=True,
-                              capture_output=True, executable="/bin/bash", timeout=20)
+                              capture_output=True, executable="/bin/bash", timeout=PATIENCE)
         assert done.stdout.startswith("NAME") and int(done.stdout.split()[-1]) in (0, 1, 141)
-        full = subprocess.run(f"{USHERCTL} list > /dev/full", shell=True, capture_output=True, timeout=20)
+        full = subprocess.run(f"{USHERCTL} list > /dev/full", shell=True, capture_output=True, timeout=PATIENCE)
         assert full.returncode == 1 and full.stderr
-        closed = subprocess.run(f"{USHERCTL} list >&-", shell=True, capture_output=True, timeout=20)
+        closed = subprocess.run(f"{USHERCTL} list >&-", shell=True, capture_output=True, timeout=PATIENCE)
         assert closed.returncode == 1
 
     @pytest.mark.parametrize("environment", [{"COLUMNS": "40"}, {"NO_COLOR": "1"}, {"LC_ALL": "de_DE.UTF-8"},
@@ -282,7 +283,7 @@ class TestTerminal:
     def test_on_a_terminal(self, broker):
         broker(web="Stream=80")
         main, terminal = pty.openpty()
-        subprocess.run([str(USHERCTL), "list"], stdin=terminal, stdout=terminal, check=True, timeout=20)
+        subprocess.run([str(USHERCTL), "list"], stdin=terminal, stdout=terminal, check=True, timeout=PATIENCE)
         os.close(terminal)
         assert b"web" in os.read(main, 65536)
         os.close(main)

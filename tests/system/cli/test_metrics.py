@@ -174,7 +174,7 @@ class TestMetrics:
             hand_in("web", service)
             service.stop()
             service.socket.shutdown(socket.SHUT_RDWR)
-            assert who(V4, 80, seconds=2) == REFUSED
+            assert who(V4, 80) == REFUSED
             metrics = Metrics()
         assert metrics("usher_refused_total", reason="state", **SEAT) == sum(metrics.all("usher_refused_total")) > 0
 

@@ -14,7 +14,7 @@ import pytest
 from harness.broker import USHERD
 from harness.daemon import PROGRAMS
 from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6, NOBODY, V4, run
-from harness.process import SLOW, Child, wait_until
+from harness.process import PATIENCE, SLOW, Child, wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Connection, Refused, cookie, hand_in, request
@@ -295,7 +295,7 @@ class TestSlow:
         with Monitor() as slow, Service("web") as service:
             start = time.monotonic()
             stir(service, 1000)
-            assert time.monotonic() - start < 10 * SLOW
+            assert time.monotonic() - start < PATIENCE
             with Monitor() as other:
                 running.reload()
                 other.expect("switched", "reloaded")
@@ -379,7 +379,7 @@ class TestEnd:
                 stir(service, 1000)
             start = time.monotonic()
             running.stop()
-            assert time.monotonic() - start < 1 * SLOW
+            assert time.monotonic() - start < PATIENCE
             with pytest.raises(EOFError):
                 while True:
                     assert monitor.hear()["EVENT"] in ("handed-in", "withdrawn")
@@ -411,6 +411,6 @@ def test_idle(broker):
         running.reload()
         monitor.expect("switched", "reloaded")
         tracer.send_signal(signal.SIGINT)
-        tracer.wait(10)
+        tracer.wait(PATIENCE)
     assert len(calls) == 1 and "epoll_" in calls[0] and calls[0].count("(") == 1, "it still waits in the same call"
     assert len(open(trace).read().splitlines()) > 10, "the trace would have shown them"

@@ -17,7 +17,7 @@ from harness import bpf, wire
 from harness.broker import Usherd
 from harness.early import early_rules, held_early, let_in
 from harness.host import V4, V6, rule, write_rule
-from harness.process import Child, wait_until
+from harness.process import PATIENCE, Child, wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, Load, who
 from harness.wire import cookie, hand_in, request
@@ -167,7 +167,7 @@ class Tracer:
     def end(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         self.process.stderr.close()
 
 
@@ -197,7 +197,7 @@ def operations(running, web, spare):
     }
 
 
-@pytest.mark.seconds(280)
+@pytest.mark.seconds(600)
 @pytest.mark.parametrize("operation", ["hand-in", "hand-in-second", "hold", "withdraw", "reload"])
 def test_killed_at_every_step(broker, operation):
     """The broker is killed at any bpf(2): sockets that were handed in before serve, the next start reconciles, and no pin
@@ -254,7 +254,7 @@ def check_consistent(running, services):
     assert who(V4, 81) == serving.get("spare", REFUSED)
 
 
-@pytest.mark.seconds(280)
+@pytest.mark.seconds(600)
 @pytest.mark.parametrize("pinned", [False, True])
 def test_killed_at_every_step_of_the_start(usherd, rules, pinned):
     """The same in the first start, and in a start that adopts, which is also how a new version of the program arrives."""
@@ -293,7 +293,7 @@ def test_killed_at_every_step_of_the_start(usherd, rules, pinned):
 LETS_IN = "[Rule]\nStream=82\n[Discover]\nSocket=127.0.0.2:8080\nUser=nobody\nListen=kernel\n"
 
 
-@pytest.mark.seconds(280)
+@pytest.mark.seconds(600)
 @pytest.mark.parametrize("operation", ["hand-in", "evict", "reload"])
 def test_killed_at_every_step_with_an_early_listener(broker, rules, operation):
     """Listen=kernel: the next start corrects what the crash left in the kernel's table."""
@@ -345,7 +345,7 @@ def start_until_call(running, number):
     running.spawn(prefix=["strace", "-f", "-qq", "-e", "trace=bpf", "-e", f"inject=bpf:signal=KILL:when={number}",
                           "-o", "/run/test/strace"])
     is_ready = lambda: "READY=1" in "\n".join(running.notify.messages())
-    wait_until(lambda: not running.running() or is_ready(), 30)
+    wait_until(lambda: not running.running() or is_ready())
     ready = is_ready()
     try:
         # strace started the broker, and ends with it

@@ -279,7 +279,7 @@ def stopped_at(n):
         process.send_signal(signal.SIGCONT)  # the signal is lost if strace has not passed the first one on yet
         return process.poll() is not None
 
-    wait_until(has_ended, 30, "usherctl ends")
+    wait_until(has_ended, "usherctl ends")
     process.said, _ = process.communicate()
 
 

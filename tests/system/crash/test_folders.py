@@ -10,7 +10,7 @@ import pytest
 from harness.broker import USHERD
 from harness.host import NOBODY, RULE_FOLDERS, V4, rule, run, write_rule
 from harness.isolate import mount
-from harness.process import Child, libc, wait_until
+from harness.process import PATIENCE, Child, libc, wait_until
 from harness.service import Service
 from harness.traffic import who
 from harness.wire import Refused, hand_in
@@ -25,7 +25,7 @@ def test_run_is_full(usherd):
     log = pathlib.Path("/dev/shm/usher-test-log")
     broker = subprocess.Popen([str(word) for word in (USHERD,)], stderr=open(log, "w"))
     try:
-        assert broker.wait(20) != 0
+        assert broker.wait(PATIENCE) != 0
         assert "/run/usher" in log.read_text() and "ENOSPC" in log.read_text()
     finally:
         log.unlink()

@@ -158,7 +158,7 @@ class TestAttacker:
         discover.resume()
         guard.refusal(f"uid {ATTACKER}")
         guard.never(OWNER)
-        wait_until(lambda: who(V4, 80) == REFUSED)
+        serves_nobody(V4)
         child.kill()
         person("owner")
         serves("owner")
@@ -198,7 +198,7 @@ class TestOwner:
         guard = guarded("Socket=127.0.0.2:8080", "Unit=legacy-*.service", f"Listen={listen}", *users)
         other = slice("other.service")
         guard.refusal("other.service", "Unit=")
-        wait_until(lambda: who(V4, 80) == REFUSED)
+        serves_nobody(V4)
         other.kill()
         slice("legacy-7.service")
         serves("service")
@@ -345,7 +345,7 @@ class TestKinds:
             pytest.skip(f"machine: no MPTCP: {error}")
         assert "MPTCP" in guard.refusal("127.0.0.2:8080")
         assert guard.broker.sockets("web") == []
-        wait_until(lambda: who(V4, 80) == REFUSED)
+        serves_nobody(V4)
 
     def test_connected_udp(self, guarded):
         """A client's socket that happens to have the port."""

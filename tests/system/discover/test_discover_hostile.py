@@ -35,7 +35,7 @@ def test_flood_of_listeners(broker, discover, protocol):
         assert stranger.hear() == "begins"
     for i in range(5):
         daemon = ServiceProcess("web")
-        wait_until(lambda: running.sockets("web"), 5, f"listener {i} is handed in")
+        wait_until(lambda: running.sockets("web"), f"listener {i} is handed in")
         daemon.kill()
         wait_until(lambda: not running.sockets("web"))
 

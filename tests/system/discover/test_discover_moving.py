@@ -33,4 +33,4 @@ def test_in_a_message(both, discover):
     discover.wait_said("open in no process")
     go.send(b".")
     assert server.hear() == "serves"
-    wait_until(lambda: who("192.0.2.1", 80) == "web", 10, "the one who has it now is served")
+    wait_until(lambda: who("192.0.2.1", 80) == "web", "the one who has it now is served")

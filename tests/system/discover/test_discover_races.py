@@ -47,7 +47,7 @@ def held_back(both, discover):
 
         def over(self):
             with ServiceProcess("probe", address="127.0.0.99", port=8099):
-                serves("probe", port=81, seconds=20)
+                serves("probe", port=81)
             discover.settle()
             self._strace.send_signal(signal.SIGINT)
             self._strace.wait()

@@ -15,7 +15,7 @@ from harness import bpf
 from harness.broker import ctl, ctl_json
 from harness.early import early_rules, held_early, let_in, seats
 from harness.host import NOBODY, V4, V6
-from harness.process import wait_until
+from harness.process import PATIENCE, wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, Load, who
 from harness.wire import Connection, Refused, cookie, hand_in, request, request_as, text_of
@@ -216,8 +216,8 @@ class TestEnd:
         running = broker(web=RULE)
         begin = time.monotonic()
         let_in(running, service)
-        wait_until(lambda: early(running) == [], SECONDS + 5)
-        assert SECONDS - 1 < time.monotonic() - begin < SECONDS + 3
+        wait_until(lambda: early(running) == [])
+        assert SECONDS - 1 < time.monotonic() - begin < SECONDS + PATIENCE
         assert who(V4, 80) == REFUSED and held_early(running) == []
         line, = [line for line in running.log.splitlines() if "taken out" in line]
         for word in ("'web'", "127.0.0.2:8080", f"sk:{cookie(service.socket)}", "5 seconds", "usher-discover"):
@@ -230,7 +230,7 @@ class TestEnd:
         with Service("six", address="::", port=8090, v6only=False) as six:
             let_in(running, six, family="ipv4", silent=True)
             let_in(running, six, family="ipv6")
-            wait_until(lambda: held_early(running) == [], SECONDS + 5)
+            wait_until(lambda: held_early(running) == [])
             line, = [line for line in running.log.splitlines() if "taken out" in line]
             assert "[::]:8090" in line
 
@@ -242,9 +242,9 @@ class TestEnd:
         tracer = subprocess.Popen(["strace", "-qq", "-f", "-p", str(running.pid), "-o", "/run/test/strace"])
         wait_until(lambda: f"TracerPid:\t{tracer.pid}\n" in open(f"/proc/{running.pid}/status").read())
         begin = time.monotonic()
-        wait_until(lambda: time.monotonic() > begin + SECONDS + 1, SECONDS + 5)
+        wait_until(lambda: time.monotonic() > begin + SECONDS + 1)
         tracer.send_signal(signal.SIGINT)
-        tracer.wait(10)
+        tracer.wait(PATIENCE)
         lines = open("/run/test/strace").read().splitlines()
         assert [line for line in lines if "<detached ...>" not in line] == [] and len(lines) == 1
 
@@ -328,7 +328,7 @@ class TestEnd:
             rules(**{f"n{name}": f"Stream={1024 + 1000 * name + port}"})  # no two names with one port
             running.reload()
             assert who(V4, 80) == "early"
-        wait_until(lambda: early(running) == [], 5)
+        wait_until(lambda: early(running) == [])
         assert time.monotonic() < begin + SECONDS + 3
 
     def test_lost_record(self, broker, service):
@@ -336,7 +336,7 @@ class TestEnd:
         running = broker(web=RULE, other="Stream=81")
         let_in(running, service, silent=True)
         wait_until(lambda: who(V4, 81) == REFUSED and "no socket is handed in as 'other'" in running.log)
-        wait_until(lambda: early(running) == [], SECONDS + 5)
+        wait_until(lambda: early(running) == [])
         assert "taken out" in running.log and "an unknown address" in running.log
 
     def test_not_allowed(self, broker, service):
@@ -356,7 +356,7 @@ class TestEnd:
             let_in(running, second)
             wait_until(lambda: time.monotonic() > begin + SECONDS + 1)
             assert who(V4, 80) == "second"
-            wait_until(lambda: early(running) == [], SECONDS)
+            wait_until(lambda: early(running) == [])
 
 
 class TestRestart:
@@ -370,7 +370,7 @@ class TestRestart:
         running.start()
         begin = time.monotonic()
         assert who(V4, 80) == "early" and early(running) == [cookie(service.socket)]
-        wait_until(lambda: early(running) == [], SECONDS + 5)
+        wait_until(lambda: early(running) == [])
         assert time.monotonic() > begin + SECONDS - 1
 
     def test_came_while_there_was_no_broker(self, broker, service):

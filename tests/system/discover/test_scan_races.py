@@ -54,7 +54,7 @@ def stopped(where):
         yield result
         children = pathlib.Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGCONT)
-        output = run.communicate(timeout=20 * process.SLOW)[0]
+        output = run.communicate(timeout=process.PATIENCE)[0]
         assert run.returncode == 0, log.read_text()[-2000:]
         result += parse(output)[-1].rows
     finally:
@@ -245,7 +245,7 @@ def test_turmoil():
     discover_rule("web", "127.0.0.0/8:8080")
     discover_rule("own", "127.0.2.1:8080")
     churn = [Child(start_and_end, seed) for seed in range(4)] + [Child(shuffle, seed) for seed in (1, 2)]
-    done = scans(times=200, options={"timeout": 100 * process.SLOW})
+    done = scans(times=200, options={"timeout": 2 * process.PATIENCE})
     assert len(done) == 200
     assert max(found.descriptors for found in done) == done[0].descriptors
     rows = [row for found in done for row in found.rows]

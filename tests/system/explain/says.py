@@ -13,7 +13,7 @@ from harness.broken import UNREACHABLE, ask
 from harness.broker import ctl
 from harness.diagnosed import Diagnosed
 from harness.explained import Explained
-from harness.process import in_child
+from harness.process import MOMENT, PATIENCE, in_child
 from harness.traffic import REFUSED, SILENCE
 
 import words as _words
@@ -120,7 +120,7 @@ class Explain:
             assert has(found.data[key], value), f"{key} is not {value}: {found.data[key]}"
         assert found.code == self.status, found.text
         if self.meets is not None:
-            met = ask(self.packet)
+            met = ask(self.packet, MOMENT if self.meets == SILENCE else PATIENCE)
             assert met == self.meets, f"{self.packet} meets {met} and not {self.meets}\n{found.text}"
 
 

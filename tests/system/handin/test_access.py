@@ -14,7 +14,7 @@ import pytest
 from harness import wire
 from harness.daemon import SOURCE
 from harness.host import DAEMON, NOBODY, RULE_FOLDERS, V4, rule, run
-from harness.process import Child, in_child
+from harness.process import PATIENCE, Child, in_child
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED, who
 from harness.wire import Connection, Refused, request, request_as
@@ -167,7 +167,7 @@ def test_credentials_of_each_packet_decide(broker, service, connected_as, sent_a
     def send(descriptor):
         connection = Connection.__new__(Connection)
         connection.socket = socket.socket(fileno=descriptor)
-        connection.socket.settimeout(10)
+        connection.socket.settimeout(PATIENCE)
         return connection.request("hand-in", [service], NAME="web")["ADDED"]
 
     def connect(tell):

@@ -37,7 +37,6 @@ def send_stuck(tell, path, times):
     # when this process ends, it closes the file too, and hangs as the broker would
 
 
-@pytest.mark.seconds(20)
 def test_file_whose_close_hangs(broker, stuck):
     """The broker answers, serves others, refuses a uid that continues, and recovers."""
     running = broker(web="Stream=80")

@@ -251,7 +251,7 @@ class TestAfterwards:
             mark = cookie(service.socket)
             service.stop()
             service.socket.shutdown(socket.SHUT_RDWR)
-            assert who(V4, 80, seconds=2) == REFUSED
+            assert who(V4, 80) == REFUSED
             assert running.counters("web")["REFUSED_STATE"] >= 1
             service.socket.listen()
             with Service("again", sock=service.socket):
@@ -272,7 +272,7 @@ class TestAfterwards:
         with Service("dns", "udp") as service:
             hand_in("dns", service)
             service.socket.connect(("127.0.0.9", 9))
-            assert who(V4, 53, "udp", seconds=2) == REFUSED
+            assert who(V4, 53, "udp") == REFUSED
             libc("connect", service.fileno(), bytes(16), 16)  # AF_UNSPEC disconnects it; it is still bound
             assert who(V4, 53, "udp") == "dns"
 

@@ -159,7 +159,7 @@ class TestLeaving:
         hand_in("web", service)
         assert who(V4, 80) == "web"
         service.close()
-        assert who(V4, 80, seconds=2) == REFUSED
+        assert who(V4, 80) == REFUSED
         assert running.list("web")[0]["STATE"] == "missing"
 
     def test_process_is_killed(self, broker):
@@ -169,7 +169,7 @@ class TestLeaving:
         assert running.sockets()[0]["PID"] == str(service.pid)
         assert who(V4, 80) == "web"
         service.kill()
-        assert who(V4, 80, seconds=2) == REFUSED
+        assert who(V4, 80) == REFUSED
         wait_until(lambda: not running.sockets())
 
     def test_forked_child_keeps_it(self, broker):

@@ -11,7 +11,7 @@ import pytest
 
 from harness import wire
 from harness.host import NOBODY, V4, rule
-from harness.process import wait_until
+from harness.process import MOMENT, PATIENCE, wait_until
 from harness.service import Service, ServiceProcess
 from harness.traffic import REFUSED, Load, who
 from harness.wire import Refused, cookie, hand_in, request, request_as
@@ -42,7 +42,7 @@ def test_outlives_its_process(broker, protocol):
     assert (row["COOKIE"], row["HELD"], row["STATE"]) == (service.before_result, "yes", "serving")
     waiting = socket.socket(socket.AF_INET, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
     waiting.connect((V4, 80))
-    waiting.settimeout(10)
+    waiting.settimeout(PATIENCE)
     if protocol == "udp":
         waiting.send(b"?")
     reply = request("claim", NAME="web")
@@ -63,8 +63,8 @@ def test_withdraw_lets_go(broker):
     hold("web", service)
     service.close()
     assert request("withdraw", NAME="web")["WITHDRAWN"] == "1"
-    assert who(V4, 80, seconds=2) == REFUSED
-    assert who("127.0.0.2", 8080, seconds=2) == REFUSED, "closed, not only out of the table"
+    assert who(V4, 80) == REFUSED
+    assert who("127.0.0.2", 8080) == REFUSED, "closed, not only out of the table"
     assert (running.sockets(), running.status()["HELD"]) == ([], "0")
 
 
@@ -78,7 +78,7 @@ def test_hand_in_then_hold_and_back(broker):
         hand_in("web", service)
         assert len(running.sockets()) == 1
     row, = running.sockets()
-    assert row["COOKIE"] and who("127.0.0.2", 8080, seconds=0.2) != REFUSED
+    assert row["COOKIE"] and who("127.0.0.2", 8080, seconds=MOMENT) != REFUSED
 
 
 def test_claim_order_and_names(broker):
@@ -141,8 +141,8 @@ def test_orphan_is_dropped_for_a_newer_socket(broker):
         hand_in("web", new)
         assert who(V4, 80) == "new"
         wait_until(lambda: [row["COOKIE"] for row in running.sockets()] == [cookie(new.socket)])
-        assert who("127.0.0.2", 8080, seconds=2) == REFUSED
-    assert who(V4, 80, seconds=2) == REFUSED, "it leaves no black hole"
+        assert who("127.0.0.2", 8080) == REFUSED
+    assert who(V4, 80) == REFUSED, "it leaves no black hole"
 
 
 def test_claimed_socket_is_no_orphan(broker):
@@ -154,7 +154,7 @@ def test_claimed_socket_is_no_orphan(broker):
         with Service("new", port=8081) as new:
             hand_in("web", new)
             assert who(V4, 80) == "new"
-        assert who(V4, 80, seconds=2) == "claimed"
+        assert who(V4, 80) == "claimed"
 
 
 def test_living_owner_is_no_orphan(broker):
@@ -167,7 +167,6 @@ def test_living_owner_is_no_orphan(broker):
     old.kill()
 
 
-@pytest.mark.seconds(120)
 def test_restart_refuses_nobody(broker):
     """With hold and claim, the service is restarted repeatedly under load: connections may wait, but none is refused or
     lost."""

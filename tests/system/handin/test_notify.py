@@ -10,7 +10,7 @@ import pytest
 
 from harness.host import NOBODY, V4, rule
 from harness.notify import barrier, notify
-from harness.process import Child, in_child, wait_until
+from harness.process import PATIENCE, Child, in_child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Refused, cookie, hand_in, request
@@ -104,7 +104,7 @@ class TestRefused:
         read, write = os.pipe()
         notify("FDSTORE=1\nFDNAME=web\n", read, write)
         os.close(write)
-        assert select.select([read], [], [], 10)[0], "the broker closes what it does not take"
+        assert select.select([read], [], [], PATIENCE)[0], "the broker closes what it does not take"
         assert barrier() and "not a socket (ENOTSOCK)" in running.log
 
     def test_nothing_to_do(self, broker):

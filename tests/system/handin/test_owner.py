@@ -13,7 +13,7 @@ import pytest
 from harness import wire
 from harness.discover import mount_cgroup2
 from harness.host import DAEMON, NOBODY, ROOT, V4, rule
-from harness.process import Child, libc, wait_until
+from harness.process import PATIENCE, Child, libc, wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Connection, Refused, hand_in, request
@@ -136,7 +136,7 @@ class TestWhoMayAsk:
         _, (number,), _, _ = socket.recv_fds(theirs, 1, 1)
         legacy = Legacy()
         with socket.socket(fileno=number) as connection:
-            connection.settimeout(10)
+            connection.settimeout(PATIENCE)
             socket.send_fds(connection, [b"REQUEST=hand-in\nNAME=web\nVIA=discover\nOWNER=pidfd\n"],
                             [legacy.socket.fileno(), legacy.pidfd])
             answer = connection.recv(4096).decode()

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from harness.host import NOBODY, V4
-from harness.process import Child, wait_until
+from harness.process import PATIENCE, Child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import who
 from harness.wire import Connection, Refused, request, text_of
@@ -252,7 +252,7 @@ def test_broker_cannot_accept(usherd, rules):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         sock.connect("/run/usher/usher.sock")
         waiting.append(sock)
-    wait_until(lambda: len(running.fds()) >= 35 or not running.running(), 5)
+    wait_until(lambda: len(running.fds()) >= 35 or not running.running())
     assert running.running(), running.log
     for sock in waiting:
         sock.close()
@@ -286,7 +286,7 @@ def test_client_that_does_not_read(running):
             connection.send(text)
     started = time.monotonic()
     assert request("status")["OK"] == "1"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < PATIENCE
     connection.close()
 
 

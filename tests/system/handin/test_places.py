@@ -32,9 +32,9 @@ def test_take_over_while_the_broker_is_stopped(broker, protocol, address, target
     running.pause()
     for service, following in itertools.pairwise(reversed(services)):
         service.close()
-        assert who(target, 80, protocol, seconds=2) == following.name
+        assert who(target, 80, protocol) == following.name
     services[0].close()
-    assert who(target, 80, protocol, seconds=2) == REFUSED
+    assert who(target, 80, protocol) == REFUSED
     running.resume()
     assert running.sockets() == []
     with Service("again", protocol, address, 8100) as again:

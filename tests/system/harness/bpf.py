@@ -7,6 +7,7 @@ import pathlib
 import shutil
 
 from .host import run
+from .process import wait_until
 
 BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"
 
@@ -19,7 +20,9 @@ def bpftool(*words):
 def links():
     """The sk_lookup links of this network namespace."""
     own = os.stat("/proc/self/ns/net").st_ino
-    return [link for link in bpftool("link", "show") if link.get("netns_ino") == own]
+    # bpftool shows those of the whole machine, and fails if one comes or goes meanwhile: another test runs beside this one
+    shown = wait_until(lambda: [bpftool("link", "show") or []])
+    return [link for link in shown[0] if link.get("netns_ino") == own]
 
 
 def pins(folder="/sys/fs/bpf"):

@@ -10,19 +10,19 @@ import pytest
 from . import bpf, wire
 from .daemon import PROGRAMS
 from .host import run
-from .process import Child
+from .process import PATIENCE, Child
 from .service import Service, make_mptcp, make_socket
 from .traffic import who
 
 UNREACHABLE = "unreachable"
 
 
-def ask(packet):
+def ask(packet, seconds=PATIENCE):
     """What answers "tcp 192.0.2.1:80": a name, REFUSED, SILENCE or UNREACHABLE."""
     protocol, endpoint = packet.split()
     address, port = endpoint.rsplit(":", 1)
     try:
-        return who(address.strip("[]"), int(port), protocol, seconds=0.5, connected=True)
+        return who(address.strip("[]"), int(port), protocol, seconds=seconds, connected=True)
     except OSError as error:
         if error.errno != errno.ENETUNREACH:
             raise
@@ -32,7 +32,7 @@ def ask(packet):
 def connect(packet):
     """A connection that does not have to be accepted."""
     address, port = packet.split()[1].rsplit(":", 1)
-    return socket.create_connection((address.strip("[]"), int(port)), timeout=5)
+    return socket.create_connection((address.strip("[]"), int(port)), timeout=PATIENCE)
 
 
 def attach(program, sock):

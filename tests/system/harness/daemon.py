@@ -11,7 +11,7 @@ import subprocess
 import threading
 
 from .host import WORK
-from .process import PR_SET_PDEATHSIG, SLOW, libc, wait_until
+from .process import PATIENCE, PR_SET_PDEATHSIG, libc, wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("USHER_BUILD", "/nonexistent")).absolute()
@@ -109,13 +109,13 @@ class Daemon:
     def is_ready(self):
         return self.notify.ready()
 
-    def wait_ready(self, seconds=30):
+    def wait_ready(self):
         def ready_or_dead():
             if self.process.poll() is not None:
                 return AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log}")
             return self.is_ready()
 
-        result = wait_until(ready_or_dead, seconds, f"{self.name} is ready")
+        result = wait_until(ready_or_dead, f"{self.name} is ready")
         if isinstance(result, AssertionError):
             raise result
         return self
@@ -123,12 +123,12 @@ class Daemon:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def wait(self, seconds=20):
+    def wait(self):
         """Wait until it ends by itself; returns its exit status."""
         try:
-            return self.process.wait(seconds * SLOW)
+            return self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs after {seconds} s:\n{self.log}") from None
+            raise AssertionError(f"{self.name} still runs after {PATIENCE:g} s:\n{self.log}") from None
 
     def stop(self):
         """As the service manager stops it."""
@@ -181,7 +181,7 @@ class Daemon:
                 daemon.resume()
                 daemon.process.terminate()
                 try:
-                    daemon.process.wait(10 * SLOW)
+                    daemon.process.wait(PATIENCE)
                 except subprocess.TimeoutExpired:
                     complaints.append(f"{daemon.name} does not end at SIGTERM")
                     daemon.kill()

@@ -7,7 +7,7 @@ import time
 
 from .daemon import BUILD, Daemon
 from .isolate import mount
-from .process import wait_until
+from .process import MOMENT, wait_until
 
 CGROUP = pathlib.Path("/sys/fs/cgroup")
 
@@ -35,7 +35,7 @@ class Discover(Daemon):
             total += sum(map(int, re.findall(r"(?m)^(?:non)?voluntary_ctxt_switches:\s*(\d+)", status.read_text())))
         return total
 
-    def settle(self, seconds=0.3):
+    def settle(self, seconds=MOMENT):
         """Wait until it has not been scheduled for a while."""
         last = [None, 0.0]
 
@@ -51,5 +51,5 @@ class Discover(Daemon):
         """The lines of its log that match"""
         return [line for line in self.log.splitlines() if re.search(pattern, line)]
 
-    def wait_said(self, pattern, seconds=10):
-        return wait_until(lambda: self.said(pattern), seconds, f"usher-discover says {pattern!r}\n{self.log}")
+    def wait_said(self, pattern):
+        return wait_until(lambda: self.said(pattern), f"usher-discover says {pattern!r}\n{self.log}")

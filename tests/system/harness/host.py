@@ -33,7 +33,7 @@ def ip(*lines):
 
 def run(*command, check=True, **options):
     """Run a command to its end, with its output as text. Its standard input is empty unless the caller gives one."""
-    options.setdefault("timeout", 30 * process.SLOW)
+    options.setdefault("timeout", process.PATIENCE)
     if "input" not in options:
         options.setdefault("stdin", subprocess.DEVNULL)
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)

@@ -11,7 +11,7 @@ import subprocess
 import urllib.request
 
 from .host import WORK, family_of, run
-from .process import PR_SET_PDEATHSIG, SLOW, libc, wait_until
+from .process import ATTEMPT, PATIENCE, PR_SET_PDEATHSIG, libc, wait_until
 
 
 def spell(address, port):
@@ -38,14 +38,14 @@ class Legacy:
                 preexec_fn=lambda: libc("prctl", PR_SET_PDEATHSIG, signal.SIGKILL))
         if wait:
             try:
-                wait_until(self.says, 20, f"{self.command[0]} serves")
+                wait_until(self.says, f"{self.command[0]} serves")
             except AssertionError as error:
                 raise AssertionError(f"{error}\n{self.log.read_text()}") from None
         return self
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(20 * SLOW)
+        self.process.wait(PATIENCE)
 
     def kill(self):
         """SIGKILL to all of its processes; only the first one is waited for."""
@@ -72,7 +72,7 @@ PermitRootLogin prohibit-password
 
 
 def ssh_banner(address, port):
-    with socket.create_connection((address, port), 5) as connection:
+    with socket.create_connection((address, port), PATIENCE) as connection:
         return connection.recv(4) == b"SSH-"
 
 
@@ -126,7 +126,7 @@ http {{
 
 
 def get(address, port, path="/"):
-    with urllib.request.urlopen(f"http://{spell(address, port)}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{spell(address, port)}{path}", timeout=PATIENCE) as answer:
         return answer.read().decode()
 
 
@@ -144,7 +144,7 @@ class Memcached:
     def __init__(self, address, port, protocol):
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
         self._socket = socket.socket(family_of(address), kind)
-        self._socket.settimeout(0.5 * SLOW)
+        self._socket.settimeout(PATIENCE if protocol == "tcp" else ATTEMPT)
         self._udp, self._address = protocol == "udp", (address, port)
         if not self._udp:
             self._socket.connect(self._address)
@@ -208,7 +208,7 @@ def resolve(address, port, name="usher.example", protocol="udp"):
         bytes([len(label)]) + label.encode() for label in name.split(".")) + struct.pack(">BHH", 0, 1, 1)
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(family_of(address), kind) as sock:
-        sock.settimeout(0.5 * SLOW)
+        sock.settimeout(PATIENCE if protocol == "tcp" else ATTEMPT)
         if protocol == "tcp":
             sock.connect((address, port))
             sock.sendall(struct.pack(">H", len(question)) + question)

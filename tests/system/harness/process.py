@@ -13,8 +13,16 @@ import traceback
 _libc = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 
-# How much slower this machine is than an ordinary one: every time limit is multiplied by it.
+# How much slower this machine is than an ordinary one.
 SLOW = float(os.environ.get("USHER_SLOW", "1"))
+
+# How long a test waits, in seconds, for what must come: so long that only a test that fails waits until the end, however
+# busy the machine is;
+PATIENCE = 60 * SLOW
+# to see that nothing comes;
+MOMENT = 0.4 * SLOW
+# and in each of several attempts, where an answer can be lost, as that of a socket that is just being closed.
+ATTEMPT = 1 * SLOW
 
 
 def libc(name, *arguments):
@@ -26,12 +34,12 @@ def libc(name, *arguments):
     return result
 
 
-def wait_until(condition, seconds=10.0, what=None):
+def wait_until(condition, what=None, seconds=PATIENCE):
     """Call `condition` until it returns something true, and return that. Raises AssertionError when it takes too long.
 
     An AssertionError or OSError of the condition counts as false. The last one is shown when time is up.
     """
-    deadline = time.monotonic() + seconds * SLOW
+    deadline = time.monotonic() + seconds
     pause = 0.001
     while True:
         last = None
@@ -43,7 +51,7 @@ def wait_until(condition, seconds=10.0, what=None):
             last = error
         if time.monotonic() > deadline:
             name = what or getattr(condition, "__name__", "condition")
-            raise AssertionError(f"{name}: not within {seconds} s") from last
+            raise AssertionError(f"{name}: not within {seconds:g} s") from last
         select.select([], [], [], pause)
         pause = min(pause * 2, 0.05)
 
@@ -106,9 +114,9 @@ class Child:
         self.status = None
         Child._all.append(self)
 
-    def hear(self, seconds=10):
+    def hear(self):
         """The next value from the child's `tell`."""
-        kind, value = self._receive(seconds)
+        kind, value = self._receive()
         if kind == "error":
             raise value[0] from RuntimeError(value[1])
         assert kind == "told", f"the child ended: {value}"
@@ -125,15 +133,15 @@ class Child:
             data += part
         return data
 
-    def _receive(self, seconds):
-        deadline = time.monotonic() + seconds * SLOW
+    def _receive(self):
+        deadline = time.monotonic() + PATIENCE
         size = int.from_bytes(self._read(8, deadline), "little")
         return pickle.loads(self._read(size, deadline))
 
-    def result(self, seconds=30):
+    def result(self):
         """Wait for the end; returns the function's result, or raises its exception."""
         while True:
-            kind, value = self._receive(seconds)
+            kind, value = self._receive()
             if kind != "told":
                 break
         self.wait()

@@ -8,7 +8,7 @@ import struct
 import time
 
 from .host import family_of
-from .process import SLOW, Child, wait_until
+from .process import ATTEMPT, PATIENCE, Child, wait_until
 
 # the name of the service and what it saw; the source of the answer
 Answer = collections.namedtuple("Answer", "name peer peer_port local local_port source source_port")
@@ -24,8 +24,9 @@ def _parse(line, source):
     return Answer(name, peer, int(peer_port), local, int(local_port), *source[:2])
 
 
-def ask(address, port, protocol="tcp", *, source=None, source_port=0, netns=None, seconds=5, connected=False):
+def ask(address, port, protocol="tcp", *, source=None, source_port=0, netns=None, seconds=PATIENCE, connected=False):
     """The Answer from that address and port. Raises ConnectionRefusedError or TimeoutError if there is none.
+    `seconds` is MOMENT where there must be none, and ATTEMPT in a loop.
 
     A UDP answer may come from any source, unless the client is `connected`.
     """
@@ -33,7 +34,7 @@ def ask(address, port, protocol="tcp", *, source=None, source_port=0, netns=None
     with netns.entered() if netns else contextlib.nullcontext():
         sock = socket.socket(family_of(address), kind)
     with sock:
-        sock.settimeout(seconds * SLOW)
+        sock.settimeout(seconds)
         if source:
             sock.bind((source, source_port))
         if protocol == "udp":
@@ -69,15 +70,14 @@ def who(address, port, protocol="tcp", **options):
         return SILENCE
 
 
-def serves(name, address="192.0.2.1", port=80, protocol="tcp", seconds=10):
+def serves(name, address="192.0.2.1", port=80, protocol="tcp"):
     """Wait until the service of that name answers."""
-    wait_until(lambda: who(address, port, protocol) == name, seconds, f"{name} answers at {address}:{port}/{protocol}")
+    wait_until(lambda: who(address, port, protocol, seconds=ATTEMPT) == name, f"{name} answers at {address}:{port}/{protocol}")
 
 
-def serves_nobody(address="192.0.2.1", port=80, protocol="tcp", seconds=10):
+def serves_nobody(address="192.0.2.1", port=80, protocol="tcp"):
     """Wait until clients are refused. A datagram may still reach a socket that is just being copied."""
-    wait_until(lambda: who(address, port, protocol, seconds=1) == REFUSED, seconds,
-               f"{address}:{port}/{protocol} is refused")
+    wait_until(lambda: who(address, port, protocol, seconds=ATTEMPT) == REFUSED, f"{address}:{port}/{protocol} is refused")
 
 
 class Load:
@@ -116,7 +116,7 @@ class Load:
     def finish(self):
         """Stop, and return the Counter. Also sets sent, seconds and slowest (s)."""
         self._stop.close()
-        self.results, self.sent, self.seconds, self.slowest = self._child.result(60)
+        self.results, self.sent, self.seconds, self.slowest = self._child.result()
         return self.results
 
     @property

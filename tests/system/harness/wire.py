@@ -35,9 +35,9 @@ def text_of(fields):
 class Connection:
     """One connection to the broker, speaking for the process that calls."""
 
-    def __init__(self, path="/run/usher/usher.sock", seconds=10):
+    def __init__(self, path="/run/usher/usher.sock"):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.settimeout(seconds * process.SLOW)
+        self.socket.settimeout(process.PATIENCE)
         self.socket.connect(str(path))
 
     def __enter__(self):

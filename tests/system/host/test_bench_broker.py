@@ -7,7 +7,7 @@ import pytest
 
 from harness.daemon import BUILD, SOURCE
 from harness.host import run
-from harness.process import SLOW
+from harness.process import PATIENCE
 
 PROGRAM = SOURCE / "tests/bench/broker.py"
 
@@ -42,11 +42,10 @@ ROWS = {
 MAY_BE_NOTHING = {"wake-ups per minute", "processor"} | set(ROWS["compile"]["1 match"])
 
 
-@pytest.mark.seconds(120)
 @pytest.mark.parametrize("table", ROWS)
 def test_every_row(table):
     found = {}
-    for line in run("/usr/bin/python3", PROGRAM, "--quick", "--table", table, BUILD, timeout=110 * SLOW).stdout.splitlines():
+    for line in run("/usr/bin/python3", PROGRAM, "--quick", "--table", table, BUILD, timeout=5 * PATIENCE).stdout.splitlines():
         sample = json.loads(line)
         assert sample["table"] == table and sample["unit"]
         values = sample["values"]

@@ -11,6 +11,7 @@ import pytest
 from harness.broker import USHERCTL
 from harness.daemon import BUILD, SOURCE
 from harness.host import NOBODY, WORK, run
+from harness.process import PATIENCE
 
 DEMO = SOURCE / "examples/demo"
 
@@ -40,7 +41,7 @@ def is_like(shown, found):
 def run_tour(steps):
     """Paste blocks into a scratch shell, one after the other; returns the output of each."""
     script = "".join(f"echo '=== {number}'\n{text}" for number, text in enumerate(steps))
-    done = subprocess.run([SOURCE / "examples/scratch", "bash"], input=script, cwd=SOURCE, text=True, timeout=50,
+    done = subprocess.run([SOURCE / "examples/scratch", "bash"], input=script, cwd=SOURCE, text=True, timeout=2 * PATIENCE,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
     parts = re.split(r"^=== \d+\n", done.stdout, flags=re.M)[1:]
@@ -75,7 +76,7 @@ def test_readme_and_demo_install_the_same_packages():
 
 
 def test_demo():
-    done = run(DEMO, check=False, timeout=50, env={**os.environ, "USHER_BUILD": str(BUILD), "NO_COLOR": "1"})
+    done = run(DEMO, check=False, timeout=2 * PATIENCE, env={**os.environ, "USHER_BUILD": str(BUILD), "NO_COLOR": "1"})
     assert done.returncode == 0, done.stdout + done.stderr
     for line in (
         r"nginx: 203\.0\.113\.7 asked for 192\.0\.2\.1",
@@ -96,7 +97,7 @@ def test_demo_leaves_nothing_when_it_is_killed():
             break
     demo.terminate()
     demo.stdout.read()  # it ends when the last process that could write to it has ended
-    assert demo.wait(10) == 143
+    assert demo.wait(PATIENCE) == 143
 
 
 def test_demo_says_what_it_needs():

@@ -17,7 +17,7 @@ import pytest
 from harness.broker import USHERCTL, ctl
 from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6, WORK, run
 from harness.legacy import get, redis_say, spell
-from harness.process import libc, wait_until
+from harness.process import PATIENCE, libc, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
 
@@ -33,7 +33,7 @@ def start(*command, **options):
 
 def end(process):
     process.terminate()
-    process.wait(10)
+    process.wait(PATIENCE)
 
 
 NGINX = """
@@ -102,7 +102,7 @@ def test_redis(broker):
     redis = start("redis-server", "--bind", "127.0.0.2", "fd00:1::2", "--port", 6379, "--save", "", "--dir", WORK,
                   "--daemonize", "no", "--protected-mode", "no")
     for address in PRIVATE:
-        wait_until(lambda: redis_say(address, 6379, "PING") == "+PONG\r\n", 20)
+        wait_until(lambda: redis_say(address, 6379, "PING") == "+PONG\r\n")
         adopt("cache", redis.pid, (address, 6379))
     assert redis_say(PUBLIC[0], 6379, "SET", "name", "usher") == "+OK\r\n"
     assert redis_say(PUBLIC[1], 6379, "GET", "name") == "$5\r\nusher\r\n"
@@ -173,7 +173,7 @@ def test_udp_echo_on_the_port_of_the_rule(broker, private, public):
     broker(echo=f"Datagram={spell(public, 7)}")
     with Service("echo", "udp", private, 7) as service, socket.socket(service.socket.family, socket.SOCK_DGRAM) as client:
         ctl("hand-in", "echo", "--fd", service.fileno(), pass_fds=[service.fileno()])
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.connect((public, 7))
         client.send(b"hello")
         assert client.recv(200).endswith(b"\nhello")

@@ -15,7 +15,7 @@ import pytest
 from harness import wire
 from harness.broker import ctl
 from harness.host import RULE_FOLDERS, V4, V6, rule, write_rule
-from harness.process import Child, wait_until
+from harness.process import PATIENCE, Child, wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, Load, who
 from harness.wire import Refused, cookie, hand_in
@@ -236,7 +236,6 @@ def test_descriptors_and_programs_do_not_grow(broker):
     assert running.status()["PROGRAMS"] in ("1", None) or "PROGRAMS" not in running.status()
 
 
-@pytest.mark.seconds(120)
 def test_ten_thousand_rules(broker):
     """10,000 matches in 1,000 rules are reloaded while traffic goes on."""
     settings = {f"n{i}": [f"Stream=10.{i // 250}.{i % 250}.{j}:80" for j in range(9)] + [f"Datagram={i + 1}"]
@@ -255,7 +254,7 @@ def test_ten_thousand_rules(broker):
         results = load.finish()
     assert reply["MATCHES"] == "10001"
     assert set(results) == {(0, "web")}, results
-    assert took < 20, f"{took:.1f} s"
+    assert took < PATIENCE, f"{took:.1f} s"
 
 
 @pytest.mark.vm

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from harness.host import V4
-from harness.process import wait_until
+from harness.process import PATIENCE, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, ask, who
 from harness.wire import hand_in
@@ -20,7 +20,7 @@ def test_every_datagram_is_dispatched(broker):
     with Service("old", "udp", port=5301) as old, Service("new", "udp", port=5302) as new:
         hand_in("dns", old)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(5)
+            client.settimeout(PATIENCE)
             client.bind(("192.0.2.99", 0))
             for expected in ("old", "new", "old"):
                 client.sendto(b"?", (V4, 53))
@@ -37,10 +37,10 @@ def test_connected_socket_of_a_service_keeps_its_flow(broker):
     with Service("dns", "udp") as service, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         hand_in("dns", service)
         client.bind(("198.51.100.9", 5000))
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         flow = make_socket("udp", V4, 53)
         flow.connect(("198.51.100.9", 5000))
-        flow.settimeout(5)
+        flow.settimeout(PATIENCE)
         client.sendto(b"to the flow", (V4, 53))
         assert flow.recv(100) == b"to the flow"
         assert who(V4, 53, "udp") == "dns"
@@ -79,7 +79,7 @@ def test_big_datagrams(broker):
     broker(echo="Datagram=192.0.2.0/24:7")
     with Service("echo", "udp", "127.0.0.2", 7) as service, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         hand_in("echo", service)
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.connect((V4, 7))
         for size in (0, 1, 1472, 1473, 60000):
             client.send(b"x" * size)
@@ -91,7 +91,7 @@ def test_refused_is_told(broker):
     """The client gets port unreachable, even if it is connected."""
     broker(dns="Datagram=53")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.connect((V4, 53))
         client.send(b"?")
         with pytest.raises(ConnectionRefusedError):
