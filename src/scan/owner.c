@@ -97,7 +97,7 @@ int owner_check(const struct owners *owners, const struct rule *rule, const stru
 			process->uid, *process->unit ? ", " : "", process->unit, reason.text);
 	if (socket->uid && socket->uid != process->uid)
 		return refuse(refusal, EACCES,
-			"was created by uid %u and passed on to '%s' of uid %u (EACCES); it must be created by the user who owns it, or by root",
+			"was created by uid %u and passed on to '%s' of uid %u (EACCES); it must be created by the user of that process or by root",
 			socket->uid, process->name, process->uid);
 	return process->pid == MANAGER_PID ? check_manager(rule, refusal) : 0;
 }

@@ -155,7 +155,7 @@ static void check_lockdown(struct doctor *doctor)
 			"the kernel is locked down (integrity), which does not affect usher");
 	else {
 		doctor_found(doctor, doctor->discovers ? REPORT_WARN : REPORT_INFO,
-			"the kernel is locked down (confidentiality): BPF programs may not read kernel memory, so it may refuse those of usher-discover");
+			"the kernel is locked down (confidentiality): BPF programs may not read kernel memory, so the kernel may refuse those of usher-discover");
 		if (doctor->discovers)
 			doctor_remedy(
 				doctor, "lower ScanInterval= in [Discover], or boot with lockdown=integrity");
