@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Counts test results for tests/run.
 
-count.py DIR meson|pytest|tap NAME FILE [STATUS]   add the results of a suite
-count.py DIR failure NAME                          add something that failed as a whole
-count.py DIR total                                 a line for each suite, then the sum; status 1 unless all is well
+count.py DIR SECONDS meson|pytest|tap NAME FILE [STATUS]   add the results of a suite, which took that long
+count.py DIR SECONDS build NAME                            add something that has no tests
+count.py DIR SECONDS failure NAME                          add something that failed as a whole
+count.py DIR SECONDS total                                 a table of all that, then the sum; status 1 unless all is well
 """
 
 import json
@@ -66,9 +67,9 @@ def count_pytest(path):
     return [passed, failed, skips]
 
 
-def add(folder, kind, name, path=None, status="0"):
-    if kind == "failure":
-        result = [0, 1, []]
+def add(folder, seconds, kind, name, path=None, status="0"):
+    if kind in ("build", "failure"):
+        result = [0, int(kind == "failure"), []]
     else:
         counters = {"meson": count_meson, "pytest": count_pytest, "tap": lambda p: count_tap(p.read_text())}
         try:
@@ -83,27 +84,31 @@ def add(folder, kind, name, path=None, status="0"):
             print(f"{name}: ended with status {status}")
             result[1] = 1
     with open(folder / "counts", "a") as counts:
-        counts.write(json.dumps([name, *result]) + "\n")
+        counts.write(json.dumps([name, seconds, *result]) + "\n")
 
 
-def total(folder):
+def total(folder, seconds):
     rows = [json.loads(line) for line in (folder / "counts").read_text().splitlines()]
     strict = os.environ.get("CI") == "true"
-    sums = [0, 0, 0]
-    for name, passed, failed, skips in rows:
+    table, sums = [("", "passed", "failed", "skipped", "seconds")], [0, 0, 0]
+    for name, took, passed, failed, skips in rows:
         for reason in skips:
             counts_as_failed = strict and not reason.startswith(MACHINE)
             print(f"{name}: skipped{' (counts as failed)' if counts_as_failed else ''}: {reason}")
             failed += counts_as_failed
-        skipped = len([reason for reason in skips if not strict or reason.startswith(MACHINE)])
-        print(f"{name}: {passed} passed, {failed} failed, {skipped} skipped")
-        sums = [sums[0] + passed, sums[1] + failed, sums[2] + skipped]
+        numbers = [passed, failed, len([reason for reason in skips if not strict or reason.startswith(MACHINE)])]
+        table.append((name, *(numbers if any(numbers) else ["", "", ""]), took))
+        sums = [first + second for first, second in zip(sums, numbers)]
+    table.append(("in all", *sums, seconds))
+    width = max(len(row[0]) for row in table)
+    for name, *cells in table:
+        print(f"{name:{width}}" + "".join(f"{cell:>9}" for cell in cells))
     print(f"{sums[0]} passed, {sums[1]} failed" + (f", {sums[2]} skipped" if sums[2] else ""))
     return 0 if sums[0] and not sums[1] else 1
 
 
 if __name__ == "__main__":
     where = pathlib.Path(sys.argv[1])
-    if sys.argv[2] == "total":
-        sys.exit(total(where))
-    add(where, *sys.argv[2:])
+    if sys.argv[3] == "total":
+        sys.exit(total(where, int(sys.argv[2])))
+    add(where, int(sys.argv[2]), *sys.argv[3:])

@@ -17,7 +17,11 @@ SECONDS = 300  # for one test, unless its mark sets another limit
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "vm: also runs on the other kernels, in tests/vm")
+    config.addinivalue_line("markers", "vm: runs on the other kernels as well, in tests/vm")
+    config.addinivalue_line("markers", "vm_long: runs there only with tests/run --long: it is long, or asks the kernel "
+                                       "nothing that others do not")
+    config.addinivalue_line("markers", "no_asan: runs with the sanitizers only with tests/run --long: it waits or repeats, "
+                                       "and does nothing in the programs that others do not")
     config.addinivalue_line("markers", "seconds(n): time limit of the test")
     if os.getuid() != 0:
         pytest.exit("the system tests make network namespaces and load BPF programs: run them as root", 4)

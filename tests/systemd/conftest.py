@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
 import shutil
@@ -35,6 +36,8 @@ def pytest_configure(config):
         pytest.exit("the tests of systemd make namespaces and load BPF programs: run them as root", 4)
     if not config.option.collectonly and not (BUILD / "src/daemon/usherd").exists():
         pytest.exit(f"no usherd in {BUILD}: set USHER_BUILD to the build directory", 4)
+    if config.pluginmanager.has_plugin("xdist"):
+        config.pluginmanager.register(Workers())
 
 
 def _own_systemd():
@@ -86,13 +89,23 @@ def pytest_sessionstart(session):
     if session.config.option.collectonly:
         return
     os.environ["USHER_TEST_SESSION"] = str(os.getpid())
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="usher-systemd."))
-    session.config._folder = folder
     session.config._before = _traces()
+    if hasattr(session.config, "workerinput"):
+        session.config._roots = json.loads(session.config.workerinput["roots"])
+        return
+    session.config._folder = folder = pathlib.Path(tempfile.mkdtemp(prefix="usher-systemd."))
     session.config._roots = {}
     for version in RELEASES:
         root, reason = _root(version)
-        session.config._roots[version] = (reason, root, root and _install(folder, version))
+        session.config._roots[str(version)] = (reason, root, str(root and _install(folder, version)))
+
+
+class Workers:
+    """With pytest -n: what the session installed is the same for all of its workers."""
+
+    @staticmethod
+    def pytest_configure_node(node):
+        node.workerinput["roots"] = json.dumps(node.config._roots)
 
 
 def _traces():
@@ -102,10 +115,9 @@ def _traces():
 
 
 def pytest_sessionfinish(session, exitstatus):
-    if not hasattr(session.config, "_folder"):
-        return
-    shutil.rmtree(session.config._folder, ignore_errors=True)
-    if _traces() != session.config._before:
+    if hasattr(session.config, "_folder"):
+        shutil.rmtree(session.config._folder, ignore_errors=True)
+    if hasattr(session.config, "_before") and _traces() != session.config._before:
         print(f"\nthe tests left something behind: {session.config._before} became {_traces()}")
         session.exitstatus = 1
 
@@ -163,7 +175,7 @@ def _namespace():
 @pytest.fixture
 def boot(request, version):
     """boot(): a running machine, with usher installed and no unit of it enabled."""
-    reason, base, installed = request.config._roots[version]
+    reason, base, installed = request.config._roots[str(version)]
     if reason:
         pytest.skip(reason if reason.startswith("machine:") else f"no root with systemd {version}: {reason}")
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/promises.md names only existing tests, and leaves out no file of system tests. Prints TAP.
+"""docs/promises.md names only existing tests, and leaves out no file of system tests. docs/developing.md lists what
+only tests/run --long runs. Prints TAP.
 
 usage: test_promises.py SOURCE-FOLDER
 """
@@ -52,7 +53,28 @@ def every_reference_is_read():
             if not REFERENCE.fullmatch(word) and not word.startswith("`tests/")]
 
 
-CHECKS = [every_test_exists, every_promise_has_a_test, every_file_is_named, every_reference_is_read]
+def marked(mark):
+    """The system tests that have a mark, as they are named in a list."""
+    for path in (tests / "system").rglob("test_*.py"):
+        file, code = path.relative_to(tests).as_posix(), path.read_text()
+        if re.search(rf"^pytestmark = pytest\.mark\.{mark}$", code, re.M):
+            yield file
+        for name in re.findall(rf"^ *@.*\bmark\.{mark}\b.*\n(?: *[^ \n].*\n)*? *(?:def|class) (\w+)", code, re.M):
+            yield f"{file}::{name}"
+
+
+def what_is_long_is_listed():
+    developing, bad = (root / "docs/developing.md").read_text(), []
+    for mark in ("no_asan", "vm_long"):
+        item, = re.findall(rf"^- System tests marked `{mark}` .*?(?=^- |^$)", developing, re.M | re.S)
+        listed = {"::".join(filter(None, reference)) for reference in REFERENCE.findall(item)}
+        bad += [f"developing.md does not list {name} ({mark})" for name in sorted(set(marked(mark)) - listed)]
+        bad += [f"developing.md lists {name}, which is not marked {mark}" for name in sorted(listed - set(marked(mark)))]
+    return bad
+
+
+CHECKS = [every_test_exists, every_promise_has_a_test, every_file_is_named, every_reference_is_read,
+          what_is_long_is_listed]
 
 print(f"# {len(list(promises()))} promises, {len({r for _, rs in promises() for r in rs})} tests named")
 run_checks(CHECKS)

@@ -195,6 +195,7 @@ class TestChanging:
         fails(1, "check", WORK / "nowhere.rule", match="nowhere.rule")
         assert json.loads(ctl("--json", "check", bad, check=False).stdout)["problems"][0]["line"] == 3
 
+    @pytest.mark.no_asan
     def test_check_is_the_parser_of_the_broker(self, broker):
         """A reload accepts what `check` accepts, and refuses what `check` refuses, in the same words."""
         running = broker(web="Stream=80")

@@ -64,7 +64,7 @@ def connections():
 class TestEvents:
     """Every kind of event that a test can cause, with all its fields."""
 
-    @pytest.mark.vm
+    @pytest.mark.vm_long
     def test_life_of_a_socket(self, broker):
         running = broker(web="Stream=80")
         with Monitor() as monitor:
@@ -130,7 +130,7 @@ class TestEvents:
                 "web", str(errno.EACCES), str(NOBODY), str(child.pid))
             assert "[Access]" in row["REASON"] and row["REASON"] in row["TEXT"]
 
-    @pytest.mark.vm
+    @pytest.mark.vm_long
     def test_reload(self, broker, rules):
         running = broker(web="Stream=80")
         with Monitor() as monitor:
@@ -288,7 +288,7 @@ class TestSome:
 
 
 class TestSlow:
-    @pytest.mark.vm
+    @pytest.mark.vm_long
     def test_lost(self, broker):
         """A subscriber that does not read loses the oldest events, and gets their number. Nothing waits for it."""
         running = broker(web="Stream=80")
@@ -369,7 +369,7 @@ class TestEnd:
         wait_until(lambda: connections() == 0, what="the connection is closed")
         running.reload()
 
-    @pytest.mark.vm
+    @pytest.mark.vm_long
     @pytest.mark.parametrize("reads", [True, False])
     def test_broker_ends(self, broker, reads):
         """A subscriber does not delay SIGTERM. It gets the end of the connection, and subscribes to the next broker."""
@@ -396,6 +396,7 @@ class TestEnd:
                 monitor.hear()
 
 
+@pytest.mark.no_asan
 def test_idle(broker):
     """A broker with a subscriber makes no system call while nothing happens."""
     running = broker(web="Stream=80")

@@ -128,8 +128,8 @@ def test_instances_are_apart(broker, rules):
         assert bpf.pins(other.pins) == [] and running.status()["OK"] == "1"
 
 
-@pytest.mark.vm
-@pytest.mark.seconds(120)
+@pytest.mark.no_asan
+@pytest.mark.vm_long
 def test_kill_under_load(broker):
     """kill -9 of the broker during 1,000 new connections a second, ten times: none is refused, none is lost, and
     after the next start `list` is as before."""
@@ -293,6 +293,7 @@ def test_killed_at_every_step_of_the_start(usherd, rules, pinned):
 LETS_IN = "[Rule]\nStream=82\n[Discover]\nSocket=127.0.0.2:8080\nUser=nobody\nListen=kernel\n"
 
 
+@pytest.mark.no_asan
 @pytest.mark.seconds(600)
 @pytest.mark.parametrize("operation", ["hand-in", "evict", "reload"])
 def test_killed_at_every_step_with_an_early_listener(broker, rules, operation):

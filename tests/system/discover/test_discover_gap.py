@@ -30,6 +30,7 @@ def figures(what, values):
           f"{values[int(len(values) * 0.99) - 1] * 1000:.2f} ms, maximum {values[-1] * 1000:.2f} ms; n {len(values)}")
 
 
+@pytest.mark.no_asan
 @pytest.mark.seconds(RESTARTS + 300)
 @pytest.mark.parametrize("listen", ["event", "kernel"])
 def test_gap(both, discover, listen):
@@ -79,6 +80,7 @@ def test_first_socket_loads_nothing(both, discover):
     assert "/proc/" in trace and "vmlinux" not in trace and "PROG_LOAD" not in trace
 
 
+@pytest.mark.no_asan
 @pytest.mark.seconds(IDLE_SECONDS + 300)
 def test_idle(both, discover):
     """While nothing happens, it is not scheduled even once. Traffic does not wake it either."""
@@ -112,6 +114,7 @@ signal.pause()
 """
 
 
+@pytest.mark.no_asan
 def test_scale(broker, discover):
     """A start among many listening processes, one of which is described. $USHER_CROWD sets how many."""
     broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=root"]))

@@ -225,6 +225,7 @@ class TestEnd:
         let_in(running, service)
         assert who(V4, 80) == "early", "it may try again"
 
+    @pytest.mark.no_asan
     def test_time_of_two_seats(self, broker):
         running = broker(web=RULE)
         with Service("six", address="::", port=8090, v6only=False) as six:
@@ -234,6 +235,7 @@ class TestEnd:
             line, = [line for line in running.log.splitlines() if "taken out" in line]
             assert "[::]:8090" in line
 
+    @pytest.mark.no_asan
     def test_nothing_wakes_the_broker(self, broker, service):
         """Once `early` is empty, no timer wakes the broker."""
         running = broker(web=RULE)
@@ -346,6 +348,7 @@ class TestEnd:
         wait_until(lambda: held_early(running) == [])
         assert who(V4, 80) == REFUSED
 
+    @pytest.mark.no_asan
     def test_another_one_comes(self, broker, service):
         """Each listener has its own time."""
         running = broker(web=RULE)
@@ -360,7 +363,8 @@ class TestEnd:
 
 
 class TestRestart:
-    @pytest.mark.vm
+    @pytest.mark.no_asan
+    @pytest.mark.vm_long
     @pytest.mark.parametrize("end", ["stop", "kill"])
     def test_time_begins_anew(self, broker, service, end):
         running = broker(web=RULE)

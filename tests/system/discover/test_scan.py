@@ -79,6 +79,7 @@ NOT_FOUND = {
 }
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("case", NOT_FOUND)
 def test_not_found(case):
     words, *bound = NOT_FOUND[case]
@@ -87,6 +88,7 @@ def test_not_found(case):
     assert scan() == []
 
 
+@pytest.mark.vm_long
 def test_only_protocols_of_the_rule():
     discover_rule("web", "8080", match=["Stream=80"])
     Owner(("udp", "127.0.0.2", 8080))
@@ -107,6 +109,7 @@ def test_descriptor_zero():
     assert os.readlink(f"/proc/{owner.pid}/fd/0").startswith("socket:")
 
 
+@pytest.mark.vm_long
 def test_no_rule_no_socket():
     Owner(("tcp", "127.0.0.2", 8080))
     discover_rule("web", "127.0.0.2:8080")
@@ -118,6 +121,7 @@ def test_no_rule_no_socket():
 
 # ---- The owner -------------------------------------------------------------------------------------------------------
 
+@pytest.mark.vm_long
 def test_stranger():
     discover_rule("web", "127.0.0.0/8:8080", User=RIGHTFUL)
     owner = Owner(("tcp", "127.0.0.2", 8080), uid=STRANGER)
@@ -125,6 +129,7 @@ def test_stranger():
     assert row.pid == owner.pid and row.uid == STRANGER
 
 
+@pytest.mark.vm_long
 def test_stranger_beside_the_rightful():
     """A stranger listens on the same pattern: the rightful socket is still found, and is not ambiguous."""
     discover_rule("web", "127.0.0.0/8:8080", User=RIGHTFUL)
@@ -136,12 +141,14 @@ def test_stranger_beside_the_rightful():
     assert rows[1].cookie == rightful.cookie
 
 
+@pytest.mark.vm_long
 def test_nobody_but_root_by_default():
     discover_rule("web", "127.0.0.2:8080")
     Owner(("tcp", "127.0.0.2", 8080), uid=RIGHTFUL)
     refused(scan(), errno.EACCES, "only root", "User=")
 
 
+@pytest.mark.vm_long
 def test_group_of_access():
     """A process that [Access] allows to hand in, by a supplementary group, may own it."""
     discover_rule("web", "127.0.0.2:8080", access=["Group=1300", "Bound=any"])
@@ -196,6 +203,7 @@ def test_inherited():
     assert row.accepted and row.pid == worker and row.uid == RIGHTFUL
 
 
+@pytest.mark.vm_long
 def test_the_oldest_counts():
     discover_rule("web", "127.0.0.2:8080")
     owner = Owner(("tcp", "127.0.0.2", 8080), then=lambda tell, made: tell([fork_holder() for _ in range(5)]))
@@ -206,6 +214,7 @@ def test_the_oldest_counts():
     assert one(scan(pid=4000000)).pid == owner.pid
 
 
+@pytest.mark.vm_long
 def test_process_1():
     """Process 1 holds the sockets of socket units. It is the owner only if there is no other, and the rule names it."""
     discover_rule("web", "127.0.0.2:8080")
@@ -220,6 +229,7 @@ def test_process_1():
     assert one(scan()).pid == 1
 
 
+@pytest.mark.vm_long
 def test_the_broker_owns_nothing():
     discover_rule("web", "127.0.0.2:8080")
     held = make_socket("tcp", "127.0.0.2", 8080)
@@ -234,6 +244,7 @@ def test_the_broker_owns_nothing():
     refused(scan(broker=broker.pid), errno.ESRCH, "only in the broker")
 
 
+@pytest.mark.vm_long
 def test_executable():
     program = "/run/test/a daemon"
     shutil.copy("/usr/bin/python3", program)
@@ -256,6 +267,7 @@ time.sleep(1000)
     daemon.kill()
 
 
+@pytest.mark.vm_long
 def test_unit():
     """The unit comes from the cgroup of the process."""
     discover_rule("web", "127.0.0.2:8080", Unit="usher-scan-*.service")
@@ -276,6 +288,7 @@ def test_unit():
         unit.parent.rmdir()
 
 
+@pytest.mark.vm_long
 def test_bound():
     discover_rule("web", "8080", access=["User=0"])
     Owner(("tcp", "0.0.0.0", 8080))
@@ -284,6 +297,7 @@ def test_bound():
 
 # ---- Several ---------------------------------------------------------------------------------------------------------
 
+@pytest.mark.vm_long
 def test_ambiguous():
     discover_rule("web", "127.0.0.0/8:8080 [::1]:8080")
     owners = [Owner(("tcp", f"127.0.0.{last}", 8080)) for last in (2, 3, 4)]
@@ -365,6 +379,7 @@ def test_large_group():
     assert {row.error for row in rows[64:]} == {errno.E2BIG}
 
 
+@pytest.mark.vm_long
 def test_many_strangers():
     """Strangers cannot use up memory or descriptors, and the rightful socket is found among theirs."""
     discover_rule("web", "127.0.0.0/8:8080", User=RIGHTFUL)
@@ -377,6 +392,7 @@ def test_many_strangers():
     assert {row.pid for row in done.rows if not row.accepted} <= {owner.pid for owner in strangers}
 
 
+@pytest.mark.vm_long
 def test_only_some():
     """A scan limited by name, protocol and port. A port selects rules, and all their sockets are considered."""
     discover_rule("web", "127.0.0.2:8080 [::1]:8081")
@@ -392,6 +408,7 @@ def test_only_some():
     assert names(protocol=6, port=22) == []
 
 
+@pytest.mark.vm_long
 def test_one_socket_of_two_names():
     for name in "shop", "web":
         discover_rule(name, "127.0.0.2:8080")
@@ -483,6 +500,7 @@ def test_not_dumpable():
     refused(scans(weak)[-1].rows, errno.EACCES, "descriptors cannot be listed", "run as root")
 
 
+@pytest.mark.vm_long
 def test_repeats_leave_nothing():
     discover_rule("web", "127.0.0.0/8:8080", User=RIGHTFUL)
     Owner(("tcp", "127.0.0.2", 8080), uid=RIGHTFUL)

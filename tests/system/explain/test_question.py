@@ -39,6 +39,7 @@ def test_verdicts(broker):
     assert question(usherd, "192.0.2.1:80")["VERDICT"] == "refused"
 
 
+@pytest.mark.vm_long
 def test_leaves_no_trace(broker):
     """Only packets change counters and cause events."""
     usherd = broker(web="Stream=80", gone="Stream=81")
@@ -63,6 +64,7 @@ def test_reuseport(broker):
     two.close()
 
 
+@pytest.mark.vm_long
 def test_refused_socket(broker):
     """The answer says why the kernel assigns no socket: this one has been shut down."""
     usherd = broker(web="Stream=80")
@@ -73,6 +75,7 @@ def test_refused_socket(broker):
         assert (answer["VERDICT"], answer["ERROR"]) == ("refused", "ESOCKTNOSUPPORT")
 
 
+@pytest.mark.vm_long
 def test_precedence(broker):
     """The answer has every match that covers the packet, strongest first. docs/rules.md has the order."""
     usherd = broker(a="Stream=*", b="Stream=192.0.2.0/24:1-1000", c="Stream=192.0.2.0/24:80", d="Stream=192.0.2.1:*",
@@ -84,6 +87,7 @@ def test_precedence(broker):
     assert all(row["FILE"].endswith(f"/{row['NAME']}.rule") and row["LINE"] == "2" for row in answer.rows)
 
 
+@pytest.mark.vm_long
 def test_many_matches(broker):
     usherd = broker(**{f"n{i}": f"Stream={i + 1}-{40000 - i}" for i in range(300)})
     answer = question(usherd, "192.0.2.1:20000")
@@ -100,6 +104,7 @@ def test_many_matches(broker):
     ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.1:0"}, "LOCAL=: "),
     ({"PROTOCOL": "tcp", "LOCAL": "192.0.2.1:80", "REMOTE": "[2001:db8::1]:5"}, "mix IPv4 and IPv6"),
 ])
+@pytest.mark.vm_long
 def test_bad_questions(broker, fields, words):
     usherd = broker(web="Stream=80")
     with pytest.raises(wire.Refused) as refused:
@@ -107,6 +112,7 @@ def test_bad_questions(broker, fields, words):
     assert refused.value.number == errno.EINVAL and words in refused.value.reason
 
 
+@pytest.mark.vm_long
 def test_follows_reloads(broker, rules):
     """The answer is from the tables in force."""
     usherd = broker(web="Stream=80")
@@ -130,6 +136,7 @@ def told(answer):
             if key.startswith("HAND_IN_REFUSED")}
 
 
+@pytest.mark.vm_long
 def test_refused_hand_in(broker):
     """The answer has the last refused hand-in, with the reason that the client got, until one under the name succeeds."""
     usherd = broker(web="Stream=80", other="Stream=81")
@@ -148,6 +155,7 @@ def test_refused_hand_in(broker):
     assert told(question(usherd, "192.0.2.1:80")) == {} and told(usherd.status())["NAME"] == "wbe"
 
 
+@pytest.mark.vm_long
 def test_refused_hand_in_of_names(broker):
     """Each name of the packet is kept, invalid names are not, and a restart forgets all."""
     usherd = broker(web="Stream=80", other="Stream=81")
@@ -163,6 +171,7 @@ def test_refused_hand_in_of_names(broker):
     assert told(usherd.status()) == {}
 
 
+@pytest.mark.vm_long
 def test_refused_hand_ins_are_bounded(broker):
     """Of many names, only the last ones that were refused are kept."""
     usherd = broker(**{f"n{i}": f"Stream={1000 + i}" for i in range(40)})
@@ -172,6 +181,7 @@ def test_refused_hand_ins_are_bounded(broker):
     assert kept == [False] * 8 + [True] * 32
 
 
+@pytest.mark.vm_long
 def test_refused_by_notify(broker):
     """FDSTORE=1 gets no reply. With this request, the client can learn the outcome."""
     usherd = broker(web="Stream=80")

@@ -43,6 +43,7 @@ def test_accepted_kinds(broker, protocol, address):
         assert who(V6 if family == "ipv6" else V4, 80, protocol) == "web"
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("via, shown", [("library", "library"), ("usherctl", "usherctl"), ("discover", "discover"),
                                         ("postcard", "client"), ("systemd", "client")])
 def test_via(broker, via, shown):
@@ -81,6 +82,7 @@ def test_same_socket_under_two_names(broker):
         assert (who(V4, 80), who("198.51.100.1", 80)) == (REFUSED, "both")
 
 
+@pytest.mark.vm_long
 def test_two_names_in_one_packet(broker):
     broker(http="Stream=80", https="Stream=443")
     with Service("http", port=8080) as http, Service("https", port=8443) as https:
@@ -121,6 +123,7 @@ class TestNewestServes:
             assert [(row["STATE"], row["PLACE"], row["COOKIE"]) for row in rows] == [
                 ("serving", "1", cookie(new.socket)), ("standby", "2", cookie(old.socket))]
 
+    @pytest.mark.vm_long
     def test_first_of_one_packet_serves(self, broker):
         broker(web=BOTH)
         with Service("first", port=8001) as first, Service("second", port=8002) as second:
@@ -183,6 +186,7 @@ class TestLeaving:
         child.kill()
         assert who(V4, 80) == REFUSED
 
+    @pytest.mark.vm_long
     def test_withdraw_by_name(self, broker):
         """withdraw NAME withdraws every socket of that name, and leaves them open."""
         running = broker(web=BOTH)
@@ -193,6 +197,7 @@ class TestLeaving:
             assert running.sockets() == []
             assert who("127.0.0.2", 8080) == "tcp", "the socket itself goes on listening"
 
+    @pytest.mark.vm_long
     def test_withdraw_one_of_two(self, broker):
         broker(web=BOTH)
         with Service("old", port=8001) as old, Service("new", port=8002) as new:
@@ -201,6 +206,7 @@ class TestLeaving:
             assert wire.request("withdraw", [new], NAME="web")["WITHDRAWN"] == "1"
             assert who(V4, 80) == "old"
 
+    @pytest.mark.vm_long
     @pytest.mark.parametrize("fields", [{"NAME": "web"}, {"NAME": "nobody-knows"}])
     def test_withdraw_nothing(self, broker, fields):
         """Withdrawing when nothing is handed in is an error."""
@@ -209,6 +215,7 @@ class TestLeaving:
             wire.request("withdraw", **fields)
         assert refusal.value.number == errno.ENOENT
 
+    @pytest.mark.vm_long
     def test_withdraw_a_socket_that_is_not_there(self, broker):
         running = broker(web=BOTH)
         with Service("in") as inside, Service("out", port=8081) as outside:
@@ -218,6 +225,7 @@ class TestLeaving:
             assert running.sockets()[0]["COOKIE"] == cookie(inside.socket)
 
 
+@pytest.mark.vm_long
 class TestListing:
     def test_missing_row(self, broker):
         running = broker(web="Stream=192.0.2.0/24:80")
@@ -274,6 +282,7 @@ def test_counters(broker):
         assert (status["MISSING"], status["REFUSED"]) == ("1", "0")
 
 
+@pytest.mark.vm_long
 def test_counters_of_a_new_name_start_at_zero(broker, rules):
     """Counters start at zero when a seat's number is used again."""
     running = broker(web="Stream=192.0.2.0/24:80")
@@ -288,6 +297,7 @@ def test_counters_of_a_new_name_start_at_zero(broker, rules):
     assert running.counters("web")["LOOKUPS"] in (0, 1), "a name that returns has its own counters or new ones"
 
 
+@pytest.mark.vm_long
 def test_many_requests_on_one_connection(broker):
     broker(web=BOTH)
     with Connection() as connection, Service("web") as service:
@@ -297,6 +307,7 @@ def test_many_requests_on_one_connection(broker):
             assert connection.request("withdraw", NAME="web")["WITHDRAWN"] == "1"
 
 
+@pytest.mark.vm_long
 def test_descriptors_of_the_broker_stay_the_same(broker):
     """No ordinary request leaks a descriptor."""
     running = broker(web=BOTH)

@@ -42,6 +42,7 @@ def test_take_over_while_the_broker_is_stopped(broker, protocol, address, target
         assert who(target, 80, protocol) == "again"
 
 
+@pytest.mark.vm_long
 def test_close_in_the_middle(broker):
     running = broker(web="Stream=80")
     one, two, three = [Service(name, port=8000 + i) for i, name in enumerate(("one", "two", "three"))]
@@ -83,6 +84,7 @@ def test_take_over_while_the_broker_is_dead(broker):
         assert who(V4, 80) == "old"
 
 
+@pytest.mark.vm_long
 def test_old_one_hands_in_again(broker):
     """A socket that is handed in again keeps its place (KEPT in docs/protocol.md)."""
     running = broker(web="Stream=80")
@@ -94,6 +96,7 @@ def test_old_one_hands_in_again(broker):
         assert [row["COOKIE"] for row in running.sockets()] == [cookie(new.socket), cookie(old.socket)]
 
 
+@pytest.mark.vm_long
 def test_withdrawn_place_does_not_serve(broker):
     running = broker(web="Stream=80")
     services = [Service(f"s{i}", port=8000 + i) for i in range(3)]
@@ -107,6 +110,7 @@ def test_withdrawn_place_does_not_serve(broker):
     assert running.sockets() == []
 
 
+@pytest.mark.vm_long
 def test_more_than_there_are_places(broker):
     """Nine sockets for eight places: the ninth is refused with the limit, or the oldest makes room. Nothing is half done."""
     running = broker(web="Stream=80")
@@ -126,6 +130,7 @@ def test_more_than_there_are_places(broker):
     assert len(running.sockets()) == PLACES
 
 
+@pytest.mark.vm_long
 def test_nine_in_one_packet(broker):
     running = broker(web="Stream=80")
     sockets = [make_socket("tcp", "127.0.0.2", 8000 + i) for i in range(PLACES + 1)]
@@ -135,6 +140,7 @@ def test_nine_in_one_packet(broker):
     assert hand_in("web", *sockets[:PLACES])["ADDED"] == str(PLACES)
 
 
+@pytest.mark.vm_long
 def test_places_are_used_again(broker):
     """A thousand services come and go. The seat does not fill up, and no descriptor stays."""
     running = broker(web="Stream=80")
@@ -150,6 +156,7 @@ def test_places_are_used_again(broker):
     wait_until(lambda: len(running.fds()) <= before + 1)
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_replacing_under_load(broker, protocol):
     """Services replace one another, and each closes after the next one is handed in: no connection is refused or lost."""

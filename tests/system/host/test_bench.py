@@ -9,6 +9,8 @@ from harness.broker import BUILD
 from harness.host import run
 from harness.process import PATIENCE
 
+pytestmark = pytest.mark.no_asan
+
 LOOKUP = [
     "no rules", "unrelated port", "port rule, front hit", "port rule, place hit", "port rule, the last of 8 places",
     "missing, refused", "missing, Missing=pass", "related port, other address", "exact address", "prefix",

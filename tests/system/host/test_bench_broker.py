@@ -9,6 +9,8 @@ from harness.daemon import BUILD, SOURCE
 from harness.host import run
 from harness.process import PATIENCE
 
+pytestmark = pytest.mark.no_asan
+
 PROGRAM = SOURCE / "tests/bench/broker.py"
 
 RATES = ["sockets per second", "p50", "p99"]

@@ -9,6 +9,8 @@ import pytest
 from harness.daemon import SOURCE
 from harness.host import run
 
+pytestmark = pytest.mark.no_asan
+
 PEERS = SOURCE / "tests/bench/peers.py"
 TCP = ["direct", "empty program", "usher", "nftables DNAT", "nftables TPROXY", "systemd-socket-proxyd", "HAProxy",
        "nginx stream"]

@@ -13,6 +13,8 @@ from harness.daemon import BUILD, SOURCE
 from harness.host import NOBODY, WORK, run
 from harness.process import PATIENCE
 
+pytestmark = pytest.mark.no_asan
+
 DEMO = SOURCE / "examples/demo"
 
 

@@ -82,6 +82,7 @@ class TestFamilies:
             wire.hand_in("web", service)
             assert (who(V6, 80, protocol), who(V4, 80, protocol)) == (REFUSED, "web")
 
+    @pytest.mark.vm_long
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     @pytest.mark.parametrize("match, mine, other", [("[::/0]:80", V6, V4), ("0.0.0.0/0:80", V4, V6)])
     def test_zero_prefix_is_of_one_family(self, broker, protocol, match, mine, other):
@@ -210,6 +211,7 @@ PRECEDENCE = {
 }
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("case", PRECEDENCE)
 def test_precedence(broker, case):
     """The longest prefix wins. Among equal prefixes, the narrowest range of ports wins."""

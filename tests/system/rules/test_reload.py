@@ -257,8 +257,9 @@ def test_ten_thousand_rules(broker):
     assert took < PATIENCE, f"{took:.1f} s"
 
 
-@pytest.mark.vm
-@pytest.mark.seconds(300)
+@pytest.mark.no_asan
+@pytest.mark.vm_long
+@pytest.mark.seconds(600)
 def test_a_thousand_reloads_under_load(broker):
     """1,000 reloads between two rule sets, under load: each connection follows one of the two, and none is refused."""
     first = {"one": ["Stream=192.0.2.0/24:80", "Stream=80", "Stream=[2001:db8::/48]:80"],

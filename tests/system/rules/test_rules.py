@@ -128,6 +128,7 @@ def test_bad_file(broker, kind):
     assert matches(running) == {("web", "Stream", "80")}
 
 
+@pytest.mark.no_asan
 @pytest.mark.parametrize("what", [what for what, case in BAD_RULES.items() if case[1] is not None])
 def test_bad_rule(broker, what):
     """The error is `file:line: reason`. Nothing changes: the good files of the same reload are not applied either."""
@@ -267,6 +268,7 @@ SPELLINGS = {
 }
 
 
+@pytest.mark.no_asan
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_spelling(usherd, text):
     write_rule("web", f"[Rule]\n{text}\n")
