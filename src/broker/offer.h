@@ -4,7 +4,7 @@
 /* Sockets that are offered: each is checked, and matched with the seats of its rule. Nothing is changed here. */
 
 #include "../access/identity.h"
-#include "../intake/inspect.h"
+#include "../worker/inspect.h"
 #include "../util/name.h"
 #include "broker.h"
 

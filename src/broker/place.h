@@ -4,7 +4,7 @@
 /* The record of a socket, and messages about it */
 
 #include "../access/identity.h"
-#include "../intake/inspect.h"
+#include "../worker/inspect.h"
 #include "../observe/observe.h"
 #include "../util/address.h"
 #include "broker.h"

@@ -29,9 +29,9 @@
 #include <cmocka.h>
 
 #include "descriptors.h"
-#include "intake/inspect.h"
 #include "sockets.h"
 #include "util/macro.h"
+#include "worker/inspect.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
