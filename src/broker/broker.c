@@ -17,7 +17,9 @@
 #include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../util/netns.h"
+#include "../worker/staff.h"
 #include "early.h"
+#include "hand_in.h"
 #include "reap.h"
 
 /* ---- generations */
@@ -95,7 +97,7 @@ static void free_seats(struct broker *broker)
 	for (size_t i = 0; i < generation->rules->n_rules * USHER_TABLES; i++)
 		wanted[generation->seats[i]] = 1;
 	registry_foreach_seat (&broker->registry, seat)
-		if (!wanted[seat] && !reap_seat(broker, seat))
+		if (!wanted[seat] && !hand_in_needs_seat(broker, seat) && !reap_seat(broker, seat))
 			registry_free_seat(&broker->registry, seat);
 }
 
@@ -264,6 +266,15 @@ static int open_pins(struct broker *broker, struct refusal *refusal)
 	return r;
 }
 
+/* At the end of the process the kernel closes it, and waits for nothing then. */
+static void close_held(int fd, void *userdata)
+{
+	const struct broker *broker = userdata;
+
+	if (broker->staff)
+		sweeper_close_consume(broker->staff->sweeper, fd, false);
+}
+
 int broker_adopt(struct broker *broker, sd_event *event, const struct instance *instance,
 	const char *instance_name, struct problems *problems, struct refusal *refusal)
 {
@@ -275,7 +286,7 @@ int broker_adopt(struct broker *broker, sd_event *event, const struct instance *
 	r = generation_parse(NULL, instance->rule_dirs, &broker->parsed, problems);
 	if (r)
 		return r == GENERATION_BAD ? BROKER_BAD_RULES : r;
-	broker->holder = holder_new();
+	broker->holder = holder_new(event, close_held, broker);
 	broker->registrants = registrants_new(event, reap_on_exit, broker);
 	if (!broker->holder || !broker->registrants)
 		return -ENOMEM;

@@ -39,7 +39,9 @@ struct broker {
 	struct events *events;
 	struct early *early;
 	sd_event_source *events_source, *reap_source, *detach_source;
-	char *reload_failure; /* why the last reload failed; NULL when it did not */
+	struct hand_in *hand_ins; /* under way */
+	struct staff *staff;	  /* borrowed */
+	char *reload_failure;	  /* why the last reload failed; NULL when it did not */
 };
 
 #define BROKER_NULL                                                                                          \

@@ -4,134 +4,46 @@
 
 #include <errno.h>
 
+#include <stdlib.h>
+
 #include "../holder/store.h"
 #include "../observe/observe.h"
 #include "../util/transport.h"
+#include "../worker/staff.h"
 #include "early.h"
-#include "offer.h"
 #include "place.h"
 #include "reap.h"
+#include "reservation.h"
 
-static bool find_place(const struct offer *offer, const struct offered_socket *socket, const struct aim *aim,
-	struct registry_place *ret)
-{
-	const struct registry *registry = &offer->broker->registry;
-	struct registry_place places[USHER_PLACES_MAX];
-	uint64_t cookies[USHER_PLACES_MAX];
-	unsigned n = registry_read_cookies(registry, aim->seat, cookies), i = 0;
-
-	while (i < n && cookies[i] != socket->facts.cookie)
-		i++;
-	if (i == n)
-		return false;
-	n = registry_read_places(registry, aim->seat, places);
-	for (i = 0; i < n; i++)
-		if (places[i].data.cookie == socket->facts.cookie) {
-			*ret = places[i];
-			return true;
-		}
-	return false;
-}
-
-static bool is_offered_twice(const struct offer *offer, const struct offered_socket *socket)
-{
-	for (const struct offered_socket *other = offer->sockets; other < socket; other++)
-		if (other->rule == socket->rule && other->facts.cookie == socket->facts.cookie)
-			return true;
-	return false;
-}
-
-static int hold_socket(struct offer *offer, const struct offered_socket *socket, struct refusal *refusal)
-{
-	/* the broker would not notice the end of a process that it does not watch */
-	pid_t pid = registrants_is_watched(offer->broker->registrants, offer->request->owner->pid)
-			    ? offer->request->owner->pid
-			    : 0;
-	int r = holder_dup(offer->broker->holder, socket->rule->name, socket->facts.cookie, socket->fd, pid);
-
-	if (r == HOLDER_FULL)
-		return refuse(refusal, ENOSPC,
-			"cannot be held: the service manager keeps at most %zu sockets for usherd (ENOSPC); raise FileDescriptorStoreMax= and FDSTORE= of usherd.service",
-			store_limit());
-	return r;
-}
-
-static int stage_all(struct offer *offer, struct refusal *refusal)
-{
-	struct broker *broker = offer->broker;
-
-	for (size_t i = 0; i < offer->request->n; i++) {
-		struct offered_socket *socket = &offer->sockets[i];
-		int r = 0;
-
-		for (size_t k = 0; k < socket->n_aims && !is_offered_twice(offer, socket); k++) {
-			struct aim *aim = &socket->aims[k];
-			struct registry_place there;
-			struct usher_place place;
-
-			(void)reap_seat(broker, aim->seat);
-			if (find_place(offer, socket, aim, &there))
-				continue;
-			place = place_make(&socket->facts, offer->request->owner, offer->request->via,
-				(aim->dual_stack ? USHER_PLACE_DUAL_STACK : 0) |
-					(offer->request->hold ? USHER_PLACE_HELD : 0));
-			r = registry_stage(
-				&broker->registry, aim->seat, socket->fd, &place, &aim->slot, refusal);
-			if (r)
-				break;
-			aim->staged = true;
-		}
-		if (!r && offer->request->hold &&
-			!holder_find(broker->holder, socket->rule->name, socket->facts.cookie)) {
-			r = hold_socket(offer, socket, refusal);
-			socket->held_now = r == 0;
-		}
-		if (r == REFUSED)
-			return offer_refuse(offer, i, refusal);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static void undo(struct offer *offer)
-{
-	for (size_t i = 0; i < offer->request->n; i++) {
-		const struct offered_socket *socket = &offer->sockets[i];
-
-		for (size_t k = 0; k < socket->n_aims; k++)
-			if (socket->aims[k].staged)
-				registry_unstage(
-					&offer->broker->registry, socket->aims[k].seat, socket->aims[k].slot);
-		if (socket->held_now)
-			(void)holder_drop(offer->broker->holder, socket->rule->name, socket->facts.cookie);
-	}
-}
-
-/* In the IPv4 seat a dual-stack socket comes after the IPv4 sockets of the same process, before everybody else's. */
-static unsigned rank_of(const struct offer *offer, const struct aim *aim)
-{
-	struct registry_place places[USHER_PLACES_MAX];
-	unsigned n, rank = 0;
-
-	if (!aim->dual_stack)
-		return 0;
-	n = registry_read_places(&offer->broker->registry, aim->seat, places);
-	while (rank < n && !(places[rank].data.flags & USHER_PLACE_DUAL_STACK) &&
-		places[rank].data.pid == (uint32_t)offer->request->owner->pid)
-		rank++;
-	return rank;
-}
+/*
+ * A hand-in under way: slots are reserved, a worker puts the sockets there. It outlives its request when the worker
+ * failed: until that has ended it may still fill a slot.
+ */
+struct hand_in {
+	struct broker *broker;
+	struct hand_in *next;
+	struct offer offer;
+	struct generation *generation; /* that the offer was read by */
+	struct parcel *parcel;
+	struct reservation reservation;
+	bool committed;		     /* there is nothing to undo any more */
+	bool dropped;		     /* orphans, which are being closed */
+	struct sweeper_skip *settle; /* until they are */
+	struct hand_in_outcome outcome;
+	hand_in_function *done;
+	void *userdata;
+};
 
 /* Drops a socket that is held for a process that has gone, if nobody has claimed it: only its backlog would fill. */
-static void drop_orphans(struct offer *offer, const struct offered_socket *socket, uint32_t seat)
+static bool drop_orphans(struct offer *offer, const struct offered_socket *socket, uint32_t seat)
 {
 	struct broker *broker = offer->broker;
+	bool dropped = false;
 	struct registry_place places[USHER_PLACES_MAX];
 	unsigned n;
 
 	if (!holder_count(broker->holder))
-		return;
+		return false;
 	n = registry_read_places(&broker->registry, seat, places);
 	for (unsigned i = 0; i < n; i++) {
 		const struct holder_entry *entry =
@@ -142,8 +54,9 @@ static void drop_orphans(struct offer *offer, const struct offered_socket *socke
 		(void)holder_drop(broker->holder, entry->name, entry->cookie);
 		places[i].data.flags &= (uint8_t)~USHER_PLACE_HELD;
 		(void)registry_write_place(&broker->registry, &places[i]);
+		dropped = true;
 	}
-	(void)reap_seat(broker, seat);
+	return dropped;
 }
 
 /* A socket that was there already keeps its rank; only its owner, and whether it is held, may change. */
@@ -151,7 +64,7 @@ static void commit_kept(struct offer *offer, const struct offered_socket *socket
 {
 	struct registry_place place;
 
-	if (!find_place(offer, socket, aim, &place))
+	if (!reservation_find_place(offer, socket, aim, &place))
 		return;
 	place_set_owner(&place.data, offer->request->owner);
 	if (offer->request->hold)
@@ -159,10 +72,18 @@ static void commit_kept(struct offer *offer, const struct offered_socket *socket
 	(void)registry_write_place(&offer->broker->registry, &place);
 }
 
-/* Return: whether the socket is new in any of its seats. */
-static bool commit(struct offer *offer, const struct offered_socket *socket)
+/* Nobody would tell the end of a process that is not watched. */
+static pid_t process_of(const struct offer *offer)
 {
-	struct refusal refusal;
+	pid_t pid = offer->request->owner->pid;
+
+	return registrants_is_watched(offer->broker->registrants, pid) ? pid : 0;
+}
+
+/* Return: whether the socket is new in any of its seats. */
+static bool commit(struct hand_in *hand_in, const struct offered_socket *socket)
+{
+	struct offer *offer = &hand_in->offer;
 	bool added = false;
 
 	for (size_t k = 0; k < socket->n_aims; k++) {
@@ -172,13 +93,13 @@ static bool commit(struct offer *offer, const struct offered_socket *socket)
 			commit_kept(offer, socket, aim);
 			continue;
 		}
-		registry_commit(
-			&offer->broker->registry, aim->seat, aim->slot, socket->fd, rank_of(offer, aim));
-		drop_orphans(offer, socket, aim->seat);
+		registry_commit(&offer->broker->registry, aim->seat, aim->slot, reservation_rank(offer, aim));
+		hand_in->dropped |= drop_orphans(offer, socket, aim->seat);
 		added = true;
 	}
 	if (offer->request->hold)
-		(void)hold_socket(offer, socket, &refusal); /* held already: this only updates the process */
+		holder_assign(
+			offer->broker->holder, socket->rule->name, socket->facts.cookie, process_of(offer));
 	(void)early_take_out(offer->broker, socket->rule->name, socket->facts.cookie);
 	return added;
 }
@@ -200,30 +121,237 @@ static void report_handed_in(const struct offer *offer, const struct offered_soc
 		offer->request->hold ? ", held," : "");
 }
 
-int hand_in_offer(struct broker *broker, const struct offer_request *request, struct hand_in_outcome *ret,
-	struct refusal *refusal)
+/* ---- the steps */
+
+static void hand_in_free(struct hand_in *hand_in)
 {
-	_cleanup_(offer_deinit) struct offer offer = OFFER_NULL;
-	size_t added = 0;
+	struct hand_in **at = &hand_in->broker->hand_ins;
+
+	while (*at && *at != hand_in)
+		at = &(*at)->next;
+	if (*at)
+		*at = hand_in->next;
+	parcel_release(hand_in->parcel, NULL, NULL);
+	generation_unref(hand_in->generation);
+	offer_deinit(&hand_in->offer);
+	free(hand_in);
+}
+
+static void finish(struct hand_in *hand_in, int result, const struct refusal *refusal)
+{
+	if (hand_in->done)
+		hand_in->done(result, &hand_in->outcome, refusal, hand_in->userdata);
+	hand_in_free(hand_in);
+}
+
+static void on_gone(void *userdata)
+{
+	struct hand_in *hand_in = userdata;
+
+	reservation_undo(&hand_in->offer);
+	hand_in_free(hand_in);
+}
+
+/* The request has its answer, the worker is not trusted to have stopped. */
+static void give_up(struct hand_in *hand_in, int result, const struct refusal *refusal)
+{
+	if (hand_in->done)
+		hand_in->done(result, &hand_in->outcome, refusal, hand_in->userdata);
+	hand_in->done = NULL;
+	parcel_release(TAKE_PTR(hand_in->parcel), on_gone, hand_in);
+}
+
+static int refuse_item(const struct hand_in *hand_in, struct refusal *refusal)
+{
+	const struct parcel *parcel = hand_in->parcel;
+
+	(void)registry_refuse_socket(refusal, -parcel->result);
+	return parcel->failed < parcel->work.n_items
+		       ? offer_refuse(&hand_in->offer, parcel->work.items[parcel->failed].index, refusal)
+		       : REFUSED;
+}
+
+/* The rules may have changed meanwhile: what was checked by the old ones must be so by the new ones. */
+static int check_again(struct hand_in *hand_in, struct refusal *refusal)
+{
+	_cleanup_(offer_deinit) struct offer again = OFFER_NULL;
+	struct offer *offer = &hand_in->offer;
+	bool same = true;
 	int r;
 
-	r = offer_read(broker, request, &offer, refusal);
+	if (hand_in->broker->generation == hand_in->generation)
+		return 0;
+	r = offer_read(hand_in->broker, offer->request, &again, refusal);
+	if (r)
+		return r;
+	for (size_t i = 0; same && i < offer->request->n; i++) {
+		same = again.sockets[i].n_aims == offer->sockets[i].n_aims;
+		for (size_t k = 0; same && k < again.sockets[i].n_aims; k++)
+			same = again.sockets[i].aims[k].seat == offer->sockets[i].aims[k].seat;
+		offer->sockets[i].rule = again.sockets[i].rule;
+	}
+	generation_unref(hand_in->generation);
+	hand_in->generation = generation_ref(hand_in->broker->generation);
+	return same ? 0
+		    : refuse(refusal, EAGAIN,
+			      "the rules changed while the sockets were handed in (EAGAIN); try again");
+}
+
+static void drop_held(struct hand_in *hand_in, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct offered_socket *socket = &hand_in->offer.sockets[hand_in->reservation.hold[i]];
+
+		(void)holder_drop(hand_in->broker->holder, socket->rule->name, socket->facts.cookie);
+	}
+}
+
+/* Takes the duplicates over, of which the worker still has its own. */
+static int hold_all(struct hand_in *hand_in, struct refusal *refusal)
+{
+	struct parcel *parcel = hand_in->parcel;
+
+	if (parcel->n_held < hand_in->reservation.n_hold)
+		return refuse(refusal, EMFILE,
+			"cannot be held: the broker has reached its limit of open files (EMFILE); raise LimitNOFILE= of usherd.service");
+	for (size_t i = 0; i < hand_in->reservation.n_hold; i++) {
+		const struct offered_socket *socket = &hand_in->offer.sockets[hand_in->reservation.hold[i]];
+		int r = holder_hold_consume(hand_in->broker->holder, socket->rule->name, socket->facts.cookie,
+			TAKE_FD(parcel->held[i]), process_of(&hand_in->offer));
+
+		if (r < 0) {
+			drop_held(hand_in, i);
+			return r;
+		}
+	}
+	return 0;
+}
+
+static void commit_all(struct hand_in *hand_in)
+{
+	struct offer *offer = &hand_in->offer;
+	size_t added = 0;
+
+	hand_in->committed = true;
+	/* the last socket first, so that the first one of the packet ends up in front */
+	for (size_t i = offer->request->n; i-- > 0;)
+		if (commit(hand_in, &offer->sockets[i])) {
+			report_handed_in(offer, &offer->sockets[i]);
+			added++;
+		}
+	for (size_t i = 0; i < offer->request->n; i++)
+		for (size_t k = 0; k < offer->sockets[i].n_aims; k++)
+			if (offer->sockets[i].aims[k].staged)
+				registry_check_front(
+					&offer->broker->registry, offer->sockets[i].aims[k].seat);
+	hand_in->outcome = (struct hand_in_outcome){.added = added, .kept = offer->request->n - added};
+}
+
+static void on_settled(bool settled, void *userdata)
+{
+	struct hand_in *hand_in = userdata;
+	const struct offer *offer = &hand_in->offer;
+
+	(void)settled;
+	hand_in->settle = NULL;
+	for (size_t i = 0; i < offer->n; i++)
+		for (size_t k = 0; k < offer->sockets[i].n_aims; k++)
+			(void)reap_seat(hand_in->broker, offer->sockets[i].aims[k].seat);
+	finish(hand_in, 0, NULL);
+}
+
+/* The orphans have left their seats when this is answered, unless somebody else has them open. */
+static void settle(struct hand_in *hand_in)
+{
+	if (hand_in->dropped)
+		hand_in->settle = sweeper_settle(hand_in->broker->staff->sweeper, on_settled, hand_in);
+	if (!hand_in->settle)
+		finish(hand_in, 0, NULL);
+}
+
+/* Whatever came of that: the sockets are in. */
+static void on_closed(struct parcel *parcel, void *userdata)
+{
+	(void)parcel;
+	settle(userdata);
+}
+
+static void on_staged(struct parcel *parcel, void *userdata)
+{
+	struct hand_in *hand_in = userdata;
+	struct refusal refusal = parcel->refusal;
+	int r = parcel->result;
+
+	if (parcel->lost) {
+		give_up(hand_in, r, &refusal);
+		return;
+	}
+	if (r < 0)
+		r = refuse_item(hand_in, &refusal);
+	if (!r)
+		r = check_again(hand_in, &refusal);
+	if (!r && hand_in->reservation.n_hold)
+		r = hold_all(hand_in, &refusal);
+	if (r) {
+		reservation_undo(&hand_in->offer);
+		finish(hand_in, r, &refusal);
+		return;
+	}
+	commit_all(hand_in);
+	if (hand_in->reservation.n_hold)
+		parcel_close(parcel, on_closed, hand_in);
+	else
+		settle(hand_in);
+}
+
+int hand_in_begin(struct broker *broker, const struct offer_request *request, struct parcel **parcel,
+	hand_in_function *done, void *userdata, struct hand_in **ret, struct refusal *refusal)
+{
+	struct hand_in *hand_in = calloc(1, sizeof(*hand_in));
+	int r;
+
+	if (!hand_in)
+		return -ENOMEM;
+	*hand_in = (struct hand_in){.broker = broker, .done = done, .userdata = userdata};
+	r = offer_read(broker, request, &hand_in->offer, refusal);
 	if (!r && request->pidfd >= 0)
 		r = registrants_watch_dup(
 			broker->registrants, request->owner->pid, request->owner->uid, request->pidfd);
-	if (r)
-		return r;
-	r = stage_all(&offer, refusal);
+	if (!r)
+		r = reservation_make(&hand_in->reservation, &hand_in->offer, refusal);
 	if (r) {
-		undo(&offer);
+		reservation_undo(&hand_in->offer);
+		hand_in_free(hand_in);
 		return r;
 	}
-	/* the last socket first, so that the first one of the packet ends up in front */
-	for (size_t i = request->n; i-- > 0;)
-		if (commit(&offer, &offer.sockets[i])) {
-			report_handed_in(&offer, &offer.sockets[i]);
-			added++;
-		}
-	*ret = (struct hand_in_outcome){.added = added, .kept = request->n - added};
+	hand_in->generation = generation_ref(broker->generation);
+	hand_in->next = broker->hand_ins;
+	broker->hand_ins = hand_in;
+	hand_in->parcel = TAKE_PTR(*parcel);
+	parcel_stage(hand_in->parcel, hand_in->reservation.items, hand_in->reservation.n_items,
+		hand_in->reservation.hold, hand_in->reservation.n_hold, on_staged, hand_in);
+	*ret = hand_in;
 	return 0;
+}
+
+void hand_in_cancel(struct hand_in *hand_in)
+{
+	hand_in->done = NULL;
+	if (hand_in->committed) {
+		sweeper_cancel(hand_in->settle);
+		hand_in_free(hand_in);
+		return;
+	}
+	parcel_release(TAKE_PTR(hand_in->parcel), on_gone, hand_in);
+}
+
+bool hand_in_needs_seat(const struct broker *broker, uint32_t seat)
+{
+	for (const struct hand_in *hand_in = broker->hand_ins; hand_in; hand_in = hand_in->next)
+		for (size_t i = 0; i < hand_in->offer.n; i++)
+			for (size_t k = 0; k < hand_in->offer.sockets[i].n_aims; k++)
+				if (hand_in->offer.sockets[i].aims[k].staged &&
+					hand_in->offer.sockets[i].aims[k].seat == seat)
+					return true;
+	return false;
 }

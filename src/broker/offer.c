@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "../util/transport.h"
 #include "named_rule.h"
@@ -38,30 +37,28 @@ static int find_aims(const struct broker *broker, struct offered_socket *socket,
  * A discovered socket must not come from another user: anybody could pass a descriptor to the daemon, and it would be
  * served.
  */
-static int check_maker(
-	const struct offer *offer, const struct offered_socket *socket, struct refusal *refusal)
+static int check_maker(const struct offer *offer, const struct sight *sight, struct refusal *refusal)
 {
-	struct stat st;
-
-	if (!offer->request->found)
-		return 0;
-	if (fstat(socket->fd, &st) < 0)
-		return -errno;
-	if (st.st_uid == 0 || st.st_uid == offer->request->owner->uid)
+	if (!offer->request->found || sight->maker == 0 || sight->maker == offer->request->owner->uid)
 		return 0;
 	return refuse(refusal, EACCES,
 		"was created by uid %u and passed on to process %d, uid %u (EACCES); it must be created by the user of that process or by root",
-		st.st_uid, (int)offer->request->owner->pid, offer->request->owner->uid);
+		sight->maker, (int)offer->request->owner->pid, offer->request->owner->uid);
 }
 
-static int examine(struct offer *offer, struct offered_socket *socket, struct refusal *refusal)
+static int examine(struct offer *offer, size_t index, struct refusal *refusal)
 {
+	const struct parcel *parcel = offer->request->parcel;
+	const struct sight *sight = &parcel->sights[index];
+	struct offered_socket *socket = &offer->sockets[index];
 	struct socket_facts *facts = &socket->facts;
-	int r;
+	int r = sight->result;
 
-	r = inspect_socket(socket->fd, offer->broker->netns_cookie, facts, refusal);
+	*facts = sight->facts;
+	if (r == REFUSED)
+		*refusal = parcel->reason; /* of the first one, and this is the first one */
 	if (!r)
-		r = check_maker(offer, socket, refusal);
+		r = check_maker(offer, sight, refusal);
 	if (!r)
 		r = access_check_bound(
 			socket->rule, facts->address_family, facts->address, facts->port, refusal);
@@ -99,8 +96,7 @@ static int examine_all(struct offer *offer, struct refusal *refusal)
 		if (r)
 			return r;
 		checked = socket->rule;
-		socket->fd = offered->fd;
-		r = examine(offer, socket, refusal);
+		r = examine(offer, i, refusal);
 		if (r == REFUSED)
 			return offer_refuse(offer, i, refusal);
 		if (r < 0)
@@ -114,7 +110,10 @@ int offer_read(struct broker *broker, const struct offer_request *request, struc
 {
 	*offer = (struct offer){.broker = broker, .request = request};
 	offer->sockets = calloc(request->n, sizeof(*offer->sockets));
-	return offer->sockets ? examine_all(offer, refusal) : -ENOMEM;
+	if (!offer->sockets)
+		return -ENOMEM;
+	offer->n = request->n;
+	return examine_all(offer, refusal);
 }
 
 void offer_deinit(struct offer *offer)

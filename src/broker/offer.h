@@ -4,13 +4,12 @@
 /* Sockets that are offered: each is checked, and matched with the seats of its rule. Nothing is changed here. */
 
 #include "../access/identity.h"
-#include "../worker/inspect.h"
 #include "../util/name.h"
+#include "../worker/parcel.h"
 #include "broker.h"
 
 /* A socket, and the name under which it is offered */
 struct offer_socket {
-	int fd;
 	char name[NAME_LENGTH_MAX +
 		  2];	      /* not checked yet; a name that is too long is cut, and still too long */
 	unsigned long number; /* the client's number of the socket, for messages */
@@ -23,6 +22,8 @@ struct offer_request {
 	bool found; /* usher-discover found the sockets; their owner has asked for nothing */
 	enum usher_via via;
 	bool hold; /* the broker keeps duplicates */
+	const struct parcel
+		*parcel; /* which a worker has looked at; its first @n descriptors are the sockets */
 	const struct offer_socket *sockets;
 	size_t n;
 };
@@ -35,18 +36,17 @@ struct aim {
 };
 
 struct offered_socket {
-	int fd; /* borrowed from the request */
 	const struct rule *rule;
 	struct socket_facts facts;
 	struct aim aims[2];
 	size_t n_aims;
-	bool held_now; /* by this request */
 };
 
 struct offer {
 	struct broker *broker;
 	const struct offer_request *request;
 	struct offered_socket *sockets; /* as many as the request has */
+	size_t n;
 };
 
 #define OFFER_NULL ((struct offer){.sockets = NULL})

@@ -4,9 +4,9 @@
 /* The record of a socket, and messages about it */
 
 #include "../access/identity.h"
-#include "../worker/inspect.h"
 #include "../observe/observe.h"
 #include "../util/address.h"
+#include "../worker/inspect.h"
 #include "broker.h"
 
 /* place_make() - the record of a socket that is handed in now; @flags are USHER_PLACE_* */

@@ -12,14 +12,17 @@
 #include "../util/array.h"
 #include "../util/macro.h"
 #include "../wire/names.h"
+#include "../worker/staff.h"
 #include "request.h"
 
 /* Sockets in one packet of the answer: this many names of the greatest length fit into its text. */
 #define CLAIM_BATCH 32U
 
 struct claim {
+	struct broker *broker;
 	struct {
 		char name[NAME_LENGTH_MAX + 1];
+		uint64_t cookie;
 		int fd;
 	} * items;
 	size_t n, sent;
@@ -30,7 +33,10 @@ static void claim_release(void *state)
 	struct claim *claim = state;
 
 	for (size_t i = 0; i < claim->n; i++)
-		closep(&claim->items[i].fd);
+		if (holder_find(claim->broker->holder, claim->items[i].name, claim->items[i].cookie))
+			closep(&claim->items[i].fd);
+		else /* it may be open here alone */
+			sweeper_close_consume(claim->broker->staff->sweeper, claim->items[i].fd, false);
 	free(claim->items);
 	free(claim);
 }
@@ -76,6 +82,7 @@ static int claim_socket(struct claim *claim, const struct holder_entry *entry)
 	if (fd < 0)
 		return -errno;
 	claim->items[claim->n].fd = fd;
+	claim->items[claim->n].cookie = entry->cookie;
 	strcpy(claim->items[claim->n++].name, entry->name);
 	return 0;
 }
@@ -128,6 +135,7 @@ int request_claim(struct broker *broker, const struct intake_request *request, s
 
 	if (!claim)
 		return -ENOMEM;
+	claim->broker = broker;
 	r = names_check_count(request->message, 0, refusal);
 	for (size_t i = 0; !r && (i == 0 || (message_get(request->message, KEY_NAMES) &&
 						    names_nth(message_get(request->message, KEY_NAMES), i,

@@ -26,7 +26,8 @@ int doors_open(struct usherd *usherd, struct passed *passed, struct refusal *ref
 		return -ENOMEM;
 	if (mkdir(instance->run, 0755) < 0 && errno != EEXIST)
 		return refuse_door(refusal, errno, instance->run);
-	r = door_new(event, TAKE_FD(passed->door), instance->socket, request_handle, usherd, &usherd->door);
+	r = door_new(event, &usherd->staff, TAKE_FD(passed->door), instance->socket, request_admit,
+		request_handle, usherd, &usherd->door);
 	if (r < 0)
 		return refuse_door(refusal, -r, instance->socket);
 	r = notified_open(usherd, TAKE_FD(passed->notify));

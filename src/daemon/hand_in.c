@@ -23,6 +23,29 @@ static enum usher_via read_via(const struct message *message)
 	return via == VIA_NOTIFY || via == VIA_SYSTEMD ? USHER_VIA_CLIENT : (enum usher_via)via;
 }
 
+/* What the broker works on while a worker has the sockets */
+struct pending {
+	struct usherd *usherd;
+	struct session *session;
+	struct intake_request *request; /* the session's */
+	struct owner owner;
+	struct offer_socket sockets[PROTOCOL_HAND_IN_MAX];
+	struct offer_request offer;
+	struct hand_in *hand_in;
+};
+
+static void pending_free(struct pending *pending)
+{
+	owner_deinit(&pending->owner);
+	free(pending);
+}
+
+static void pending_freep(struct pending **pending)
+{
+	if (*pending)
+		pending_free(*pending);
+}
+
 /* Identifies the process that has the sockets open. Its pidfd is the last descriptor, which leaves the request. */
 static int take_owner(struct intake_request *request, const struct offer_request *offer, struct owner *ret,
 	struct refusal *refusal)
@@ -43,7 +66,8 @@ static int take_owner(struct intake_request *request, const struct offer_request
 		return refuse(refusal, EINVAL,
 			"%zu descriptors came with OWNER=pidfd (EINVAL); send the listening sockets and, after them, the pidfd of the process that has them open",
 			request->n_fds);
-	return owner_take(&request->fds[--request->n_fds], ret, refusal);
+	request->n_fds--;
+	return owner_take(&request->parcel->owner, ret, refusal);
 }
 
 int request_check_sockets(size_t n, struct refusal *refusal)
@@ -79,43 +103,74 @@ static int name_sockets(
 	if (!r)
 		r = names_check_count(request->message, request->n_fds, refusal);
 	for (size_t i = 0; !r && i < request->n_fds; i++) {
-		sockets[i].fd = request->fds[i];
 		sockets[i].number = socket_number(request->message, i);
 		r = names_of_request(request->message, i, sockets[i].name, sizeof(sockets[i].name), refusal);
 	}
 	return r;
 }
 
-int request_hand_in(struct broker *broker, struct intake_request *request, bool hold, struct writer *answer,
+static void on_done(
+	int result, const struct hand_in_outcome *outcome, const struct refusal *refusal, void *userdata)
+{
+	struct pending *pending = userdata;
+	struct session *session = pending->session;
+	struct writer packet = WRITER_NULL;
+
+	if (!result) {
+		writer_put(&packet, KEY_OK, "1");
+		writer_put(&packet, KEY_ADDED, "%zu", outcome->added);
+		writer_put(&packet, KEY_KEPT, "%zu", outcome->kept);
+		session_answer(session, &packet);
+	}
+	request_conclude_hand_in(pending->usherd, session, pending->request, result, refusal);
+	pending_free(pending);
+	session_resume(session);
+}
+
+static void on_cancel(void *userdata)
+{
+	struct pending *pending = userdata;
+
+	hand_in_cancel(pending->hand_in);
+	pending_free(pending);
+}
+
+int request_hand_in(struct usherd *usherd, struct session *session, struct intake_request *request, bool hold,
 	struct refusal *refusal)
 {
-	_cleanup_(owner_deinit) struct owner owner = OWNER_NULL;
-	struct offer_socket sockets[PROTOCOL_HAND_IN_MAX];
-	struct offer_request offer = {
+	_cleanup_(pending_freep) struct pending *pending = calloc(1, sizeof(*pending));
+	struct offer_request *offer;
+	int r = 0;
+
+	if (!pending)
+		return -ENOMEM;
+	pending->usherd = usherd;
+	pending->session = session;
+	pending->request = request;
+	pending->owner = OWNER_NULL;
+	offer = &pending->offer;
+	*offer = (struct offer_request){
 		.owner = &request->identity,
 		.pidfd = request->pidfd,
 		.found = message_get(request->message, KEY_OWNER),
 		.via = read_via(request->message),
 		.hold = hold,
-		.sockets = sockets,
+		.parcel = request->parcel,
+		.sockets = pending->sockets,
 	};
-	struct hand_in_outcome outcome;
-	int r = 0;
-
-	if (offer.found) {
-		r = take_owner(request, &offer, &owner, refusal);
-		offer.owner = &owner.identity;
-		offer.pidfd = owner.pidfd;
+	if (offer->found) {
+		r = take_owner(request, offer, &pending->owner, refusal);
+		offer->owner = &pending->owner.identity;
+		offer->pidfd = pending->owner.pidfd;
 	}
 	if (!r)
-		r = name_sockets(request, sockets, refusal);
-	offer.n = request->n_fds;
+		r = name_sockets(request, pending->sockets, refusal);
+	offer->n = request->n_fds;
 	if (!r)
-		r = hand_in_offer(broker, &offer, &outcome, refusal);
+		r = hand_in_begin(&usherd->broker, offer, &request->parcel, on_done, pending,
+			&pending->hand_in, refusal);
 	if (r)
 		return r;
-	writer_put(answer, KEY_OK, "1");
-	writer_put(answer, KEY_ADDED, "%zu", outcome.added);
-	writer_put(answer, KEY_KEPT, "%zu", outcome.kept);
+	session_defer(session, on_cancel, TAKE_PTR(pending));
 	return 0;
 }

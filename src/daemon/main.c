@@ -20,6 +20,7 @@
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../wire/protocol.h"
+#include "../worker/nursery.h"
 #include "doors.h"
 #include "reload.h"
 #include "restore.h"
@@ -186,6 +187,19 @@ static void keep_heap_small(void)
 	(void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
+static int start_staff(struct usherd *usherd)
+{
+	const struct registry *registry = &usherd->broker.registry;
+	const int maps[WORK_MAPS] = {
+		[WORK_MAP_SOCKETS] = registry->maps[REGISTRY_SOCKETS],
+		[WORK_MAP_FRONT] = registry->maps[REGISTRY_FRONT],
+	};
+
+	usherd->staff.netns_cookie = usherd->broker.netns_cookie;
+	usherd->broker.staff = &usherd->staff;
+	return crew_start(usherd->staff.crew, maps);
+}
+
 static int start_usherd(
 	struct usherd *usherd, sd_event *event, const struct instance *instance, const char *name)
 {
@@ -201,6 +215,8 @@ static int start_usherd(
 		r = passed_take(&passed);
 	if (!r)
 		r = broker_adopt(&usherd->broker, event, instance, name, &problems, &refusal);
+	if (!r)
+		r = start_staff(usherd);
 	if (!r)
 		r = doors_open(usherd, &passed, &refusal);
 	if (!r)
@@ -235,7 +251,8 @@ int main(int argc, char **argv)
 	struct usherd usherd = USHERD_NULL;
 	struct options options = {.instance = ""};
 	struct instance instance;
-	int status, r;
+	int status, nursery = -1, r;
+	pid_t nursery_pid;
 
 	status = parse_options(argc, argv, &options);
 	if (status >= 0)
@@ -250,10 +267,18 @@ int main(int argc, char **argv)
 		return check(&instance);
 
 	(void)umask(022);
+	r = nursery_start(&nursery, &nursery_pid);
+	if (r < 0) {
+		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no process for descriptors of clients (%s)",
+			errno_name(-r));
+		return EX_OSERR;
+	}
 	raise_descriptor_limit();
 	keep_heap_small();
 	libbpf_set_print(NULL);
 	r = sd_event_new(&event);
+	if (r >= 0)
+		r = staff_new(event, nursery, &usherd.staff);
 	if (r < 0) {
 		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no event loop (%s)", errno_name(-r));
 		return EX_OSERR;
@@ -269,6 +294,9 @@ int main(int argc, char **argv)
 		}
 	}
 	doors_close(&usherd);
+	usherd.broker.staff = NULL;
+	staff_free(&usherd.staff);
 	broker_close(&usherd.broker);
+	nursery_wait(nursery_pid);
 	return status;
 }

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../broker/hand_in.h"
+#include "../broker/named_rule.h"
 #include "../broker/place.h"
 #include "../broker/withdrawal.h"
 #include "../observe/observe.h"
@@ -35,44 +37,98 @@ static void on_hang_up(const char *name, uint64_t cookie, void *userdata)
 	(void)holder_drop(broker->holder, name, cookie);
 }
 
-static void watch(struct broker *broker, const struct intake_request *request, const char *name)
-{
-	for (size_t i = 0; i < request->n_fds; i++) {
-		uint64_t cookie;
-		socklen_t size = sizeof(cookie);
+/* What the broker works on while a worker has the sockets */
+struct storing {
+	struct storing *next;
+	struct usherd *usherd;
+	struct intake_request *request; /* the door's */
+	char name[NOTIFY_NAME_MAX + 1];
+	bool poll;
+	struct offer_socket sockets[PROTOCOL_HAND_IN_MAX];
+	uint64_t cookies[PROTOCOL_HAND_IN_MAX];
+	struct offer_request offer;
+	struct hand_in *hand_in;
+};
 
-		if (getsockopt(request->fds[i], SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0)
-			(void)holder_watch(broker->holder, broker->event, name, cookie, on_hang_up, broker);
-	}
+static void storing_free(struct storing *storing)
+{
+	struct storing **at = &storing->usherd->storings;
+
+	while (*at && *at != storing)
+		at = &(*at)->next;
+	if (*at)
+		*at = storing->next;
+	free(storing);
 }
 
-static int store(struct broker *broker, const struct intake_request *request, const struct notify *notify,
+static void conclude(struct usherd *usherd, const struct intake_request *request, const char *name,
+	int result, const struct refusal *refusal)
+{
+	struct refusal internal;
+
+	if (result < 0) {
+		(void)refuse(&internal, -result, "internal error of the broker (%s)", errno_name(-result));
+		refusal = &internal;
+	}
+	request_count_hand_in(usherd, name, &request->identity, result ? refusal : NULL);
+	tally_hand_in_time(clock_monotonic_nsec() - request->received, &usherd->tally);
+	if (result)
+		request_report_refusal(&request->identity, "FDSTORE=1", name, refusal);
+}
+
+static void on_done(
+	int result, const struct hand_in_outcome *outcome, const struct refusal *refusal, void *userdata)
+{
+	struct storing *storing = userdata;
+	struct broker *broker = &storing->usherd->broker;
+	struct intake_request *request = storing->request;
+
+	(void)outcome;
+	for (size_t i = 0; !result && storing->poll && i < storing->offer.n; i++)
+		(void)holder_watch(broker->holder, broker->event, storing->name, storing->cookies[i],
+			on_hang_up, broker);
+	conclude(storing->usherd, request, storing->name, result, refusal);
+	storing_free(storing);
+	notify_door_done(request);
+}
+
+static int store(struct usherd *usherd, struct intake_request *request, const struct notify *notify,
 	struct refusal *refusal)
 {
-	struct offer_socket sockets[PROTOCOL_HAND_IN_MAX];
-	const struct offer_request offer = {
-		.owner = &request->identity,
-		.pidfd = request->pidfd,
-		.via = USHER_VIA_NOTIFY,
-		.hold = true,
-		.sockets = sockets,
-		.n = request->n_fds,
-	};
-	struct hand_in_outcome outcome;
+	struct storing *storing;
 	int r;
 
 	r = request_check_sockets(request->n_fds, refusal);
 	if (r)
 		return r;
+	storing = calloc(1, sizeof(*storing));
+	if (!storing)
+		return -ENOMEM;
+	storing->usherd = usherd;
+	storing->request = request;
+	storing->poll = notify->poll;
+	(void)snprintf(storing->name, sizeof(storing->name), "%s", notify->name);
 	for (size_t i = 0; i < request->n_fds; i++) {
-		sockets[i].fd = request->fds[i];
-		sockets[i].number = i + 1;
-		(void)snprintf(
-			sockets[i].name, sizeof(sockets[i].name), "%.*s", NAME_LENGTH_MAX + 1, notify->name);
+		storing->sockets[i].number = i + 1;
+		(void)snprintf(storing->sockets[i].name, sizeof(storing->sockets[i].name), "%.*s",
+			NAME_LENGTH_MAX + 1, notify->name);
+		storing->cookies[i] = request->parcel->sights[i].facts.cookie;
 	}
-	r = hand_in_offer(broker, &offer, &outcome, refusal);
-	if (!r && notify->poll)
-		watch(broker, request, notify->name);
+	storing->offer = (struct offer_request){
+		.owner = &request->identity,
+		.pidfd = request->pidfd,
+		.via = USHER_VIA_NOTIFY,
+		.hold = true,
+		.parcel = request->parcel,
+		.sockets = storing->sockets,
+		.n = request->n_fds,
+	};
+	storing->next = usherd->storings;
+	usherd->storings = storing;
+	r = hand_in_begin(&usherd->broker, &storing->offer, &request->parcel, on_done, storing,
+		&storing->hand_in, refusal);
+	if (r)
+		storing_free(storing);
 	return r;
 }
 
@@ -86,24 +142,53 @@ static int withdraw(struct broker *broker, const struct intake_request *request,
 	return withdrawal_perform(broker, &withdrawal, &n, refusal);
 }
 
-static void on_request(struct intake_request *request, const struct notify *notify, void *userdata)
+static bool on_request(struct intake_request *request, const struct notify *notify, void *userdata)
 {
 	struct usherd *usherd = userdata;
-	const bool is_store = notify->action == NOTIFY_STORE;
 	struct refusal refusal;
 	int r;
 
-	r = is_store ? store(&usherd->broker, request, notify, &refusal)
-		     : withdraw(&usherd->broker, request, notify, &refusal);
+	if (notify->action == NOTIFY_STORE) {
+		r = store(usherd, request, notify, &refusal);
+		if (r)
+			conclude(usherd, request, notify->name, r, &refusal);
+		return r;
+	}
+	r = withdraw(&usherd->broker, request, notify, &refusal);
 	if (r < 0)
 		r = refuse(&refusal, -r, "internal error of the broker (%s)", errno_name(-r));
-	if (is_store) {
-		request_count_hand_in(usherd, notify->name, &request->identity, r ? &refusal : NULL);
-		tally_hand_in_time(clock_monotonic_nsec() - request->received, &usherd->tally);
-	}
 	if (r)
-		request_report_refusal(&request->identity, is_store ? "FDSTORE=1" : "FDSTOREREMOVE=1",
-			notify->name, &refusal);
+		request_report_refusal(&request->identity, "FDSTOREREMOVE=1", notify->name, &refusal);
+	return true;
+}
+
+static bool on_admit(const struct intake_request *request, const struct notify *notify, void *userdata)
+{
+	struct usherd *usherd = userdata;
+	const struct broker *broker = &usherd->broker;
+	const struct rule *rule;
+	struct refusal refusal;
+	int r;
+
+	r = named_rule_find(broker, notify->name, &rule, &refusal);
+	if (!r)
+		r = access_check(broker->generation->access, rule, &request->identity, &refusal);
+	if (r)
+		conclude(usherd, request, notify->name, r, &refusal);
+	return !r;
+}
+
+static void on_cancel(struct intake_request *request, void *userdata)
+{
+	const struct usherd *usherd = userdata;
+	struct storing *storing = usherd->storings;
+
+	while (storing && storing->request != request)
+		storing = storing->next;
+	if (!storing)
+		return;
+	hand_in_cancel(storing->hand_in);
+	storing_free(storing);
 }
 
 static void on_refused(const struct identity *identity, const struct refusal *refusal, void *userdata)
@@ -118,9 +203,12 @@ static void on_refused(const struct identity *identity, const struct refusal *re
 
 int notified_open(struct usherd *usherd, int passed_consume)
 {
-	const struct notify_handlers handlers = {
-		.request = on_request, .refused = on_refused, .userdata = usherd};
+	const struct notify_handlers handlers = {.admit = on_admit,
+		.request = on_request,
+		.refused = on_refused,
+		.cancel = on_cancel,
+		.userdata = usherd};
 
-	return notify_door_new(usherd->broker.event, passed_consume, usherd->broker.instance->notify,
-		&handlers, &usherd->notify_door);
+	return notify_door_new(usherd->broker.event, &usherd->staff, passed_consume,
+		usherd->broker.instance->notify, &handlers, &usherd->notify_door);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../broker/named_rule.h"
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
 #include "../util/name.h"
@@ -80,15 +81,15 @@ static int read_verb(const struct intake_request *request, enum request_verb *re
 }
 
 /* Root must have opened the connection as well: a client could pass its own connection to a process of root. */
-static int check_verb(
-	enum request_verb verb, const struct intake_request *request, uid_t opener, struct refusal *refusal)
+static int check_verb(enum request_verb verb, const struct intake_request *request, bool has_fds,
+	uid_t opener, struct refusal *refusal)
 {
 	uid_t uid = request->identity.uid ? request->identity.uid : opener;
 
-	if (request->n_fds && !forms[verb].takes_sockets)
+	if (has_fds && !forms[verb].takes_sockets)
 		return refuse(refusal, EINVAL,
-			"%zu descriptors came with the request '%s', which takes none (EINVAL); they have been closed",
-			request->n_fds, verb_word(verb));
+			"descriptors came with the request '%s', which takes none (EINVAL); they have been closed",
+			verb_word(verb));
 	if (forms[verb].needs_root && uid)
 		return refuse(refusal, EPERM, "only root may ask for '%s', not uid %u (EPERM)",
 			verb_word(verb), uid);
@@ -109,9 +110,9 @@ static int perform(
 	case REQUEST_HAND_IN:
 	case REQUEST_HOLD:
 		return request_hand_in(
-			broker, request, verb == REQUEST_HOLD, &answer->packet, &answer->refusal);
+			usherd, answer->session, request, verb == REQUEST_HOLD, &answer->refusal);
 	case REQUEST_WITHDRAW:
-		return request_withdraw(broker, request, &answer->packet, &answer->refusal);
+		return request_withdraw(broker, answer->session, request, &answer->refusal);
 	case REQUEST_EVICT:
 		return request_evict(broker, request->message, &answer->packet, &answer->refusal);
 	case REQUEST_CLAIM:
@@ -162,33 +163,102 @@ void request_count_hand_in(struct usherd *usherd, const char *names, const struc
 		refusals_forget(&usherd->refusals, names);
 }
 
+static void conclude(struct usherd *usherd, enum request_verb verb, struct session *session,
+	struct intake_request *request, int result, const struct refusal *refusal)
+{
+	char name[NAME_LENGTH_MAX + 1];
+	const char *names = names_text(request->message, name);
+
+	if (is_hand_in(verb)) {
+		request_count_hand_in(usherd, names, &request->identity, result ? refusal : NULL);
+		session_time(session, tally_hand_in_time, &usherd->tally);
+	}
+	if (result && forms[verb].changes)
+		request_report_refusal(&request->identity, verb_word(verb), names, refusal);
+}
+
+static int refuse_internal(int error, struct refusal *refusal)
+{
+	return refuse(refusal, error, "internal error of the broker (%s); its log may have more",
+		errno_name(error));
+}
+
+void request_conclude_hand_in(struct usherd *usherd, struct session *session, struct intake_request *request,
+	int result, const struct refusal *refusal)
+{
+	enum request_verb verb = REQUEST_HAND_IN;
+	struct refusal internal;
+
+	if (result < 0) {
+		(void)refuse_internal(-result, &internal);
+		refusal = &internal;
+	}
+	(void)verb_from_word(message_get(request->message, KEY_REQUEST), &verb);
+	conclude(usherd, verb, session, request, result, refusal);
+	if (result)
+		session_refuse(session, refusal);
+}
+
+/* The first name is enough: a client that may use one may keep a worker busy. */
+static int admit(struct usherd *usherd, enum request_verb verb, const struct intake_request *request,
+	struct refusal *refusal)
+{
+	const struct broker *broker = &usherd->broker;
+	char name[NAME_LENGTH_MAX + 2];
+	const struct rule *rule;
+	int r;
+
+	r = names_of_request(request->message, 0, name, sizeof(name), refusal);
+	if (r)
+		return r;
+	if (!is_hand_in(verb))
+		return named_rule_check_access(broker, name, &request->identity, refusal);
+	r = named_rule_find(broker, name, &rule, refusal);
+	if (r || message_get(request->message, KEY_OWNER))
+		return r;
+	return access_check(broker->generation->access, rule, &request->identity, refusal);
+}
+
+int request_admit(struct session *session, const struct intake_request *request, struct refusal *refusal,
+	void *userdata)
+{
+	struct usherd *usherd = userdata;
+	enum request_verb verb;
+	int r;
+
+	r = read_verb(request, &verb, refusal);
+	if (r)
+		return r;
+	r = check_verb(verb, request, true, session_uid(session), refusal);
+	if (!r)
+		r = admit(usherd, verb, request, refusal);
+	if (r < 0)
+		r = refuse_internal(-r, refusal);
+	if (r)
+		conclude(usherd, verb, session, (struct intake_request *)request, r, refusal);
+	return r;
+}
+
 void request_handle(struct session *session, struct intake_request *request, void *userdata)
 {
 	struct answer answer = {.session = session, .packet = WRITER_NULL};
-	char name[NAME_LENGTH_MAX + 1];
-	const struct request_form *form = NULL;
 	struct usherd *usherd = userdata;
 	enum request_verb verb;
-	const char *names;
 	int r;
 
 	r = read_verb(request, &verb, &answer.refusal);
-	if (!r) {
-		form = &forms[verb];
-		r = check_verb(verb, request, session_uid(session), &answer.refusal);
+	if (r) {
+		session_refuse(session, &answer.refusal);
+		return;
 	}
+	r = check_verb(verb, request, request->n_fds, session_uid(session), &answer.refusal);
 	if (!r)
 		r = perform(usherd, verb, request, &answer);
+	if (!r && (is_hand_in(verb) || verb == REQUEST_WITHDRAW))
+		return; /* the answer follows */
 	if (r < 0)
-		(void)refuse(&answer.refusal, -r, "internal error of the broker (%s); its log may have more",
-			errno_name(-r));
-	names = names_text(request->message, name);
-	if (form && is_hand_in(verb)) {
-		request_count_hand_in(usherd, names, &request->identity, r ? &answer.refusal : NULL);
-		session_time(session, tally_hand_in_time, &usherd->tally);
-	}
-	if (r && form && form->changes)
-		request_report_refusal(&request->identity, verb_word(verb), names, &answer.refusal);
+		(void)refuse_internal(-r, &answer.refusal);
+	conclude(usherd, verb, session, request, r, &answer.refusal);
 	if (r)
 		session_refuse(session, &answer.refusal);
 	else if (answer.source.next)

@@ -16,6 +16,10 @@ _Static_assert((int)VIA_N == USHER_VIA_N, "as in the maps");
 /* request_handle() - for door_new(); @userdata is the struct usherd */
 void request_handle(struct session *session, struct intake_request *request, void *userdata);
 
+/* request_admit() - for door_new() as well: only who may use the name has a worker look at descriptors */
+int request_admit(struct session *session, const struct intake_request *request, struct refusal *refusal,
+	void *userdata);
+
 /* request_report_refusal() - report it to the administrator; @name may be NULL */
 void request_report_refusal(
 	const struct identity *identity, const char *verb, const char *name, const struct refusal *refusal);
@@ -36,15 +40,23 @@ int request_check_sockets(size_t n, struct refusal *refusal);
  * @request: its message has NAME= or NAMES=, and perhaps FDS=, VIA= and OWNER=. The caller must have refused OWNER=
  *           from anybody but root. The pidfd of OWNER= is taken out of the descriptors.
  * @hold:    the broker keeps duplicates
+ *
+ * When 0 is returned, request_conclude_hand_in() is called later, and the session is resumed.
  */
-int request_hand_in(struct broker *broker, struct intake_request *request, bool hold, struct writer *answer,
+int request_hand_in(struct usherd *usherd, struct session *session, struct intake_request *request, bool hold,
 	struct refusal *refusal);
+
+/* request_conclude_hand_in() - record the outcome, and refuse in the case of one */
+void request_conclude_hand_in(struct usherd *usherd, struct session *session, struct intake_request *request,
+	int result, const struct refusal *refusal);
 
 /*
  * request_withdraw() - take sockets out of their seats, and stop holding them
  * @request: its message has NAME=. With descriptors, only those sockets are withdrawn; without, all of the name.
+ *
+ * When 0 is returned, the session is answered and resumed later.
  */
-int request_withdraw(struct broker *broker, const struct intake_request *request, struct writer *answer,
+int request_withdraw(struct broker *broker, struct session *session, const struct intake_request *request,
 	struct refusal *refusal);
 
 /* request_evict() - empty the slots of NAME= in `early` that hold the socket COOKIE= */

@@ -14,13 +14,66 @@
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/name.h"
+#include "../worker/staff.h"
+
+/* Something that is waited for, while requests are handled */
+struct step {
+	bool over;
+	int result;
+	struct refusal *refusal;
+};
+
+static void on_parcel(struct parcel *parcel, void *userdata)
+{
+	struct step *step = userdata;
+
+	*step->refusal = parcel->refusal;
+	step->result = parcel->result;
+	step->over = true;
+}
+
+static void on_done(
+	int result, const struct hand_in_outcome *outcome, const struct refusal *refusal, void *userdata)
+{
+	struct step *step = userdata;
+
+	(void)outcome;
+	if (refusal)
+		*step->refusal = *refusal;
+	step->result = result;
+	step->over = true;
+}
+
+static int wait_for(sd_event *event, const struct step *step)
+{
+	int r = 0;
+
+	while (!step->over && r >= 0)
+		r = sd_event_run(event, UINT64_MAX);
+	return step->over ? step->result : r;
+}
+
+static int hand_in_parcel(struct broker *broker, const struct offer_request *request, struct parcel **parcel,
+	struct refusal *refusal)
+{
+	struct step step = {.refusal = refusal};
+	struct hand_in *hand_in;
+	int r = hand_in_begin(broker, request, parcel, on_done, &step, &hand_in, refusal);
+
+	if (r)
+		return r;
+	r = wait_for(broker->event, &step);
+	if (!step.over)
+		hand_in_cancel(hand_in);
+	return r;
+}
 
 /* No client sent these. The administrator configured the service manager to pass them, so root may. */
 static int hand_in_passed(struct broker *broker, const char *name, int fd, bool hold, struct refusal *refusal)
 {
 	const struct identity manager = {.unit = ""};
-	struct offer_socket socket = {.fd = fd, .number = 1};
-	const struct offer_request request = {
+	struct offer_socket socket = {.number = 1};
+	struct offer_request request = {
 		.owner = &manager,
 		.pidfd = -1,
 		.via = USHER_VIA_SYSTEMD,
@@ -28,11 +81,18 @@ static int hand_in_passed(struct broker *broker, const char *name, int fd, bool 
 		.sockets = &socket,
 		.n = 1,
 	};
-	struct hand_in_outcome outcome;
+	struct step step = {.refusal = refusal};
+	struct parcel *parcel = NULL;
 	int r;
 
 	(void)snprintf(socket.name, sizeof(socket.name), "%.*s", NAME_LENGTH_MAX + 1, name);
-	r = hand_in_offer(broker, &request, &outcome, refusal);
+	r = parcel_take(broker->staff->crew, &fd, 1, broker->netns_cookie, on_parcel, &step, &parcel);
+	if (!r)
+		r = wait_for(broker->event, &step);
+	request.parcel = parcel;
+	if (!r)
+		r = hand_in_parcel(broker, &request, &parcel, refusal);
+	parcel_release(parcel, NULL, NULL);
 	return r < 0 ? refuse(refusal, -r, "internal error of the broker (%s)", errno_name(-r)) : r;
 }
 

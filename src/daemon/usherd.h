@@ -12,12 +12,14 @@
 
 struct usherd {
 	struct broker broker;
+	struct staff staff;
 	struct door *door;
 	struct notify_door *notify_door;
+	struct storing *storings; /* what came through it and is under way */
 	struct monitor *monitor;
 	struct tally tally;
 	struct refusals refusals;
 	uint64_t started; /* CLOCK_REALTIME, microseconds */
 };
 
-#define USHERD_NULL ((struct usherd){.broker = BROKER_NULL})
+#define USHERD_NULL ((struct usherd){.broker = BROKER_NULL, .staff = STAFF_NULL})

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "../broker/early.h"
 #include "../broker/withdrawal.h"
@@ -16,19 +15,47 @@
 static int read_cookies(const struct intake_request *request, uint64_t *ret, struct refusal *refusal)
 {
 	for (size_t i = 0; i < request->n_fds; i++) {
-		socklen_t size = sizeof(ret[i]);
+		const struct sight *sight = &request->parcel->sights[i];
 
-		if (getsockopt(request->fds[i], SOL_SOCKET, SO_COOKIE, &ret[i], &size) < 0)
-			return refuse(refusal, errno,
+		if (sight->cookie_error)
+			return refuse(refusal, sight->cookie_error,
 				"descriptor %zu is not a socket (%s); send sockets that were handed in",
-				i + 1, errno_name(errno));
+				i + 1, errno_name(sight->cookie_error));
+		ret[i] = sight->facts.cookie;
 	}
 	return 0;
 }
 
-int request_withdraw(struct broker *broker, const struct intake_request *request, struct writer *answer,
+/* An answer that waits until what was held is closed: the client may want to bind its address again */
+struct settling {
+	struct session *session;
+	struct sweeper_skip *skip;
+	struct writer packet;
+};
+
+static void on_settled(bool settled, void *userdata)
+{
+	struct settling *settling = userdata;
+	struct session *session = settling->session;
+
+	(void)settled;
+	session_answer(session, &settling->packet);
+	free(settling);
+	session_resume(session);
+}
+
+static void on_cancel(void *userdata)
+{
+	struct settling *settling = userdata;
+
+	sweeper_cancel(settling->skip);
+	free(settling);
+}
+
+int request_withdraw(struct broker *broker, struct session *session, const struct intake_request *request,
 	struct refusal *refusal)
 {
+	_cleanup_free_ struct settling *settling = calloc(1, sizeof(*settling));
 	uint64_t cookies[PACKET_FDS_MAX];
 	const struct withdrawal withdrawal = {
 		.sender = &request->identity,
@@ -39,6 +66,8 @@ int request_withdraw(struct broker *broker, const struct intake_request *request
 	size_t n = 0;
 	int r;
 
+	if (!settling)
+		return -ENOMEM;
 	if (!withdrawal.name)
 		return refuse(refusal, EINVAL, "the request has no name (EINVAL); send NAME=");
 	r = read_cookies(request, cookies, refusal);
@@ -46,8 +75,13 @@ int request_withdraw(struct broker *broker, const struct intake_request *request
 		r = withdrawal_perform(broker, &withdrawal, &n, refusal);
 	if (r)
 		return r;
-	writer_put(answer, KEY_OK, "1");
-	writer_put(answer, KEY_WITHDRAWN, "%zu", n);
+	settling->session = session;
+	writer_put(&settling->packet, KEY_OK, "1");
+	writer_put(&settling->packet, KEY_WITHDRAWN, "%zu", n);
+	settling->skip = sweeper_settle(broker->staff->sweeper, on_settled, settling);
+	if (!settling->skip)
+		return -ENOMEM;
+	session_defer(session, on_cancel, TAKE_PTR(settling));
 	return 0;
 }
 

@@ -152,27 +152,34 @@ struct registry_reaped {
 unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry_reaped *ret);
 
 /*
- * registry_stage() - put a socket into a free slot, where the program does not see it
- * @fd:    stays the caller's; the map holds no reference
- * @place: the description to store with it
+ * registry_reserve() - a free slot, out of the program's sight, for a socket that somebody else puts there
+ * @place: what to remember of it
  *
- * Refused: all slots have live sockets (ENOSPC); the kernel does not accept the socket in a sockmap (its errno). The
- * text starts with a verb: the caller writes "socket 5 " in front of it.
+ * Putting a socket into `sockets` takes its lock, for which its owner can make the caller wait: a worker does it
+ * (worker/parcel.h), and puts it into `front` as well when it is to serve.
+ *
+ * Refused: all slots taken by live sockets (ENOSPC). The text starts with a verb, for a caller who writes "socket 5 " in
+ * front of it.
  *
  * Return: 0, REFUSED, or a negative errno.
  */
-int registry_stage(struct registry *registry, uint32_t seat, int fd, const struct usher_place *place,
+int registry_reserve(struct registry *registry, uint32_t seat, const struct usher_place *place,
 	uint32_t *ret_slot, struct refusal *refusal);
 
-/* registry_unstage() - take a staged socket out again */
+/* registry_refuse_socket() - why the kernel did not let a socket into `sockets`, in such a text; REFUSED */
+int registry_refuse_socket(struct refusal *refusal, int error);
+
+/* registry_unstage() - give a slot back, with what is in it */
 void registry_unstage(struct registry *registry, uint32_t seat, uint32_t slot);
 
 /*
- * registry_commit() - let a staged socket serve
- * @fd:   the same socket
- * @rank: how many sockets of the seat stay before it; 0 makes it serve
+ * registry_commit() - let the socket in a reserved slot serve
+ * @rank: how many sockets of the seat stay in front of it; 0 makes it serve
  */
-void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, int fd, unsigned rank);
+void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, unsigned rank);
+
+/* registry_check_front() - remove what is in `front` and is not what the order says; the program does without */
+void registry_check_front(struct registry *registry, uint32_t seat);
 
 /* registry_remove() - take a socket out; the next one of the seat serves at once */
 void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot);

@@ -185,18 +185,14 @@ static void sweep(struct registry *registry)
 {
 	registry_foreach_seat (registry, seat) {
 		struct usher_place_key key = {.seat = seat};
-		uint64_t order, first, front;
+		uint64_t order;
 
 		(void)registry_reap(registry, seat, NULL);
 		order = registry->seats[seat].order;
 		for (key.slot = 0; key.slot < USHER_PLACES_MAX; key.slot++)
 			if (order_without(order, key.slot) == order)
 				registry_unstage(registry, seat, key.slot);
-		key.slot = order_length(order) ? order_slot(order, 0) : 0;
-		if (bpf_map_lookup_elem(registry->maps[REGISTRY_FRONT], &seat, &front) == 0 &&
-			(bpf_map_lookup_elem(registry->maps[REGISTRY_SOCKETS], &key, &first) < 0 ||
-				first != front))
-			(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+		registry_check_front(registry, seat);
 	}
 }
 

@@ -110,7 +110,7 @@ unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry
 	return order_length(kept);
 }
 
-static int refuse_stage(struct refusal *refusal, int error)
+int registry_refuse_socket(struct refusal *refusal, int error)
 {
 	switch (error) {
 	case EOPNOTSUPP:
@@ -154,11 +154,10 @@ static int take_slot(
 	return false;
 }
 
-int registry_stage(struct registry *registry, uint32_t seat, int fd, const struct usher_place *place,
+int registry_reserve(struct registry *registry, uint32_t seat, const struct usher_place *place,
 	uint32_t *ret_slot, struct refusal *refusal)
 {
 	struct usher_place_key key = {.seat = seat};
-	uint64_t value = (uint64_t)fd;
 	int r = take_slot(registry, &key, place);
 
 	if (r == 0) {
@@ -173,12 +172,6 @@ int registry_stage(struct registry *registry, uint32_t seat, int fd, const struc
 			registry->seats[seat].name, USHER_PLACES_MAX,
 			protocol_name(registry->seats[seat].protocol),
 			family_name(registry->seats[seat].family));
-	if (bpf_map_update_elem(registry->maps[REGISTRY_SOCKETS], &key, &value, BPF_ANY) < 0) {
-		int error = errno;
-
-		(void)bpf_map_delete_elem(registry->maps[REGISTRY_PLACES], &key);
-		return refuse_stage(refusal, error);
-	}
 	*ret_slot = key.slot;
 	return 0;
 }
@@ -190,15 +183,19 @@ void registry_unstage(struct registry *registry, uint32_t seat, uint32_t slot)
 	forget(registry, &key);
 }
 
-void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, int fd, unsigned rank)
+void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, unsigned rank)
 {
-	uint64_t value = (uint64_t)fd, order = read_order(registry, seat);
+	write_order(registry, seat, order_with(read_order(registry, seat), slot, rank));
+}
 
-	write_order(registry, seat, order_with(order, slot, rank));
-	if (rank)
+void registry_check_front(struct registry *registry, uint32_t seat)
+{
+	uint64_t order = read_order(registry, seat), first, front;
+	struct usher_place_key key = {.seat = seat, .slot = order_length(order) ? order_slot(order, 0) : 0};
+
+	if (bpf_map_lookup_elem(registry->maps[REGISTRY_FRONT], &seat, &front) < 0)
 		return;
-	/* without an entry in `front` the program finds the socket through the order, a little slower */
-	if (bpf_map_update_elem(registry->maps[REGISTRY_FRONT], &seat, &value, BPF_ANY) < 0)
+	if (!order_length(order) || !read_cookie(registry, &key, &first) || first != front)
 		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
 }
 

@@ -2,7 +2,6 @@
 #include "holder.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,20 +17,77 @@ struct item {
 	void *userdata;
 };
 
-struct holder {
-	struct item **items;
-	size_t n;
+/* Dropped, and waits until the service manager has dropped it as well. */
+struct leaver {
+	struct holder *holder;
+	struct leaver *next;
+	int fd, barrier;
+	sd_event_source *source;
 };
 
-struct holder *holder_new(void)
+struct holder {
+	sd_event *event; /* borrowed */
+	struct item **items;
+	size_t n;
+	struct leaver *leavers;
+	void (*close)(int fd, void *userdata);
+	void *userdata;
+};
+
+struct holder *holder_new(sd_event *event, void (*close)(int fd, void *userdata), void *userdata)
 {
-	return calloc(1, sizeof(struct holder));
+	struct holder *holder = calloc(1, sizeof(*holder));
+
+	if (holder)
+		*holder = (struct holder){.event = event, .close = close, .userdata = userdata};
+	return holder;
+}
+
+/* ---- the last one to close a socket waits for SO_LINGER: not the service manager */
+
+static void leaver_free(struct leaver *leaver)
+{
+	struct leaver **at = &leaver->holder->leavers;
+
+	while (*at != leaver)
+		at = &(*at)->next;
+	*at = leaver->next;
+	sd_event_source_disable_unref(leaver->source);
+	closep(&leaver->barrier);
+	leaver->holder->close(leaver->fd, leaver->holder->userdata);
+	free(leaver);
+}
+
+static int on_barrier(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	(void)source;
+	(void)fd;
+	(void)revents;
+	leaver_free(userdata);
+	return 0;
+}
+
+static void close_after_store(struct holder *holder, int fd)
+{
+	struct leaver *leaver;
+	int barrier = store_barrier();
+
+	leaver = barrier < 0 ? NULL : calloc(1, sizeof(*leaver));
+	if (!leaver) {
+		closep(&barrier);
+		holder->close(fd, holder->userdata);
+		return;
+	}
+	*leaver = (struct leaver){.holder = holder, .next = holder->leavers, .fd = fd, .barrier = barrier};
+	holder->leavers = leaver;
+	/* the other end hangs up when the service manager has come so far */
+	if (sd_event_add_io(holder->event, &leaver->source, barrier, 0, on_barrier, leaver) < 0)
+		leaver_free(leaver);
 }
 
 static void item_free(struct item *item)
 {
 	sd_event_source_disable_unref(item->source);
-	closep(&item->entry.fd);
 	free((char *)item->entry.name);
 	free(item);
 }
@@ -40,8 +96,12 @@ struct holder *holder_free(struct holder *holder)
 {
 	if (!holder)
 		return NULL;
-	while (holder->n)
-		item_free(holder->items[--holder->n]);
+	while (holder->leavers)
+		leaver_free(holder->leavers);
+	while (holder->n) {
+		holder->close(holder->items[--holder->n]->entry.fd, holder->userdata);
+		item_free(holder->items[holder->n]);
+	}
 	free(holder->items);
 	free(holder);
 	return NULL;
@@ -57,47 +117,55 @@ static size_t find_item(const struct holder *holder, const char *name, uint64_t 
 	return i;
 }
 
-int holder_restore_consume(struct holder *holder, const char *name, uint64_t cookie, int fd_given, pid_t pid)
+int holder_restore_consume(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid)
 {
-	_cleanup_close_ int fd = fd_given;
 	_cleanup_free_ char *own_name = strdup(name);
 	_cleanup_free_ struct item *item = calloc(1, sizeof(*item));
 
-	if (!own_name || !item)
+	if (!own_name || !item || ARRAY_RESERVE(holder->items, holder->n) < 0) {
+		holder->close(fd, holder->userdata);
 		return -ENOMEM;
-	if (ARRAY_RESERVE(holder->items, holder->n) < 0)
-		return -ENOMEM;
+	}
 	item->entry = (struct holder_entry){
 		.name = TAKE_PTR(own_name),
 		.cookie = cookie,
-		.fd = TAKE_FD(fd),
+		.fd = fd,
 		.pid = pid,
 	};
 	holder->items[holder->n++] = TAKE_PTR(item);
 	return 0;
 }
 
-int holder_dup(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid)
+bool holder_has_room(const struct holder *holder, size_t n)
+{
+	return !n || !store_limit() || holder->n + n <= store_limit();
+}
+
+int holder_hold_consume(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid)
 {
 	size_t i = find_item(holder, name, cookie);
-	int own, r;
+	int r;
 
 	if (i < holder->n) {
+		holder->close(fd, holder->userdata);
 		holder->items[i]->entry.pid = pid;
 		return 0;
 	}
-	if (store_limit() && holder->n >= store_limit())
-		return HOLDER_FULL;
-	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (own < 0)
-		return -errno;
-	r = holder_restore_consume(holder, name, cookie, own, pid);
+	r = holder_restore_consume(holder, name, cookie, fd, pid);
 	if (r < 0)
 		return r;
 	r = store_put(name, cookie, fd);
 	if (r < 0)
 		(void)holder_drop(holder, name, cookie);
 	return r;
+}
+
+void holder_assign(struct holder *holder, const char *name, uint64_t cookie, pid_t pid)
+{
+	size_t i = find_item(holder, name, cookie);
+
+	if (i < holder->n)
+		holder->items[i]->entry.pid = pid;
 }
 
 static int on_hang_up(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -136,6 +204,7 @@ bool holder_drop(struct holder *holder, const char *name, uint64_t cookie)
 	if (i == holder->n)
 		return false;
 	store_remove(name, cookie);
+	close_after_store(holder, holder->items[i]->entry.fd);
 	item_free(holder->items[i]);
 	memmove(&holder->items[i], &holder->items[i + 1], (--holder->n - i) * sizeof(struct item *));
 	return true;

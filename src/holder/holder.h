@@ -14,11 +14,6 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
-/* Outcome of holder_dup() besides 0 */
-enum {
-	HOLDER_FULL = 1, /* the service manager's store is full: store_limit() */
-};
-
 struct holder_entry {
 	const char *name;
 	uint64_t cookie;
@@ -28,22 +23,33 @@ struct holder_entry {
 
 struct holder;
 
-struct holder *holder_new(void);
+/*
+ * holder_new() - @close: closes a descriptor of which the broker may have the last copy
+ *
+ * Close(2) of it may wait for SO_LINGER. What is dropped is closed when the service manager has dropped it too.
+ */
+struct holder *holder_new(sd_event *event, void (*close)(int fd, void *userdata), void *userdata);
 
 /* holder_free() - closes all held sockets, which stay in the store; accepts NULL, returns NULL */
 struct holder *holder_free(struct holder *holder);
 
+/* holder_has_room() - whether so many more can be held: the service manager's store takes store_limit() */
+bool holder_has_room(const struct holder *holder, size_t n);
+
 /*
- * holder_dup() - hold a duplicate of a socket
- * @fd:  stays the caller's
+ * holder_hold_consume() - hold a socket
+ * @fd:  a duplicate for the holder; somebody else must have one too until this returns
  * @pid: of its process, or 0
  *
- * A socket that is held already under this name and cookie stays held, and belongs to @pid from now on. A new one goes
- * into the service manager's store as well (store.h).
+ * What is held under the same name and cookie already is kept, and belongs to @pid from now on. What is new goes into
+ * the service manager's store as well (store.h).
  *
- * Return: 0, HOLDER_FULL, or a negative errno; -EMFILE when the broker has no descriptor left.
+ * Return: 0 or a negative errno.
  */
-int holder_dup(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid);
+int holder_hold_consume(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid);
+
+/* holder_assign() - what is held under this name and cookie, if it is, belongs to this process now */
+void holder_assign(struct holder *holder, const char *name, uint64_t cookie, pid_t pid);
 
 /* holder_restore_consume() - hold a socket that the service manager gave back, without storing it again */
 int holder_restore_consume(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid);

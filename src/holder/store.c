@@ -2,11 +2,13 @@
 #include "store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "../util/name.h"
 #include "../util/text.h"
@@ -41,6 +43,20 @@ void store_remove(const char *name, uint64_t cookie)
 {
 	if (store_limit())
 		(void)sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=" PREFIX "%s/%" PRIx64, name, cookie);
+}
+
+int store_barrier(void)
+{
+	int ends[2], r;
+
+	if (!store_limit() || pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	r = sd_pid_notify_with_fds(0, false, "BARRIER=1", &ends[1], 1);
+	(void)close(ends[1]);
+	if (r > 0)
+		return ends[0];
+	(void)close(ends[0]);
+	return -1;
 }
 
 bool store_parse_name(const char *text, char *ret_name, uint64_t *ret_cookie)

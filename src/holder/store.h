@@ -26,6 +26,13 @@ int store_put(const char *name, uint64_t cookie, int fd);
 void store_remove(const char *name, uint64_t cookie);
 
 /*
+ * store_barrier() - have a descriptor hang up when the service manager has done what it was asked for so far
+ *
+ * Return: the descriptor, or -1 when there is no store, or no barrier.
+ */
+int store_barrier(void);
+
+/*
  * store_parse_name() - the name and the cookie in a descriptor's name
  * @ret_name: at least NAME_LENGTH_MAX + 1 bytes (name.h)
  *

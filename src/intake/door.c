@@ -8,7 +8,6 @@
 
 #include "../util/array.h"
 #include "../wire/packet.h"
-#include "closer.h"
 #include "local_socket.h"
 
 #define PAUSE_USEC 200000
@@ -25,9 +24,20 @@ struct door {
 	struct local_socket_path path;
 	struct session **sessions;
 	size_t n_sessions;
+	const struct staff *staff; /* borrowed */
+	int (*admit)(struct session *session, const struct intake_request *request, struct refusal *refusal,
+		void *userdata);
 	void (*handler)(struct session *session, struct intake_request *request, void *userdata);
 	void *userdata;
 };
+
+static int on_admit(struct session *session, const struct intake_request *request, struct refusal *refusal,
+	void *userdata)
+{
+	struct door *door = userdata;
+
+	return door->admit(session, request, refusal, door->userdata);
+}
 
 static void on_request(struct session *session, struct intake_request *request, void *userdata)
 {
@@ -51,10 +61,6 @@ static int check_quota(const struct door *door, uid_t uid, struct refusal *refus
 {
 	size_t same = 0, others = 0;
 
-	if (closer_is_stuck(uid))
-		return refuse(refusal, EUSERS,
-			"the broker cannot close descriptors that uid %u sent, because their file system does not answer (EUSERS); repair or unmount it",
-			uid);
 	if (uid == 0)
 		return 0;
 	for (size_t i = 0; i < door->n_sessions; i++) {
@@ -83,9 +89,10 @@ static void turn_away(int fd, const struct refusal *refusal)
 }
 
 /* Takes the descriptor over for a session, or leaves it to the caller. */
-static int let_in(struct door *door, int *fd, uid_t *ret_uid)
+static int let_in(struct door *door, int *fd)
 {
-	const struct session_handlers handlers = {.request = on_request, .end = on_end, .userdata = door};
+	const struct session_handlers handlers = {
+		.admit = on_admit, .request = on_request, .end = on_end, .userdata = door};
 	struct refusal refusal;
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
@@ -93,14 +100,14 @@ static int let_in(struct door *door, int *fd, uid_t *ret_uid)
 
 	if (getsockopt(*fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return -errno;
-	*ret_uid = peer.uid;
 	if (check_quota(door, peer.uid, &refusal)) {
 		turn_away(*fd, &refusal);
 		return 0;
 	}
 	if (ARRAY_RESERVE(door->sessions, door->n_sessions) < 0)
 		return -ENOMEM;
-	r = session_new_consume_fd(door->event, TAKE_FD(*fd), &handlers, &door->sessions[door->n_sessions]);
+	r = session_new_consume_fd(
+		door->event, door->staff, TAKE_FD(*fd), &handlers, &door->sessions[door->n_sessions]);
 	if (r < 0)
 		return r;
 	session_begin(door->sessions[door->n_sessions++]);
@@ -123,12 +130,10 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 
 	(void)revents;
 	if (fd >= 0) {
-		uid_t uid = 0;
-
 		/* an error ends this client only */
-		(void)let_in(door, &fd, &uid);
+		(void)let_in(door, &fd);
 		if (fd >= 0)
-			closer_hang_up_consume(fd, uid);
+			sweeper_hang_up_consume(door->staff->sweeper, fd, false);
 		return 0;
 	}
 	if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
@@ -172,7 +177,9 @@ int door_finish(struct door *door)
 	return r < 0 ? r : 0;
 }
 
-int door_new(sd_event *event, int passed_consume, const char *path,
+int door_new(sd_event *event, const struct staff *staff, int passed_consume, const char *path,
+	int (*admit)(struct session *session, const struct intake_request *request, struct refusal *refusal,
+		void *userdata),
 	void (*handler)(struct session *session, struct intake_request *request, void *userdata),
 	void *userdata, struct door **ret)
 {
@@ -184,6 +191,8 @@ int door_new(sd_event *event, int passed_consume, const char *path,
 		return -ENOMEM;
 	}
 	door->event = event;
+	door->staff = staff;
+	door->admit = admit;
 	door->handler = handler;
 	door->userdata = userdata;
 	door->socket = local_socket_consume(passed_consume, SOCK_SEQPACKET, path, &door->path);
@@ -215,7 +224,7 @@ struct door *door_free(struct door *door)
 	sd_event_source_disable_unref(door->io);
 	sd_event_source_disable_unref(door->resume);
 	sd_event_source_disable_unref(door->finish);
-	closer_close_door_consume(door->socket);
+	sweeper_close_consume(door->staff->sweeper, door->socket, false);
 	local_socket_remove(&door->path);
 	free(door);
 	return NULL;

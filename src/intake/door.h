@@ -25,9 +25,12 @@ struct door;
  * door_new() - bind and listen, replacing a socket that an earlier broker left, or take one that listens
  * @passed_consume: a listening socket from the service manager, consumed; or -1
  * @path:           where to bind otherwise (local_socket.h); its folder must exist
+ * @admit:          as in struct session_handlers
  * @handler:        called for each request
  */
-int door_new(sd_event *event, int passed_consume, const char *path,
+int door_new(sd_event *event, const struct staff *staff, int passed_consume, const char *path,
+	int (*admit)(struct session *session, const struct intake_request *request, struct refusal *refusal,
+		void *userdata),
 	void (*handler)(struct session *session, struct intake_request *request, void *userdata),
 	void *userdata, struct door **ret);
 

@@ -11,11 +11,12 @@
 
 static int ask_for_credentials(int socket)
 {
-	int on = 1;
+	int on = 1, off = 0;
 
 	if (setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
 		return -errno;
-	(void)setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)); /* Linux 6.5 */
+	/* packet_peek() must not have it, and an earlier broker may have set it */
+	(void)setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &off, sizeof(off));
 	return 0;
 }
 

@@ -33,8 +33,6 @@ void intake_request_init(struct intake_request *request, struct packet *packet)
 	const struct ucred *sender = &packet->credentials;
 
 	*request = (struct intake_request){
-		.fds = packet->fds,
-		.n_fds = packet->n_fds,
 		.identity = {.uid = sender->uid, .gid = sender->gid, .pid = sender->pid, .unit = ""},
 		.received = clock_monotonic_nsec(),
 		.pidfd = packet->pidfd,
@@ -43,8 +41,24 @@ void intake_request_init(struct intake_request *request, struct packet *packet)
 	identify(request);
 }
 
+void intake_request_open(struct intake_request *request, struct parcel *parcel)
+{
+	struct identity *identity = &request->identity;
+
+	request->parcel = parcel;
+	request->n_fds = parcel->n;
+	if (parcel->pidfd < 0)
+		return;
+	closep(&request->own_pidfd);
+	request->own_pidfd = request->pidfd = TAKE_FD(parcel->pidfd);
+	identity->verified = pidfd_is_alive(request->pidfd);
+	if (!identity->verified)
+		identity->unit = "";
+}
+
 void intake_request_deinit(struct intake_request *request)
 {
+	parcel_release(request->parcel, NULL, NULL);
 	closep(&request->own_pidfd);
 	free(request->unit);
 }

@@ -9,10 +9,12 @@
 #include "../access/identity.h"
 #include "../wire/message.h"
 #include "../wire/packet.h"
+#include "../worker/parcel.h"
 
 struct intake_request {
 	const struct message *message;
-	int *fds; /* to be taken with TAKE_FD; what is left is closed when the handler returns */
+	struct parcel *
+		parcel; /* the descriptors that came along, or NULL; to be taken with TAKE_PTR, or it is released */
 	size_t n_fds;
 	struct identity identity; /* of the sender */
 	uint64_t received;	  /* clock_monotonic_nsec() */
@@ -30,4 +32,12 @@ struct intake_request {
  * may have got the pid since the packet was sent.
  */
 void intake_request_init(struct intake_request *request, struct packet *packet);
+
+/*
+ * intake_request_open() - the descriptors of the packet have been fetched: with them came the pidfd of the sender
+ * @parcel: the request's from now on
+ *
+ * Of a sender that is still alive, what was read of its number was about itself, and is verified.
+ */
+void intake_request_open(struct intake_request *request, struct parcel *parcel);
 void intake_request_deinit(struct intake_request *request);

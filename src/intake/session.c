@@ -7,9 +7,21 @@
 #include <sys/epoll.h>
 
 #include "../util/clock.h"
+#include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../wire/packet.h"
-#include "closer.h"
+
+/* A packet, from when it is looked at until it is answered. */
+struct incoming {
+	struct packet packet;
+	struct message message;
+	struct intake_request request;
+	bool queued;		   /* its descriptors, and so itself, are still in the queue of the socket */
+	struct parcel *fetching;   /* they are being received */
+	struct parcel *closing;	   /* they are being closed */
+	struct sweeper_skip *skip; /* they are being thrown away */
+	bool deferred;
+};
 
 struct session {
 	int socket;
@@ -20,10 +32,15 @@ struct session {
 	gid_t *groups;	   /* of the peer, at connect(2) */
 	size_t n_groups;
 
+	const struct staff *staff; /* borrowed */
 	bool asked;
+	bool contested; /* a worker that failed may still receive from the socket */
 
-	/* of the request under way */
+	/* the request under way, while it takes more than one turn */
+	struct incoming *incoming;
 	uint64_t received;
+	void (*cancel)(void *userdata); /* of a deferred answer */
+	void *cancel_userdata;
 	void (*tell)(uint64_t nsec, void *userdata);
 	void *tell_userdata;
 
@@ -61,17 +78,18 @@ static int read_peer(struct session *session)
 	return 0;
 }
 
-int session_new_consume_fd(
-	sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret)
+int session_new_consume_fd(sd_event *event, const struct staff *staff, int fd,
+	const struct session_handlers *handlers, struct session **ret)
 {
 	struct session *session = calloc(1, sizeof(*session));
 	int r;
 
 	if (!session) {
-		closer_hang_up_consume(fd, 0);
+		sweeper_hang_up_consume(staff->sweeper, fd, false);
 		return -ENOMEM;
 	}
 	session->socket = fd;
+	session->staff = staff;
 	session->handlers = *handlers;
 	r = read_peer(session);
 	if (!r)
@@ -100,6 +118,33 @@ static void release_source(struct session *session)
 	session->source = (struct session_source){0};
 }
 
+static struct incoming *incoming_free(struct incoming *incoming)
+{
+	if (!incoming)
+		return NULL;
+	intake_request_deinit(&incoming->request);
+	packet_deinit(&incoming->packet);
+	free(incoming);
+	return NULL;
+}
+
+/* Return: whether somebody may be receiving from the socket. */
+static bool drop_incoming(struct session *session)
+{
+	struct incoming *incoming = TAKE_PTR(session->incoming);
+	bool busy = session->contested || (incoming && (incoming->fetching || incoming->skip));
+
+	if (!incoming)
+		return busy;
+	if (incoming->deferred)
+		session->cancel(session->cancel_userdata);
+	parcel_release(incoming->fetching, NULL, NULL);
+	parcel_release(incoming->closing, NULL, NULL);
+	sweeper_cancel(incoming->skip);
+	(void)incoming_free(incoming);
+	return busy;
+}
+
 struct session *session_free(struct session *session)
 {
 	if (!session)
@@ -109,7 +154,7 @@ struct session *session_free(struct session *session)
 	release_source(session);
 	sd_event_source_disable_unref(session->io);
 	sd_event_source_disable_unref(session->idle);
-	closer_hang_up_consume(session->socket, session->peer.uid);
+	sweeper_hang_up_consume(session->staff->sweeper, session->socket, drop_incoming(session));
 	free(session->groups);
 	free(session);
 	return NULL;
@@ -127,6 +172,10 @@ bool session_is_fresh(const struct session *session)
 
 bool session_has_answered(const struct session *session)
 {
+	const struct incoming *incoming = session->incoming;
+
+	if (incoming && (incoming->fetching || incoming->closing || incoming->skip || incoming->deferred))
+		return false;
 	return !session->answering || is_endless(session);
 }
 
@@ -136,17 +185,23 @@ static void end_session(struct session *session)
 	session_free(session);
 }
 
-static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	(void)source;
-	(void)usec;
-	end_session(userdata);
-	return 0;
-}
-
 static void note_activity(struct session *session)
 {
 	(void)sd_event_source_set_time_relative(session->idle, SESSION_IDLE_SECONDS * 1000000ULL);
+}
+
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct session *session = userdata;
+
+	(void)usec;
+	if (!session->incoming) {
+		end_session(session);
+		return 0;
+	}
+	/* it is not the client that nothing comes from */
+	note_activity(session);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 /* ---- answers */
@@ -262,56 +317,176 @@ static void refuse_and_end(struct session *session, const struct refusal *refusa
 	session->ending = true;
 }
 
-static void handle_packet(struct session *session, struct packet *packet)
+static bool take_packet(struct session *session, struct incoming *incoming, struct refusal *refusal)
 {
-	struct intake_request request;
-	struct refusal refusal;
-	struct message message;
+	struct packet *packet = &incoming->packet;
+	struct intake_request *request = &incoming->request;
 
-	if (message_parse(&message, packet->text, packet->size, &refusal)) {
-		refuse_and_end(session, &refusal);
-		return;
-	}
-	intake_request_init(&request, packet);
-	request.message = &message;
+	if (message_parse(&incoming->message, packet->text, packet->size, refusal))
+		return false;
+	intake_request_init(request, packet);
+	request->message = &incoming->message;
 	/* the groups are those of the process that connected, not of one that got the socket from it */
 	if (!memcmp(&packet->credentials, &session->peer, sizeof(session->peer))) {
-		request.identity.groups = session->groups;
-		request.identity.n_groups = session->n_groups;
+		request->identity.groups = session->groups;
+		request->identity.n_groups = session->n_groups;
 	}
 	session->asked = true;
-	session->received = request.received;
-	session->handlers.request(session, &request, session->handlers.userdata);
-	intake_request_deinit(&request);
+	session->received = request->received;
+	return true;
+}
+
+static void complete(struct session *session);
+
+/* What the descriptors are. A packet that was not received, or may not have been, ends the session. */
+static void on_parcel(struct parcel *parcel, void *userdata)
+{
+	struct session *session = userdata;
+	struct incoming *incoming = session->incoming;
+
+	incoming->fetching = NULL;
+	incoming->queued = false;
+	session->contested |= parcel->lost;
+	intake_request_open(&incoming->request, parcel);
+	if (parcel->result < 0)
+		(void)refuse(&parcel->refusal, -parcel->result, "the packet could not be received (%s)",
+			errno_name(-parcel->result));
+	if (parcel->result)
+		refuse_and_end(session, &parcel->refusal);
+	else
+		session->handlers.request(session, &incoming->request, session->handlers.userdata);
+	complete(session);
+}
+
+static void fetch(struct session *session)
+{
+	struct incoming *incoming = session->incoming;
+	const char *owner = message_get(&incoming->message, KEY_OWNER);
+	struct refusal refusal;
+	int r;
+
+	r = session->handlers.admit(session, &incoming->request, &refusal, session->handlers.userdata);
+	if (!r)
+		r = parcel_fetch(session->staff->crew,
+			owner ? CREW_UID_FOUND : incoming->packet.credentials.uid, session->socket, owner,
+			session->staff->netns_cookie, NULL, on_parcel, session, &incoming->fetching,
+			&refusal);
+	if (r < 0)
+		r = refuse(&refusal, -r, "the broker could not do it (%s)", errno_name(-r));
+	if (r)
+		session_refuse(session, &refusal);
+}
+
+static void on_skipped(bool skipped, void *userdata)
+{
+	struct session *session = userdata;
+
+	session->incoming->skip = NULL;
+	session->incoming->queued = false;
+	if (!skipped)
+		session->contested = session->ending = true;
+	complete(session);
+}
+
+/* Nothing is heard of the client, not even that it has gone, until there is an answer. */
+static void pause_listening(struct session *session)
+{
+	(void)sd_event_source_set_enabled(session->io, SD_EVENT_OFF);
+}
+
+static void on_closed(struct parcel *parcel, void *userdata)
+{
+	struct session *session = userdata;
+
+	session->incoming->closing = NULL;
+	parcel_release(parcel, NULL, NULL);
+	complete(session);
+}
+
+/*
+ * Goes on with a request that was looked at. Before the answer its descriptors leave the queue, and the worker: a client
+ * that gets it may rely on the broker having no copy of its socket left.
+ *
+ * Return: false when the session is to end.
+ */
+static bool proceed(struct session *session)
+{
+	struct incoming *incoming = session->incoming;
+
+	if (incoming->fetching || incoming->deferred) {
+		pause_listening(session);
+		return true;
+	}
+	if (incoming->queued) {
+		incoming->skip = sweeper_skip(session->staff->sweeper, session->socket, on_skipped, session);
+		pause_listening(session);
+		return incoming->skip;
+	}
+	if (incoming->request.parcel && parcel_is_open(incoming->request.parcel)) {
+		incoming->closing = TAKE_PTR(incoming->request.parcel);
+		parcel_close(incoming->closing, on_closed, session);
+		pause_listening(session);
+		return true;
+	}
+	session->incoming = incoming_free(incoming);
+	return flush(session);
+}
+
+static void complete(struct session *session)
+{
+	(void)sd_event_source_set_enabled(session->io, SD_EVENT_ON);
+	if (!proceed(session))
+		end_session(session);
+}
+
+void session_defer(struct session *session, void (*cancel)(void *userdata), void *userdata)
+{
+	session->incoming->deferred = true;
+	session->cancel = cancel;
+	session->cancel_userdata = userdata;
+}
+
+void session_resume(struct session *session)
+{
+	session->incoming->deferred = false;
+	complete(session);
 }
 
 static bool receive_packet(struct session *session)
 {
-	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
+	struct incoming *incoming = calloc(1, sizeof(*incoming));
 	struct refusal refusal;
+	bool has_fds = false;
 	int r;
 
-	if (closer_skip(session->socket))
+	if (!incoming)
 		return false;
-	r = packet_receive(session->socket, &packet, &refusal);
-	if (r == PACKET_AGAIN)
-		return true;
-	if (r < 0 || r == PACKET_END)
-		return false;
+	incoming->packet.pidfd = incoming->request.own_pidfd = -1;
+	r = packet_peek(session->socket, &incoming->packet, &has_fds, &refusal);
+	if ((r == 0 || r == PACKET_REFUSED) && !has_fds) {
+		packet_deinit(&incoming->packet);
+		r = packet_receive_with_pidfd(session->socket, &incoming->packet, &refusal);
+	}
+	if (r < 0 || r == PACKET_AGAIN || r == PACKET_END) {
+		(void)incoming_free(incoming);
+		return r == PACKET_AGAIN;
+	}
+	incoming->queued = has_fds;
+	session->incoming = incoming;
 	note_activity(session);
-	if (r == 0 && !packet.has_credentials)
+	if (r == 0 && !incoming->packet.has_credentials)
 		r = refuse(&refusal, EPERM,
 			"the packet carries no credentials (EPERM); send it from a live process");
 	if (r == 0 && session->answering)
 		r = refuse(&refusal, EBUSY,
 			"this connection is subscribed to events and takes no request (EBUSY); open another one");
-	if (r == 0)
-		handle_packet(session, &packet);
-	else
+	if (r || !take_packet(session, incoming, &refusal))
 		refuse_and_end(session, &refusal);
-	/* before the answer: a client that gets OK may rely on the broker having no copy of its socket left */
-	closer_close(&packet, packet.has_credentials ? packet.credentials.uid : session->peer.uid);
-	return flush(session);
+	else if (has_fds)
+		fetch(session);
+	else
+		session->handlers.request(session, &incoming->request, session->handlers.userdata);
+	return proceed(session);
 }
 
 void session_begin(struct session *session)

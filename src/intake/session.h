@@ -20,6 +20,7 @@
 
 #include "../util/error.h"
 #include "../wire/message.h"
+#include "../worker/staff.h"
 #include "request.h"
 
 /* A session on which nothing was sent or received for this long is closed. */
@@ -31,7 +32,14 @@
 struct session;
 
 struct session_handlers {
-	/* Answers a request by exactly one of session_answer(), session_refuse(), session_answer_rows(). */
+	/*
+	 * Whether the descriptors that came with a request are to be fetched. Their number is not known yet. When the
+	 * answer is a refusal (REFUSED, or a negative errno), they are thrown away unseen and the client gets it.
+	 */
+	int (*admit)(struct session *session, const struct intake_request *request, struct refusal *refusal,
+		void *userdata);
+	/* Answers a request by exactly one of session_answer(), session_refuse(), session_answer_rows(), or by
+	 * session_defer(). */
 	void (*request)(struct session *session, struct intake_request *request, void *userdata);
 	/* The session has ended; it is freed when this returns. */
 	void (*end)(struct session *session, void *userdata);
@@ -58,8 +66,8 @@ struct session_source {
  * session_new_consume_fd() - serve a connected socket
  * @fd: accepted from a listener with credentials asked for; non-blocking, close-on-exec; consumed
  */
-int session_new_consume_fd(
-	sd_event *event, int fd, const struct session_handlers *handlers, struct session **ret);
+int session_new_consume_fd(sd_event *event, const struct staff *staff, int fd,
+	const struct session_handlers *handlers, struct session **ret);
 
 /*
  * session_begin() - answer the first request if it has been sent already, which saves a turn of the event loop
@@ -77,6 +85,15 @@ uid_t session_uid(const struct session *session);
 void session_answer(struct session *session, const struct writer *packet);
 void session_refuse(struct session *session, const struct refusal *refusal);
 void session_answer_rows(struct session *session, const struct session_source *source);
+
+/*
+ * session_defer() - answer later: by one of the three above, and then session_resume()
+ * @cancel: called when the session ends before that; it is not resumed then
+ *
+ * The request stays where it is until then, and the client is not listened to.
+ */
+void session_defer(struct session *session, void (*cancel)(void *userdata), void *userdata);
+void session_resume(struct session *session);
 
 /* session_wake() - an answer without end, not released yet, has another packet; it is sent when the event loop runs */
 void session_wake(struct session *session);

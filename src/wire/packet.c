@@ -63,6 +63,22 @@ static size_t packet_add_control(struct packet *packet, struct msghdr *header)
 	return n_left_out;
 }
 
+/* What is the same whether the packet was received or only looked at. */
+static int packet_take_text(
+	struct packet *packet, const struct msghdr *header, ssize_t n, struct refusal *refusal)
+{
+	if (n > (ssize_t)PACKET_TEXT_MAX || header->msg_flags & MSG_TRUNC)
+		return refuse(refusal, EMSGSIZE, "the packet has %zd bytes of text, at most %u are allowed",
+			n, PACKET_TEXT_MAX);
+	if (n == 0 && header->msg_controllen == 0)
+		/* At end-of-file there is no control data. An empty packet has some if it carries
+		 * descriptors, and always if the receiver asks for credentials. */
+		return PACKET_END;
+	packet->size = (size_t)n;
+	packet->text[packet->size] = '\0';
+	return 0;
+}
+
 int packet_receive(int socket, struct packet *packet, struct refusal *refusal)
 {
 	struct iovec iov = {.iov_base = packet->text, .iov_len = PACKET_TEXT_MAX};
@@ -75,7 +91,7 @@ int packet_receive(int socket, struct packet *packet, struct refusal *refusal)
 	};
 	size_t n_left_out;
 	ssize_t n;
-	int r = 0;
+	int r;
 
 	/* MSG_TRUNC returns the full length of a packet that is too long, for the refusal. */
 	n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC | MSG_TRUNC);
@@ -90,48 +106,55 @@ int packet_receive(int socket, struct packet *packet, struct refusal *refusal)
 		r = refuse(refusal, EMFILE,
 			"descriptors of the packet were cut off, %zu arrived: either the receiver has reached its limit of open files (RLIMIT_NOFILE), or a security module (SELinux, AppArmor) denies it these descriptors",
 			packet->n_fds);
-	else if (n > (ssize_t)PACKET_TEXT_MAX || header.msg_flags & MSG_TRUNC)
-		r = refuse(refusal, EMSGSIZE, "the packet has %zd bytes of text, at most %u are allowed", n,
-			PACKET_TEXT_MAX);
-	else if (n == 0 && header.msg_controllen == 0)
-		/* At end-of-file there is no control data. An empty packet has some if it carries
-		 * descriptors, and always if the receiver asks for credentials. */
-		r = PACKET_END;
+	else
+		r = packet_take_text(packet, &header, n, refusal);
 	if (r == PACKET_END)
 		packet_deinit(packet);
-	if (r != 0) {
+	if (r != 0)
 		packet->text[0] = '\0';
-		return r;
-	}
-	packet->size = (size_t)n;
-	packet->text[packet->size] = '\0';
-	return 0;
+	return r;
 }
 
-int packet_peek(int socket, struct ucred *ret)
+int packet_receive_with_pidfd(int socket, struct packet *packet, struct refusal *refusal)
+{
+	int on = 1, off = 0, r;
+
+	(void)setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)); /* Linux 6.5 */
+	r = packet_receive(socket, packet, refusal);
+	(void)setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &off, sizeof(off));
+	return r;
+}
+
+int packet_peek(int socket, struct packet *packet, bool *ret_has_fds, struct refusal *refusal)
 {
 	/* room for only the credentials, which come first (scm_recv() in include/net/scm.h) */
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(struct ucred))];
 	} control;
-	struct msghdr header = {.msg_control = &control, .msg_controllen = sizeof(control)};
-	const struct cmsghdr *message;
+	struct iovec iov = {.iov_base = packet->text, .iov_len = PACKET_TEXT_MAX};
+	struct msghdr header = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(socket, &header, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+	int r;
 
-	if (recvmsg(socket, &header, MSG_PEEK | MSG_DONTWAIT) < 0)
+	if (n < 0) {
+		packet->text[0] = '\0';
 		return errno == EAGAIN || errno == EINTR ? PACKET_AGAIN : -errno;
-	message = CMSG_FIRSTHDR(&header);
-	if (!message || message->cmsg_type != SCM_CREDENTIALS)
-		return -ENODATA;
-	memcpy(ret, CMSG_DATA(message), sizeof(*ret));
-	return 0;
+	}
+	(void)packet_add_control(packet, &header);
+	*ret_has_fds = header.msg_flags & MSG_CTRUNC;
+	r = packet_take_text(packet, &header, n, refusal);
+	if (r != 0)
+		packet->text[0] = '\0';
+	return r;
 }
 
-void packet_skip(int socket)
+bool packet_skip(int socket)
 {
 	char byte;
 
-	(void)recv(socket, &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC);
+	return recv(socket, &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC) > 0;
 }
 
 void packet_deinit(struct packet *packet)

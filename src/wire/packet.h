@@ -65,14 +65,29 @@ struct packet {
 int packet_receive(int socket, struct packet *packet, struct refusal *refusal);
 
 /*
- * packet_peek() - the sender of the next packet, without receiving it or its descriptors
+ * packet_receive_with_pidfd() - the same, with the pidfd of the sender where the kernel has it (Linux 6.5)
  *
- * Needs SO_PASSCRED on the receiver. Return: 0, PACKET_AGAIN when there is none, or a negative errno.
+ * SO_PASSPIDFD is on for this call only: packet_peek() could not tell a pidfd from descriptors.
  */
-int packet_peek(int socket, struct ucred *ret);
+int packet_receive_with_pidfd(int socket, struct packet *packet, struct refusal *refusal);
 
-/* packet_skip() - drop the next packet; its descriptors never come into this process */
-void packet_skip(int socket);
+/*
+ * packet_peek() - text and credentials of the next packet, which stays where it is with its descriptors
+ * @ret_has_fds: whether there are any; set on 0 and PACKET_REFUSED
+ *
+ * No descriptor comes into this process, not even for a moment that could make it the last one to have it, as long as
+ * nobody else receives from the socket meanwhile. The receiver needs SO_PASSCRED and must not have SO_PASSPIDFD.
+ *
+ * Return: as packet_receive().
+ */
+int packet_peek(int socket, struct packet *packet, bool *ret_has_fds, struct refusal *refusal);
+
+/*
+ * packet_skip() - throw the next packet away; its descriptors never come into the table of this process, which drops them
+ *
+ * Return: whether there was one, and it was not empty.
+ */
+bool packet_skip(int socket);
 
 /* packet_deinit() - close what is left in a packet; it can be used again */
 void packet_deinit(struct packet *packet);

@@ -163,14 +163,27 @@ uint64_t world_cookie(int fd)
 	return cookie;
 }
 
+void world_put(struct world *world, uint32_t seat, uint32_t slot, int fd)
+{
+	const struct usher_place_key key = {.seat = seat, .slot = slot};
+	const uint64_t value = (uint64_t)fd;
+
+	if (bpf_map_update_elem(world->registry.maps[REGISTRY_SOCKETS], &key, &value, BPF_NOEXIST) < 0)
+		fail("put", strerror(errno));
+}
+
 uint32_t world_seat_socket(struct world *world, uint32_t seat, int fd)
 {
 	const struct usher_place place = {.cookie = world_cookie(fd)};
+	const uint64_t value = (uint64_t)fd;
 	struct refusal refusal;
 	uint32_t slot;
 
-	check("stage", registry_stage(&world->registry, seat, fd, &place, &slot, &refusal), &refusal);
-	registry_commit(&world->registry, seat, slot, fd, 0);
+	check("reserve", registry_reserve(&world->registry, seat, &place, &slot, &refusal), &refusal);
+	world_put(world, seat, slot, fd);
+	registry_commit(&world->registry, seat, slot, 0);
+	if (bpf_map_update_elem(world->registry.maps[REGISTRY_FRONT], &seat, &value, BPF_ANY) < 0)
+		fail("front", strerror(errno));
 	return slot;
 }
 

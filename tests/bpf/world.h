@@ -39,6 +39,9 @@ int world_listen(int protocol, int family);
 /* world_seat() - the seat of a name; 0 if the rules have none */
 uint32_t world_seat(const struct world *world, const char *name, int protocol, int family);
 
+/* world_put() - a socket into a reserved slot, as a worker does it */
+void world_put(struct world *world, uint32_t seat, uint32_t slot, int fd);
+
 /* world_seat_socket() - put a socket into a seat, in the first place; Return: its slot */
 uint32_t world_seat_socket(struct world *world, uint32_t seat, int fd);
 

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -24,6 +25,7 @@
 #include "descriptors.h"
 #include "util/macro.h"
 #include "wire/message.h"
+#include "worker/nursery.h"
 
 #define DEADLINE_SECONDS 60
 
@@ -179,12 +181,22 @@ static void handle(struct session *session, struct intake_request *request, void
 		session_refuse(session, &refusal);
 	} else {
 		if (verb && !strcmp(verb, "keep"))
-			served.kept = TAKE_FD(request->fds[0]);
+			served.kept = TAKE_PTR(request->parcel);
 		if (text)
 			writer_put(&packet, KEY_TEXT, "%s", text);
 		session_answer(session, &packet);
 	}
 	assert_true(session_has_answered(session) == (verb && !strcmp(verb, "tail")));
+}
+
+static int admit(struct session *session, const struct intake_request *request, struct refusal *refusal,
+	void *userdata)
+{
+	const char *verb = message_get(request->message, KEY_REQUEST);
+
+	(void)session;
+	assert_ptr_equal(userdata, &served);
+	return verb && !strcmp(verb, "unseen") ? refuse(refusal, EINVAL, "nobody wants them") : 0;
 }
 
 /* ---- the loop */
@@ -197,26 +209,59 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static void start_staff(void);
+
 int served_set_up(void **state)
 {
 	(void)state;
 	/* code that writes to a client that is gone must not rely on an ignored SIGPIPE */
 	assert_true(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
-	served = (struct served){.kept = -1, .folder = "/tmp/usher-door-XXXXXX"};
+	served = (struct served){.folder = "/tmp/usher-door-XXXXXX"};
 	served.n_before = descriptors_count();
 	assert_non_null(mkdtemp(served.folder));
 	assert_return_code(chmod(served.folder, 0711), errno);
 	(void)snprintf(served.path, sizeof(served.path), "%s/usher.sock", served.folder);
 	assert_true(sd_event_new(&served.event) >= 0);
+	start_staff();
 	served_open_door();
-	(void)served_run();
-	served.n_idle = descriptors_count();
+	served_warm_up();
 	return 0;
+}
+
+static void start_staff(void)
+{
+	_cleanup_close_ int no_map = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	const int maps[WORK_MAPS] = {no_map, no_map};
+	int nursery;
+
+	assert_int_equal(nursery_start(&nursery, &served.nursery), 0);
+	assert_int_equal(staff_new(served.event, nursery, &served.staff), 0);
+	assert_int_equal(crew_start(served.staff.crew, maps), 0);
+}
+
+void served_warm_up(void)
+{
+	double deadline = now() + DEADLINE_SECONDS;
+	int client = client_open();
+
+	client_send_fds(client, "REQUEST=echo\n", (int[]){0}, 1);
+	client_expect(client, "OK=1\n");
+	assert_return_code(close(client), errno);
+	/* until every worker has its pidfd, and nothing more happens */
+	for (size_t n = 0; n != (served.n_idle = descriptors_count()) || served_run(); n = served.n_idle) {
+		assert_true(sd_event_run(served.event, 20000) >= 0);
+		assert_true(now() < deadline);
+	}
+	served.n_requests = 0;
+	served.n_fds = 0;
+	served.n_idle_set = 0;
 }
 
 void served_open_door(void)
 {
-	assert_int_equal(door_new(served.event, -1, served.path, handle, &served, &served.door), 0);
+	assert_int_equal(
+		door_new(served.event, &served.staff, -1, served.path, admit, handle, &served, &served.door),
+		0);
 }
 
 int served_tear_down(void **state)
@@ -224,10 +269,11 @@ int served_tear_down(void **state)
 	(void)state;
 	served.door = door_free(served.door);
 	assert_int_equal(access(served.path, F_OK), -1);
-	closep(&served.kept);
+	parcel_release(served.kept, NULL, NULL);
+	staff_free(&served.staff);
+	assert_int_equal(waitpid(served.nursery, NULL, 0), served.nursery);
 	(void)sd_event_unref(served.event);
 	assert_return_code(rmdir(served.folder), errno);
-	/* a thread closes what came from clients: usually before the test looks, but not on a busy machine */
 	for (double deadline = now() + DEADLINE_SECONDS; descriptors_count() != served.n_before;)
 		assert_true(now() < deadline);
 	return 0;

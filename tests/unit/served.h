@@ -10,7 +10,8 @@
  *   refuse  TEXT=...          refused with EACCES and this reason
  *   rows    N=... FD=1        answered with N rows, NUMBER= from 0; with FD=, each carries a descriptor
  *   tail                      answered without end, with `n_ready` rows so far; call session_wake() when it grows
- *   keep                      takes the first descriptor of the packet into `kept`
+ *   keep                      takes the descriptors of the packet into `kept`
+ *   unseen                    has descriptors thrown away that come with it
  *   who                       answered with what session_identify() knows about the sender
  */
 
@@ -24,6 +25,8 @@
 
 struct served {
 	sd_event *event;
+	struct staff staff;
+	pid_t nursery;
 	struct door *door;
 	char folder[64], path[96];
 	size_t n_before; /* descriptors before any of this existed */
@@ -34,7 +37,7 @@ struct served {
 	unsigned n_requests, n_rows, n_released;
 	unsigned n_ready; /* number of rows so far, for `tail` */
 	size_t n_fds;	  /* of the last request */
-	int kept;
+	struct parcel *kept;
 
 	/* the replacement for SESSION_IDLE_SECONDS, unless 0; and how often it was used */
 	uint64_t idle_usec;
@@ -50,6 +53,9 @@ int served_tear_down(void **state);
 
 /* served_open_door() - open the door again, after door_free() */
 void served_open_door(void);
+
+/* served_warm_up() - have a worker for this uid, and count the descriptors */
+void served_warm_up(void);
 
 /* served_run() - run the loop until it has nothing more to do at once; Return: the number of events */
 unsigned served_run(void);

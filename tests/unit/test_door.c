@@ -63,6 +63,17 @@ static void test_stale_path(void **state)
 	assert_return_code(close(client), errno);
 }
 
+static int never_admit(struct session *session, const struct intake_request *request, struct refusal *refusal,
+	void *userdata)
+{
+	(void)session;
+	(void)request;
+	(void)refusal;
+	(void)userdata;
+	fail_msg("nobody may come in here");
+	return 0;
+}
+
 static void never(struct session *session, struct intake_request *request, void *userdata)
 {
 	(void)session;
@@ -80,17 +91,21 @@ static void test_bad_paths(void **state)
 
 	(void)state;
 	(void)snprintf(path, sizeof(path), "%s/none/usher.sock", served.folder);
-	assert_int_equal(door_new(served.event, -1, path, never, NULL, &door), -ENOENT);
-	assert_int_equal(door_new(served.event, -1, served.folder, never, NULL, &door), -EISDIR);
+	assert_int_equal(
+		door_new(served.event, &served.staff, -1, path, never_admit, never, NULL, &door), -ENOENT);
+	assert_int_equal(
+		door_new(served.event, &served.staff, -1, served.folder, never_admit, never, NULL, &door),
+		-EISDIR);
 	/* sun_path has 108 bytes, and the NUL is one of them */
 	memset(path, 'x', sizeof(path) - 1);
 	memcpy(path, served.folder, strlen(served.folder));
 	path[strlen(served.folder)] = '/';
 	path[sizeof(address.sun_path)] = '\0';
-	assert_int_equal(door_new(served.event, -1, path, never, NULL, &door), -ENAMETOOLONG);
+	assert_int_equal(door_new(served.event, &served.staff, -1, path, never_admit, never, NULL, &door),
+		-ENAMETOOLONG);
 	assert_null(door);
 	path[sizeof(address.sun_path) - 1] = '\0';
-	assert_int_equal(door_new(served.event, -1, path, never, NULL, &door), 0);
+	assert_int_equal(door_new(served.event, &served.staff, -1, path, never_admit, never, NULL, &door), 0);
 	assert_null(door_free(door));
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(descriptors_count(), n);

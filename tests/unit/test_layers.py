@@ -159,7 +159,7 @@ def what_must_never_be():
 
 def broker_knows_no_door():
     """Of intake, the broker uses nothing of the doors and their sessions: they call the broker."""
-    allowed = {"src/worker/inspect.h", "src/intake/owner.h"}
+    allowed = {"src/intake/owner.h"}
     return [f'{name(path)} includes "{header}"' for path in sources("src/broker")
             for header in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), re.M)
             if "/intake/" in header and os.path.normpath(f"src/broker/{header}") not in allowed
@@ -190,16 +190,16 @@ def one_file_calls_each():
 
 
 def each_map_has_one_writer():
-    """The registry's maps, with the SOCKHASH, are written in the files of seats and places, every other map in one file."""
+    """The registry's maps are written where its seats and places are, sockets by workers; others in one file each."""
     writers = {"registry->maps[REGISTRY_EARLY": "datapath/registry_early.c",
                "registry->maps[REGISTRY_STATE": "datapath/registry.c", "registry->maps[REGISTRY_COUNTERS": "datapath/registry.c",
-               "registry->maps[REGISTRY_": "datapath/registry_places.c", "program->maps": "datapath/program.c",
+               "registry->maps[REGISTRY_": "datapath/registry_places.c", "program->maps": "datapath/program.c", "worker.maps[WORK_MAP_": "worker/worker.c",
                "loaded->maps": "hooks/iterator.c"}
     bad, sockets = [], 0
     for path in sources("src"):
         for call in re.findall(r"\bbpf_map_(?:_)?update_\w+\s*\(([^;]*);", code(path)):
             writer = next((file for map, file in writers.items() if map in call), None)
-            sockets += "REGISTRY_SOCKETS" in call
+            sockets += "WORK_MAP_SOCKETS" in call
             if not writer or path != root / "src" / writer:
                 bad.append(f"{name(path)} writes to {call.partition(',')[0]}")
     if sockets != 1:

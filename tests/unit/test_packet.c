@@ -339,22 +339,32 @@ static void test_peek_and_skip(void **state)
 	struct pair pair = pair_new(SOCK_SEQPACKET);
 	struct packet packet = PACKET_NULL;
 	struct refusal refusal;
-	struct ucred sender;
+	bool has_fds;
 	size_t n_open;
 	int on = 1;
 
 	(void)state;
 	assert_return_code(setsockopt(pair.receiver, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), errno);
 	assert_return_code(fcntl(pair.receiver, F_SETFL, O_NONBLOCK), errno);
-	assert_int_equal(packet_peek(pair.receiver, &sender), PACKET_AGAIN);
+	assert_int_equal(packet_peek(pair.receiver, &packet, &has_fds, &refusal), PACKET_AGAIN);
 	n_open = descriptors_count();
 	assert_int_equal(packet_send(pair.sender, "A=1\n", 4, &pair.sender, 1), 0);
 	assert_int_equal(packet_send(pair.sender, "B=2\n", 4, NULL, 0), 0);
-	assert_int_equal(packet_peek(pair.receiver, &sender), 0);
-	assert_int_equal(sender.uid, getuid());
-	assert_int_equal(sender.pid, getpid());
-	packet_skip(pair.receiver);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(packet_peek(pair.receiver, &packet, &has_fds, &refusal), 0);
+		assert_true(has_fds);
+		assert_string_equal(packet.text, "A=1\n");
+		assert_true(packet.has_credentials);
+		assert_int_equal(packet.credentials.uid, getuid());
+		assert_int_equal(packet.credentials.pid, getpid());
+		assert_int_equal(packet.n_fds, 0);
+		assert_int_equal(descriptors_count(), n_open);
+	}
+	assert_true(packet_skip(pair.receiver));
 	assert_int_equal(descriptors_count(), n_open);
+	assert_int_equal(packet_peek(pair.receiver, &packet, &has_fds, &refusal), 0);
+	assert_false(has_fds);
+	packet_deinit(&packet);
 	assert_int_equal(packet_receive(pair.receiver, &packet, &refusal), 0);
 	assert_string_equal(packet.text, "B=2\n");
 	packet_deinit(&packet);

@@ -317,6 +317,6 @@ def test_descriptors(rules, usherd):
     """Clients use up the broker's descriptors."""
     rules(web="Stream=192.0.2.0/24:80")
     usherd.start(nofile=256)
-    connections = [usherd.connect() for _ in range(int(usherd.status()["FDS_MAX"]) - 30)]
+    connections = [usherd.connect() for _ in range(int(usherd.status()["FDS_MAX"]) - 40)]
     assert len(connections) > 100
     yield Doctor(warn("descriptors", n=SOME, most=256), warn("missing"))

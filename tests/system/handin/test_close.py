@@ -1,17 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A client that sends something that cannot be closed stops only itself."""
+"""A client whose descriptors make a process wait that touches them stops itself, and no other client."""
 
+import ctypes
 import errno
+import mmap
 import os
+import signal
+import socket
+import struct
+import threading
 
 import pytest
 
-from harness.fuse import Stuck
-from harness.host import NOBODY, V4
+from harness import process
+from harness.fuse import SIZE, Stuck
+from harness.host import NOBODY, V4, rule
 from harness.process import Child, in_child, wait_until
-from harness.service import Service
+from harness.service import Service, make_socket
 from harness.traffic import who
-from harness.wire import Connection, hand_in, request
+from harness.wire import Connection, Refused, hand_in, request
+
+WEB = rule("Stream=80", access=["User=nobody"])
+AF_INET = struct.pack("=H", socket.AF_INET)
+LINGER = struct.pack("ii", 1, 36000)
+MSG_MORE = 0x8000
 
 
 @pytest.fixture
@@ -21,35 +33,233 @@ def stuck():
     os.mkdir("/run/test/mnt")
     running = Stuck("/run/test/mnt")
     yield running
-    running.release()  # or processes that have the file open could not be killed
+    running.release()  # or no process that has the file open could end
 
+
+def as_nobody(function, *words):
+    return Child(function, *words, uid=NOBODY, gid=NOBODY)
+
+
+def fill(sock):
+    """Send until nothing fits any more, and have close(2) wait for hours until it is received."""
+    sock.setblocking(False)
+    try:
+        while True:
+            sock.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+
+
+def make_sink():
+    sink = socket.create_server(("127.0.0.1", 0))
+    sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+    return sink
+
+
+def make_lingering(sink):
+    sock = socket.create_connection(sink.getsockname())
+    fill(sock)
+    return sock
+
+
+def turn_into_connection(listener, sink):
+    """From now on it is a connection, and the process that closes it last waits."""
+    listener.shutdown(socket.SHUT_RDWR)
+    address = AF_INET + struct.pack(">H", sink.getsockname()[1]) + socket.inet_aton("127.0.0.1") + bytes(8)
+    process.libc("connect", listener.fileno(), ctypes.create_string_buffer(address), 16)
+    fill(listener)
+
+
+def is_served(running):
+    """Another client is served, at once as far as a test can say."""
+    with Connection() as connection:
+        assert connection.request("status")["OK"] == "1"
+    with Service("root", port=8443) as service:
+        hand_in("web", service)
+        assert who(V4, 80) == "root"
+        request("withdraw", [service], NAME="web")
+    assert running.running()
+
+
+# ---- SO_LINGER
+
+@pytest.mark.parametrize("verb", ["status", "hand-in", "withdraw"])
+@pytest.mark.parametrize("full", [False, True], ids=["", "no-descriptor-left"])
+def test_lingering_connection(usherd, rules, verb, full):
+    """The broker is about to have the last copy of a connection that close(2) waits for. Its table may be full too."""
+    rules(web=WEB)
+    running = usherd.start(**({"nofile": 64} if full else {}))
+
+    def send(tell):
+        sink, connections = make_sink(), []
+        connection = Connection()
+        for _ in range(40 if full else 0):
+            connections.append(Connection())
+        tell("connected")
+        lingering = make_lingering(sink)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        tell("made")
+        signal.sigwait([signal.SIGUSR1])
+        connection.send(f"REQUEST={verb}\nNAME=web\n".encode(), [lingering.fileno()])
+        os.close(lingering.detach())
+        tell("sent")
+        signal.pause()
+
+    root = Connection()
+    root.request("status")
+    client = as_nobody(send)
+    assert [client.hear() for _ in range(2)] == ["connected", "made"]
+    running.pause()
+    os.kill(client.pid, signal.SIGUSR1)
+    assert client.hear() == "sent"
+    running.resume()
+    if not full:
+        is_served(running)
+    assert root.request("status")["OK"] == "1"
+    running.stop()
+    client.kill()
+
+
+def test_listener_that_becomes_a_connection(broker):
+    """It is one when the broker looks, and lingers when it is closed: at once, or held and withdrawn later."""
+    running = broker(web=WEB)
+
+    def hold(tell):
+        sink = make_sink()
+        listener = make_socket("tcp", "127.0.0.3", 0)
+        request("hold", [listener], NAME="web")
+        turn_into_connection(listener, sink)
+        os.close(listener.detach())
+        with Connection() as connection:
+            connection.send(b"REQUEST=withdraw\nNAME=web\n")
+            tell("sent")
+            signal.pause()
+
+    client = as_nobody(hold)
+    assert client.hear() == "sent"
+    is_served(running)
+    assert running.status()["HELD"] == "0"
+    running.stop()
+    client.kill()
+
+
+# ---- a file whose server does not answer
 
 def send_stuck(tell, path, times):
-    """Send requests with a descriptor whose close(2) does not return, and report the errno of each."""
+    """Hand-ins of a file whose close(2) does not return: tells the errno of each."""
     opened = os.open(path, os.O_RDONLY)
     for _ in range(times):
         try:
             with Connection() as connection:
-                connection.send(b"REQUEST=status\n", [opened])
+                connection.send(b"REQUEST=hand-in\nNAME=web\n", [opened])
                 tell(int(connection.receive()[0]["ERRNO"]))
         except OSError as error:
             tell(error.errno)
-    # when this process ends, it closes the file too, and hangs as the broker would
+    # the end of this process closes the file too, and hangs like the worker would
 
 
 def test_file_whose_close_hangs(broker, stuck):
-    """The broker answers, serves others, refuses a uid that continues, and recovers."""
-    running = broker(web="Stream=80")
-    threads = lambda: len(os.listdir(f"/proc/{running.pid}/task"))
-    client = Child(send_stuck, stuck.file, 6, uid=NOBODY, gid=NOBODY)
-    answers = [client.hear() for _ in range(6)]
-    assert answers[:4] == [errno.EINVAL] * 4, "each refusal says that status takes no descriptors"
-    assert set(answers[4:]) <= {errno.EUSERS, errno.EPIPE, errno.ECONNRESET}, "then the uid is refused"
-    assert threads() == 1 + 4
-    with Service("web") as service:
-        hand_in("web", service)
-        assert who(V4, 80) == "web"
+    """The broker answers, serves others, has no more workers for a uid that goes on with it, and recovers."""
+    running = broker(web=WEB)
+    is_served(running)
+    client = as_nobody(send_stuck, stuck.file, 6)
+    answers = []
+    while len(answers) < 6:
+        answers.append(client.hear())
+        is_served(running)
+    assert answers[:4] == [errno.ENOTSOCK] * 4, "each answer says what was sent"
+    assert answers[4:] == [errno.EUSERS] * 2, "then nobody looks any more"
     stuck.release()
-    wait_until(lambda: threads() == 1, what="every descriptor is closed")
     assert client.wait() == 0
-    assert in_child(lambda: request("status")["RELOAD"], uid=NOBODY, gid=NOBODY) == "ok", "and the uid is served again"
+
+    with Service("nobody", port=8444) as service:
+        def try_again():
+            try:
+                in_child(lambda: hand_in("web", service) and None, keep=[service.fileno()], uid=NOBODY, gid=NOBODY)
+                return True
+            except Refused as refusal:
+                assert refusal.number == errno.EUSERS
+                return False
+        wait_until(try_again, what="it is served again")
+        assert who(V4, 80) == "nobody"
+
+
+def test_file_that_nobody_wants(broker, stuck):
+    """What is refused by its text is thrown away without being received, so that nobody is asked to close it."""
+    running = broker(web="Stream=80")
+    client = as_nobody(send_stuck, stuck.file, 6)
+    assert [client.hear() for _ in range(6)] == [errno.EACCES] * 6
+    assert stuck.flushes == []
+    is_served(running)
+    stuck.release()
+    assert client.wait() == 0
+
+
+def test_socket_whose_lock_is_held(broker, stuck):
+    """sendto() from a page of the file keeps the lock of the socket: a process that looks at it waits, and SIGKILL does not end it."""
+    running = broker(web=rule("Datagram=80", "Stream=80", access=["User=nobody"]))
+
+    def lock(tell):
+        page = mmap.mmap(os.open(stuck.file, os.O_RDONLY), SIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+        sock = make_socket("udp", "127.0.0.3", 0)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+        to = AF_INET + struct.pack(">H", 9) + socket.inet_aton("127.0.0.1") + bytes(8)
+        libc = ctypes.CDLL(None)
+        threading.Thread(target=lambda: libc.sendto(
+            sock.fileno(), ctypes.c_void_p(address), ctypes.c_size_t(SIZE), MSG_MORE, to, 16), daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        tell("sending")
+        signal.sigwait([signal.SIGUSR1])
+        try:
+            with Connection() as connection:
+                tell("connected")
+                connection.request("hand-in", [sock], NAME="web")
+                tell(0)
+        except Refused as refusal:
+            tell(refusal.number)
+        signal.pause()
+
+    client = as_nobody(lock)
+    assert client.hear() == "sending"
+    wait_until(lambda: stuck.reads, what="the lock is held")
+    os.kill(client.pid, signal.SIGUSR1)
+    assert client.hear() == "connected"
+    is_served(running)
+    assert client.hear() == errno.ETIMEDOUT
+    is_served(running)
+    running.stop()
+    stuck.release()
+    client.kill()
+
+
+# ---- workers that end
+
+def test_workers_are_replaced(broker):
+    """Without its workers the broker goes on and gets others; a client may have to ask again."""
+    running = broker(web=WEB)
+    is_served(running)
+    for pid in running.workers():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: is_served(running) is None)
+
+
+def test_workers_may_do_nothing(broker):
+    """No capability, a filter of system calls, and nobody sends them signals but the broker."""
+    running = broker(web=WEB)
+    is_served(running)
+    assert running.workers()
+    for pid in running.workers():
+        status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status") if ":\t" in line)
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+        assert status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2"
+        os.kill(pid, signal.SIGTERM)
+    is_served(running)
+
+
+def test_workers_end_with_the_broker(broker):
+    running = broker(web=WEB)
+    is_served(running)
+    workers = running.workers()
+    running.kill()
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), what="no worker is left")

@@ -228,11 +228,11 @@ def test_descriptors_where_none_belong(running, verb):
 def test_broker_out_of_descriptors(usherd, rules):
     """When RLIMIT_NOFILE truncates control data, the client gets an error, and nothing stays open."""
     rules(web="Stream=80")
-    running = usherd.start(nofile=40)
+    running = usherd.start(nofile=64)
     with running.connect() as connection:
         connection.request("status")
         before = len(running.fds())
-        sockets = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(60)]
+        sockets = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(64)]
         refusal = refused_and_closed(
             connection, text_of({"REQUEST": "hand-in", "NAME": "web"}), [s.fileno() for s in sockets], errno.EMFILE)
         assert "RLIMIT_NOFILE" in refusal.reason or "open files" in refusal.reason
@@ -246,13 +246,13 @@ def test_broker_out_of_descriptors(usherd, rules):
 def test_broker_cannot_accept(usherd, rules):
     """EMFILE on accept does not end the broker. Clients are served when descriptors are free again."""
     rules(web="Stream=80")
-    running = usherd.start(nofile=40)
+    running = usherd.start(nofile=64)
     waiting = []
-    for _ in range(60):
+    for _ in range(80):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         sock.connect("/run/usher/usher.sock")
         waiting.append(sock)
-    wait_until(lambda: len(running.fds()) >= 35 or not running.running())
+    wait_until(lambda: len(running.fds()) >= 45 or not running.running())
     assert running.running(), running.log
     for sock in waiting:
         sock.close()

@@ -13,6 +13,14 @@ USHERD = BUILD / "src/daemon/usherd"
 USHERCTL = BUILD / "src/ctl/usherctl"
 
 
+def reads(path):
+    """The text of a file of /proc, or None when its process has gone."""
+    try:
+        return path.read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 class Usherd(Daemon):
     """The broker, with the same rules and pins from one run to the next."""
 
@@ -26,6 +34,28 @@ class Usherd(Daemon):
 
     def is_ready(self):
         return super().is_ready() and self.status()
+
+    def _is_worker(self, pidfd):
+        """Whether this descriptor of the broker is the pidfd of one of its workers."""
+        try:
+            info = pathlib.Path(f"/proc/{self.pid}/fdinfo/{pidfd}").read_text()
+            pid = re.search(r"(?m)^Pid:\s*(-?\d+)", info)[1]
+            return pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "usherd-worker"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    def workers(self):
+        """pids of the processes that look at descriptors, and that have not been asked to yet."""
+        return [int(path.parent.name) for path in pathlib.Path("/proc").glob("[0-9]*/comm")
+                if reads(path) == "usherd-worker"]
+
+    def fds(self):
+        """Without the channel and the pidfd of each worker: of these there are as many as the broker likes to have."""
+        found = super().fds()
+        pidfds = [number for number, target in found.items() if "pidfd" in target and self._is_worker(number)]
+        channels = [number for number, target in found.items() if target.startswith("socket:")][-len(pidfds):]
+        return {number: target for number, target in found.items()
+                if not pidfds or number not in pidfds + channels}
 
     # the answer to status
 

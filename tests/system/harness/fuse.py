@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A FUSE file system with one file. Its server does not answer FLUSH until a test releases it."""
+"""A FUSE file system with one file. Its server answers neither FLUSH nor READ until a test releases it."""
 
 import contextlib
 import ctypes
@@ -9,13 +9,14 @@ import threading
 
 ROOT, FILE = 1, 2  # nodes
 MNT_FORCE = 1
-LOOKUP, GETATTR, OPEN, FLUSH, INIT = 1, 3, 14, 25, 26
+LOOKUP, GETATTR, OPEN, READ, FLUSH, INIT = 1, 3, 14, 15, 25, 26
+SIZE = 4096
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _attributes(node):
-    """struct fuse_attr (linux/fuse.h) of a folder or an empty file that belongs to root."""
-    return struct.pack("<6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755 if node == ROOT else 0o100644, 1, 0, 0, 0, 4096, 0)
+    """struct fuse_attr (linux/fuse.h): a folder or a file of one page, root's."""
+    return struct.pack("<6Q10I", node, 0 if node == ROOT else SIZE, 0, 0, 0, 0, 0, 0, 0, 0o40755 if node == ROOT else 0o100644, 1, 0, 0, 0, 4096, 0)
 
 
 class Stuck:
@@ -26,7 +27,7 @@ class Stuck:
         options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0,allow_other"
         if _libc.mount(b"stuck", str(folder).encode(), b"fuse", 0, options.encode()):
             raise OSError(ctypes.get_errno(), "cannot mount FUSE")
-        self.flushes = []
+        self.flushes, self.reads = [], []
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _answer(self, unique, body=b"", error=0):
@@ -47,9 +48,11 @@ class Stuck:
                     self._answer(unique, struct.pack("<QII", 1, 0, 0))
                 elif opcode == FLUSH:
                     self.flushes.append(unique)
+                elif opcode == READ:
+                    self.reads.append(unique)
                 else:
                     self._answer(unique)
 
     def release(self):
-        """End the file system, so that every waiting FLUSH fails."""
+        """End the file system, so that everything that waits fails."""
         _libc.umount2(self._folder.encode(), MNT_FORCE)  # busy, or unmounted already: in either case it has ended
