@@ -8,52 +8,51 @@
 #include "../util/address.h"
 #include "../util/transport.h"
 
-static bool is_known(const struct complaints *complaints, const struct scan_candidate *candidate)
+static bool is_known(const struct complaints *complaints, const struct complaint *complaint)
 {
 	size_t n = complaints->n < COMPLAINTS_MAX ? complaints->n : COMPLAINTS_MAX;
 
 	for (size_t i = 0; i < n; i++)
-		if (complaints->items[i].cookie == candidate->socket.cookie &&
-			complaints->items[i].error == candidate->refusal.error &&
-			!strcmp(complaints->items[i].name, candidate->rule->name))
+		if (complaints->items[i].cookie == complaint->cookie &&
+			complaints->items[i].error == complaint->error &&
+			!strcmp(complaints->items[i].name, complaint->name))
 			return true;
 	return false;
 }
 
-void complaints_report(struct complaints *complaints, const struct scan_candidate *candidate)
+void complaints_report(
+	struct complaints *complaints, const struct rule *rule, const struct complaint *complaint)
 {
-	const struct diag_socket *socket = &candidate->socket;
 	const struct observed about = {
-		.name = candidate->rule->name,
-		.rule = candidate->rule->path,
-		.protocol = socket->protocol,
-		.family = socket->family,
-		.address = socket->address,
-		.address_family = socket->family,
-		.port = socket->port,
-		.cookie = socket->cookie,
-		.reason = candidate->refusal.text,
-		.error = candidate->refusal.error,
-		.uid = socket->uid,
-		.pid = candidate->owner.pid,
-		.unit = candidate->owner.unit,
+		.name = complaint->name,
+		.rule = rule->path,
+		.protocol = complaint->protocol,
+		.family = complaint->family,
+		.address = complaint->address,
+		.address_family = complaint->family,
+		.port = complaint->port,
+		.cookie = complaint->cookie,
+		.reason = complaint->text,
+		.error = complaint->error,
+		.uid = complaint->uid,
+		.pid = complaint->pid,
+		.unit = complaint->unit,
 		.by_client = true,
 	};
 	char address[ENDPOINT_TEXT_MAX], process[64] = "";
 	size_t at = complaints->n % COMPLAINTS_MAX;
 
-	if (is_known(complaints, candidate))
+	if (is_known(complaints, complaint))
 		return;
 	complaints->n++;
-	complaints->items[at].cookie = socket->cookie;
-	complaints->items[at].error = candidate->refusal.error;
-	(void)snprintf(
-		complaints->items[at].name, sizeof(complaints->items[at].name), "%s", candidate->rule->name);
-	if (candidate->owner.pid)
-		(void)snprintf(process, sizeof(process), " (%s, pid %d)", candidate->owner.name,
-			(int)candidate->owner.pid);
-	observe(OBSERVE_PASSED_OVER, &about, "'%s': the %s socket at %s%s %s", candidate->rule->name,
-		protocol_name(socket->protocol),
-		endpoint_format(socket->family, socket->address, socket->port, address), process,
-		candidate->refusal.text);
+	complaints->items[at].cookie = complaint->cookie;
+	complaints->items[at].error = complaint->error;
+	(void)snprintf(complaints->items[at].name, sizeof(complaints->items[at].name), "%s", complaint->name);
+	if (complaint->pid)
+		(void)snprintf(
+			process, sizeof(process), " (%s, pid %d)", complaint->process, (int)complaint->pid);
+	observe(OBSERVE_PASSED_OVER, &about, "'%s': the %s socket at %s%s %s", complaint->name,
+		protocol_name(complaint->protocol),
+		endpoint_format(complaint->family, complaint->address, complaint->port, address), process,
+		complaint->text);
 }

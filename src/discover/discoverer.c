@@ -7,19 +7,18 @@
 #include <systemd/sd-daemon.h>
 
 #include "../observe/observe.h"
-#include "../scan/deliver.h"
 #include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../util/netns.h"
 #include "agenda.h"
 #include "budget.h"
-#include "look.h"
+#include "complaints.h"
 #include "pace.h"
 #include "ruleset.h"
+#include "scanner.h"
 #include "subscription.h"
 #include "watch.h"
 
-#define BROKER_TIMEOUT_MS 5000
 /* Without those that strangers can cause at will: misses by remote hosts, refusals of local users */
 static const enum observe_kind broker_events[] = {OBSERVE_RELOADED, OBSERVE_GONE, OBSERVE_TAKEN_OVER};
 #define AGAIN_US 20000U
@@ -42,15 +41,15 @@ struct discoverer {
 	sd_event_source *pause_source; /* enabled while scans pause, because the last ones took long */
 	struct agenda agenda, again;   /* again: for on_again() */
 	bool is_due;
+	struct scanner *scanner;
+	uint64_t scan_begin; /* CLOCK_MONOTONIC, us: of the scan under way */
 	struct budget budget;
-	pid_t broker; /* its held sockets are not its own; 0: not known */
 	const char
 		*status; /* the last one sent to the service manager; a scan repeats it only if it changes */
 	bool is_ready;
 	struct pace pace;
-	struct pace_scan scan; /* the outcome of the scans of this turn */
-	bool told_broker;      /* it has been reported that there is none */
-	struct looker looker;
+	bool told_broker; /* it has been reported that there is none */
+	struct complaints complaints;
 };
 
 /* ---- when */
@@ -58,7 +57,8 @@ struct discoverer {
 static void scan_soon(struct discoverer *discoverer)
 {
 	discoverer->is_due = true;
-	if (sd_event_source_get_enabled(discoverer->pause_source, NULL) == 0)
+	if (!scanner_is_busy(discoverer->scanner) &&
+		sd_event_source_get_enabled(discoverer->pause_source, NULL) == 0)
 		(void)sd_event_source_set_enabled(discoverer->scan_source, SD_EVENT_ONESHOT);
 }
 
@@ -90,10 +90,10 @@ static void scan_all_soon(struct discoverer *discoverer)
 }
 
 /* After a scan: set the timer for the next one that no event causes. */
-static void pause_after_scan(struct discoverer *discoverer)
+static void pause_after_scan(struct discoverer *discoverer, const struct pace_scan *scan)
 {
 	unsigned interval = discoverer->watch.hooks ? 0 : ruleset_interval(&discoverer->set),
-		 pause = pace_next(&discoverer->pace, interval, &discoverer->scan);
+		 pause = pace_next(&discoverer->pace, interval, scan);
 
 	if (pause)
 		(void)sd_event_source_set_time_relative(discoverer->timer_source, pause * UINT64_C(1000));
@@ -145,64 +145,64 @@ static void tell_ready(struct discoverer *discoverer, const char *status)
 	discoverer->is_ready = true;
 }
 
-/* ---- looking */
+/* ---- scanning */
 
-/* @scan: without the members that are the same for all scans. Return: whether to continue with the next scan. */
-static bool look_for(struct discoverer *discoverer, struct scan *scan)
-{
-	struct look_outcome outcome;
-
-	scan->rules = discoverer->set.rules;
-	scan->access = discoverer->set.access;
-	scan->broker = discoverer->broker;
-	scan->netns_cookie = discoverer->watch.netns_cookie;
-	look_once(&discoverer->looker, scan, &outcome);
-	discoverer->scan.is_unfinished |= outcome.is_unfinished;
-	discoverer->scan.is_moving |= outcome.is_moving;
-	if (outcome.is_new)
-		pace_reset(&discoverer->pace);
-	return !outcome.is_unfinished;
-}
-
-static void look_at_due(struct discoverer *discoverer)
+/* Before the scan: a socket that begins to listen from now on causes another one. */
+static void expect_more(struct discoverer *discoverer)
 {
 	const struct agenda *agenda = &discoverer->agenda;
-	bool go_on = true;
 
 	for (size_t i = 0; i < agenda->n_ports; i++) {
 		watch_again(&discoverer->watch, agenda->ports[i].protocol, agenda->ports[i].port);
 		if (agenda->ports[i].protocol == IPPROTO_UDP && !agenda->ports[i].is_again)
 			look_again(discoverer, agenda->ports[i].protocol, agenda->ports[i].port);
 	}
-	if (agenda->all) {
+	if (agenda->all)
 		watch_again(&discoverer->watch, 0, 0);
-		(void)look_for(discoverer, &(struct scan){0});
-		return;
-	}
-	if (agenda->name[0])
-		go_on = look_for(discoverer, &(struct scan){.name = agenda->name});
-	for (size_t i = 0; i < agenda->n_ports && go_on; i++)
-		go_on = look_for(discoverer, &(struct scan){
-						     .protocol = agenda->ports[i].protocol,
-						     .port = agenda->ports[i].port,
-						     .pid = agenda->ports[i].pid,
-					     });
 }
 
 static int on_scan(sd_event_source *source, void *userdata)
 {
 	struct discoverer *discoverer = userdata;
-	uint64_t begin = clock_monotonic_usec();
 
 	(void)source;
+	if (scanner_is_busy(discoverer->scanner))
+		return 0; /* what is due is scanned after it */
 	discoverer->is_due = false;
-	discoverer->scan = (struct pace_scan){0};
-	look_at_due(discoverer);
+	discoverer->scan_begin = clock_monotonic_usec();
+	expect_more(discoverer);
+	scanner_start(discoverer->scanner, &discoverer->agenda);
 	discoverer->agenda = (struct agenda){.n_ports = 0};
-	keep_to_budget(discoverer, begin);
-	pause_after_scan(discoverer);
-	tell_ready(discoverer, discoverer->watch.hooks ? status_waiting : status_scanning);
 	return 0;
+}
+
+static void on_scan_end(const struct scanner_record *end, void *userdata)
+{
+	struct discoverer *discoverer = userdata;
+	const struct pace_scan scan = {.is_unfinished = end->is_unfinished, .is_moving = end->is_moving};
+
+	if (end->is_new)
+		pace_reset(&discoverer->pace);
+	keep_to_budget(discoverer, discoverer->scan_begin);
+	pause_after_scan(discoverer, &scan);
+	tell_ready(discoverer, discoverer->watch.hooks ? status_waiting : status_scanning);
+	if (discoverer->is_due)
+		scan_soon(discoverer);
+}
+
+static void on_complaint(const struct complaint *complaint, void *userdata)
+{
+	struct discoverer *discoverer = userdata;
+	const struct rule *rule = rule_set_find(discoverer->set.rules, complaint->name);
+
+	if (rule)
+		complaints_report(&discoverer->complaints, rule, complaint);
+}
+
+static void on_scan_failure(const char *reason, void *userdata)
+{
+	(void)userdata;
+	observe(OBSERVE_FAILED, NULL, "cannot look for sockets: %s", reason);
 }
 
 /* ---- the hooks */
@@ -232,6 +232,7 @@ void discoverer_reload(struct discoverer *discoverer)
 	if (r)
 		observe(OBSERVE_RELOAD_FAILED, NULL, "the rules stay as they were: %s",
 			r < 0 ? errno_text(-r) : problem_format(&problems.items[0], text, sizeof(text)));
+	scanner_renew(discoverer->scanner);
 	watch_replace(&discoverer->watch, discoverer->set.rules);
 	pace_reset(&discoverer->pace);
 	scan_all_soon(discoverer);
@@ -239,22 +240,10 @@ void discoverer_reload(struct discoverer *discoverer)
 
 /* ---- the broker */
 
-static pid_t read_broker(const struct discoverer *discoverer)
-{
-	_cleanup_(client_close) struct client client = CLIENT_NULL;
-	struct refusal refusal;
-	pid_t pid = 0;
-
-	if (client_open(&client, discoverer->manner.socket, BROKER_TIMEOUT_MS, &refusal) == 0)
-		(void)deliver_read_broker(&client, &pid, &refusal);
-	return pid;
-}
-
 static void on_broker_up(void *userdata)
 {
 	struct discoverer *discoverer = userdata;
 
-	discoverer->broker = read_broker(discoverer);
 	discoverer->told_broker = false;
 	/* its rules and maps may not be those of the last connection */
 	discoverer_reload(discoverer);
@@ -295,6 +284,23 @@ static void on_broker_down(const struct refusal *why, void *userdata)
 
 /* ---- */
 
+static int make_scanner(struct discoverer *discoverer)
+{
+	const struct scanner_manner manner = {
+		.event = discoverer->event,
+		.set = &discoverer->set,
+		.broker = discoverer->manner.socket,
+		.netns_cookie = discoverer->watch.netns_cookie,
+		.first_fd = discoverer->manner.first_fd,
+		.complain = on_complaint,
+		.fail = on_scan_failure,
+		.end = on_scan_end,
+		.userdata = discoverer,
+	};
+
+	return scanner_new(&manner, &discoverer->scanner);
+}
+
 static int set_up(struct discoverer *discoverer, struct problems *problems, struct refusal *refusal)
 {
 	const struct subscription_handlers handlers = {
@@ -308,6 +314,8 @@ static int set_up(struct discoverer *discoverer, struct problems *problems, stru
 	r = netns_read_cookie(&discoverer->watch.netns_cookie, refusal);
 	if (!r)
 		r = ruleset_load(&discoverer->set, discoverer->manner.instance->rule_dirs, problems);
+	if (!r)
+		r = make_scanner(discoverer);
 	if (r)
 		return r;
 	r = sd_event_add_time(
@@ -348,8 +356,6 @@ int discoverer_new(sd_event *event, const struct discoverer_manner *manner, stru
 	discoverer->event = sd_event_ref(event);
 	discoverer->manner = *manner;
 	pace_reset(&discoverer->pace);
-	discoverer->looker.socket = manner->socket;
-	discoverer->looker.agenda = &discoverer->agenda;
 	discoverer->watch = (struct watch){
 		.event = event,
 		.cgroup = manner->cgroup,
@@ -369,6 +375,7 @@ struct discoverer *discoverer_free(struct discoverer *discoverer)
 	if (!discoverer)
 		return NULL;
 	subscription_free(discoverer->subscription);
+	scanner_free(discoverer->scanner);
 	sd_event_source_disable_unref(discoverer->scan_source);
 	sd_event_source_disable_unref(discoverer->timer_source);
 	sd_event_source_disable_unref(discoverer->again_source);

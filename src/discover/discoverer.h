@@ -25,6 +25,7 @@ struct discoverer_manner {
 	const struct instance *instance; /* borrowed */
 	const char *socket;		 /* of the broker; borrowed */
 	const char *cgroup;		 /* root of cgroup v2; borrowed */
+	int first_fd; /* processes that scan need the descriptors below it, which are open already */
 };
 
 /* Outcomes of discoverer_new() besides 0 and REFUSED */

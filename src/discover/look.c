@@ -2,16 +2,16 @@
 #include "look.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "../observe/observe.h"
 #include "../scan/deliver.h"
 #include "../util/errno_name.h"
 
 #define BROKER_TIMEOUT_MS 5000
 
-static int hand_in_accepted(
-	const struct looker *looker, struct scan_candidates *candidates, struct refusal *refusal)
+static int hand_in_accepted(const struct looker *looker, const struct agenda *agenda,
+	struct scan_candidates *candidates, struct refusal *refusal)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	bool is_early = false, is_accepted = false;
@@ -19,7 +19,7 @@ static int hand_in_accepted(
 
 	for (size_t i = 0; i < candidates->n; i++) {
 		is_accepted |= candidates->items[i].accepted;
-		is_early |= agenda_has_early(looker->agenda, candidates->items[i].socket.cookie);
+		is_early |= agenda_has_early(agenda, candidates->items[i].socket.cookie);
 	}
 	if (!is_accepted && !is_early)
 		return 0;
@@ -29,7 +29,7 @@ static int hand_in_accepted(
 	for (size_t i = 0; i < candidates->n && !r; i++) {
 		struct scan_candidate *candidate = &candidates->items[i];
 
-		if (!candidate->accepted && agenda_has_early(looker->agenda, candidate->socket.cookie))
+		if (!candidate->accepted && agenda_has_early(agenda, candidate->socket.cookie))
 			r = deliver_evict(&client, candidate->rule->name, candidate->socket.cookie,
 				candidate->refusal.text, refusal);
 		if (r == REFUSED)
@@ -51,7 +51,55 @@ static bool is_moving(const struct scan_candidate *candidate)
 	       has_ended(candidate);
 }
 
-void look_once(struct looker *looker, const struct scan *scan, struct look_outcome *ret)
+static bool is_short_of_descriptors(const struct scan_candidates *candidates)
+{
+	for (size_t i = 0; i < candidates->n; i++)
+		if (!candidates->items[i].accepted && candidates->items[i].refusal.error == EMFILE)
+			return true;
+	return false;
+}
+
+static void complain(const struct looker *looker, const struct scan_candidate *candidate)
+{
+	const struct diag_socket *socket = &candidate->socket;
+	struct complaint complaint = {
+		.cookie = socket->cookie,
+		.port = socket->port,
+		.protocol = socket->protocol,
+		.family = socket->family,
+		.uid = socket->uid,
+		.pid = candidate->owner.pid,
+		.error = candidate->refusal.error,
+	};
+
+	memcpy(complaint.address, socket->address, sizeof(complaint.address));
+	(void)snprintf(complaint.process, sizeof(complaint.process), "%s", candidate->owner.name);
+	(void)snprintf(complaint.unit, sizeof(complaint.unit), "%s", candidate->owner.unit ?: "");
+	(void)snprintf(complaint.name, sizeof(complaint.name), "%s", candidate->rule->name);
+	(void)snprintf(complaint.text, sizeof(complaint.text), "%s", candidate->refusal.text);
+	looker->complain(&complaint, looker->userdata);
+}
+
+static void look_at_each_rule(const struct looker *looker, const struct scan *scan,
+	const struct agenda *agenda, struct look_outcome *ret)
+{
+	for (size_t i = 0; i < scan->rules->n_rules && !ret->is_unfinished; i++) {
+		const struct rule *rule = &scan->rules->rules[i];
+		struct scan portion = *scan;
+		struct look_outcome outcome;
+
+		if (!rule->discover.present)
+			continue;
+		portion.name = rule->name;
+		look_once(looker, &portion, agenda, &outcome);
+		ret->is_new |= outcome.is_new;
+		ret->is_moving |= outcome.is_moving;
+		ret->is_unfinished |= outcome.is_unfinished;
+	}
+}
+
+void look_once(const struct looker *looker, const struct scan *scan, const struct agenda *agenda,
+	struct look_outcome *ret)
 {
 	_cleanup_(scan_candidates_deinit) struct scan_candidates candidates = {.n = 0};
 	struct refusal refusal;
@@ -62,15 +110,21 @@ void look_once(struct looker *looker, const struct scan *scan, struct look_outco
 	if (r < 0)
 		(void)refuse(&refusal, -r, "%s (%s)", errno_text(-r), errno_name(-r));
 	if (r) {
-		observe(OBSERVE_FAILED, NULL, "cannot look for sockets: %s", refusal.text);
+		looker->fail(refusal.text, looker->userdata);
 		return;
 	}
-	ret->is_unfinished = hand_in_accepted(looker, &candidates, &refusal) != 0;
+	if (!scan->name && is_short_of_descriptors(&candidates)) {
+		scan_candidates_deinit(&candidates);
+		ret->is_unfinished = false;
+		look_at_each_rule(looker, scan, agenda, ret);
+		return;
+	}
+	ret->is_unfinished = hand_in_accepted(looker, agenda, &candidates, &refusal) != 0;
 	for (size_t i = 0; i < candidates.n; i++) {
 		const struct scan_candidate *candidate = &candidates.items[i];
 
 		if (!candidate->accepted && !has_ended(candidate))
-			complaints_report(&looker->complaints, candidate);
+			complain(looker, candidate);
 		ret->is_moving |= !candidate->accepted && is_moving(candidate);
 		ret->is_new |= candidate->handed_in && !candidate->kept;
 	}

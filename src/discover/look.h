@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* One look: scan, hand in what is accepted, report what is refused */
+/* One look: scan, hand in what is accepted, complain of each socket that is refused */
 
 #include "../scan/scan.h"
 #include "agenda.h"
 #include "complaints.h"
 
 struct looker {
-	const char *socket;	     /* of the broker */
-	const struct agenda *agenda; /* a socket in its `early` that is not accepted is evicted */
-	struct complaints complaints;
+	const char *socket; /* of the broker */
+	void (*complain)(const struct complaint *complaint, void *userdata);
+	void (*fail)(const char *reason, void *userdata); /* nothing could be looked at */
+	void *userdata;
 };
 
 struct look_outcome {
@@ -19,4 +20,12 @@ struct look_outcome {
 	bool is_unfinished; /* it failed, or the broker was lost: to be repeated */
 };
 
-void look_once(struct looker *looker, const struct scan *scan, struct look_outcome *ret);
+/*
+ * look_once()
+ * @agenda: a socket in its `early` that is not accepted is evicted
+ *
+ * When this process runs out of descriptors it looks at each rule by itself, so that what one rule needs is closed before
+ * the next one is looked at.
+ */
+void look_once(const struct looker *looker, const struct scan *scan, const struct agenda *agenda,
+	struct look_outcome *ret);

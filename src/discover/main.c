@@ -3,6 +3,7 @@
 /* usher-discover(8): options, signals, exit status */
 
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <linux/magic.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
@@ -17,6 +19,7 @@
 
 #include "../hooks/iterator.h"
 #include "../observe/observe.h"
+#include "../util/cleanup.h"
 #include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../wire/protocol.h"
@@ -164,6 +167,7 @@ static int run_loop(const struct discoverer_manner *manner)
 		r = handle_signals(event, discoverer);
 	if (r)
 		return complain_start(r, &problems, &refusal);
+	(void)sd_event_set_watchdog(event, true);
 	r = sd_event_loop(event);
 	(void)sd_notify(0, "STOPPING=1");
 	if (r >= 0)
@@ -172,7 +176,34 @@ static int run_loop(const struct discoverer_manner *manner)
 	return EX_OSERR;
 }
 
-/* Loading the iterator takes longer than a scan: load it now, not when the first daemon has begun to listen. */
+/* Each socket that is found costs a scan two descriptors until it is handed in. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Return: a number above those of all descriptors that are open. */
+static int find_first_fd(void)
+{
+	_cleanup_(closedirp) DIR *folder = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	int first = STDERR_FILENO + 1;
+
+	while (folder && (entry = readdir(folder)))
+		if (atoi(entry->d_name) >= first)
+			first = atoi(entry->d_name) + 1;
+	return first;
+}
+
+/*
+ * Loading the iterator takes longer than a scan: load it now, not when the first daemon has begun to listen, and not in
+ * each process that scans.
+ */
 static void prepare_search(void)
 {
 	_cleanup_(openers_deinit) struct openers nothing = {.n = 0};
@@ -200,11 +231,13 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	libbpf_set_print(NULL);
 	observe_as("usher-discover");
+	raise_descriptor_limit();
 	prepare_search();
 	manner = (struct discoverer_manner){
 		.instance = &instance,
 		.socket = options.socket ? options.socket : instance.socket,
 		.cgroup = options.cgroup ? options.cgroup : find_cgroup(),
+		.first_fd = find_first_fd(),
 	};
 	return run_loop(&manner);
 }

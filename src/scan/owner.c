@@ -2,6 +2,7 @@
 #include "owner.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -113,6 +114,14 @@ static bool precedes(const struct process *a, const struct process *b)
 	return a->started != b->started ? a->started < b->started : a->pid < b->pid;
 }
 
+static bool is_own(const struct owners *owners, pid_t pid)
+{
+	for (size_t i = 0; i < owners->n_kin; i++)
+		if (owners->kin[i] == pid)
+			return true;
+	return pid == getpid() || pid == owners->broker;
+}
+
 int owner_choose(struct owners *owners, const struct rule *rule, const struct diag_socket *socket,
 	const struct opener *openers, size_t n, const struct process **ret, struct refusal *refusal)
 {
@@ -125,8 +134,7 @@ int owner_choose(struct owners *owners, const struct rule *rule, const struct di
 		int r;
 
 		held |= owners->broker && openers[i].pid == owners->broker;
-		if (openers[i].pid == getpid() || openers[i].pid == owners->broker ||
-			(i && openers[i].pid == openers[i - 1].pid))
+		if (is_own(owners, openers[i].pid) || (i && openers[i].pid == openers[i - 1].pid))
 			continue;
 		r = look_at_process(owners, openers[i].pid, &process, &reason);
 		if (r < 0)

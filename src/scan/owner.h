@@ -10,7 +10,9 @@
 /* The processes seen in a scan, each read once. No pidfd is kept: an accepted process is examined again. */
 struct owners {
 	const struct access_table *access;
-	pid_t broker; /* never an owner; neither is this process */
+	pid_t broker; /* never an owner; neither is this process, nor its kin */
+	const pid_t *kin;
+	size_t n_kin;
 	struct process **processes;
 	size_t n;
 };

@@ -289,7 +289,8 @@ static int judge(struct round *round, pid_t pid)
 	openers_deinit(&round->openers);
 	owners_deinit(&round->owners);
 	scan_candidates_deinit(&round->candidates);
-	round->owners = (struct owners){.access = scan->access, .broker = scan->broker};
+	round->owners = (struct owners){
+		.access = scan->access, .broker = scan->broker, .kin = scan->kin, .n_kin = scan->n_kin};
 	round->pid = pid;
 	r = openers_find(round->sockets, round->n_sockets, pid, &round->openers);
 	for (size_t i = 0; !r && i < round->hits.n; i++) {

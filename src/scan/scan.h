@@ -58,6 +58,8 @@ struct scan {
 	uint16_t
 		port; /* only rules with a Socket= of this port and protocol, but all their sockets; 0 for all rules */
 	pid_t broker; /* usherd, which never owns the sockets that it holds; 0: not known */
+	const pid_t *kin; /* other processes that scan for this one, which never own their duplicates */
+	size_t n_kin;
 	pid_t pid; /* the probable owner: examined first, and alone if that settles every candidate; 0: none */
 };
 

@@ -69,10 +69,12 @@ def test_first_socket_loads_nothing(both, discover):
     """What takes long (loading programs and the types of the kernel) happens before READY=1, not when a daemon begins to
     listen."""
     both(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=root"]))
-    with subprocess.Popen(["strace", "-f", "-qq", "-p", str(discover.pid), "-o", str(WORK / "strace"), "-e",
+    discover.settle()
+    scanner = discover.scanner
+    with subprocess.Popen(["strace", "-f", "-qq", "-p", str(scanner), "-o", str(WORK / "strace"), "-e",
                            "trace=openat,bpf"]) as strace:
         wait_until(lambda: f"TracerPid:\t{strace.pid}\n" in
-                   pathlib.Path(f"/proc/{discover.pid}/status").read_text(), what="strace is attached")
+                   pathlib.Path(f"/proc/{scanner}/status").read_text(), what="strace is attached")
         ServiceProcess("web", port=8080)
         serves("web")
         strace.send_signal(signal.SIGINT)

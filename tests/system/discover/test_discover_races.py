@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Anything can happen between the moment when usher-discover sees a socket and the moment when it has a duplicate.
 
-strace stops usher-discover as it enters a system call, and the test changes something meanwhile.
+strace stops the process that scans as it enters a system call, and the test changes something meanwhile.
 """
 
 import os
@@ -31,18 +31,20 @@ def held_back(both, discover):
         def __init__(self, call):
             self.broker = both(web=WEB, probe=rule("Stream=81", discover=["Socket=127.0.0.99:8099"]))
             self.monitor = Monitor(self.broker.socket)
+            discover.settle()
+            self._scanner = discover.scanner
             self._trace = WORK / "strace"
             self._strace = subprocess.Popen(
-                ["strace", "-f", "-qq", "-p", str(discover.pid), "-o", str(self._trace), "-e",
+                ["strace", "-f", "-qq", "-p", str(self._scanner), "-o", str(self._trace), "-e",
                  f"trace={','.join(CALLS)}", "-e", f"inject={call}:delay_enter={int(500000 * SLOW)}:when=1"])
             wait_until(lambda: f"TracerPid:\t{self._strace.pid}\n" in
-                       pathlib.Path(f"/proc/{discover.pid}/status").read_text(), what="strace is attached")
+                       pathlib.Path(f"/proc/{self._scanner}/status").read_text(), what="strace is attached")
             # strace writes its line about a call only when the call returns, so look at the state of the process
             self._call = call
 
         def moment(self):
             number = {"pidfd_open": "434", "pidfd_getfd": "438"}[self._call]
-            wait_until(lambda: pathlib.Path(f"/proc/{discover.pid}/syscall").read_text().split()[0] == number,
+            wait_until(lambda: pathlib.Path(f"/proc/{self._scanner}/syscall").read_text().split()[0] == number,
                        what=f"usher-discover enters {self._call}(2)")
 
         def over(self):

@@ -28,11 +28,21 @@ class Discover(Daemon):
         super().__init__(instance)
         mount_cgroup2()
 
+    def scanners(self):
+        """The processes that scan for it."""
+        return [int(pid) for pid in pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    @property
+    def scanner(self):
+        """The one that makes the next scan; it is there once a scan has been made with the rules in force."""
+        return wait_until(lambda: len(self.scanners()) == 1 and self.scanners()[0], what="one process scans")
+
     def switches(self):
-        """How often its threads have been scheduled so far."""
+        """How often it and the processes that scan for it have been scheduled so far."""
         total = 0
-        for status in pathlib.Path(f"/proc/{self.pid}/task").glob("*/status"):
-            total += sum(map(int, re.findall(r"(?m)^(?:non)?voluntary_ctxt_switches:\s*(\d+)", status.read_text())))
+        for pid in (self.pid, *self.scanners()):
+            for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+                total += sum(map(int, re.findall(r"(?m)^(?:non)?voluntary_ctxt_switches:\s*(\d+)", status.read_text())))
         return total
 
     def settle(self, seconds=MOMENT):
