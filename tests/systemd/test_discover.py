@@ -2,6 +2,8 @@
 """usher-discover.service: it works with its hardening, and daemons that know nothing of usher are served again as soon as
 their units have restarted."""
 
+import os
+import signal
 import socket
 
 import pytest
@@ -105,3 +107,20 @@ def test_restarts_of_usher(machine, sshd):
     machine.systemctl("restart", "legacy-ssh.service")
     machine.systemctl("start", "usher-discover")
     wait_until(lambda: banner("192.0.2.1", 5555), what="sshd is served again")
+
+
+def test_watchdog(machine, sshd):
+    """A usher-discover whose event loop stands still is killed and started again."""
+    unit(machine, "usher-discover.service.d/watchdog.conf", "[Service]", "WatchdogSec=1s", "TimeoutAbortSec=1s")
+    enable(machine, "usherd.service", "usher-discover.service")
+    pid = machine.main_pid("usher-discover.service")
+    for _ in range(3):
+        last = machine.show("usher-discover.service", "WatchdogTimestampMonotonic")
+        wait_until(lambda: machine.show("usher-discover.service", "WatchdogTimestampMonotonic") != last,
+                   what="it reports that it is alive")
+    assert machine.main_pid("usher-discover.service") == pid
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: machine.main_pid("usher-discover.service") not in (0, pid), "there is another one")
+    assert any("Watchdog timeout" in text for text in machine.messages("-u", "usher-discover.service"))
+    machine.systemctl("start", "legacy-ssh.service")
+    wait_until(lambda: served(machine), "sshd is discovered")

@@ -144,6 +144,17 @@ def test_watchdog(machine):
     assert any("Watchdog timeout" in text for text in machine.messages("-u", "usherd.service"))
 
 
+def test_every_daemon_has_a_watchdog(machine):
+    """Units that keep running, and so can hang without an end, have WatchdogSec=."""
+    folder = next(iter(machine.root.glob("usr/lib/systemd/system/usherd.service"))).parent
+    daemons = [path for path in folder.glob("usher*.service") if "Type=notify" in path.read_text()]
+    assert {path.name for path in daemons} >= {"usherd.service", "usherd@.service", "usher-discover.service"}
+    for path in folder.glob("usher*.service"):
+        text = path.read_text()
+        assert any(f"\n{key}" in text for key in ("WatchdogSec=", "TimeoutStartSec=5s", "RuntimeMaxSec=")), path
+        assert path not in daemons or "\nWatchdogSec=" in text, path
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_crash(machine, number):
     rule(machine, "web", "Stream=192.0.2.0/24:80")
