@@ -169,8 +169,8 @@ static int read_asked_packet(
 	return r;
 }
 
-int request_explain(struct usherd *usherd, const struct message *message, struct session_source *answer,
-	struct refusal *refusal)
+int request_explain(struct usherd *usherd, const struct message *message, const struct identity *asker,
+	struct session_source *answer, struct refusal *refusal)
 {
 	_cleanup_(answer_freep) struct answered_question *question = NULL;
 	const struct refused_hand_in *refused;
@@ -191,7 +191,9 @@ int request_explain(struct usherd *usherd, const struct message *message, struct
 	if (question->answer.seat)
 		memcpy(question->name, broker->registry.seats[question->answer.seat].name,
 			sizeof(question->name));
-	refused = *question->name ? refusals_find(&usherd->refusals, question->name) : NULL;
+	refused = *question->name
+			  ? refusals_find(&usherd->refusals, broker->generation, question->name, asker)
+			  : NULL;
 	if (refused)
 		question->refused = *refused;
 	find_covers(question, &packet);

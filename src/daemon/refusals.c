@@ -5,40 +5,65 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../broker/broker.h"
 #include "../util/clock.h"
 #include "../wire/names.h"
 
-/* The entry of that name, or the one to be overwritten: a free one, or the oldest. */
-static struct refused_hand_in *choose_entry(struct refusals *refusals, const char *name)
+static bool may_use(const struct generation *generation, const char *name, const struct identity *identity)
 {
-	struct refused_hand_in *oldest = &refusals->items[0];
+	const struct rule *rule;
+	struct refusal refusal;
+
+	if (!identity->uid)
+		return true;
+	rule = rule_set_find(generation->rules, name);
+	return rule && !access_check(generation->access, rule, identity, &refusal);
+}
+
+/* Whether @a is to be overwritten before @b. */
+static bool is_worth_less(const struct refused_hand_in *a, const struct refused_hand_in *b)
+{
+	if (*a->name && *b->name && a->is_stranger != b->is_stranger)
+		return a->is_stranger;
+	return a->time < b->time; /* of a free one, 0 */
+}
+
+/* The entry of that name, or the one to be overwritten. NULL: none is to be. */
+static struct refused_hand_in *choose_entry(struct refusals *refusals, const char *name, bool is_stranger)
+{
+	struct refused_hand_in *least = &refusals->items[0];
 
 	for (size_t i = 0; i < REFUSALS_MAX; i++) {
 		struct refused_hand_in *item = &refusals->items[i];
 
-		if (strcmp(item->name, name) == 0)
+		if (item->is_stranger == is_stranger && strcmp(item->name, name) == 0)
 			return item;
-		if (item->time < oldest->time)
-			oldest = item;
+		if (is_worth_less(item, least))
+			least = item;
 	}
-	return oldest;
+	return *least->name && is_stranger && !least->is_stranger ? NULL : least;
 }
 
-void refusals_note(struct refusals *refusals, const char *names, const struct identity *client,
-	const struct refusal *refusal)
+void refusals_note(struct refusals *refusals, const struct generation *generation, const char *names,
+	const struct identity *client, const struct refusal *refusal)
 {
 	char name[NAME_LENGTH_MAX + 2];
 
 	for (size_t i = 0; names && i < REFUSALS_MAX && names_nth(names, i, name, sizeof(name)); i++) {
 		struct refused_hand_in *item;
+		bool is_stranger;
 
 		if (!name_is_valid(name))
 			continue;
-		item = choose_entry(refusals, name);
-		item->time = clock_realtime_usec();
-		item->pid = client->pid;
-		item->uid = client->uid;
+		is_stranger = !may_use(generation, name, client);
+		item = choose_entry(refusals, name, is_stranger);
+		if (!item)
+			continue;
+		*item = (struct refused_hand_in){
+			.time = clock_realtime_usec(),
+			.pid = client->pid,
+			.uid = client->uid,
+			.is_stranger = is_stranger,
+		};
 		(void)snprintf(item->name, sizeof(item->name), "%.*s", NAME_LENGTH_MAX, name);
 		(void)snprintf(item->text, sizeof(item->text), "%s", refusal->text);
 	}
@@ -54,15 +79,18 @@ void refusals_forget(struct refusals *refusals, const char *names)
 				refusals->items[k] = (struct refused_hand_in){};
 }
 
-const struct refused_hand_in *refusals_find(const struct refusals *refusals, const char *name)
+const struct refused_hand_in *refusals_find(const struct refusals *refusals,
+	const struct generation *generation, const char *name, const struct identity *asker)
 {
 	const struct refused_hand_in *last = NULL;
 
 	for (size_t i = 0; i < REFUSALS_MAX; i++) {
 		const struct refused_hand_in *item = &refusals->items[i];
 
-		if (*item->name && (!name || strcmp(item->name, name) == 0) &&
-			(!last || item->time > last->time))
+		if (!*item->name || (name && strcmp(item->name, name) != 0) ||
+			(item->uid != asker->uid && !may_use(generation, item->name, asker)))
+			continue;
+		if (!last || is_worth_less(last, item))
 			last = item;
 	}
 	return last;

@@ -100,10 +100,19 @@ static int check_verb(enum request_verb verb, const struct intake_request *reque
 	return 0;
 }
 
+/* Who gets to see the answer: root is who sent the request and opened the connection as well, as in check_verb(). */
+static struct identity find_asker(const struct intake_request *request, uid_t opener)
+{
+	if (request->identity.uid || !opener)
+		return request->identity;
+	return (struct identity){.uid = opener, .gid = (gid_t)-1, .unit = ""};
+}
+
 static int perform(
 	struct usherd *usherd, enum request_verb verb, struct intake_request *request, struct answer *answer)
 {
 	struct broker *broker = &usherd->broker;
+	const struct identity asker = find_asker(request, session_uid(answer->session));
 	const char *name = message_get(request->message, KEY_NAME);
 
 	switch (verb) {
@@ -125,13 +134,13 @@ static int perform(
 		return monitor_subscribe(usherd->monitor, answer->session,
 			message_get(request->message, KEY_EVENTS), &answer->source, &answer->refusal);
 	case REQUEST_STATUS:
-		return request_status(usherd, &answer->packet);
+		return request_status(usherd, &asker, &answer->packet);
 	case REQUEST_LIST:
 		return request_list(broker, name, &answer->source, &answer->refusal);
 	case REQUEST_RULES:
 		return request_rules(broker, name, &answer->source, &answer->refusal);
 	case REQUEST_EXPLAIN:
-		return request_explain(usherd, request->message, &answer->source, &answer->refusal);
+		return request_explain(usherd, request->message, &asker, &answer->source, &answer->refusal);
 	}
 	return -EINVAL;
 }
@@ -158,7 +167,7 @@ void request_count_hand_in(struct usherd *usherd, const char *names, const struc
 {
 	tally_hand_in(&usherd->tally, refusal ? refusal->error : 0);
 	if (refusal)
-		refusals_note(&usherd->refusals, names, client, refusal);
+		refusals_note(&usherd->refusals, usherd->broker.generation, names, client, refusal);
 	else
 		refusals_forget(&usherd->refusals, names);
 }

@@ -67,7 +67,8 @@ int request_evict(
 int request_reload(
 	struct usherd *usherd, struct writer *answer, struct session_source *rows, struct refusal *refusal);
 
-int request_status(const struct usherd *usherd, struct writer *answer);
+/* request_status() - @asker: whom the refusals that are shown must concern */
+int request_status(const struct usherd *usherd, const struct identity *asker, struct writer *answer);
 
 /* Requests that answer with rows; they fill the source on success. */
 int request_claim(struct broker *broker, const struct intake_request *request, struct session_source *answer,
@@ -77,6 +78,6 @@ int request_list(
 int request_rules(
 	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal);
 
-/* request_explain() - @message has PROTOCOL=, LOCAL= and perhaps REMOTE= */
-int request_explain(struct usherd *usherd, const struct message *message, struct session_source *answer,
-	struct refusal *refusal);
+/* request_explain() - @message has PROTOCOL=, LOCAL= and perhaps REMOTE=; @asker as for request_status() */
+int request_explain(struct usherd *usherd, const struct message *message, const struct identity *asker,
+	struct session_source *answer, struct refusal *refusal);

@@ -93,7 +93,7 @@ static void write_map_sizes(
 		generation->n_prefixes4, IMAGE_PREFIXES_MAX, generation->n_prefixes6, IMAGE_PREFIXES_MAX);
 }
 
-int request_status(const struct usherd *usherd, struct writer *answer)
+int request_status(const struct usherd *usherd, const struct identity *asker, struct writer *answer)
 {
 	const struct broker *broker = &usherd->broker;
 	const struct generation *generation = broker->generation;
@@ -136,7 +136,7 @@ int request_status(const struct usherd *usherd, struct writer *answer)
 		writer_put(answer, KEY_RELOAD_REASON, "%.1000s", broker->reload_failure);
 	write_map_sizes(generation, &totals, answer);
 	tally_write(&usherd->tally, answer);
-	refusals_write(refusals_find(&usherd->refusals, NULL), answer);
+	refusals_write(refusals_find(&usherd->refusals, generation, NULL, asker), answer);
 	writer_put(answer, KEY_SESSIONS, "%zu", door_count(usherd->door));
 	footprint_write(answer);
 	return 0;

@@ -167,7 +167,10 @@ static void check_hand_ins(struct doctor *doctor)
 	}
 	if (!reason) {
 		doctor_found(doctor, REPORT_INFO,
-			"hand-ins refused since usherd started, none of them recently: %lu", n);
+			geteuid()
+				? "hand-ins refused since usherd started, none of them recently that concerns this user: %lu"
+				: "hand-ins refused since usherd started, none of them recently: %lu",
+			n);
 		return;
 	}
 	/* it may be a stranger's; when a socket is missing, it probably is the service's */

@@ -14,7 +14,7 @@ import pytest
 
 from harness import wire
 from harness.host import NOBODY, rule
-from harness.process import in_child, wait_until
+from harness.process import Child, in_child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
 
@@ -138,7 +138,7 @@ def told(answer):
 
 @pytest.mark.vm_long
 def test_refused_hand_in(broker):
-    """The answer has the last refused hand-in, with the reason that the client got, until one under the name succeeds."""
+    """For root, the answer has the last refused hand-in, with the reason that the client got, until one under the name succeeds."""
     usherd = broker(web="Stream=80", other="Stream=81")
     assert told(usherd.status()) == told(question(usherd, "192.0.2.1:80")) == {}
     before = time.time() * 1e6
@@ -146,7 +146,7 @@ def test_refused_hand_in(broker):
     answer = told(question(usherd, "192.0.2.1:80"))
     assert "Bound=" in reason and (answer[""], answer["NAME"], answer["PID"], answer["UID"]) == (reason, "web", str(os.getpid()), "0")
     assert before <= int(answer["TIME"]) <= time.time() * 1e6
-    assert told(usherd.status()) == answer == told(in_child(usherd.status, uid=NOBODY, gid=NOBODY))
+    assert told(usherd.status()) == answer
     assert told(question(usherd, "192.0.2.1:81")) == told(question(usherd, "192.0.2.1:82")) == {}
     unknown = refused_hand_in(NAME="wbe")
     assert "there is no rule 'wbe'" in unknown and told(usherd.status())[""] == unknown
@@ -189,3 +189,61 @@ def test_refused_by_notify(broker):
         notify.connect("/run/usher/notify")
         socket.send_fds(notify, [b"FDSTORE=1\nFDNAME=web"], [sock.fileno()])
         wait_until(lambda: "Bound=" in told(question(usherd, "192.0.2.1:80")).get("", ""))
+
+
+class TestWhomARefusalConcerns:
+    LISTED, LISTED_BY_GROUP, STRANGER, OTHER = 15000, 15001, 16000, 16001
+    RULE = f"[Rule]\nStream=80\n[Access]\nUser={LISTED} {LISTED_BY_GROUP}\n"
+
+    def seen_by(self, usherd, uid, local="192.0.2.1:80"):
+        """In `explain` and in `status`."""
+        return in_child(lambda: (told(question(usherd, local)).get(""), told(usherd.status()).get("")), uid=uid, gid=uid)
+
+    def refused_as(self, uid, name="web"):
+        return in_child(lambda: refused_hand_in(NAME=name), uid=uid, gid=uid)
+
+    def test_who_sees_it(self, broker):
+        """Root, who was refused, and those that may use the name; of a file that root passed by mistake as well."""
+        usherd = broker(web=self.RULE, other="Stream=81")
+        with open("/etc/hostname" if os.path.exists("/etc/hostname") else "/etc/passwd") as file, pytest.raises(wire.Refused):
+            wire.request("hand-in", [file], NAME="web")
+        for uid in (0, self.LISTED, self.LISTED_BY_GROUP):
+            assert all(self.seen_by(usherd, uid)), uid
+        for uid in (self.STRANGER, NOBODY):
+            assert self.seen_by(usherd, uid) == (None, None), uid
+        reason = self.refused_as(self.STRANGER, "other")
+        assert self.seen_by(usherd, self.STRANGER, "192.0.2.1:81") == (reason, reason)
+        assert self.seen_by(usherd, self.OTHER, "192.0.2.1:81") == (None, None)
+
+    def test_stranger_overwrites_nothing(self, broker):
+        """Neither by the same name, nor by as many names as are kept; and a connection that is passed to root shows no more
+        than its opener may see."""
+        usherd = broker(web=self.RULE, **{f"n{i}": f"Stream={1000 + i}" for i in range(40)})
+        reason = self.refused_as(self.LISTED)
+        assert "Bound=" in reason
+        for name in ("web", *(f"n{i}" for i in range(40)), *(f"none{i}" for i in range(40))):
+            self.refused_as(self.STRANGER, name)
+        assert self.seen_by(usherd, 0) == self.seen_by(usherd, self.LISTED) == (reason, reason)
+        assert "'none39'" in self.seen_by(usherd, self.STRANGER)[1]
+
+    def test_connection_of_somebody_else(self, broker):
+        """Root that writes to a connection of a stranger is answered as the stranger."""
+        broker(web=self.RULE)
+        refused_hand_in(NAME="web")
+        ours, theirs = socket.socketpair()
+
+        def connect(tell):
+            with wire.Connection() as connection:
+                socket.send_fds(theirs, [b"x"], [connection.socket.fileno()])
+                tell(True)
+                theirs.recv(1)
+
+        child = Child(connect, uid=self.STRANGER, gid=self.STRANGER, keep=[theirs.fileno()])
+        assert child.hear()
+        with wire.Connection() as connection, socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0]) as passed:
+            passed.settimeout(10)
+            connection.socket, mine = passed, connection.socket
+            assert told(connection.request("status")) == {}
+            connection.socket = mine
+            assert told(connection.request("status"))
+        ours.send(b"x")
