@@ -24,8 +24,9 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 
-/* usher-discover's SO_NETNS_COOKIE, and the inode number of its pid namespace */
+/* usher-discover's SO_NETNS_COOKIE, the inode number of the cgroup that it watches, and that of its pid namespace */
 const volatile __u64 netns_cookie;
+const volatile __u64 root_cgroup;
 const volatile __u32 pid_namespace;
 
 /* 0, or USHER_PORT_WANTED or _TOLD. User space changes it while the programs run. */
@@ -141,15 +142,57 @@ static __always_inline bool is_user_allowed(
 	return false;
 }
 
+#define SLICE ".slice"
+
+static __always_inline bool is_slice(const char *name)
+{
+	const char slice[] = SLICE;
+	char text[USHER_UNIT_MAX], end[sizeof(slice)] = {};
+	long size = bpf_probe_read_kernel_str(text, sizeof(text), name);
+
+	if (size <= (long)sizeof(slice) || size >= (long)sizeof(text) ||
+		bpf_probe_read_kernel(end, sizeof(end), name + size - sizeof(end)))
+		return false;
+	for (__u32 i = 0; i < sizeof(slice); i++)
+		if (end[i] != slice[i])
+			return false;
+	return true;
+}
+
+/*
+ * The name of the unit that a process belongs to, as systemd sees it (sd_pid_get_unit(3)): the topmost cgroup that is no
+ * slice. The one that the process is in may have any name, where its unit's cgroup was delegated.
+ */
+static __always_inline const char *find_unit(struct task_struct *task)
+{
+	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	const char *unit = 0;
+
+	for (__u32 i = 0; i < USHER_CGROUP_LEVELS_MAX; i++) {
+		struct cgroup_subsys_state *parent = BPF_CORE_READ(cgroup, self.parent);
+		const char *name = BPF_CORE_READ(cgroup, kn, name);
+
+		if (!parent || BPF_CORE_READ(cgroup, kn, id) == root_cgroup)
+			return unit;
+		if (!is_slice(name))
+			unit = name;
+		cgroup = BPF_CORE_READ(parent, cgroup);
+	}
+	return 0;
+}
+
 static __always_inline bool is_unit_allowed(const struct usher_early_rule *rule, struct task_struct *task)
 {
 	char name[USHER_UNIT_MAX];
+	const char *unit;
 	long size;
 
 	if (!rule->unit[0])
 		return true;
-	size = bpf_probe_read_kernel_str(
-		name, sizeof(name), BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name));
+	unit = find_unit(task);
+	if (!unit)
+		return false;
+	size = bpf_probe_read_kernel_str(name, sizeof(name), unit);
 	if (size <= 1 || size == sizeof(name))
 		return false; /* perhaps cut: another name may begin with the same bytes */
 	for (__u32 i = 0; i < sizeof(name); i++) {

@@ -205,7 +205,7 @@ struct usher_early_rule {
 	__u32 n_uids;
 	__u32 uids[USHER_EARLY_UIDS]; /* effective uid of the process that listens; root is always let in */
 	__u32 pad;
-	char unit[USHER_UNIT_MAX]; /* name of its cgroup; "": any */
+	char unit[USHER_UNIT_MAX]; /* its systemd unit: the topmost cgroup that is no slice; "": any */
 };
 
 /* Value of `answers` (ARRAY of one, of a generation): what usher_question found, besides verdict and socket. */

@@ -11,6 +11,8 @@
 
 #define USHER_WANTED_PORTS 65536U
 #define USHER_LISTENS_BYTES (64U * 1024U)
+/* Processes that are in deeper ones have no unit for Listen=kernel. */
+#define USHER_CGROUP_LEVELS_MAX 24U
 
 /*
  * Sockets that start to listen on this port cause an event. Each port has a byte in one of two tables in the program's

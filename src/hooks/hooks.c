@@ -116,19 +116,20 @@ static int refuse_load(int error, struct refusal *refusal)
 		errno_name(error));
 }
 
-static int load_hooks(struct listen *programs, const struct hooks_manner *manner, struct refusal *refusal)
+static int load_hooks(
+	struct listen *programs, const struct hooks_manner *manner, int cgroup, struct refusal *refusal)
 {
 	struct stat st;
 	int r;
 
+	if (fstat(cgroup, &st) < 0)
+		return -errno;
+	programs->rodata->root_cgroup = st.st_ino;
 	if (stat("/proc/self/ns/pid", &st) < 0)
 		return refuse(refusal, errno, "cannot examine /proc/self/ns/pid (%s); is /proc mounted?",
 			errno_name(errno));
 	programs->rodata->netns_cookie = manner->netns_cookie;
 	programs->rodata->pid_namespace = (uint32_t)st.st_ino;
-	r = choose_programs(programs, manner->pins, refusal);
-	if (r)
-		return r;
 	r = listen__load(programs);
 	return r < 0 ? refuse_load(-r, refusal) : 0;
 }
@@ -150,16 +151,15 @@ static int attach_program(struct bpf_program *program, int cgroup, const char *p
 	return 0;
 }
 
-static int attach_all(struct listen *programs, const struct hooks_manner *manner, struct refusal *refusal)
+static int attach_all(
+	struct listen *programs, const struct hooks_manner *manner, int cgroup, struct refusal *refusal)
 {
-	_cleanup_close_ int cgroup = -1;
 	int r;
 
-	r = open_cgroup(manner->cgroup, &cgroup, refusal);
-	if (!r && manner->pins)
+	if (manner->pins)
 		r = attach_program(programs->progs.listen_tcp_early, cgroup, manner->cgroup,
 			&programs->links.listen_tcp_early, refusal);
-	else if (!r)
+	else
 		r = attach_program(programs->progs.listen_tcp, cgroup, manner->cgroup,
 			&programs->links.listen_tcp, refusal);
 	if (!r)
@@ -184,6 +184,7 @@ static int on_record(void *userdata, void *record, size_t size)
 int hooks_new(const struct hooks_manner *manner, struct hooks **ret, struct refusal *refusal)
 {
 	_cleanup_(hooks_freep) struct hooks *hooks = calloc(1, sizeof(*hooks));
+	_cleanup_close_ int cgroup = -1;
 	int r;
 
 	if (!hooks)
@@ -192,13 +193,17 @@ int hooks_new(const struct hooks_manner *manner, struct hooks **ret, struct refu
 	hooks->programs = listen__open();
 	if (!hooks->programs)
 		return -errno;
-	r = load_hooks(hooks->programs, manner, refusal);
+	r = choose_programs(hooks->programs, manner->pins, refusal);
+	if (!r)
+		r = open_cgroup(manner->cgroup, &cgroup, refusal);
+	if (!r)
+		r = load_hooks(hooks->programs, manner, cgroup, refusal);
 	if (r)
 		return r;
 	hooks->ring = ring_buffer__new(bpf_map__fd(hooks->programs->maps.listens), on_record, hooks, NULL);
 	if (!hooks->ring)
 		return -errno;
-	r = attach_all(hooks->programs, manner, refusal);
+	r = attach_all(hooks->programs, manner, cgroup, refusal);
 	if (r)
 		return r;
 	*ret = TAKE_PTR(hooks);

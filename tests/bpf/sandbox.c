@@ -83,7 +83,7 @@ int sandbox_main(int (*function)(void))
 		exit(function());
 	}
 	(void)waitpid(pid, &status, 0);
-	if (nftw(own_cgroup, remove_folder, 8, FTW_DEPTH | FTW_PHYS) < 0)
+	if (nftw(own_cgroup, remove_folder, 32, FTW_DEPTH | FTW_PHYS) < 0)
 		printf("# %s is left behind (%s)\n", own_cgroup, strerrorname_np(errno));
 	(void)umount2(top, MNT_DETACH);
 	(void)rmdir(top);

@@ -228,7 +228,25 @@ static void test_units(void **state)
 {
 	struct sandbox_spec spec = {.family = AF_INET, .protocol = IPPROTO_TCP, .port = 8080, .uid = USER};
 	char longest[USHER_UNIT_MAX], cut[sizeof("watched/") + USHER_UNIT_MAX + 1];
+	static const struct {
+		const char *cgroup;
+		bool in;
+	} nested[] = {
+		{"watched/system.slice/" UNIT, true},
+		{"watched/a.slice/a-b.slice/" UNIT, true},
+		{"watched/system.slice/" UNIT "/part", true},
+		{"watched/system.slice/" UNIT "/other.slice", true},
+		{"watched/system.slice/user@1000.service/" UNIT, false},
+		{"watched/user@1000.service/app.slice/" UNIT, false},
+		{"watched/.slice/" UNIT, false},
+		{"watched/system.slice2/" UNIT, false},
+		{"watched/system.slice", false},
+		{"watched/1/2/3/4/5/6/7/8/9/" UNIT, false},
+		{"watched/1.slice/2.slice/3.slice/4.slice/5.slice/6.slice/7.slice/8.slice/9.slice/" UNIT,
+			true},
+	};
 	struct usher_early_rule rule = for_user;
+	char made[256];
 
 	(void)state;
 	(void)snprintf(rule.unit, sizeof(rule.unit), "%s", UNIT);
@@ -239,6 +257,20 @@ static void test_units(void **state)
 	assert_false(is_let_in(&spec));
 	spec.cgroup = "watched/web.servic";
 	assert_false(is_let_in(&spec));
+	/* whoever has a delegated cgroup can give the ones below it any name */
+	for (size_t i = 0; i < ARRAY_SIZE(nested); i++) {
+		char path[256];
+
+		for (const char *slash = strchr(nested[i].cgroup, '/'); slash;
+			slash = strchr(slash + 1, '/')) {
+			(void)snprintf(path, sizeof(path), "%.*s", (int)(slash - nested[i].cgroup),
+				nested[i].cgroup);
+			(void)sandbox_cgroup(path, made);
+		}
+		spec.cgroup = nested[i].cgroup;
+		if (is_let_in(&spec) != nested[i].in)
+			fail_msg("%s", spec.cgroup);
+	}
 	memset(longest, 'a', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = 0;
 	memcpy(rule.unit, longest, sizeof(rule.unit));
