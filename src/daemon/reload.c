@@ -65,6 +65,7 @@ int reload_rules(struct usherd *usherd, struct rule_changes *changes, struct pro
 	int r = broker_reload(&usherd->broker, changes, problems, refusal);
 
 	tally_reload(&usherd->tally, r);
+	(void)door_read_owners(usherd->door);
 	return r;
 }
 

@@ -7,10 +7,15 @@
 #include <sys/socket.h>
 
 #include "../util/array.h"
+#include "../util/clock.h"
 #include "../wire/packet.h"
+#include "arrivals.h"
 #include "local_socket.h"
+#include "quota.h"
 
 #define PAUSE_USEC 200000
+#define BEGIN_USEC                                                                                           \
+	2000 /* requests that were sent already are answered for so long before others get their turn */
 #define FINISH_STEP_MS 2U
 #define FINISH_ACCURACY_USEC 1 /* 0 would be 250 ms, for each step */
 
@@ -27,6 +32,7 @@ struct door {
 	const struct staff *staff; /* borrowed */
 	int (*admit)(struct session *session, const struct intake_request *request, struct refusal *refusal,
 		void *userdata);
+	struct quota quota;
 	void (*handler)(struct session *session, struct intake_request *request, void *userdata);
 	void *userdata;
 };
@@ -53,25 +59,58 @@ static void on_end(struct session *session, void *userdata)
 	for (size_t i = 0; i < door->n_sessions; i++)
 		if (door->sessions[i] == session) {
 			door->sessions[i] = door->sessions[--door->n_sessions];
+			quota_remove(&door->quota, session_uid(session));
 			return;
 		}
 }
 
-static int check_quota(const struct door *door, uid_t uid, struct refusal *refusal)
+/* The session on which nothing was sent or received for the longest time, of the users with most sessions. */
+static struct session *find_idlest(const struct door *door)
 {
-	size_t same = 0, others = 0;
+	size_t most = quota_most(&door->quota);
+	struct session *idlest = NULL;
+
+	for (size_t i = 0; i < door->n_sessions; i++) {
+		struct session *session = door->sessions[i];
+
+		if (session_uid(session) && (!idlest || session_active(session) < session_active(idlest)) &&
+			quota_count(&door->quota, session_uid(session)) == most)
+			idlest = session;
+	}
+	return idlest;
+}
+
+/* Return: whether there is room now for one more session of a user who has so many. */
+static bool make_room(struct door *door, size_t n)
+{
+	struct refusal refusal;
+	struct session *idlest;
+
+	if (door->quota.n < DOOR_SESSIONS_MAX)
+		return true;
+	if (quota_most(&door->quota) <= n)
+		return false;
+	idlest = find_idlest(door);
+	if (!idlest)
+		return false;
+	(void)refuse(&refusal, EUSERS,
+		"the broker has %u connections open, the most it takes, and needs this one, which was idle, for another user (EUSERS); connect again",
+		DOOR_SESSIONS_MAX);
+	session_evict(idlest, &refusal);
+	return true;
+}
+
+static int check_quota(struct door *door, uid_t uid, struct refusal *refusal)
+{
+	size_t same = quota_count(&door->quota, uid);
 
 	if (uid == 0)
 		return 0;
-	for (size_t i = 0; i < door->n_sessions; i++) {
-		same += session_uid(door->sessions[i]) == uid;
-		others += session_uid(door->sessions[i]) != 0;
-	}
 	if (same >= DOOR_SESSIONS_PER_UID)
 		return refuse(refusal, EUSERS,
 			"uid %u has %u connections to the broker open, the most it may have (EUSERS); close some",
 			uid, DOOR_SESSIONS_PER_UID);
-	if (others >= DOOR_SESSIONS_MAX)
+	if (!make_room(door, same))
 		return refuse(refusal, EUSERS,
 			"the broker has %u connections open, the most it takes (EUSERS); try again",
 			DOOR_SESSIONS_MAX);
@@ -89,28 +128,30 @@ static void turn_away(int fd, const struct refusal *refusal)
 }
 
 /* Takes the descriptor over for a session, or leaves it to the caller. */
-static int let_in(struct door *door, int *fd)
+static int let_in(struct door *door, struct arrival *arrival, uint64_t until)
 {
 	const struct session_handlers handlers = {
 		.admit = on_admit, .request = on_request, .end = on_end, .userdata = door};
+	struct session *session;
 	struct refusal refusal;
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
 	int r;
 
-	if (getsockopt(*fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		return -errno;
-	if (check_quota(door, peer.uid, &refusal)) {
-		turn_away(*fd, &refusal);
+	if (arrival->has_left)
+		return 0;
+	if (check_quota(door, arrival->uid, &refusal)) {
+		turn_away(arrival->fd, &refusal);
 		return 0;
 	}
-	if (ARRAY_RESERVE(door->sessions, door->n_sessions) < 0)
+	if (ARRAY_RESERVE(door->sessions, door->n_sessions) < 0 || quota_add(&door->quota, arrival->uid) < 0)
 		return -ENOMEM;
-	r = session_new_consume_fd(
-		door->event, door->staff, TAKE_FD(*fd), &handlers, &door->sessions[door->n_sessions]);
-	if (r < 0)
+	r = session_new_consume_fd(door->event, door->staff, TAKE_FD(arrival->fd), &handlers, &session);
+	if (r < 0) {
+		quota_remove(&door->quota, arrival->uid);
 		return r;
-	session_begin(door->sessions[door->n_sessions++]);
+	}
+	door->sessions[door->n_sessions++] = session;
+	if (clock_monotonic_usec() < until)
+		session_begin(session);
 	return 0;
 }
 
@@ -126,17 +167,21 @@ static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_connection(sd_event_source *source, int socket, uint32_t revents, void *userdata)
 {
 	struct door *door = userdata;
-	int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	uint64_t until = clock_monotonic_usec() + BEGIN_USEC;
+	struct arrivals arrivals;
 
 	(void)revents;
-	if (fd >= 0) {
+	arrivals_accept(socket, &door->quota.subuids, &arrivals);
+	for (size_t i = 0; i < arrivals.n; i++) {
+		struct arrival *arrival = &arrivals.items[i];
+
 		/* an error ends this client only */
-		(void)let_in(door, &fd);
-		if (fd >= 0)
-			sweeper_hang_up_consume(door->staff->sweeper, fd, false);
-		return 0;
+		(void)let_in(door, arrival, until);
+		if (arrival->fd >= 0)
+			sweeper_hang_up_consume(door->staff->sweeper, arrival->fd, false);
 	}
-	if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+	if (arrivals.error != EMFILE && arrivals.error != ENFILE && arrivals.error != ENOBUFS &&
+		arrivals.error != ENOMEM)
 		return 0;
 	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	(void)sd_event_source_set_time_relative(door->resume, PAUSE_USEC);
@@ -195,6 +240,7 @@ int door_new(sd_event *event, const struct staff *staff, int passed_consume, con
 	door->admit = admit;
 	door->handler = handler;
 	door->userdata = userdata;
+	(void)door_read_owners(door);
 	door->socket = local_socket_consume(passed_consume, SOCK_SEQPACKET, path, &door->path);
 	if (door->socket < 0)
 		return door->socket;
@@ -209,6 +255,18 @@ int door_new(sd_event *event, const struct staff *staff, int passed_consume, con
 	return 0;
 }
 
+int door_read_owners(struct door *door)
+{
+	int r;
+
+	quota_clear(&door->quota);
+	r = quota_read_owners(&door->quota);
+	for (size_t i = 0; i < door->n_sessions; i++)
+		if (quota_add(&door->quota, session_uid(door->sessions[i])) < 0)
+			r = -ENOMEM;
+	return r;
+}
+
 size_t door_count(const struct door *door)
 {
 	return door->n_sessions;
@@ -221,6 +279,7 @@ struct door *door_free(struct door *door)
 	while (door->n_sessions)
 		session_free(door->sessions[--door->n_sessions]);
 	free(door->sessions);
+	quota_deinit(&door->quota);
 	sd_event_source_disable_unref(door->io);
 	sd_event_source_disable_unref(door->resume);
 	sd_event_source_disable_unref(door->finish);

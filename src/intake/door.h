@@ -4,8 +4,9 @@
 /*
  * The listening socket /run/usher/usher.sock and its sessions
  *
- * Quotas: DOOR_SESSIONS_PER_UID sessions for each uid, DOOR_SESSIONS_MAX for all of them; root has no quota. A client
- * beyond a quota gets EUSERS and is disconnected. When the process has no descriptor left, accepting pauses for a moment
+ * Quotas: DOOR_SESSIONS_PER_UID sessions for each uid, DOOR_SESSIONS_MAX for all of them; root has no quota. Subordinate
+ * uids count as their owner (subuids.h). A client beyond a quota gets EUSERS and is disconnected. When all places are taken,
+ * though, a uid with fewer sessions than another one is let in: of those with most, the idlest session ends. When the process has no descriptor left, accepting pauses for a moment
  * instead of spinning.
  */
 
@@ -43,6 +44,13 @@ int door_new(sd_event *event, const struct staff *staff, int passed_consume, con
  * Return: 0 or a negative errno.
  */
 int door_finish(struct door *door);
+
+/*
+ * door_read_owners() - read anew whose the subordinate uids are
+ *
+ * Return: 0 or -ENOMEM; then some sessions may not be counted.
+ */
+int door_read_owners(struct door *door);
 
 /* door_count() - how many sessions there are */
 size_t door_count(const struct door *door);

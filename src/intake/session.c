@@ -34,7 +34,8 @@ struct session {
 
 	const struct staff *staff; /* borrowed */
 	bool asked;
-	bool contested; /* a worker that failed may still receive from the socket */
+	bool contested;	 /* a worker that failed may still receive from the socket */
+	uint64_t active; /* CLOCK_MONOTONIC, ns: when anything was sent or received last */
 
 	/* the request under way, while it takes more than one turn */
 	struct incoming *incoming;
@@ -91,6 +92,7 @@ int session_new_consume_fd(sd_event *event, const struct staff *staff, int fd,
 	session->socket = fd;
 	session->staff = staff;
 	session->handlers = *handlers;
+	session->active = clock_monotonic_nsec();
 	r = read_peer(session);
 	if (!r)
 		r = sd_event_add_io(event, &session->io, fd, EPOLLIN, on_io, session);
@@ -187,6 +189,7 @@ static void end_session(struct session *session)
 
 static void note_activity(struct session *session)
 {
+	session->active = clock_monotonic_nsec();
 	(void)sd_event_source_set_time_relative(session->idle, SESSION_IDLE_SECONDS * 1000000ULL);
 }
 
@@ -487,6 +490,20 @@ static bool receive_packet(struct session *session)
 	else
 		session->handlers.request(session, &incoming->request, session->handlers.userdata);
 	return proceed(session);
+}
+
+uint64_t session_active(const struct session *session)
+{
+	return session->active;
+}
+
+void session_evict(struct session *session, const struct refusal *refusal)
+{
+	if (!session->answering) {
+		session_refuse(session, refusal);
+		(void)flush(session);
+	}
+	end_session(session);
 }
 
 void session_begin(struct session *session)

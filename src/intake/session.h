@@ -79,6 +79,12 @@ void session_begin(struct session *session);
 /* session_free() - without calling end(); accepts NULL, returns NULL */
 struct session *session_free(struct session *session);
 
+/* session_active() - when anything was sent or received last; CLOCK_MONOTONIC, ns */
+uint64_t session_active(const struct session *session);
+
+/* session_evict() - end it, because others need its place; for end() as well. Not from a handler. */
+void session_evict(struct session *session, const struct refusal *refusal);
+
 /* session_uid() - of the process that connected */
 uid_t session_uid(const struct session *session);
 

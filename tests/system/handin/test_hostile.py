@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Clients without any rights that try to stop the broker"""
 
+import errno
 import os
+import pathlib
 import signal
 import socket
 import struct
@@ -10,9 +12,9 @@ import time
 import pytest
 
 from harness.host import NOBODY, rule
-from harness.process import PATIENCE, Child
+from harness.process import PATIENCE, Child, in_child
 from harness.service import make_socket
-from harness.wire import Connection, request
+from harness.wire import Connection, Refused, request
 
 
 def let_attack(running, attackers):
@@ -176,3 +178,106 @@ def test_many_registrants_of_one_user(broker):
     assert child.hear() == "all there"
     assert len(running.fds()) - before <= 256 + 2
     assert len(running.sockets()) >= 1
+
+
+# ---- many connections
+
+class Crowd:
+    """Idle connections, `each` of every uid; how many of them were answered before."""
+
+    def __init__(self, uids, each=64):
+        self.children = [Child(self._connect, each, uid=uid, gid=uid) for uid in uids]
+        self.answered = sum(child.hear() for child in self.children)
+
+    @staticmethod
+    def _connect(tell, each):
+        connections, n = [], 0
+        for _ in range(each):
+            connection = Connection()
+            connections.append(connection)
+            try:
+                n += connection.request("status").get("OK") == "1"
+            except (Refused, EOFError, OSError):  # it had to go for another one
+                pass
+        tell(n)
+        signal.pause()
+
+    def end(self):
+        for child in self.children:
+            child.kill()
+
+
+def status_of(uid, path="/run/usher/usher.sock"):
+    """Of a client that waits for room in the backlog, as libusher does."""
+    def wait_for_room():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as patient:
+            patient.connect(path)
+            patient.settimeout(PATIENCE)
+            patient.send(b"REQUEST=status\n")
+            return dict(line.split("=", 1) for line in patient.recv(65536).decode().splitlines()).get("OK")
+
+    return in_child(wait_for_room, uid=uid, gid=uid)
+
+
+def reason_to_turn_away(uid):
+    def connect():
+        with Connection() as connection:
+            return connection.receive()[0]
+
+    return in_child(connect, uid=uid, gid=uid)
+
+
+@pytest.mark.seconds(120)
+def test_idle_connections_of_many_users(broker):
+    """They fill the door, and still lock nobody out: who has least is let in, in place of the idlest of who has most."""
+    broker(web=rule("Stream=80", access=["User=30000"]))
+    crowd = Crowd(range(20000, 20017))
+    assert crowd.answered >= 1024
+    for uid in range(30000, 30010):
+        assert status_of(uid) == "1"
+
+    def hand_in_own():
+        with make_socket("tcp", "127.0.0.2", 8080) as sock:
+            return request("hand-in", [sock], NAME="web")["ADDED"]
+
+    assert in_child(hand_in_own, uid=30000, gid=30000) == "1"
+    crowd.end()
+
+
+def test_subordinate_uids_count_as_their_owner(broker):
+    """A user who can act as 65,536 others has the connections of one. A reload reads anew who that is."""
+    pathlib.Path("/etc/subuid").write_text("nobody:100000:65536\n")
+    running = broker(web="Stream=80")
+    crowd = Crowd(range(100000, 100064), each=1)
+    assert crowd.answered == 64
+    for uid in (100064, 165535, NOBODY):
+        fields = reason_to_turn_away(uid)
+        assert fields["ERRNO"] == str(errno.EUSERS) and f"uid {uid} has 64 connections" in fields["REASON"]
+    assert status_of(165536) == status_of(99999) == "1"
+    pathlib.Path("/etc/subuid").write_text("")
+    running.reload()
+    assert status_of(100064) == status_of(NOBODY) == "1"
+    crowd.end()
+
+
+def connect_without_end(tell, path):
+    tell("begins")
+    while True:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            try:
+                connection.connect(path)
+            except OSError:
+                pass
+
+
+@pytest.mark.seconds(120)
+def test_connections_without_end(broker):
+    """Users who connect and hang up without end delay others, and keep none of them out."""
+    running = broker(web="Stream=80")
+    flood = [Child(connect_without_end, str(running.socket), uid=20000 + i, gid=20000 + i) for i in range(2)]
+    for child in flood:
+        assert child.hear() == "begins"
+    for uid in range(30000, 30020):
+        assert status_of(uid) == "1"
+    for child in flood:
+        child.kill()
