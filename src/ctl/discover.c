@@ -15,6 +15,7 @@
 #include "../rule/files.h"
 #include "../scan/deliver.h"
 #include "../scan/target.h"
+#include "../util/descriptors.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/netns.h"
@@ -146,6 +147,7 @@ static int run_scan(struct discovery *discovery)
 	struct refusal refusal;
 	int r;
 
+	descriptors_raise_limit(); /* each socket costs two until it is handed in */
 	r = netns_read_cookie(&scan.netns_cookie, &refusal);
 	if (!r)
 		r = scan_run(&scan, &discovery->candidates, &refusal);

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
@@ -21,6 +20,7 @@
 #include "../observe/observe.h"
 #include "../util/cleanup.h"
 #include "../util/clock.h"
+#include "../util/descriptors.h"
 #include "../util/errno_name.h"
 #include "../wire/protocol.h"
 #include "discoverer.h"
@@ -176,17 +176,6 @@ static int run_loop(const struct discoverer_manner *manner)
 	return EX_OSERR;
 }
 
-/* Each socket that is found costs a scan two descriptors until it is handed in. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* Return: a number above those of all descriptors that are open. */
 static int find_first_fd(void)
 {
@@ -231,7 +220,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	libbpf_set_print(NULL);
 	observe_as("usher-discover");
-	raise_descriptor_limit();
+	descriptors_raise_limit(); /* each socket costs a scan two until it is handed in */
 	prepare_search();
 	manner = (struct discoverer_manner){
 		.instance = &instance,

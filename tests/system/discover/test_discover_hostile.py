@@ -11,7 +11,8 @@ import time
 import pytest
 
 from harness import wire
-from harness.host import NOBODY
+from harness.broker import USHERCTL
+from harness.host import NOBODY, run
 from harness.process import Child, wait_until
 from harness.service import ServiceProcess, make_socket
 from harness.traffic import REFUSED, who
@@ -210,3 +211,20 @@ def test_more_sockets_than_descriptors(broker, discover, rules, limit):
     discover.start(**({"prefix": ("prlimit", "--nofile=48:4096")} if limit == "soft" else {"nofile": 48}))
     wait_until(lambda: len(running.sockets()) == MANY, f"{MANY} sockets are handed in")
     assert not discover.said("EMFILE")
+
+
+def test_usherctl_finds_more_than_its_soft_limit(broker):
+    """`usherctl discover` raises the soft limit of descriptors as well."""
+    running = broker(**{f"n{i}": f"[Rule]\nStream={9000 + i}\n[Discover]\nSocket=127.0.0.2:{9000 + i}\n" for i in range(MANY)})
+    sockets = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(MANY)]
+
+    def keep(tell):
+        tell(len(sockets))
+        signal.pause()
+
+    daemon = Child(keep, keep=[sock.fileno() for sock in sockets])
+    assert daemon.hear() == MANY
+    for sock in sockets:
+        sock.close()
+    run("prlimit", "--nofile=48:4096", USHERCTL, "discover")
+    assert len(running.sockets()) == MANY
