@@ -8,8 +8,9 @@
  * the same for as long as the seat exists. They index `front`, `seats` and `counters`, and are half of the key of
  * `sockets` and `places`. No seat has the number 0, so that a word of all zeros means "no rule".
  *
- * A *place* is one socket of a seat. A seat has USHER_PLACES_MAX of them, numbered by slot. Slots have no rank: the
- * rank is in the seat's `order`, whose bytes name slots, newest hand-in first.
+ * A *place* is one socket of a seat. A seat has USHER_PLACES_MAX of them, and twice as many slots, so that sockets are
+ * ready beside those that they replace. Slots have no rank: the rank is in the seat's `order`, whose bytes name slots,
+ * newest hand-in first.
  *
  * Names never enter the program. User space keeps them in `seats`, beside the order.
  *
@@ -30,6 +31,7 @@
 
 #define USHER_SEATS_MAX 4096U
 #define USHER_PLACES_MAX 8U
+#define USHER_SLOTS_MAX 16U /* of a seat: a full one can be replaced by as many sockets at once */
 #define USHER_NAME_MAX 64U	/* with the terminating NUL */
 #define USHER_UNIT_MAX 128U	/* with the terminating NUL; longer unit names are cut */
 #define USHER_EVENTS_BYTES (256U * 1024U)
@@ -79,7 +81,7 @@ struct usher_node {
 /* Key of `sockets` (SOCKHASH) and `places` (HASH). */
 struct usher_place_key {
 	__u32 seat;
-	__u32 slot; /* 0 to USHER_PLACES_MAX - 1 */
+	__u32 slot; /* 0 to USHER_SLOTS_MAX - 1 */
 };
 
 /*

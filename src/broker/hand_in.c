@@ -11,6 +11,7 @@
 #include "../util/transport.h"
 #include "../worker/staff.h"
 #include "early.h"
+#include "orphans.h"
 #include "place.h"
 #include "reap.h"
 #include "reservation.h"
@@ -34,29 +35,34 @@ struct hand_in {
 	void *userdata;
 };
 
-/* Drops a socket that is held for a process that has gone, if nobody has claimed it: only its backlog would fill. */
+/* In a full seat the last one that leaves makes room in the same step, so that it serves until the new one does. */
+static void commit_aim(struct hand_in *hand_in, const struct offered_socket *socket, const struct aim *aim)
+{
+	struct offer *offer = &hand_in->offer;
+	struct registry *registry = &offer->broker->registry;
+	struct registry_place leaving[USHER_PLACES_MAX];
+	unsigned rank = reservation_rank(offer, aim), n = 0;
+
+	if (registry_is_full(registry, aim->seat))
+		n = reservation_read_leaving(offer, socket, aim->seat, leaving);
+	if (!n) {
+		registry_commit(registry, aim->seat, aim->slot, rank);
+		return;
+	}
+	registry_replace(registry, aim->seat, aim->slot, rank, leaving[n - 1].key.slot);
+	orphans_let_go(offer->broker, socket->rule->name, leaving[n - 1].data.cookie);
+	hand_in->dropped = true;
+}
+
+/* An orphan that stayed would only fill its backlog. Return: whether there was one. */
 static bool drop_orphans(struct offer *offer, const struct offered_socket *socket, uint32_t seat)
 {
-	struct broker *broker = offer->broker;
-	bool dropped = false;
-	struct registry_place places[USHER_PLACES_MAX];
-	unsigned n;
+	struct registry_place leaving[USHER_PLACES_MAX];
+	unsigned n = reservation_read_leaving(offer, socket, seat, leaving);
 
-	if (!holder_count(broker->holder))
-		return false;
-	n = registry_read_places(&broker->registry, seat, places);
-	for (unsigned i = 0; i < n; i++) {
-		const struct holder_entry *entry =
-			holder_find(broker->holder, socket->rule->name, places[i].data.cookie);
-
-		if (!entry || entry->pid || entry->cookie == socket->facts.cookie)
-			continue;
-		(void)holder_drop(broker->holder, entry->name, entry->cookie);
-		places[i].data.flags &= (uint8_t)~USHER_PLACE_HELD;
-		(void)registry_write_place(&broker->registry, &places[i]);
-		dropped = true;
-	}
-	return dropped;
+	for (unsigned i = 0; i < n; i++)
+		orphans_let_go(offer->broker, socket->rule->name, leaving[i].data.cookie);
+	return n > 0;
 }
 
 /* A socket that was there already keeps its rank; only its owner, and whether it is held, may change. */
@@ -93,7 +99,7 @@ static bool commit(struct hand_in *hand_in, const struct offered_socket *socket)
 			commit_kept(offer, socket, aim);
 			continue;
 		}
-		registry_commit(&offer->broker->registry, aim->seat, aim->slot, reservation_rank(offer, aim));
+		commit_aim(hand_in, socket, aim);
 		hand_in->dropped |= drop_orphans(offer, socket, aim->seat);
 		added = true;
 	}
@@ -290,6 +296,8 @@ static void on_staged(struct parcel *parcel, void *userdata)
 		r = refuse_item(hand_in, &refusal);
 	if (!r)
 		r = check_again(hand_in, &refusal);
+	if (!r)
+		r = reservation_check(&hand_in->offer, &refusal);
 	if (!r && hand_in->reservation.n_hold)
 		r = hold_all(hand_in, &refusal);
 	if (r) {

@@ -10,6 +10,7 @@
 #include "../util/errno_name.h"
 #include "../util/transport.h"
 #include "early.h"
+#include "orphans.h"
 #include "place.h"
 
 static void report_takeover(struct broker *broker, uint32_t number, const struct usher_place *gone,
@@ -56,6 +57,7 @@ static int on_reap(sd_event_source *source, void *userdata)
 	struct broker *broker = userdata;
 
 	(void)source;
+	orphans_drop_idle(broker);
 	registry_foreach_seat (&broker->registry, seat)
 		(void)reap_seat(broker, seat);
 	return 0;

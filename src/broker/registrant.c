@@ -85,6 +85,9 @@ static int watch_consume(struct registrants *registrants, pid_t pid, uid_t uid, 
 		.owner = registrants, .next = registrants->first, .pid = pid, .uid = uid, .pidfd = pidfd};
 	registrants->first = registrant;
 	r = sd_event_add_io(registrants->event, &registrant->source, pidfd, EPOLLIN, on_pidfd, registrant);
+	/* a process that has ended is known of before its successor hands in */
+	if (r >= 0)
+		r = sd_event_source_set_priority(registrant->source, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r < 0)
 		unwatch(registrant);
 	return r < 0 ? r : 0;

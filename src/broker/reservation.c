@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "../holder/store.h"
+#include "orphans.h"
 #include "place.h"
 #include "reap.h"
 
@@ -51,23 +52,44 @@ unsigned reservation_rank(const struct offer *offer, const struct aim *aim)
 	return rank;
 }
 
+static bool is_offered(const struct offer *offer, const struct rule *rule, uint64_t cookie)
+{
+	for (size_t i = 0; i < offer->request->n; i++)
+		if (offer->sockets[i].rule == rule && offer->sockets[i].facts.cookie == cookie)
+			return true;
+	return false;
+}
+
+unsigned reservation_read_leaving(const struct offer *offer, const struct offered_socket *socket,
+	uint32_t seat, struct registry_place ret[static USHER_PLACES_MAX])
+{
+	unsigned n = orphans_read(offer->broker, seat, ret), n_leaving = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (!is_offered(offer, socket->rule, ret[i].data.cookie))
+			ret[n_leaving++] = ret[i];
+	return n_leaving;
+}
+
 static int reserve(struct offer *offer, struct offered_socket *socket, struct refusal *refusal)
 {
 	struct broker *broker = offer->broker;
 
 	for (size_t k = 0; k < socket->n_aims && !is_offered_twice(offer, socket); k++) {
 		struct aim *aim = &socket->aims[k];
-		struct registry_place there;
+		struct registry_place there, leaving[USHER_PLACES_MAX];
+		unsigned n_live = reap_seat(broker, aim->seat), n_leaving = 0;
 		struct usher_place place;
 		int r;
 
-		(void)reap_seat(broker, aim->seat);
 		if (reservation_find_place(offer, socket, aim, &there))
 			continue;
 		place = place_make(&socket->facts, offer->request->owner, offer->request->via,
 			(aim->dual_stack ? USHER_PLACE_DUAL_STACK : 0) |
 				(offer->request->hold ? USHER_PLACE_HELD : 0));
-		r = registry_reserve(&broker->registry, aim->seat, &place, &aim->slot, refusal);
+		if (n_live + offer->request->n > USHER_PLACES_MAX)
+			n_leaving = reservation_read_leaving(offer, socket, aim->seat, leaving);
+		r = registry_reserve(&broker->registry, aim->seat, &place, n_leaving, &aim->slot, refusal);
 		if (r)
 			return r;
 		aim->staged = true;
@@ -111,6 +133,35 @@ int reservation_make(struct reservation *reservation, struct offer *offer, struc
 			return r;
 	}
 	list_items(reservation, offer);
+	return 0;
+}
+
+static unsigned count_staged(const struct offer *offer, uint32_t seat)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < offer->n; i++)
+		for (size_t k = 0; k < offer->sockets[i].n_aims; k++)
+			n += offer->sockets[i].aims[k].staged && offer->sockets[i].aims[k].seat == seat;
+	return n;
+}
+
+int reservation_check(const struct offer *offer, struct refusal *refusal)
+{
+	for (size_t i = 0; i < offer->n; i++)
+		for (size_t k = 0; k < offer->sockets[i].n_aims; k++) {
+			struct registry_place leaving[USHER_PLACES_MAX];
+			const struct aim *aim = &offer->sockets[i].aims[k];
+			unsigned n = count_staged(offer, aim->seat);
+
+			if (!aim->staged || n + reap_seat(offer->broker, aim->seat) <= USHER_PLACES_MAX)
+				continue;
+			n += reap_seat(offer->broker, aim->seat);
+			if (n - reservation_read_leaving(offer, &offer->sockets[i], aim->seat, leaving) >
+				USHER_PLACES_MAX)
+				return refuse(refusal, EAGAIN,
+					"sockets that were to be replaced were claimed meanwhile (EAGAIN); try again");
+		}
 	return 0;
 }
 

@@ -22,6 +22,21 @@ struct reservation {
  */
 int reservation_make(struct reservation *ret, struct offer *offer, struct refusal *refusal);
 
+/*
+ * reservation_check() - whether the sockets still fit, before they are committed
+ *
+ * Meanwhile an orphan that was to leave may have been claimed. Return: 0, or REFUSED.
+ */
+int reservation_check(const struct offer *offer, struct refusal *refusal);
+
+/*
+ * reservation_read_leaving() - what leaves a seat when a newer socket is committed
+ *
+ * It is held for a process that has ended, nobody claimed it, and it is not offered again. Return: how many.
+ */
+unsigned reservation_read_leaving(const struct offer *offer, const struct offered_socket *socket,
+	uint32_t seat, struct registry_place ret[static USHER_PLACES_MAX]);
+
 /* reservation_undo() - give the slots back, with what is in them */
 void reservation_undo(struct offer *offer);
 

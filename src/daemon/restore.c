@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "../broker/hand_in.h"
+#include "../broker/reap.h"
 #include "../holder/store.h"
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
@@ -170,4 +171,5 @@ void restore_passed(struct broker *broker, struct passed *passed)
 			report_refusal(socket->name, &refusal);
 	}
 	unmark_lost(broker);
+	reap_soon(broker); /* orphans may be among them */
 }

@@ -153,18 +153,19 @@ unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry
 
 /*
  * registry_reserve() - a free slot, out of the program's sight, for a socket that somebody else puts there
- * @place: what to remember of it
+ * @place:   what to remember of it
+ * @leaving: how many live sockets of the seat the caller takes out of it when it commits
  *
  * Putting a socket into `sockets` takes its lock, for which its owner can make the caller wait: a worker does it
  * (worker/parcel.h), and puts it into `front` as well when it is to serve.
  *
- * Refused: all slots taken by live sockets (ENOSPC). The text starts with a verb, for a caller who writes "socket 5 " in
+ * Refused: live sockets that stay, and reserved slots, have all places (ENOSPC). The text starts with a verb, for a caller who writes "socket 5 " in
  * front of it.
  *
  * Return: 0, REFUSED, or a negative errno.
  */
 int registry_reserve(struct registry *registry, uint32_t seat, const struct usher_place *place,
-	uint32_t *ret_slot, struct refusal *refusal);
+	unsigned leaving, uint32_t *ret_slot, struct refusal *refusal);
 
 /* registry_refuse_socket() - why the kernel did not let a socket into `sockets`, in such a text; REFUSED */
 int registry_refuse_socket(struct refusal *refusal, int error);
@@ -180,6 +181,12 @@ void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, un
 
 /* registry_check_front() - remove what is in `front` and is not what the order says; the program does without */
 void registry_check_front(struct registry *registry, uint32_t seat);
+
+/* registry_is_full() - whether one has to leave before another one is committed */
+bool registry_is_full(const struct registry *registry, uint32_t seat);
+
+/* registry_replace() - the same, and the socket in the slot `old` leaves the seat in the same step */
+void registry_replace(struct registry *registry, uint32_t seat, uint32_t slot, unsigned rank, uint32_t old);
 
 /* registry_remove() - take a socket out; the next one of the seat serves at once */
 void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot);

@@ -189,7 +189,7 @@ static void sweep(struct registry *registry)
 
 		(void)registry_reap(registry, seat, NULL);
 		order = registry->seats[seat].order;
-		for (key.slot = 0; key.slot < USHER_PLACES_MAX; key.slot++)
+		for (key.slot = 0; key.slot < USHER_SLOTS_MAX; key.slot++)
 			if (order_without(order, key.slot) == order)
 				registry_unstage(registry, seat, key.slot);
 		registry_check_front(registry, seat);

@@ -137,32 +137,39 @@ static bool is_taken(uint64_t order, uint32_t slot)
 	return order_without(order, slot) != order;
 }
 
-/* Takes a slot. The order does not show those of staged sockets. Return: whether one was free, or a negative errno. */
-static int take_slot(
-	const struct registry *registry, struct usher_place_key *key, const struct usher_place *place)
+/* Takes a slot. The order does not show those that are reserved. Return: whether there was room, or a negative errno. */
+static int take_slot(const struct registry *registry, struct usher_place_key *key,
+	const struct usher_place *place, unsigned leaving)
 {
 	uint64_t order = read_order(registry, key->seat);
+	unsigned n = order_length(order) - leaving;
+	struct usher_place_key free_key = {.slot = USHER_SLOTS_MAX};
+	struct usher_place reserved;
 
-	for (key->slot = 0; key->slot < USHER_PLACES_MAX; key->slot++) {
+	for (key->slot = 0; key->slot < USHER_SLOTS_MAX && n < USHER_PLACES_MAX; key->slot++) {
 		if (is_taken(order, key->slot))
 			continue;
-		if (bpf_map_update_elem(registry->maps[REGISTRY_PLACES], key, place, BPF_NOEXIST) == 0)
-			return true;
-		if (errno != EEXIST)
-			return -errno;
+		if (bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], key, &reserved) == 0)
+			n++;
+		else if (free_key.slot == USHER_SLOTS_MAX)
+			free_key = *key;
 	}
-	return false;
+	if (n >= USHER_PLACES_MAX || free_key.slot == USHER_SLOTS_MAX)
+		return false;
+	*key = free_key;
+	return bpf_map_update_elem(registry->maps[REGISTRY_PLACES], key, place, BPF_NOEXIST) < 0 ? -errno
+												 : true;
 }
 
 int registry_reserve(struct registry *registry, uint32_t seat, const struct usher_place *place,
-	uint32_t *ret_slot, struct refusal *refusal)
+	unsigned leaving, uint32_t *ret_slot, struct refusal *refusal)
 {
 	struct usher_place_key key = {.seat = seat};
-	int r = take_slot(registry, &key, place);
+	int r = take_slot(registry, &key, place, leaving);
 
 	if (r == 0) {
 		(void)registry_reap(registry, seat, NULL);
-		r = take_slot(registry, &key, place);
+		r = take_slot(registry, &key, place, leaving);
 	}
 	if (r < 0)
 		return r;
@@ -188,6 +195,11 @@ void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, un
 	write_order(registry, seat, order_with(read_order(registry, seat), slot, rank));
 }
 
+bool registry_is_full(const struct registry *registry, uint32_t seat)
+{
+	return order_length(read_order(registry, seat)) == USHER_PLACES_MAX;
+}
+
 void registry_check_front(struct registry *registry, uint32_t seat)
 {
 	uint64_t order = read_order(registry, seat), first, front;
@@ -197,6 +209,17 @@ void registry_check_front(struct registry *registry, uint32_t seat)
 		return;
 	if (!order_length(order) || !read_cookie(registry, &key, &first) || first != front)
 		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+}
+
+void registry_replace(struct registry *registry, uint32_t seat, uint32_t slot, unsigned rank, uint32_t old)
+{
+	const struct usher_place_key key = {.seat = seat, .slot = old};
+	uint64_t order = read_order(registry, seat);
+
+	if (rank && order_length(order) && order_slot(order, 0) == old)
+		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+	write_order(registry, seat, order_with(order_without(order, old), slot, rank));
+	forget(registry, &key);
 }
 
 void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot)

@@ -191,14 +191,14 @@ static void test_stage(void **state)
 	(void)state;
 	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
 	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
-	assert_int_equal(registry_reserve(&world.registry, seat, &place, &slot, &refusal), 0);
+	assert_int_equal(registry_reserve(&world.registry, seat, &place, 0, &slot, &refusal), 0);
 	world_put(&world, seat, slot, fd);
 	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
 	registry_unstage(&world.registry, seat, slot);
 	assert_int_equal(registry_read_places(&world.registry, seat, places), 0);
 	for (unsigned i = 0; i < USHER_PLACES_MAX; i++)
 		(void)world_seat_socket(&world, seat, fd);
-	assert_int_equal(registry_reserve(&world.registry, seat, &place, &slot, &refusal), REFUSED);
+	assert_int_equal(registry_reserve(&world.registry, seat, &place, 0, &slot, &refusal), REFUSED);
 	assert_int_equal(refusal.error, ENOSPC);
 	assert_non_null(strstr(refusal.text, "'web' has 8 live TCP sockets for IPv4"));
 	(void)close(fd);

@@ -179,7 +179,7 @@ uint32_t world_seat_socket(struct world *world, uint32_t seat, int fd)
 	struct refusal refusal;
 	uint32_t slot;
 
-	check("reserve", registry_reserve(&world->registry, seat, &place, &slot, &refusal), &refusal);
+	check("reserve", registry_reserve(&world->registry, seat, &place, 0, &slot, &refusal), &refusal);
 	world_put(world, seat, slot, fd);
 	registry_commit(&world->registry, seat, slot, 0);
 	if (bpf_map_update_elem(world->registry.maps[REGISTRY_FRONT], &seat, &value, BPF_ANY) < 0)

@@ -11,8 +11,8 @@ import pytest
 
 from harness import wire
 from harness.host import NOBODY, V4, rule
-from harness.process import MOMENT, PATIENCE, wait_until
-from harness.service import Service, ServiceProcess
+from harness.process import MOMENT, PATIENCE, in_child, wait_until
+from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, Load, who
 from harness.wire import Refused, cookie, hand_in, request, request_as
 
@@ -165,6 +165,74 @@ def test_living_owner_is_no_orphan(broker):
         assert [row["HELD"] for row in running.sockets()] == ["no", "yes"]
     assert who(V4, 80) == "old"
     old.kill()
+
+
+def hold_in_child(n, name="web"):
+    """A process holds so many sockets of one group and ends; their cookies."""
+    def run():
+        sockets = [make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(n)]
+        hold(name, *sockets)
+        return [cookie(sock) for sock in sockets]
+    return in_child(run)
+
+
+def test_orphan_of_a_group_goes_with_its_process(broker):
+    """A takeover within an SO_REUSEPORT group: the kernel gives each member its share of the connections, so a held one
+    whose process has ended must not stay behind the one that serves."""
+    running = broker(web="Stream=80")
+    old, new = (ServiceProcess(name, reuseport=True, before=lambda sock: hold("web", sock) and cookie(sock))
+                for name in ("old", "new"))
+    old.kill()
+    wait_until(lambda: [row["COOKIE"] for row in running.sockets()] == [new.before_result])
+    assert {who(V4, 80) for _ in range(40)} == {"new"}
+    assert running.status()["HELD"] == "1"
+
+
+def test_orphans_of_one_process_wait_together(broker):
+    """A service with several held sockets ends: all of them wait for the one that claims them."""
+    running = broker(web="Stream=80", other="Stream=81")
+    held = hold_in_child(4)
+    hold_in_child(1, "other")
+    assert [row["COOKIE"] for row in running.sockets("web")] == held
+    assert claimed_cookies(request("claim", NAME="web")) == held
+
+
+def test_orphan_that_serves_one_family_stays(broker):
+    """A dual-stack socket whose IPv4 clients another one serves has its IPv6 clients yet."""
+    running = broker(web=rule("Stream=80", access=["User=nobody", "Bound=any"]))
+
+    def run():
+        dual = make_socket("tcp", "::", 8080, v6only=False)
+        hold("web", dual)
+        hold("web", make_socket("tcp", "127.0.0.2", 8081))
+        return cookie(dual)
+    dual = in_child(run)
+    assert dual in [row["COOKIE"] for row in running.sockets() if row["FAMILY"] == "ipv6"]
+
+
+@pytest.mark.parametrize("n_old, n_new", [(8, 1), (5, 5), (8, 8)])
+def test_orphans_make_way_in_a_full_seat(broker, n_old, n_new):
+    running = broker(web="Stream=80")
+    hold_in_child(n_old)
+    new = [make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(n_new)]
+    assert hand_in("web", *new)["ADDED"] == str(n_new)
+    wait_until(lambda: [row["COOKIE"] for row in running.sockets()] == [cookie(sock) for sock in new])
+    assert running.status()["HELD"] == "0"
+    for sock in new:
+        sock.close()
+
+
+def test_refused_hand_in_costs_no_orphan(broker):
+    """All or none: where not all sockets of a packet fit, those that wait for a process go on waiting."""
+    running = broker(web="Stream=80")
+    held = hold_in_child(8)
+    new = [make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(9)]
+    with pytest.raises(Refused, match="8 live TCP sockets") as refusal:
+        hand_in("web", *new)
+    assert refusal.value.number == errno.ENOSPC
+    assert [row["COOKIE"] for row in running.sockets()] == held == claimed_cookies(request("claim", NAME="web"))
+    for sock in new:
+        sock.close()
 
 
 def test_restart_refuses_nobody(broker):
