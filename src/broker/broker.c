@@ -307,6 +307,10 @@ int broker_adopt(struct broker *broker, sd_event *event, const struct instance *
 		observe(OBSERVE_LOST, NULL,
 			"pins are missing in %s, so usherd cannot find the sockets that were handed in before; services have to hand in again",
 			broker->pins.path);
+	if (broker->registry.damaged)
+		observe(OBSERVE_LOST, NULL,
+			"the map %s/seats is damaged, so that some sockets handed in before cannot be adopted; services have to hand in again",
+			broker->pins.path);
 	r = adopt_link(broker);
 	if (!r)
 		r = early_new(broker);

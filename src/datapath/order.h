@@ -41,18 +41,32 @@ static inline uint64_t order_without(uint64_t order, uint32_t slot)
 /*
  * order_with() - the order with this slot at a rank, or at the end when the list is shorter
  *
- * The slot must not be in the order; so there is room for it.
+ * The slot must not be in the order. A full order loses its last slot.
  */
 static inline uint64_t order_with(uint64_t order, uint32_t slot, unsigned rank)
 {
 	unsigned length = order_length(order), n = 0;
 	uint64_t result = 0;
 
-	for (unsigned i = 0; i <= length; i++) {
+	for (unsigned i = 0; i <= length && n < USHER_PLACES_MAX; i++) {
 		if (i == rank || (i == length && rank > length))
 			result |= (uint64_t)(slot + 1) << 8 * n++;
-		if (i < length)
+		if (i < length && n < USHER_PLACES_MAX)
 			result |= (uint64_t)(order_slot(order, i) + 1) << 8 * n++;
+	}
+	return result;
+}
+
+/* order_repair() - what an order read from a pin can mean: the same without slots that do not exist or stand twice */
+static inline uint64_t order_repair(uint64_t order)
+{
+	uint64_t result = 0;
+
+	for (unsigned rank = 0; rank < order_length(order); rank++) {
+		uint32_t slot = order_slot(order, rank);
+
+		if (slot < USHER_SLOTS_MAX && order_without(result, slot) == result)
+			result = order_with(result, slot, USHER_PLACES_MAX);
 	}
 	return result;
 }

@@ -41,7 +41,8 @@ struct registry {
 	struct usher_counters
 		*cpus; /* scratch space: a record of each possible CPU for REGISTRY_BATCH seats */
 	unsigned n_cpus;
-	bool lost; /* pins were missing, so sockets of an earlier broker could not be adopted */
+	bool damaged; /* what was in the pins was not what a broker writes; it has been left out */
+	bool lost;    /* pins were missing, so sockets of an earlier broker could not be adopted */
 };
 
 #define REGISTRY_BATCH 64U

@@ -5,11 +5,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "../util/errno_name.h"
+#include "../util/name.h"
 #include "dispatch.skel.h"
 #include "link.h"
 #include "order.h"
@@ -180,6 +182,33 @@ static int drop_leftovers(struct pins_folder *pins, struct refusal *refusal)
 	return r ? r : pins_folder_foreach_program(pins->path, drop_program, &leftovers);
 }
 
+static bool is_whole(const struct usher_seat *seat)
+{
+	return seat->used == 1 && (seat->protocol == IPPROTO_TCP || seat->protocol == IPPROTO_UDP) &&
+	       (seat->family == AF_INET || seat->family == AF_INET6) &&
+	       memchr(seat->name, '\0', sizeof(seat->name)) && name_is_valid(seat->name);
+}
+
+/* What is not as a broker writes it is not read again: everything else may rely on it. */
+static void repair(struct registry *registry)
+{
+	registry_foreach_seat (registry, number) {
+		struct usher_seat *seat = &registry->seats[number];
+		uint64_t order = order_repair(seat->order);
+
+		if (is_whole(seat)) {
+			registry->damaged =
+				registry->damaged || order_length(order) != order_length(seat->order);
+			seat->order = order;
+			continue;
+		}
+		registry->damaged = true;
+		for (uint32_t slot = 0; slot < USHER_SLOTS_MAX; slot++)
+			registry_unstage(registry, number, slot);
+		registry_free_seat(registry, number);
+	}
+}
+
 /* Removes what a broker left that died between stage and commit, or between the two steps of a removal. */
 static void sweep(struct registry *registry)
 {
@@ -253,6 +282,7 @@ int registry_open(
 	if (r < 0)
 		return r;
 	if (adopted && whole) {
+		repair(&registry);
 		sweep(&registry);
 	} else if (!adopted) {
 		struct usher_state state = {

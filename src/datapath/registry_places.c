@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../util/errno_name.h"
 #include "../util/transport.h"
@@ -26,6 +27,16 @@ static void write_order(struct registry *registry, uint32_t seat, uint64_t order
 	__atomic_store_n(&registry->seats[seat].order, order, __ATOMIC_RELEASE);
 }
 
+/* What is remembered in a slot; nothing if there is nothing, or if it is damaged. */
+static void recall(
+	const struct registry *registry, const struct usher_place_key *key, struct usher_place *ret)
+{
+	if (bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], key, ret) < 0 ||
+		(ret->family != AF_UNSPEC && ret->family != AF_INET && ret->family != AF_INET6))
+		*ret = (struct usher_place){.cookie = 0};
+	ret->unit[sizeof(ret->unit) - 1] = '\0';
+}
+
 unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret)
 {
 	uint64_t order = read_order(registry, seat);
@@ -39,7 +50,7 @@ unsigned registry_read_places(const struct registry *registry, uint32_t seat, st
 		place->key = (struct usher_place_key){.seat = seat, .slot = order_slot(order, rank)};
 		if (!read_cookie(registry, &place->key, &cookie))
 			continue;
-		(void)bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], &place->key, &place->data);
+		recall(registry, &place->key, &place->data);
 		if (place->data.cookie != cookie)
 			place->data = (struct usher_place){.cookie = cookie};
 		n++;
@@ -98,8 +109,7 @@ unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry
 			continue;
 		reaped.first_gone = reaped.first_gone || !rank;
 		reaped.gone[reaped.n_gone].key = key;
-		(void)bpf_map_lookup_elem(
-			registry->maps[REGISTRY_PLACES], &key, &reaped.gone[reaped.n_gone].data);
+		recall(registry, &key, &reaped.gone[reaped.n_gone].data);
 		reaped.n_gone++;
 		kept = order_without(kept, key.slot);
 		write_order(registry, seat, kept);

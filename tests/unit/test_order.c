@@ -142,12 +142,41 @@ static void test_end_of_list(void **state)
 	assert_true(order_with(UINT64_C(0x0800000000000001), 1, 0) == UINT64_C(0x0102));
 }
 
+/* What stands in a pin may be anything: none of it makes a shift that is too wide, or a list that is too long. */
+static void test_any_word(void **state)
+{
+	(void)state;
+	srandom(2);
+	for (unsigned i = 0; i < 100000; i++) {
+		uint64_t order = 0, repaired;
+
+		for (unsigned byte = 0; byte < 8; byte++)
+			order |= (uint64_t)(random() & (i % 2 ? 0xff : 0x1f)) << 8 * byte;
+		for (unsigned rank = 0; rank < USHER_PLACES_MAX + 2; rank++)
+			assert_true(order_length(order_with(order, 3, rank)) <= USHER_PLACES_MAX);
+		repaired = order_repair(order);
+		assert_true(order_repair(repaired) == repaired);
+		for (unsigned rank = 0; rank < order_length(repaired); rank++) {
+			uint32_t slot = order_slot(repaired, rank);
+
+			assert_true(slot < USHER_SLOTS_MAX);
+			assert_int_equal(
+				order_length(order_without(repaired, slot)), order_length(repaired) - 1);
+		}
+	}
+	assert_true(order_repair(UINT64_C(0x0807060504030201)) == UINT64_C(0x0807060504030201));
+	assert_true(order_repair(UINT64_C(0xff01021101020000)) == 0);
+	assert_true(order_repair(UINT64_C(0x0001ff1101021002)) == UINT64_C(0x011002));
+	assert_true(order_with(UINT64_C(0x0807060504030201), 8, 0) == UINT64_C(0x0706050403020109));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_order),
 		cmocka_unit_test(test_lives),
 		cmocka_unit_test(test_end_of_list),
+		cmocka_unit_test(test_any_word),
 	};
 
 	return cmocka_run_group_tests_name("order", tests, NULL, NULL);

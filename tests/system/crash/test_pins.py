@@ -128,6 +128,62 @@ def test_other_schema(broker, offset, word):
         assert who(V4, 80) == "web"
 
 
+def entries(running, name):
+    """Key and value of the entries of a map that are not zero, as lists of bytes."""
+    text = run(bpf.BPFTOOL, "-j", "map", "dump", "pinned", running.pins / name).stdout
+    bytes_of = lambda words: [int(byte, 16) for byte in words]
+    return [(bytes_of(entry["key"]), bytes_of(entry["value"])) for entry in json.loads(text)
+            if any(bytes_of(entry["value"]))]
+
+
+def write_entry(running, name, key, value):
+    words = lambda numbers: [f"{number:02x}" for number in numbers]
+    run(bpf.BPFTOOL, "map", "update", "pinned", running.pins / name, "key", "hex", *words(key), "value", "hex",
+        *words(value))
+
+
+# the map, the first byte, what is written there; whether the broker reports it
+DAMAGES = {
+    "order of slots that do not exist": ("seats", 0, bytes(range(0x78, 0x80)), True),
+    "order that never ends": ("seats", 0, b"\x01" * 8, True),
+    "seat used twice": ("seats", 8, b"\xff", True),
+    "seat of no family": ("seats", 9, b"\x01", True),
+    "seat of no protocol": ("seats", 10, b"\x84", True),
+    "name without end": ("seats", 16, b"w" * 64, True),
+    "name that is none": ("seats", 16, b"\x1b[2J", True),
+    "unit without end": ("places", 56, b"u" * 128, False),
+    "place of no family": ("places", 34, b"\xff", False),
+    "way that is none": ("places", 35, b"\xff", False),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_damaged_pin(broker, what):
+    """What is read back from pins may be anything: the broker leaves out what cannot be, reports it, and works."""
+    name, at, damage, reported = DAMAGES[what]
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.kill()
+        for key, value in entries(running, name):
+            value[at:at + len(damage)] = damage
+            write_entry(running, name, key, value)
+        running.start()
+        assert ("seats is damaged" in running.log) == reported, running.log
+        running.list()
+        hand_in("web", service)
+        row, = running.sockets()
+        assert (row["NAME"], row["STATE"]) == ("web", "serving")
+        assert len(row.get("UNIT", "")) < 128
+        assert who(V4, 80) == "web"
+        with Service("newer", port=8081) as newer:
+            hand_in("web", newer)
+            assert who(V4, 80) == "newer"
+        assert who(V4, 80) == "web"
+        running.restart()
+        assert who(V4, 80) == "web" and len(running.sockets()) == 1
+
+
 @pytest.mark.parametrize("name", [*MAPS, "link", "program-1"])
 @pytest.mark.parametrize("alive", [True, False])
 def test_pin_deleted_by_hand(broker, name, alive):
