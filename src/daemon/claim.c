@@ -87,21 +87,9 @@ static int claim_socket(struct claim *claim, const struct holder_entry *entry)
 	return 0;
 }
 
-static bool names_contain(const struct message *message, const char *wanted)
-{
-	const char *name = message_get(message, KEY_NAME), *names = message_get(message, KEY_NAMES);
-	char word[NAME_LENGTH_MAX + 2];
-
-	if (name)
-		return !strcmp(name, wanted);
-	for (size_t i = 0; names_nth(names, i, word, sizeof(word)); i++)
-		if (!strcmp(word, wanted))
-			return true;
-	return false;
-}
-
 /* The process that claims a socket is its owner from now on. */
-static void change_owner(struct broker *broker, const struct intake_request *request)
+static void change_owner(
+	struct broker *broker, const struct intake_request *request, const struct names *names)
 {
 	pid_t pid = registrants_is_watched(broker->registrants, request->identity.pid) ? request->identity.pid
 										       : 0;
@@ -111,7 +99,7 @@ static void change_owner(struct broker *broker, const struct intake_request *req
 		const char *name = broker->registry.seats[seat].name;
 		unsigned n;
 
-		if (!names_contain(request->message, name))
+		if (!names_contain(names, name))
 			continue;
 		n = registry_read_places(&broker->registry, seat, places);
 		for (unsigned i = 0; i < n; i++) {
@@ -122,7 +110,7 @@ static void change_owner(struct broker *broker, const struct intake_request *req
 		}
 	}
 	for (size_t i = 0; i < holder_count(broker->holder); i++)
-		if (names_contain(request->message, holder_get(broker->holder, i)->name))
+		if (names_contain(names, holder_get(broker->holder, i)->name))
 			holder_adopt(broker->holder, i, pid);
 }
 
@@ -130,23 +118,19 @@ int request_claim(struct broker *broker, const struct intake_request *request, s
 	struct refusal *refusal)
 {
 	_cleanup_(claim_freep) struct claim *claim = calloc(1, sizeof(*claim));
-	char name[NAME_LENGTH_MAX + 2];
+	char name[NAME_LENGTH_MAX + 1];
+	struct names names = {.n = 0};
 	int r;
 
 	if (!claim)
 		return -ENOMEM;
 	claim->broker = broker;
-	r = names_check_count(request->message, 0, refusal);
-	for (size_t i = 0; !r && (i == 0 || (message_get(request->message, KEY_NAMES) &&
-						    names_nth(message_get(request->message, KEY_NAMES), i,
-							    name, sizeof(name))));
-		i++) {
-		r = names_of_request(request->message, i, name, sizeof(name), refusal);
-		if (!r)
-			r = named_rule_check_access(broker, name, &request->identity, refusal);
-	}
+	r = names_read(request->message, 0, &names, refusal);
+	for (size_t i = 0; !r && i < names.n; i++)
+		r = named_rule_check_access(broker, names.items[i], &request->identity, refusal);
+	names_sort(&names);
 	for (size_t i = 0; !r && i < holder_count(broker->holder); i++)
-		if (names_contain(request->message, holder_get(broker->holder, i)->name))
+		if (names_contain(&names, holder_get(broker->holder, i)->name))
 			r = claim_socket(claim, holder_get(broker->holder, i));
 	if (r)
 		return r;
@@ -160,7 +144,7 @@ int request_claim(struct broker *broker, const struct intake_request *request, s
 		if (r < 0)
 			return r;
 	}
-	change_owner(broker, request);
+	change_owner(broker, request, &names);
 	*answer = (struct session_source){
 		.next = claim_next, .release = claim_release, .state = TAKE_PTR(claim)};
 	return 0;

@@ -83,14 +83,12 @@ int request_check_sockets(size_t n, struct refusal *refusal)
 }
 
 /* The client's own number of a socket, which only refusals show */
-static unsigned long socket_number(const struct message *message, size_t index)
+static unsigned long take_number(const char **numbers, size_t index)
 {
-	const char *numbers = message_get(message, KEY_FDS);
 	char word[16];
 	unsigned long number;
 
-	if (numbers && names_nth(numbers, index, word, sizeof(word)) &&
-		text_to_uint(word, 1U << 30, &number) == 0)
+	if (names_next(numbers, word, sizeof(word)) && text_to_uint(word, 1U << 30, &number) == 0)
 		return number;
 	return index + 1;
 }
@@ -98,13 +96,15 @@ static unsigned long socket_number(const struct message *message, size_t index)
 static int name_sockets(
 	const struct intake_request *request, struct offer_socket *sockets, struct refusal *refusal)
 {
+	const char *numbers = message_get(request->message, KEY_FDS);
+	struct names names;
 	int r = request_check_sockets(request->n_fds, refusal);
 
 	if (!r)
-		r = names_check_count(request->message, request->n_fds, refusal);
+		r = names_read(request->message, request->n_fds, &names, refusal);
 	for (size_t i = 0; !r && i < request->n_fds; i++) {
-		sockets[i].number = socket_number(request->message, i);
-		r = names_of_request(request->message, i, sockets[i].name, sizeof(sockets[i].name), refusal);
+		sockets[i].number = take_number(&numbers, i);
+		strcpy(sockets[i].name, names.items[names.n == 1 ? 0 : i]);
 	}
 	return r;
 }

@@ -192,10 +192,10 @@ static void subscriber_release(void *state)
 
 static int read_wanted(const char *words, uint64_t *ret, struct refusal *refusal)
 {
-	uint64_t wanted = 0;
+	uint64_t wanted = words ? 0 : UINT64_MAX;
 	char word[32];
 
-	for (size_t i = 0; words && names_nth(words, i, word, sizeof(word)); i++) {
+	while (names_next(&words, word, sizeof(word))) {
 		enum observe_kind kind;
 
 		if (!observe_from_word(word, &kind))
@@ -204,7 +204,7 @@ static int read_wanted(const char *words, uint64_t *ret, struct refusal *refusal
 				word);
 		wanted |= UINT64_C(1) << kind;
 	}
-	*ret = words ? wanted : UINT64_MAX;
+	*ret = wanted;
 	return 0;
 }
 

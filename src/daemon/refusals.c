@@ -48,7 +48,7 @@ void refusals_note(struct refusals *refusals, const struct generation *generatio
 {
 	char name[NAME_LENGTH_MAX + 2];
 
-	for (size_t i = 0; names && i < REFUSALS_MAX && names_nth(names, i, name, sizeof(name)); i++) {
+	for (size_t i = 0; i < REFUSALS_MAX && names_next(&names, name, sizeof(name)); i++) {
 		struct refused_hand_in *item;
 		bool is_stranger;
 
@@ -73,7 +73,7 @@ void refusals_forget(struct refusals *refusals, const char *names)
 {
 	char name[NAME_LENGTH_MAX + 2];
 
-	for (size_t i = 0; names && names_nth(names, i, name, sizeof(name)); i++)
+	while (names_next(&names, name, sizeof(name)))
 		for (size_t k = 0; k < REFUSALS_MAX; k++)
 			if (*name && strcmp(refusals->items[k].name, name) == 0)
 				refusals->items[k] = (struct refused_hand_in){};

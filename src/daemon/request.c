@@ -213,13 +213,15 @@ static int admit(struct usherd *usherd, enum request_verb verb, const struct int
 	struct refusal *refusal)
 {
 	const struct broker *broker = &usherd->broker;
-	char name[NAME_LENGTH_MAX + 2];
+	const char *name;
 	const struct rule *rule;
+	struct names names;
 	int r;
 
-	r = names_of_request(request->message, 0, name, sizeof(name), refusal);
+	r = names_read(request->message, 0, &names, refusal);
 	if (r)
 		return r;
+	name = names.items[0];
 	if (!is_hand_in(verb))
 		return named_rule_check_access(broker, name, &request->identity, refusal);
 	r = named_rule_find(broker, name, &rule, refusal);

@@ -5,10 +5,10 @@
  * The registry: who serves what, in pinned maps that outlive every program and the broker
  *
  * The maps are the truth. The registry keeps no copy of them: `seats` is mapped into memory and changed in place, the
- * rest is read when needed. registry_places.c is the one file that updates the SOCKHASH.
+ * rest is read when needed. registry_places.c and the workers update the SOCKHASH.
  *
- * A socket gets its place in two steps. registry_stage() puts it into `places` and `sockets` under a slot that the
- * seat's order does not name, where the program does not look. registry_commit() stores the order that names it. So
+ * A socket gets its place in two steps. registry_reserve() takes a slot that the seat's order does not name,
+ * where the program does not look, and a worker puts the socket there. registry_commit() stores the order that names it. So
  * several sockets go in together or not at all, and if a broker dies in between, registry_open() sweeps away what it
  * left.
  */

@@ -27,7 +27,8 @@ struct leaver {
 
 struct holder {
 	sd_event *event; /* borrowed */
-	struct item **items;
+	struct item **items; /* in the order in which they came */
+	struct item **by_cookie;
 	size_t n;
 	struct leaver *leavers;
 	void (*close)(int fd, void *userdata);
@@ -103,18 +104,47 @@ struct holder *holder_free(struct holder *holder)
 		item_free(holder->items[holder->n]);
 	}
 	free(holder->items);
+	free(holder->by_cookie);
 	free(holder);
 	return NULL;
 }
 
-static size_t find_item(const struct holder *holder, const char *name, uint64_t cookie)
+static int compare_cookie(const void *key, const void *item)
+{
+	uint64_t a = *(const uint64_t *)key, b = (*(struct item *const *)item)->entry.cookie;
+
+	return (a > b) - (a < b);
+}
+
+/* In `by_cookie`, where one and the same socket may be under several names. */
+static size_t find_cookie(const struct holder *holder, uint64_t cookie)
+{
+	return array_lower_bound(
+		&cookie, holder->by_cookie, holder->n, sizeof(struct item *), compare_cookie);
+}
+
+static struct item *find_item(const struct holder *holder, const char *name, uint64_t cookie)
+{
+	for (size_t i = find_cookie(holder, cookie);
+		i < holder->n && holder->by_cookie[i]->entry.cookie == cookie; i++)
+		if (!strcmp(holder->by_cookie[i]->entry.name, name))
+			return holder->by_cookie[i];
+	return NULL;
+}
+
+static void insert(struct item **items, size_t n, size_t at, struct item *item)
+{
+	memmove(&items[at + 1], &items[at], (n - at) * sizeof(*items));
+	items[at] = item;
+}
+
+static void take_out(struct item **items, size_t n, const struct item *item)
 {
 	size_t i = 0;
 
-	while (i < holder->n &&
-		(holder->items[i]->entry.cookie != cookie || strcmp(holder->items[i]->entry.name, name)))
+	while (items[i] != item)
 		i++;
-	return i;
+	memmove(&items[i], &items[i + 1], (n - i - 1) * sizeof(*items));
 }
 
 int holder_restore_consume(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid)
@@ -122,7 +152,8 @@ int holder_restore_consume(struct holder *holder, const char *name, uint64_t coo
 	_cleanup_free_ char *own_name = strdup(name);
 	_cleanup_free_ struct item *item = calloc(1, sizeof(*item));
 
-	if (!own_name || !item || ARRAY_RESERVE(holder->items, holder->n) < 0) {
+	if (!own_name || !item || ARRAY_RESERVE(holder->items, holder->n) < 0 ||
+		ARRAY_RESERVE(holder->by_cookie, holder->n) < 0) {
 		holder->close(fd, holder->userdata);
 		return -ENOMEM;
 	}
@@ -132,6 +163,7 @@ int holder_restore_consume(struct holder *holder, const char *name, uint64_t coo
 		.fd = fd,
 		.pid = pid,
 	};
+	insert(holder->by_cookie, holder->n, find_cookie(holder, cookie), item);
 	holder->items[holder->n++] = TAKE_PTR(item);
 	return 0;
 }
@@ -143,12 +175,12 @@ bool holder_has_room(const struct holder *holder, size_t n)
 
 int holder_hold_consume(struct holder *holder, const char *name, uint64_t cookie, int fd, pid_t pid)
 {
-	size_t i = find_item(holder, name, cookie);
+	struct item *item = find_item(holder, name, cookie);
 	int r;
 
-	if (i < holder->n) {
+	if (item) {
 		holder->close(fd, holder->userdata);
-		holder->items[i]->entry.pid = pid;
+		item->entry.pid = pid;
 		return 0;
 	}
 	r = holder_restore_consume(holder, name, cookie, fd, pid);
@@ -162,10 +194,10 @@ int holder_hold_consume(struct holder *holder, const char *name, uint64_t cookie
 
 void holder_assign(struct holder *holder, const char *name, uint64_t cookie, pid_t pid)
 {
-	size_t i = find_item(holder, name, cookie);
+	struct item *item = find_item(holder, name, cookie);
 
-	if (i < holder->n)
-		holder->items[i]->entry.pid = pid;
+	if (item)
+		item->entry.pid = pid;
 }
 
 static int on_hang_up(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -183,13 +215,11 @@ static int on_hang_up(sd_event_source *source, int fd, uint32_t revents, void *u
 int holder_watch(struct holder *holder, sd_event *event, const char *name, uint64_t cookie,
 	void (*function)(const char *name, uint64_t cookie, void *userdata), void *userdata)
 {
-	size_t i = find_item(holder, name, cookie);
-	struct item *item;
+	struct item *item = find_item(holder, name, cookie);
 	int r;
 
-	if (i == holder->n || holder->items[i]->source)
+	if (!item || item->source)
 		return 0;
-	item = holder->items[i];
 	item->on_hang_up = function;
 	item->userdata = userdata;
 	/* no events are requested: epoll_ctl(2) always reports errors and hang-ups */
@@ -199,22 +229,23 @@ int holder_watch(struct holder *holder, sd_event *event, const char *name, uint6
 
 bool holder_drop(struct holder *holder, const char *name, uint64_t cookie)
 {
-	size_t i = find_item(holder, name, cookie);
+	struct item *item = find_item(holder, name, cookie);
 
-	if (i == holder->n)
+	if (!item)
 		return false;
 	store_remove(name, cookie);
-	close_after_store(holder, holder->items[i]->entry.fd);
-	item_free(holder->items[i]);
-	memmove(&holder->items[i], &holder->items[i + 1], (--holder->n - i) * sizeof(struct item *));
+	close_after_store(holder, item->entry.fd);
+	take_out(holder->items, holder->n, item);
+	take_out(holder->by_cookie, holder->n--, item);
+	item_free(item);
 	return true;
 }
 
 const struct holder_entry *holder_find(const struct holder *holder, const char *name, uint64_t cookie)
 {
-	size_t i = find_item(holder, name, cookie);
+	const struct item *item = find_item(holder, name, cookie);
 
-	return i < holder->n ? &holder->items[i]->entry : NULL;
+	return item ? &item->entry : NULL;
 }
 
 const struct holder_entry *holder_get(const struct holder *holder, size_t index)

@@ -13,3 +13,6 @@
 
 /* The most sockets that one hand-in may carry; more are refused with E2BIG. */
 #define PROTOCOL_HAND_IN_MAX 64U
+
+/* The most names one request may have; the refusal of more is E2BIG. */
+#define PROTOCOL_NAMES_MAX PROTOCOL_HAND_IN_MAX

@@ -151,6 +151,37 @@ static void test_drop(void **state)
 	assert_int_equal(holder_dup(holder, "web", 1, null, 10), 0);
 }
 
+/* Random lives, against a table: sockets under several names, in any order of cookies. */
+static void test_lives(void **state)
+{
+	enum { NAMES = 3, COOKIES = 40 };
+	static const char *const names[NAMES] = {"a", "b", "c"};
+	struct holder *holder = *state;
+	_cleanup_close_ int null = open_file("/dev/null");
+	pid_t pids[NAMES][COOKIES] = {};
+	size_t n = 0;
+
+	srandom(1);
+	for (unsigned step = 1; step < 5000; step++) {
+		unsigned name = (unsigned)random() % NAMES, cookie = (unsigned)random() % COOKIES;
+		pid_t *pid = &pids[name][cookie];
+		const struct holder_entry *entry = holder_find(holder, names[name], cookie);
+
+		assert_true(entry ? entry->pid == *pid : *pid == 0);
+		if (random() % 2) {
+			n += !*pid;
+			*pid = (pid_t)step;
+			assert_int_equal(holder_dup(holder, names[name], cookie, null, *pid), 0);
+		} else {
+			assert_int_equal(holder_drop(holder, names[name], cookie), *pid != 0);
+			n -= *pid != 0;
+			*pid = 0;
+		}
+		assert_int_equal(holder_count(holder), n);
+		assert_int_equal(descriptors_count(), n_before + 1 + n);
+	}
+}
+
 static void test_drop_by_own_name(void **state)
 {
 	struct holder *holder = *state;
@@ -249,6 +280,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dup_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_drop, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_drop_by_own_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_owners, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nothing_held, set_up, tear_down),

@@ -4,6 +4,7 @@
 See `hold` and `claim` in docs/protocol.md.
 """
 
+import contextlib
 import errno
 import socket
 
@@ -108,6 +109,36 @@ def test_claim_more_than_one_packet_carries(broker):
     assert int(reply["CLAIMED"]) == len(reply.fds) == 320 == int(running.status()["HELD"])
     assert sum(len(row["NAMES"].split(":")) for row in reply.rows) == 320
     assert sorted(claimed_cookies(reply)) == sorted(cookie(service.socket) for service in services)
+
+
+def test_no_more_names_than_make_sense(broker):
+    """A list of names is as long as a hand-in has sockets, at most; a name may be there twice."""
+    broker(**{f"n{i}": "Stream=1000" if not i else f"Stream={1000 + i}" for i in range(3)})
+    with Service("n1") as service:
+        hold("n1", service)
+        assert request("claim", NAMES=":".join(["n1"] * 64))["CLAIMED"] == "1"
+        for verb, fds in (("claim", ()), ("hand-in", [service]), ("hold", [service])):
+            for n in (65, 2030):
+                with pytest.raises(Refused, match=f"{n} names came in one request, which takes 64") as refusal:
+                    request(verb, fds, NAMES=":".join(["a"] * n))
+                assert refusal.value.number == errno.E2BIG
+
+
+def test_long_lists_are_walked_once(broker):
+    """As many words as a packet has room for, while hundreds of sockets are held: the broker answers others at once."""
+    running = broker(**{f"n{i}": f"Stream={1000 + i}" for i in range(64)})
+    services = [Service(f"n{i}", port=10000 + i) for i in range(64)]
+    for at in range(8):
+        request("hold", services, NAMES=":".join(f"n{(i + at) % 64}" for i in range(64)))
+    assert running.status()["HELD"] == "512"
+    with wire.Connection() as connection:
+        for fields in ({"NAMES": ":".join("a" * 2000)}, {"NAMES": ":".join(f"n{i}" for i in range(64))}):
+            for _ in range(20):
+                with contextlib.suppress(Refused):
+                    connection.request("claim", **fields)
+        connection.request("hand-in", [services[0]], NAME="n0", FDS=":".join("1" * 1900))
+    with wire.Connection() as connection, pytest.raises(Refused):
+        connection.request("monitor", EVENTS=":".join(["gone"] * 780 + ["x"]))
 
 
 @pytest.mark.parametrize("name", ["web", "nobody-knows"])
