@@ -5,14 +5,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../rule/setting.h"
 #include "../util/transport.h"
 #include "request.h"
 
 struct rules {
 	struct generation *generation; /* referenced */
 	const struct rule *rule, *end;
-	size_t match;	/* matches of the rule that have been sent */
-	size_t setting; /* settings of the rule, other than matches, that have been sent */
+	size_t at; /* settings of the rule that have been sent */
 };
 
 static void rules_release(void *state)
@@ -43,54 +43,20 @@ static void write_setting(struct writer *row, const struct rule *rule, const str
 	writer_put(row, KEY_PORTS, "%s", rule_ports_format(setting->match, text));
 }
 
-static void write_match(struct writer *row, const struct rule *rule, const struct rule_match *match)
-{
-	char text[RULE_MATCH_TEXT_MAX];
-	const struct rule_setting setting = {
-		.section = "Rule",
-		.key = rule_match_key(match->protocol),
-		.value = rule_match_format(match, text),
-		.line = match->line,
-		.match = match,
-	};
-
-	write_setting(row, rule, &setting);
-}
-
-struct nth {
-	size_t left;
-	struct writer *row;
-	const struct rule *rule;
-};
-
-static int write_nth(const struct rule_setting *setting, void *userdata)
-{
-	struct nth *nth = userdata;
-
-	if (setting->match || nth->left--)
-		return 0;
-	write_setting(nth->row, nth->rule, setting);
-	return 1;
-}
-
 static bool rules_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 {
 	struct rules *rules = state;
 
 	(void)fds;
 	(void)n_fds;
-	for (; rules->rule < rules->end; rules->rule++) {
-		struct nth nth = {.left = rules->setting, .row = row, .rule = rules->rule};
+	for (; rules->rule < rules->end; rules->rule++, rules->at = 0) {
+		char text[RULE_MATCH_TEXT_MAX];
+		struct rule_setting setting;
 
-		if (rules->match < rules->rule->n_matches) {
-			write_match(row, rules->rule, &rules->rule->matches[rules->match++]);
+		if (setting_get(rules->rule, rules->at++, text, &setting)) {
+			write_setting(row, rules->rule, &setting);
 			return true;
 		}
-		if (rule_foreach_setting(rules->rule, write_nth, &nth) > 0) {
-			rules->setting++;
-			return true;
-		}
-		rules->match = rules->setting = 0;
 	}
 	writer_put(row, KEY_OK, "1");
 	return false;

@@ -26,7 +26,7 @@ struct leaver {
 };
 
 struct holder {
-	sd_event *event; /* borrowed */
+	sd_event *event;     /* borrowed */
 	struct item **items; /* in the order in which they came */
 	struct item **by_cookie;
 	size_t n;

@@ -110,28 +110,6 @@ void rule_deinit(struct rule *rule);
 /* rule_share() - the same rule for another set, which needs its own rule_deinit(); only for a rule with an origin */
 struct rule rule_share(const struct rule *rule);
 
-/*
- * One assignment of a rule in its canonical spelling: one match or one word. `usherctl rules` and `usherctl diff` show
- * these, and the broker sends those of the rule set in force.
- */
-struct rule_setting {
-	const char *section; /* "Rule", "Access", "Discover" */
-	const char *key;
-	const char *value;
-	unsigned line;			/* 0: a default */
-	const struct rule_match *match; /* for Stream and Datagram, else NULL */
-};
-
-/*
- * rule_foreach_setting() - call a function for every setting of a rule, defaults of Missing, Order and Bound included
- *
- * If there is a section [Discover], the defaults of Listen and ScanInterval are included as well.
- *
- * Stops at the first result other than 0 and returns it.
- */
-int rule_foreach_setting(const struct rule *rule,
-	int (*function)(const struct rule_setting *setting, void *userdata), void *userdata);
-
 /* rule_match_key() - "Stream" or "Datagram": the key of the matches of a protocol */
 const char *rule_match_key(int protocol);
 

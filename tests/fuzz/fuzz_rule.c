@@ -17,6 +17,7 @@
 #include "../unit/reference.h"
 #include "image/image.h"
 #include "rule/parse.h"
+#include "rule/setting.h"
 #include "util/text.h"
 
 #define SEPARATOR '\f'
@@ -49,7 +50,7 @@ static char *write_rule(const struct rule *rule)
 
 	writer.file = open_memstream(&text, &size);
 	assert(writer.file);
-	assert(rule_foreach_setting(rule, write_setting, &writer) == 0);
+	assert(setting_foreach(rule, write_setting, &writer) == 0);
 	assert(!fclose(writer.file));
 	return text;
 }

@@ -23,6 +23,7 @@
 #include "rule/files.h"
 #include "rule/parse.h"
 #include "rule/rule.h"
+#include "rule/setting.h"
 
 #define CASES_MAX 200
 
@@ -46,12 +47,12 @@ static char *respell(const struct rule *rule)
 	FILE *file = open_memstream(&text, &size);
 
 	assert(file);
-	assert(rule_foreach_setting(rule, print_assignment, file) == 0);
+	assert(setting_foreach(rule, print_assignment, file) == 0);
 	assert(!fclose(file));
 	return text;
 }
 
-/* The output of rule_foreach_setting() is a rule file with the same settings. */
+/* The output of setting_foreach() is a rule file with the same settings. */
 static void check_spelling(const struct rule *rule)
 {
 	struct problems problems = PROBLEMS_NULL;
@@ -82,7 +83,7 @@ static char *parse(const char *path, bool *ret_good)
 	assert((r == 0) == (problems.n == 0));
 	if (r == 0) {
 		assert(set->n_rules == 1);
-		assert(rule_foreach_setting(&set->rules[0], print_setting, file) == 0);
+		assert(setting_foreach(&set->rules[0], print_setting, file) == 0);
 		check_spelling(&set->rules[0]);
 	}
 	for (size_t i = 0; i < problems.n; i++) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../rule/setting.h"
 #include "../../util/array.h"
 #include "../../util/text.h"
 #include "../../util/transport.h"
@@ -99,7 +100,7 @@ int settings_add_set(struct settings *settings, const struct rule_set *set)
 {
 	for (size_t i = 0; i < set->n_rules; i++) {
 		struct addition addition = {settings, &set->rules[i]};
-		int r = rule_foreach_setting(&set->rules[i], add_setting, &addition);
+		int r = setting_foreach(&set->rules[i], add_setting, &addition);
 
 		if (r)
 			return r;
