@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,9 @@ enum {
 	STATUS_INVALID_ARGUMENT = 2,
 	STATUS_NOT_INSTALLED = 5,
 };
+
+/* To load a program takes 40; the rest are for clients. */
+#define DESCRIPTORS_MIN 64U
 
 struct options {
 	const char *instance;
@@ -166,15 +170,21 @@ static int handle_signals(sd_event *event, struct usherd *usherd)
 	return r < 0 ? r : 0;
 }
 
-/* Every registrant and every held socket costs a descriptor. */
-static void raise_descriptor_limit(void)
+/* Every registrant and every held socket costs a descriptor. Return: whether there are enough to begin with. */
+static bool raise_descriptor_limit(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
+		return true;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max >= DESCRIPTORS_MIN)
+		return true;
+	observe(OBSERVE_NOT_STARTED, NULL,
+		"cannot start: usherd may have %ju files open, and needs %u (EMFILE); raise LimitNOFILE= of its unit, or 'ulimit -n'",
+		(uintmax_t)limit.rlim_max, DESCRIPTORS_MIN);
+	return false;
 }
 
 /*
@@ -267,13 +277,14 @@ int main(int argc, char **argv)
 		return check(&instance);
 
 	(void)umask(022);
+	if (!raise_descriptor_limit())
+		return EX_OSERR;
 	r = nursery_start(&nursery, &nursery_pid);
 	if (r < 0) {
 		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no process for descriptors of clients (%s)",
 			errno_name(-r));
 		return EX_OSERR;
 	}
-	raise_descriptor_limit();
 	keep_heap_small();
 	libbpf_set_print(NULL);
 	r = sd_event_new(&event);

@@ -3,10 +3,30 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../util/errno_name.h"
 #include "../util/macro.h"
+
+/* More than libbpf and the kernel's verifier have open at a time to load a program. */
+#define PROBE_DESCRIPTORS 16
+
+/* libbpf asks the kernel what it can do, and takes it for an answer when there is no descriptor for the question. */
+static bool is_short_of_descriptors(void)
+{
+	int fds[PROBE_DESCRIPTORS], n = 0;
+	bool is_short;
+
+	while (n < PROBE_DESCRIPTORS && (fds[n] = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)) >= 0)
+		n++;
+	is_short = n < PROBE_DESCRIPTORS && errno == EMFILE;
+	while (n > 0)
+		(void)close(fds[--n]);
+	return is_short;
+}
 
 int probe_explain(int error, struct refusal *refusal)
 {
@@ -22,6 +42,8 @@ int probe_explain(int error, struct refusal *refusal)
 	if (error == -EPERM)
 		return refuse(refusal, EPERM,
 			"the kernel does not permit loading BPF programs and maps (EPERM); usherd needs CAP_BPF and CAP_NET_ADMIN, and a system call filter must allow bpf(2)");
+	if (error != -ENOMEM && error != -ENFILE && is_short_of_descriptors())
+		error = -EMFILE;
 	/* not a missing feature, and the probes below would fail for the same reason */
 	if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
 		return refuse(refusal, -error,

@@ -126,6 +126,30 @@ def test_read_only_bpffs(broker):
     assert "/sys/fs/bpf/usher is read-only (EROFS)" in running.log and "ReadWritePaths=/sys/fs/bpf" in running.log
 
 
+@pytest.mark.parametrize("limit", [8, 20, 32, 36, 63])
+def test_too_few_descriptors(broker, limit):
+    """A limit that is too low is called that, whatever fails of it first; what was dispatched still is."""
+    running = broker(web="Stream=80")
+    with Service("web") as service:
+        hand_in("web", service)
+        running.kill()
+        running.spawn(nofile=limit)
+        assert running.wait() == 71
+        assert f"usherd may have {limit} files open, and needs 64 (EMFILE)" in running.log
+        assert "LimitNOFILE=" in running.log and who(V4, 80) == "web"
+
+
+def test_no_descriptor_left_for_a_reload(broker):
+    """A reload for which there are not enough descriptors is not reported as a kernel that is too old."""
+    running = broker(web="Stream=80")
+    open_now = len(os.listdir(f"/proc/{running.pid}/fd"))
+    for count, limit in enumerate(range(open_now, open_now + 24), 1):
+        run("prlimit", f"--pid={running.pid}", f"--nofile={limit}:")
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: running.log.count("reload failed, ") + running.log.count("the rules are reloaded") == count)
+    assert "EMFILE" in running.log and "6.1" not in running.log
+
+
 @pytest.mark.parametrize("error", ["EMFILE", "ENOMEM"])
 def test_short_of_everything(usherd, rules, error):
     """When descriptors or memory run out, the error says so, and does not blame the version of the kernel."""

@@ -252,7 +252,7 @@ def test_broker_cannot_accept(usherd, rules):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         sock.connect("/run/usher/usher.sock")
         waiting.append(sock)
-    wait_until(lambda: len(running.fds()) >= 45 or not running.running())
+    wait_until(lambda: len(running.fds()) >= 59 or not running.running())
     assert running.running(), running.log
     for sock in waiting:
         sock.close()
