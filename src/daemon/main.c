@@ -22,6 +22,7 @@
 #include "../util/macro.h"
 #include "../wire/protocol.h"
 #include "../worker/nursery.h"
+#include "detached.h"
 #include "doors.h"
 #include "reload.h"
 #include "restore.h"
@@ -232,6 +233,7 @@ static int start_usherd(
 	if (!r)
 		r = broker_apply(&usherd->broker, &refusal);
 	if (!r) {
+		detached_clear(instance);
 		restore_passed(&usherd->broker, &passed);
 		broker_announce(&usherd->broker);
 		return EXIT_SUCCESS;

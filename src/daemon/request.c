@@ -13,6 +13,7 @@
 #include "../util/text.h"
 #include "../wire/names.h"
 #include "../wire/protocol.h"
+#include "detached.h"
 
 /*
  * What a request gives back: 0, with the one packet in `packet` or with `source` filled; REFUSED; or a negative errno,
@@ -31,6 +32,7 @@ static int detach(struct broker *broker, struct answer *answer)
 
 	if (r)
 		return r;
+	detached_mark(broker->instance);
 	writer_put(&answer->packet, KEY_OK, "1");
 	return 0;
 }

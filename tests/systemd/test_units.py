@@ -3,6 +3,7 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 from harness.process import wait_until
@@ -187,6 +188,37 @@ def test_stop_and_detach(machine):
     wait_until(lambda: [line[0] for line in sockets(machine)] == ["web"], what="usher-again@web has handed in")
     assert who("192.0.2.1", 80) == "web"
     assert machine.show("usherd.service", "NRestarts") == "0"
+
+
+def test_detached_stays_detached(machine):
+    """Clients do not start a broker that root has detached, however many of them ask; root does."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080")
+    enable(machine, "usherd.service", "web.socket", "usher@web.service")
+    ask = "usherctl --timeout=5 status; usherctl --timeout=5 list web"
+    asking = [machine.popen("setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", f"while :; do {ask}; done",
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(3)]
+    for again in range(3):
+        before = machine.main_pid("usherd.service")
+        machine.run("usherctl", "detach")
+        wait_until(lambda: machine.state("usherd.socket") == "inactive/dead")
+        wait_until(lambda: machine.state("usherd.service") == "inactive/dead")
+        done = machine.run("setpriv", "--reuid=65534", "--clear-groups", "usherctl", "status", check=False)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert machine.state("usherd.service") == "inactive/dead"
+        assert os.listdir(machine.root / "sys/fs/bpf/usher") == [] and who("192.0.2.1", 80) == REFUSED
+        assert (machine.root / "run/usher/detached").exists()
+        machine.systemctl("start", "usherd.service")
+        assert machine.main_pid("usherd.service") != before
+        assert machine.state("usherd.socket").startswith("active/")
+        assert not (machine.root / "run/usher/detached").exists()
+        wait_until(lambda: [line[0] for line in sockets(machine)] == ["web"])
+        assert who("192.0.2.1", 80) == "web"
+    machine.run("pkill", "-TERM", "-x", "sh")
+    for loop in asking:
+        loop.wait()
+    machine.systemctl("stop", "usherd.service")
+    assert machine.state("usherd.socket") == "active/listening", "a broker that is only stopped is started by a client"
 
 
 def test_runtime_rules_survive_a_stop(machine):
