@@ -68,7 +68,7 @@ int request_reload(
 	struct usherd *usherd, struct writer *answer, struct session_source *rows, struct refusal *refusal);
 
 /* request_status() - @asker: whom the refusals that are shown must concern */
-int request_status(const struct usherd *usherd, const struct identity *asker, struct writer *answer);
+int request_status(struct usherd *usherd, const struct identity *asker, struct writer *answer);
 
 /* Requests that answer with rows; they fill the source on success. */
 int request_claim(struct broker *broker, const struct intake_request *request, struct session_source *answer,

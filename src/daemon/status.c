@@ -4,12 +4,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "../datapath/link.h"
-#include "../util/macro.h"
 #include "../wire/protocol.h"
 #include "footprint.h"
 #include "request.h"
@@ -25,61 +22,15 @@ static uint64_t sum_refused(const struct usher_counters *count)
 	       count->refused_exists + count->refused_other;
 }
 
-static int compare_numbers64(const void *a, const void *b)
+/* Clients that ask all the time make every system call count: sockets and names are counted as they come and go. */
+static int add_up(struct registry *registry, struct totals *totals)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* A socket counts once, though it may sit in two seats or under several names. */
-static size_t count_distinct(uint64_t *cookies, size_t n)
-{
-	size_t distinct = 0;
-
-	qsort(cookies, n, sizeof(*cookies), compare_numbers64);
-	for (size_t i = 0; i < n; i++)
-		distinct += !i || cookies[i] != cookies[i - 1];
-	return distinct;
-}
-
-static int compare_names(const void *a, const void *b, void *userdata)
-{
-	const struct usher_seat *seats = userdata;
-
-	return strcmp(seats[*(const uint32_t *)a].name, seats[*(const uint32_t *)b].name);
-}
-
-static size_t count_names(const struct registry *registry, uint32_t *seats, size_t n)
-{
-	size_t names = 0;
-
-	qsort_r(seats, n, sizeof(*seats), compare_names, registry->seats);
-	for (size_t i = 0; i < n; i++)
-		names += !i || compare_names(&seats[i], &seats[i - 1], registry->seats);
-	return names;
-}
-
-/* Reads no more than needed: with thousands of seats and clients that ask often, every system call counts. */
-static int add_up(const struct registry *registry, struct totals *totals)
-{
-	_cleanup_free_ uint64_t *cookies = calloc(USHER_SEATS_MAX * USHER_PLACES_MAX, sizeof(*cookies));
-	_cleanup_free_ uint32_t *seated = calloc(USHER_SEATS_MAX, sizeof(*seated));
-	size_t n_seated = 0;
-
-	if (!cookies || !seated)
-		return -ENOMEM;
-	registry_foreach_seat (registry, seat) {
-		unsigned n;
-
+	registry_foreach_seat (registry, seat)
 		totals->seats++;
-		n = registry_read_cookies(registry, seat, &cookies[totals->places]);
-		totals->places += n;
-		if (n)
-			seated[n_seated++] = seat;
-	}
-	totals->names = count_names(registry, seated, n_seated);
-	totals->sockets = count_distinct(cookies, totals->places);
+	registry_recount(registry);
+	totals->places = census_places(registry->census);
+	totals->names = census_names(registry->census);
+	totals->sockets = census_sockets(registry->census);
 	return registry_sum_counters(registry, &totals->count);
 }
 
@@ -93,9 +44,9 @@ static void write_map_sizes(
 		generation->n_prefixes4, IMAGE_PREFIXES_MAX, generation->n_prefixes6, IMAGE_PREFIXES_MAX);
 }
 
-int request_status(const struct usherd *usherd, const struct identity *asker, struct writer *answer)
+int request_status(struct usherd *usherd, const struct identity *asker, struct writer *answer)
 {
-	const struct broker *broker = &usherd->broker;
+	struct broker *broker = &usherd->broker;
 	const struct generation *generation = broker->generation;
 	int programs = link_count_programs(broker->netns);
 	struct totals totals = {0};

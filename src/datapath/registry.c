@@ -89,6 +89,7 @@ void registry_free_seat(struct registry *registry, uint32_t seat)
 {
 	(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
 	registry_clear_early(registry, seat);
+	census_note(registry->census, seat, registry->seats[seat].name, NULL, 0);
 	memset(&registry->seats[seat], 0, sizeof(registry->seats[seat]));
 }
 

@@ -18,6 +18,7 @@
 
 #include "../../bpf/usher-bpf.h"
 #include "../util/error.h"
+#include "census.h"
 #include "pins.h"
 
 struct dispatch;
@@ -41,11 +42,14 @@ struct registry {
 	struct usher_counters
 		*cpus; /* scratch space: a record of each possible CPU for REGISTRY_BATCH seats */
 	unsigned n_cpus;
-	bool damaged; /* what was in the pins was not what a broker writes; it has been left out */
-	bool lost;    /* pins were missing, so sockets of an earlier broker could not be adopted */
+	struct census *census; /* of what was there when a seat changed last, or was looked at */
+	uint32_t counted;      /* the seat at which registry_recount() stopped */
+	bool damaged;	       /* what was in the pins was not what a broker writes; it has been left out */
+	bool lost; /* pins were missing, so sockets of an earlier broker could not be adopted */
 };
 
 #define REGISTRY_BATCH 64U
+#define REGISTRY_RECOUNT 64U
 
 #define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1, -1, -1}})
 
@@ -136,6 +140,16 @@ unsigned registry_read_cookies(const struct registry *registry, uint32_t seat, u
  */
 bool registry_next_place(const struct registry *registry, const char *name, uint64_t cookie, uint32_t *seat,
 	struct registry_place *ret);
+
+/* registry_count() - have the census right about one seat */
+void registry_count(struct registry *registry, uint32_t seat);
+
+/*
+ * registry_recount() - look whether the sockets of the seats are those of the census
+ *
+ * At REGISTRY_RECOUNT seats, and the next time at the next ones: a socket may have closed unnoticed.
+ */
+void registry_recount(struct registry *registry);
 
 /* What registry_reap() found closed, the one that served first if it is among them. */
 struct registry_reaped {

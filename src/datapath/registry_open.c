@@ -238,7 +238,8 @@ static int map_seats(struct registry *registry)
 		return cpus;
 	registry->n_cpus = (unsigned)cpus;
 	registry->cpus = calloc((size_t)registry->n_cpus * REGISTRY_BATCH, sizeof(*registry->cpus));
-	return registry->cpus ? 0 : -ENOMEM;
+	registry->census = census_new();
+	return registry->cpus && registry->census ? 0 : -ENOMEM;
 }
 
 int registry_open(
@@ -284,6 +285,8 @@ int registry_open(
 	if (adopted && whole) {
 		repair(&registry);
 		sweep(&registry);
+		registry_foreach_seat (&registry, seat)
+			registry_count(&registry, seat);
 	} else if (!adopted) {
 		struct usher_state state = {
 			.magic = USHER_STATE_MAGIC,
@@ -307,6 +310,7 @@ void registry_close(struct registry *registry)
 	if (registry->seats)
 		(void)munmap(registry->seats, seats_size());
 	free(registry->cpus);
+	census_free(registry->census);
 	*registry = REGISTRY_NULL;
 }
 

@@ -90,6 +90,34 @@ bool registry_next_place(const struct registry *registry, const char *name, uint
 	return false;
 }
 
+void registry_count(struct registry *registry, uint32_t seat)
+{
+	uint64_t cookies[USHER_PLACES_MAX];
+	unsigned n = registry_read_cookies(registry, seat, cookies);
+
+	census_note(registry->census, seat, registry->seats[seat].name, cookies, n);
+}
+
+void registry_recount(struct registry *registry)
+{
+	const uint32_t start = registry->counted;
+	uint32_t seat = start;
+	bool from_start = false;
+
+	for (unsigned i = 0; i < REGISTRY_RECOUNT; i++) {
+		seat = registry_next_seat(registry, seat);
+		if (seat && !(from_start && seat > start)) {
+			registry_count(registry, seat);
+			continue;
+		}
+		if (from_start)
+			break; /* all of them */
+		from_start = true;
+		seat = 0;
+	}
+	registry->counted = seat;
+}
+
 static void forget(struct registry *registry, const struct usher_place_key *key)
 {
 	(void)bpf_map_delete_elem(registry->maps[REGISTRY_SOCKETS], key);
@@ -115,6 +143,8 @@ unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry
 		write_order(registry, seat, kept);
 		forget(registry, &key);
 	}
+	if (reaped.n_gone)
+		registry_count(registry, seat);
 	if (ret)
 		*ret = reaped;
 	return order_length(kept);
@@ -203,6 +233,7 @@ void registry_unstage(struct registry *registry, uint32_t seat, uint32_t slot)
 void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, unsigned rank)
 {
 	write_order(registry, seat, order_with(read_order(registry, seat), slot, rank));
+	registry_count(registry, seat);
 }
 
 bool registry_is_full(const struct registry *registry, uint32_t seat)
@@ -230,6 +261,7 @@ void registry_replace(struct registry *registry, uint32_t seat, uint32_t slot, u
 		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
 	write_order(registry, seat, order_with(order_without(order, old), slot, rank));
 	forget(registry, &key);
+	registry_count(registry, seat);
 }
 
 void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot)
@@ -241,6 +273,7 @@ void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot)
 		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
 	write_order(registry, seat, order_without(order, slot));
 	forget(registry, &key);
+	registry_count(registry, seat);
 }
 
 int registry_write_place(struct registry *registry, const struct registry_place *place)
