@@ -2,18 +2,27 @@
 
 /* usherctl list: the sockets of each seat, and the seats that have none */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "../util/address.h"
+#include "../util/array.h"
 #include "../util/macro.h"
+#include "../util/netns.h"
 #include "../util/text.h"
 #include "ask.h"
 #include "complain.h"
 #include "ctl.h"
 #include "graph/graph.h"
+#include "host/listening.h"
 #include "out/grid.h"
 #include "out/since.h"
+
+/* As explain calls a socket that the program does not select. */
+#define STATE_UNUSABLE "unusable"
 
 enum {
 	NAME,
@@ -100,9 +109,18 @@ static const enum message_key keys[ARRAY_SIZE(columns)] = {
 	[EVENTS_LOST] = KEY_EVENTS_LOST,
 };
 
+/* A row that is a socket */
+struct listed_socket {
+	struct libscols_line *line; /* of the grid */
+	enum seat_state state;
+	bool is_first; /* of its seat */
+	char cookie[17];
+};
+
 struct listing {
 	struct grid *grid;
 	unsigned long n_sockets, n_missing;
+	struct listed_socket *sockets; /* n_sockets of them */
 };
 
 static const char *sum_refused_columns(const struct client *client, char text[static 32])
@@ -122,6 +140,24 @@ static const char *sum_refused_columns(const struct client *client, char text[st
 		return NULL;
 	(void)snprintf(text, 32, "%lu", sum);
 	return text;
+}
+
+static int note_socket(struct listing *listing, const struct client *client)
+{
+	struct listed_socket *listed;
+	enum seat_state state = STATE_SERVING;
+
+	if (ARRAY_RESERVE(listing->sockets, listing->n_sockets) < 0)
+		return -ENOMEM;
+	(void)state_from_word(message_get(&client->message, KEY_STATE), &state);
+	listed = &listing->sockets[listing->n_sockets++];
+	*listed = (struct listed_socket){
+		.line = listing->grid->line,
+		.state = state,
+		.is_first = !strcmp(ask_value(client, KEY_PLACE, "1"), "1"),
+	};
+	(void)snprintf(listed->cookie, sizeof(listed->cookie), "%.16s", ask_value(client, KEY_COOKIE, ""));
+	return 0;
 }
 
 static int show_row(struct client *client, void *userdata)
@@ -144,10 +180,75 @@ static int show_row(struct client *client, void *userdata)
 		}
 		r = grid_set(listing->grid, i, value);
 	}
-	if (message_get(&client->message, KEY_COOKIE))
-		listing->n_sockets++;
-	else
+	if (!message_get(&client->message, KEY_COOKIE))
 		listing->n_missing++;
+	else if (r == 0)
+		r = note_socket(listing, client);
+	return r;
+}
+
+/* ---- what the kernel says of the sockets that the broker lists */
+
+/* The broker lists a socket as it was when it was handed in; the program gives packets to those that listen now. */
+static int correct_row(struct listing *listing, const struct listed_socket *listed,
+	const struct listening *listening, bool *served)
+{
+	const struct diag_socket *socket = listening_find(listening, listed->cookie);
+	char text[ENDPOINT_TEXT_MAX];
+	const uint8_t *address;
+	int family, r;
+
+	*served = *served && !listed->is_first;
+	listing->grid->line = listed->line;
+	if (listed->state == STATE_EARLY)
+		return 0;
+	if (!socket)
+		return grid_set(listing->grid, STATE, STATE_UNUSABLE);
+	if (listed->state != STATE_UNROUTED) {
+		r = grid_set(listing->grid, STATE, state_word(*served ? STATE_STANDBY : STATE_SERVING));
+		if (r)
+			return r;
+	}
+	*served = true;
+	family = diag_address(socket, &address);
+	return grid_set(listing->grid, ADDRESS, endpoint_format(family, address, socket->port, text));
+}
+
+static bool all_listen(const struct listing *listing, const struct listening *listening)
+{
+	for (size_t i = 0; i < listing->n_sockets; i++)
+		if (!listening_find(listening, listing->sockets[i].cookie))
+			return false;
+	return true;
+}
+
+/* Whether the broker's sockets are in the network namespace that can be looked at from here. */
+static bool is_same_network(const struct ctl *ctl)
+{
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
+	struct refusal refusal;
+	struct writer request;
+
+	if (ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal))
+		return false;
+	client_begin(&request, REQUEST_STATUS);
+	return !ask(&client, &request, NULL, 0, NULL, NULL, &refusal) &&
+	       !netns_is_other(strtoul(ask_value(&client, KEY_NETNS, "0"), NULL, 10));
+}
+
+/* Where the kernel cannot be asked, the rows stay as they are. */
+static int correct_rows(const struct ctl *ctl, struct listing *listing)
+{
+	_cleanup_(listening_deinit) struct listening listening = LISTENING_NULL;
+	struct refusal refusal;
+	bool served = false;
+	int r = 0;
+
+	if (!listing->n_sockets || listening_read(&listening, &refusal) ||
+		(!all_listen(listing, &listening) && !is_same_network(ctl)))
+		return 0;
+	for (size_t i = 0; i < listing->n_sockets && !r; i++)
+		r = correct_row(listing, &listing->sockets[i], &listening, &served);
 	return r;
 }
 
@@ -162,10 +263,11 @@ int verb_list(const struct ctl *ctl)
 	if (grid_init(&grid, ctl, columns, ARRAY_SIZE(columns)) < 0)
 		return complain_memory();
 	r = ask_each(ctl, REQUEST_LIST, "cannot list the sockets", show_row, &listing);
+	if (!r && (correct_rows(ctl, &listing) < 0 || grid_print(&grid, "sockets") < 0))
+		r = complain_memory();
+	free(listing.sockets);
 	if (r)
 		return r;
-	if (grid_print(&grid, "sockets") < 0)
-		return complain_memory();
 	if (!ctl->json && !ctl->no_legend)
 		(void)printf("%ssockets: %lu, missing: %lu\n",
 			listing.n_sockets + listing.n_missing ? "\n" : "", listing.n_sockets,
