@@ -5,13 +5,16 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 #include <sys/syscall.h>
 
 #include "../util/macro.h"
 
+#define REGISTRANT_BUCKETS 1024U
+
 struct registrant {
 	struct registrants *owner;
-	struct registrant *next;
+	LIST_ENTRY(registrant) entry;
 	pid_t pid;
 	uid_t uid;
 	int pidfd;
@@ -20,7 +23,7 @@ struct registrant {
 
 struct registrants {
 	sd_event *event; /* borrowed */
-	struct registrant *first;
+	LIST_HEAD(, registrant) by_pid[REGISTRANT_BUCKETS];
 	void (*on_exit)(pid_t pid, void *userdata);
 	void *userdata;
 };
@@ -37,12 +40,7 @@ struct registrants *registrants_new(
 
 static void unwatch(struct registrant *registrant)
 {
-	struct registrant **at = &registrant->owner->first;
-
-	while (*at && *at != registrant)
-		at = &(*at)->next;
-	if (*at)
-		*at = registrant->next;
+	LIST_REMOVE(registrant, entry);
 	sd_event_source_disable_unref(registrant->source);
 	closep(&registrant->pidfd);
 	free(registrant);
@@ -52,8 +50,9 @@ struct registrants *registrants_free(struct registrants *registrants)
 {
 	if (!registrants)
 		return NULL;
-	while (registrants->first)
-		unwatch(registrants->first);
+	for (size_t i = 0; i < REGISTRANT_BUCKETS; i++)
+		while (!LIST_EMPTY(&registrants->by_pid[i]))
+			unwatch(LIST_FIRST(&registrants->by_pid[i]));
 	free(registrants);
 	return NULL;
 }
@@ -81,9 +80,8 @@ static int watch_consume(struct registrants *registrants, pid_t pid, uid_t uid, 
 		(void)close(pidfd);
 		return -ENOMEM;
 	}
-	*registrant = (struct registrant){
-		.owner = registrants, .next = registrants->first, .pid = pid, .uid = uid, .pidfd = pidfd};
-	registrants->first = registrant;
+	*registrant = (struct registrant){.owner = registrants, .pid = pid, .uid = uid, .pidfd = pidfd};
+	LIST_INSERT_HEAD(&registrants->by_pid[(unsigned)pid % REGISTRANT_BUCKETS], registrant, entry);
 	r = sd_event_add_io(registrants->event, &registrant->source, pidfd, EPOLLIN, on_pidfd, registrant);
 	/* a process that has ended is known of before its successor hands in */
 	if (r >= 0)
@@ -95,21 +93,23 @@ static int watch_consume(struct registrants *registrants, pid_t pid, uid_t uid, 
 
 bool registrants_is_watched(const struct registrants *registrants, pid_t pid)
 {
-	const struct registrant *registrant = registrants->first;
+	const struct registrant *registrant;
 
-	while (registrant && registrant->pid != pid)
-		registrant = registrant->next;
-	return registrant != NULL;
+	LIST_FOREACH(registrant, &registrants->by_pid[(unsigned)pid % REGISTRANT_BUCKETS], entry)
+	if (registrant->pid == pid)
+		return true;
+	return false;
 }
 
 static bool is_quota_full(const struct registrants *registrants, uid_t uid)
 {
+	const struct registrant *registrant;
 	unsigned n = 0;
 
-	for (const struct registrant *registrant = registrants->first; registrant;
-		registrant = registrant->next)
-		n += registrant->uid == uid;
-	return uid && n >= REGISTRANTS_PER_UID;
+	for (size_t i = 0; uid && i < REGISTRANT_BUCKETS; i++)
+		LIST_FOREACH(registrant, &registrants->by_pid[i], entry)
+	n += registrant->uid == uid;
+	return n >= REGISTRANTS_PER_UID;
 }
 
 int registrants_watch_dup(struct registrants *registrants, pid_t pid, uid_t uid, int pidfd)
