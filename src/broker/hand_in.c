@@ -332,6 +332,7 @@ int hand_in_begin(struct broker *broker, const struct offer_request *request, st
 		hand_in_free(hand_in);
 		return r;
 	}
+	hand_in->dropped = hand_in->reservation.dropped;
 	hand_in->generation = generation_ref(broker->generation);
 	hand_in->next = broker->hand_ins;
 	broker->hand_ins = hand_in;

@@ -36,7 +36,7 @@ void orphans_let_go(struct broker *broker, const char *name, uint64_t cookie)
 }
 
 /* A dual-stack socket may be first in one seat and behind another one in the other. */
-static bool serves_anywhere(const struct broker *broker, const char *name, uint64_t cookie)
+bool orphans_serves(const struct broker *broker, const char *name, uint64_t cookie)
 {
 	struct registry_place place;
 	uint32_t seat = 0;
@@ -62,7 +62,7 @@ static void drop_idle(struct broker *broker, uint32_t seat)
 		cookies[0] == orphans[0].data.cookie)
 		return;
 	for (unsigned i = 0; i < n; i++)
-		if (!serves_anywhere(broker, name, orphans[i].data.cookie))
+		if (!orphans_serves(broker, name, orphans[i].data.cookie))
 			orphans_let_go(broker, name, orphans[i].data.cookie);
 }
 

@@ -21,5 +21,8 @@ unsigned orphans_read(const struct broker *broker, uint32_t seat, struct registr
 /* orphans_let_go() - hold an orphan no longer; its seats lose it when it has closed (reap_seat()) */
 void orphans_let_go(struct broker *broker, const char *name, uint64_t cookie);
 
+/* orphans_serves() - whether a socket is the first of any seat of its name */
+bool orphans_serves(const struct broker *broker, const char *name, uint64_t cookie);
+
 /* orphans_drop_idle() - in all seats, let go of those that serve in none and are behind a socket that is no orphan */
 void orphans_drop_idle(struct broker *broker);

@@ -112,6 +112,20 @@ static void list_items(struct reservation *reservation, const struct offer *offe
 		}
 }
 
+/* One of those that leave and serve nobody goes before, where the store has no room for its successor beside it. */
+static bool free_room_to_hold(const struct offer *offer, const struct offered_socket *socket)
+{
+	struct registry_place leaving[USHER_PLACES_MAX];
+	unsigned n = reservation_read_leaving(offer, socket, socket->aims[0].seat, leaving);
+
+	while (n > 0 && orphans_serves(offer->broker, socket->rule->name, leaving[n - 1].data.cookie))
+		n--;
+	if (!n)
+		return false;
+	orphans_let_go(offer->broker, socket->rule->name, leaving[n - 1].data.cookie);
+	return true;
+}
+
 int reservation_make(struct reservation *reservation, struct offer *offer, struct refusal *refusal)
 {
 	const struct holder *holder = offer->broker->holder;
@@ -123,6 +137,9 @@ int reservation_make(struct reservation *reservation, struct offer *offer, struc
 		if (!r && offer->request->hold &&
 			!holder_find(holder, socket->rule->name, socket->facts.cookie))
 			reservation->hold[reservation->n_hold++] = (uint8_t)i;
+		while (!r && !holder_has_room(holder, reservation->n_hold) &&
+			free_room_to_hold(offer, socket))
+			reservation->dropped = true;
 		if (!r && !holder_has_room(holder, reservation->n_hold))
 			r = refuse(refusal, ENOSPC,
 				"cannot be held: the service manager keeps at most %zu sockets for usherd (ENOSPC); raise FileDescriptorStoreMax= and FDSTORE= of usherd.service",

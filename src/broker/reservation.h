@@ -10,6 +10,7 @@ struct reservation {
 	size_t n_items;
 	uint8_t hold[PROTOCOL_HAND_IN_MAX]; /* sockets that are to be held and are not yet */
 	size_t n_hold;
+	bool dropped; /* orphans, for room in the store */
 };
 
 /*

@@ -253,6 +253,24 @@ def test_orphans_make_way_in_a_full_seat(broker, n_old, n_new):
         sock.close()
 
 
+def test_orphans_make_way_in_a_full_store(usherd, rules):
+    """The service manager keeps three sockets, all of a process that has ended: its successor is held nevertheless."""
+    rules(web="Stream=80")
+    running = usherd.start(env={"FDSTORE": "3"})
+    held = hold_in_child(3)
+    with Service("new", reuseport=True) as new:
+        assert hold("web", new)["ADDED"] == "1"
+        wait_until(lambda: [row["COOKIE"] for row in running.sockets()] == [cookie(new.socket)])
+        assert running.status()["HELD"] == "1" and who(V4, 80) == "new"
+        others = [make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(3)]
+        with pytest.raises(Refused, match="at most 3 sockets") as refusal:
+            hold("web", *others)
+        assert refusal.value.number == errno.ENOSPC
+        assert [row["COOKIE"] for row in running.sockets()] == [cookie(new.socket)] != held
+        for sock in others:
+            sock.close()
+
+
 def test_refused_hand_in_costs_no_orphan(broker):
     """All or none: where not all sockets of a packet fit, those that wait for a process go on waiting."""
     running = broker(web="Stream=80")
