@@ -138,6 +138,8 @@ static const struct single {
 	{KEY_HAND_INS, "usher_hand_ins", "counter", NULL, "Hand-ins done" SINCE_START},
 	{KEY_SESSIONS, "usher_sessions", "gauge", NULL,
 		"Connections to the broker, including the one that asks"},
+	{KEY_SLOW_TURNS, "usher_slow_turns", "counter", NULL,
+		"Turns of the broker's event loop that took longer than 20 ms" SINCE_START},
 	{KEY_FDS, "process_open_fds", "gauge", NULL, "Descriptors that the broker has open"},
 	{KEY_FDS_MAX, "process_max_fds", "gauge", NULL, "Descriptors that the broker may have open"},
 	{KEY_RESIDENT, "process_resident_memory_bytes", "gauge", "bytes", "Memory of the broker"},

@@ -252,6 +252,26 @@ static int start_usherd(
 	return exit_status(refusal.error);
 }
 
+/* As sd_event_loop(), and each turn is timed. */
+static int run_loop(sd_event *event, struct tally *tally)
+{
+	int r = 0;
+
+	while (r >= 0 && sd_event_get_state(event) != SD_EVENT_FINISHED) {
+		uint64_t begin;
+
+		r = sd_event_prepare(event);
+		if (r == 0)
+			r = sd_event_wait(event, UINT64_MAX);
+		if (r <= 0)
+			continue;
+		begin = clock_monotonic_nsec();
+		r = sd_event_dispatch(event);
+		tally_turn(tally, clock_monotonic_nsec() - begin);
+	}
+	return r < 0 ? r : sd_event_get_exit_code(event, &r) < 0 ? 0 : r;
+}
+
 static void event_unrefp(sd_event **event)
 {
 	(void)sd_event_unref(*event);
@@ -299,7 +319,7 @@ int main(int argc, char **argv)
 	status = start_usherd(&usherd, event, &instance, options.instance);
 	if (status == EXIT_SUCCESS) {
 		(void)sd_event_set_watchdog(event, true);
-		r = sd_event_loop(event);
+		r = run_loop(event, &usherd.tally);
 		(void)sd_notify(0, "STOPPING=1");
 		if (r < 0) {
 			observe(OBSERVE_FAILED, NULL, "the event loop failed (%s)", errno_name(-r));

@@ -14,6 +14,7 @@
 #include "../wire/names.h"
 #include "../wire/protocol.h"
 #include "detached.h"
+#include "reading.h"
 
 /*
  * What a request gives back: 0, with the one packet in `packet` or with `source` filled; REFUSED; or a negative errno,
@@ -114,8 +115,6 @@ static int perform(
 	struct usherd *usherd, enum request_verb verb, struct intake_request *request, struct answer *answer)
 {
 	struct broker *broker = &usherd->broker;
-	const struct identity asker = find_asker(request, session_uid(answer->session));
-	const char *name = message_get(request->message, KEY_NAME);
 
 	switch (verb) {
 	case REQUEST_HAND_IN:
@@ -136,13 +135,11 @@ static int perform(
 		return monitor_subscribe(usherd->monitor, answer->session,
 			message_get(request->message, KEY_EVENTS), &answer->source, &answer->refusal);
 	case REQUEST_STATUS:
-		return request_status(usherd, &asker, &answer->packet);
 	case REQUEST_LIST:
-		return request_list(broker, name, &answer->source, &answer->refusal);
 	case REQUEST_RULES:
-		return request_rules(broker, name, &answer->source, &answer->refusal);
 	case REQUEST_EXPLAIN:
-		return request_explain(usherd, request->message, &asker, &answer->source, &answer->refusal);
+		return reading_postpone(usherd, verb, request->message,
+			find_asker(request, session_uid(answer->session)), &answer->source);
 	}
 	return -EINVAL;
 }

@@ -47,6 +47,11 @@ void tally_hand_in_time(uint64_t nsec, void *userdata)
 	tally->nsec += nsec;
 }
 
+void tally_turn(struct tally *tally, uint64_t nsec)
+{
+	tally->slow_turns += nsec > TALLY_TURN_NSEC;
+}
+
 /* Lists are NAME:NUMBER, separated by spaces. */
 static void append_count(char *list, size_t size, const char *name, uint64_t number)
 {
@@ -76,5 +81,6 @@ void tally_write(const struct tally *tally, struct writer *answer)
 	writer_put(answer, KEY_HAND_INS, "%" PRIu64, tally->hand_ins);
 	writer_put(answer, KEY_HAND_INS_REFUSED, "%s", refused);
 	writer_put(answer, KEY_HAND_IN_TIMES, "%s", times);
+	writer_put(answer, KEY_SLOW_TURNS, "%" PRIu64, tally->slow_turns);
 	writer_put(answer, KEY_HAND_IN_NSEC, "%" PRIu64, tally->nsec);
 }

@@ -19,6 +19,7 @@ struct tally {
 	uint64_t reloads, reloads_failed;
 	uint64_t hand_ins, refused[TALLY_REASONS]; /* requests */
 	uint64_t times[TALLY_TIMES + 1], nsec;	   /* each answer in one of `times` */
+	uint64_t slow_turns;			   /* of the event loop */
 };
 
 void tally_reload(struct tally *tally, int failed);
@@ -28,6 +29,12 @@ void tally_hand_in(struct tally *tally, int error);
 
 /* tally_hand_in_time() - count how long a hand-in took in the broker; @userdata is the struct tally */
 void tally_hand_in_time(uint64_t nsec, void *userdata);
+
+/* Within this time the event loop gets to the next one that wants something. */
+#define TALLY_TURN_NSEC 20000000U
+
+/* tally_turn() - how long one turn of the event loop took */
+void tally_turn(struct tally *tally, uint64_t nsec);
 
 /* tally_write() - the keys of the request status */
 void tally_write(const struct tally *tally, struct writer *answer);

@@ -27,7 +27,8 @@ struct door {
 	unsigned finish_steps;
 	int socket;
 	struct local_socket_path path;
-	struct session **sessions;
+	struct turns *turns;
+	struct session **sessions; /* each knows its number */
 	size_t n_sessions;
 	const struct staff *staff; /* borrowed */
 	int (*admit)(struct session *session, const struct intake_request *request, struct refusal *refusal,
@@ -56,12 +57,12 @@ static void on_end(struct session *session, void *userdata)
 {
 	struct door *door = userdata;
 
-	for (size_t i = 0; i < door->n_sessions; i++)
-		if (door->sessions[i] == session) {
-			door->sessions[i] = door->sessions[--door->n_sessions];
-			quota_remove(&door->quota, session_uid(session));
-			return;
-		}
+	size_t number = session_number(session);
+	struct session *last = door->sessions[--door->n_sessions];
+
+	door->sessions[number] = last;
+	session_set_number(last, number);
+	quota_remove(&door->quota, session_uid(session));
 }
 
 /* The session on which nothing was sent or received for the longest time, of the users with most sessions. */
@@ -131,7 +132,13 @@ static void turn_away(int fd, const struct refusal *refusal)
 static int let_in(struct door *door, struct arrival *arrival, uint64_t until)
 {
 	const struct session_handlers handlers = {
-		.admit = on_admit, .request = on_request, .end = on_end, .userdata = door};
+		.admit = on_admit,
+		.request = on_request,
+		.end = on_end,
+		.turns = door->turns,
+		.tenant = arrival->owner,
+		.userdata = door,
+	};
 	struct session *session;
 	struct refusal refusal;
 	int r;
@@ -149,6 +156,7 @@ static int let_in(struct door *door, struct arrival *arrival, uint64_t until)
 		quota_remove(&door->quota, arrival->uid);
 		return r;
 	}
+	session_set_number(session, door->n_sessions);
 	door->sessions[door->n_sessions++] = session;
 	if (clock_monotonic_usec() < until)
 		session_begin(session);
@@ -241,6 +249,12 @@ int door_new(sd_event *event, const struct staff *staff, int passed_consume, con
 	door->handler = handler;
 	door->userdata = userdata;
 	(void)door_read_owners(door);
+	door->socket = -1;
+	r = turns_new(event, &door->turns);
+	if (r < 0) {
+		closep(&passed_consume);
+		return r;
+	}
 	door->socket = local_socket_consume(passed_consume, SOCK_SEQPACKET, path, &door->path);
 	if (door->socket < 0)
 		return door->socket;
@@ -280,6 +294,7 @@ struct door *door_free(struct door *door)
 		session_free(door->sessions[--door->n_sessions]);
 	free(door->sessions);
 	quota_deinit(&door->quota);
+	turns_free(door->turns);
 	sd_event_source_disable_unref(door->io);
 	sd_event_source_disable_unref(door->resume);
 	sd_event_source_disable_unref(door->finish);

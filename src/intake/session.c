@@ -2,9 +2,11 @@
 #include "session.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "../util/clock.h"
 #include "../util/errno_name.h"
@@ -28,6 +30,9 @@ struct session {
 	sd_event_source *io;
 	sd_event_source *idle;
 	struct session_handlers handlers;
+	struct turn turn;
+	uint32_t revents;  /* what the turn is for */
+	size_t number;	   /* of the door */
 	struct ucred peer; /* at connect(2) */
 	gid_t *groups;	   /* of the peer, at connect(2) */
 	size_t n_groups;
@@ -57,6 +62,7 @@ struct session {
 };
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+static void on_turn(void *userdata);
 static int on_idle(sd_event_source *source, uint64_t usec, void *userdata);
 static bool flush(struct session *session);
 
@@ -93,9 +99,13 @@ int session_new_consume_fd(sd_event *event, const struct staff *staff, int fd,
 	session->staff = staff;
 	session->handlers = *handlers;
 	session->active = clock_monotonic_nsec();
+	session->turn = (struct turn){.serve = on_turn, .userdata = session};
 	r = read_peer(session);
 	if (!r)
 		r = sd_event_add_io(event, &session->io, fd, EPOLLIN, on_io, session);
+	/* all that are ready take a turn before one is served */
+	if (r >= 0 && handlers->turns)
+		r = sd_event_source_set_priority(session->io, SD_EVENT_PRIORITY_NORMAL - 1);
 	if (r >= 0)
 		r = sd_event_add_time_relative(event, &session->idle, CLOCK_MONOTONIC,
 			SESSION_IDLE_SECONDS * 1000000ULL, 1000000, on_idle, session);
@@ -154,6 +164,7 @@ struct session *session_free(struct session *session)
 	if (is_endless(session))
 		(void)flush(session); /* the last rows, as far as they can be sent without waiting */
 	release_source(session);
+	turns_give_up(&session->turn);
 	sd_event_source_disable_unref(session->io);
 	sd_event_source_disable_unref(session->idle);
 	sweeper_hang_up_consume(session->staff->sweeper, session->socket, drop_incoming(session));
@@ -167,6 +178,16 @@ uid_t session_uid(const struct session *session)
 	return session->peer.uid;
 }
 
+void session_set_number(struct session *session, size_t number)
+{
+	session->number = number;
+}
+
+size_t session_number(const struct session *session)
+{
+	return session->number;
+}
+
 bool session_is_fresh(const struct session *session)
 {
 	return !session->asked;
@@ -178,7 +199,7 @@ bool session_has_answered(const struct session *session)
 
 	if (incoming && (incoming->fetching || incoming->closing || incoming->skip || incoming->deferred))
 		return false;
-	return !session->answering || is_endless(session);
+	return !session->turn.tenant && (!session->answering || is_endless(session));
 }
 
 static void end_session(struct session *session)
@@ -235,6 +256,8 @@ static bool make_packet(struct session *session)
 /* Sends what fits into the socket. Returns false when the session is to end. */
 static bool flush(struct session *session)
 {
+	const uint64_t begin = clock_monotonic_nsec();
+
 	for (int n = 0; session->answering; n++) {
 		int r;
 
@@ -243,7 +266,7 @@ static bool flush(struct session *session)
 			return true;
 		}
 		/* other sessions get their turn */
-		if (n == SESSION_BATCH) {
+		if (n == SESSION_BATCH || (n && clock_monotonic_nsec() - begin > SESSION_BATCH_NSEC)) {
 			want(session, EPOLLOUT);
 			return true;
 		}
@@ -268,6 +291,25 @@ static bool flush(struct session *session)
 		want(session, EPOLLIN);
 	}
 	return !session->ending;
+}
+
+/* Until then nothing more is heard from the client. The session may have ended when this returns. */
+static void wait_for_turn(struct session *session, uint32_t revents)
+{
+	(void)sd_event_source_set_enabled(session->io, SD_EVENT_OFF);
+	session->active = clock_monotonic_nsec();
+	session->revents = revents;
+	turns_take(session->handlers.turns, &session->turn, session->handlers.tenant,
+		session->answering && session->source.is_long);
+}
+
+/* Return: false when the session is to end. */
+static bool begin_answer(struct session *session)
+{
+	if (!session->handlers.turns || !session->answering || !session->source.is_long)
+		return flush(session);
+	wait_for_turn(session, 0);
+	return true;
 }
 
 void session_answer(struct session *session, const struct writer *packet)
@@ -432,7 +474,7 @@ static bool proceed(struct session *session)
 		return true;
 	}
 	session->incoming = incoming_free(incoming);
-	return flush(session);
+	return begin_answer(session);
 }
 
 static void complete(struct session *session)
@@ -506,24 +548,52 @@ void session_evict(struct session *session, const struct refusal *refusal)
 	end_session(session);
 }
 
-void session_begin(struct session *session)
+static void serve(struct session *session, uint32_t revents)
 {
-	if (!receive_packet(session))
-		end_session(session);
-}
-
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	struct session *session = userdata;
 	bool alive;
 
-	(void)source;
-	(void)fd;
 	if (!session->answering || (is_endless(session) && revents & EPOLLIN))
 		alive = receive_packet(session);
 	else
 		alive = !(revents & (EPOLLERR | EPOLLHUP)) && flush(session);
 	if (!alive)
 		end_session(session);
+}
+
+void session_begin(struct session *session)
+{
+	if (!session->handlers.turns || turns_are_free(session->handlers.turns))
+		serve(session, EPOLLIN);
+	else
+		wait_for_turn(session, EPOLLIN);
+}
+
+/* Whether the client has said nothing that was not read. One that has hung up then makes room for others at once. */
+static bool is_empty(int socket)
+{
+	int n_bytes;
+
+	return ioctl(socket, SIOCINQ, &n_bytes) == 0 && n_bytes == 0;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct session *session = userdata;
+
+	(void)source;
+	if (revents & EPOLLHUP && is_empty(fd))
+		end_session(session);
+	else if (session->handlers.turns)
+		wait_for_turn(session, revents);
+	else
+		serve(session, revents);
 	return 0;
+}
+
+static void on_turn(void *userdata)
+{
+	struct session *session = userdata;
+
+	(void)sd_event_source_set_enabled(session->io, SD_EVENT_ON);
+	serve(session, session->revents);
 }

@@ -22,12 +22,14 @@
 #include "../wire/message.h"
 #include "../worker/staff.h"
 #include "request.h"
+#include "turns.h"
 
 /* A session on which nothing was sent or received for this long is closed. */
 #define SESSION_IDLE_SECONDS 30
 
 /* Packets of an answer that are sent before other sessions get their turn. */
 #define SESSION_BATCH 64
+#define SESSION_BATCH_NSEC 2000000U
 
 struct session;
 
@@ -43,6 +45,8 @@ struct session_handlers {
 	void (*request)(struct session *session, struct intake_request *request, void *userdata);
 	/* The session has ended; it is freed when this returns. */
 	void (*end)(struct session *session, void *userdata);
+	struct turns *turns; /* NULL: the session is served whenever it has something to do */
+	uid_t tenant;	     /* whose turns it takes */
 	void *userdata;
 };
 
@@ -59,6 +63,7 @@ struct session_source {
 	bool (*next)(void *state, struct writer *packet, int *fds, size_t *n_fds);
 	void (*release)(void *state);
 	bool (*is_ready)(void *state);
+	bool is_long; /* other sessions come before each part of it */
 	void *state;
 };
 
@@ -84,6 +89,10 @@ uint64_t session_active(const struct session *session);
 
 /* session_evict() - end it, because others need its place; for end() as well. Not from a handler. */
 void session_evict(struct session *session, const struct refusal *refusal);
+
+/* For the door: where it keeps the session. */
+void session_set_number(struct session *session, size_t number);
+size_t session_number(const struct session *session);
 
 /* session_uid() - of the process that connected */
 uid_t session_uid(const struct session *session);

@@ -89,6 +89,7 @@ static const char *const keys[KEY_N] = {
 	KEY(SCHEMA),
 	KEY(SECTION),
 	KEY(SESSIONS),
+	KEY(SLOW_TURNS),
 	KEY(SOCKETS),
 	KEY(STARTED),
 	KEY(STATE),

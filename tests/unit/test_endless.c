@@ -62,7 +62,7 @@ static void test_rows_as_they_come(void **state)
 	assert_int_equal(served.n_released, 0);
 }
 
-/* A needless wake-up does not make the loop spin. */
+/* A needless wake-up does not make the loop spin: the session takes a turn, and has it. */
 static void test_nothing_to_say(void **state)
 {
 	_cleanup_close_ int client = tail_open();
@@ -70,7 +70,7 @@ static void test_nothing_to_say(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
 		session_wake(served.session);
-		assert_in_range(served_run(), 0, 1);
+		assert_in_range(served_run(), 0, 2);
 		assert_int_equal(served_run(), 0);
 	}
 	add_rows(1);
