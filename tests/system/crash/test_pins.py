@@ -11,7 +11,7 @@ import pytest
 from harness import bpf
 from harness.host import NOBODY, V4, Netns, rule, run, write_rule
 from harness.isolate import MS_RDONLY, MS_REMOUNT, mount
-from harness.process import libc
+from harness.process import libc, wait_until
 from harness.service import Service
 from harness.traffic import REFUSED, who
 from harness.wire import Refused, hand_in
@@ -287,6 +287,8 @@ def test_network_namespace_is_gone(usherd, rules):
         usherd.start()
     usherd.kill()
     os.close(other.fd)
+    # its workers end after it, and until then the network namespace is there
+    wait_until(lambda: not any(path.read_text() == "usherd\n" for path in pathlib.Path("/proc").glob("[0-9]*/comm")))
     usherd.start()
     with Service("web") as service:
         hand_in("web", service)
