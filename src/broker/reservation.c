@@ -177,7 +177,7 @@ int reservation_check(const struct offer *offer, struct refusal *refusal)
 			if (n - reservation_read_leaving(offer, &offer->sockets[i], aim->seat, leaving) >
 				USHER_PLACES_MAX)
 				return refuse(refusal, EAGAIN,
-					"sockets that were to be replaced were claimed meanwhile (EAGAIN); try again");
+					"sockets that were to be replaced were claimed meanwhile, or are not closed yet (EAGAIN); try again");
 		}
 	return 0;
 }

@@ -26,7 +26,7 @@ int reservation_make(struct reservation *ret, struct offer *offer, struct refusa
 /*
  * reservation_check() - whether the sockets still fit, before they are committed
  *
- * Meanwhile an orphan that was to leave may have been claimed. Return: 0, or REFUSED.
+ * Meanwhile an orphan that was to leave may have been claimed, or let go of and not closed yet. Return: 0, or REFUSED.
  */
 int reservation_check(const struct offer *offer, struct refusal *refusal);
 
