@@ -206,9 +206,9 @@ def test_socket_whose_lock_is_held(broker, stuck):
         address = ctypes.addressof(ctypes.c_char.from_buffer(page))
         to = AF_INET + struct.pack(">H", 9) + socket.inet_aton("127.0.0.1") + bytes(8)
         libc = ctypes.CDLL(None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])  # in both threads, or it would end the process
         threading.Thread(target=lambda: libc.sendto(
             sock.fileno(), ctypes.c_void_p(address), ctypes.c_size_t(SIZE), MSG_MORE, to, 16), daemon=True).start()
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         tell("sending")
         signal.sigwait([signal.SIGUSR1])
         try:
