@@ -2,6 +2,7 @@
 #include "subscription.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,25 @@ static void put_events(struct writer *request, const struct subscription *subscr
 	writer_put(request, KEY_EVENTS, "%s", text);
 }
 
+/*
+ * The event loop gets a descriptor of its own. The client closes its socket when the connection fails, and a socket that
+ * another process has open at that moment (one that scans, or one that looks at /proc/PID/fd) would stay in the epoll
+ * set, with an event source that is gone.
+ */
+static int wait_for_events(sd_event *event, struct subscription *subscription)
+{
+	int r, fd = fcntl(subscription->client.socket, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	r = sd_event_add_io(event, &subscription->io_source, fd, EPOLLIN, on_readable, subscription);
+	if (r < 0)
+		closep(&fd);
+	else
+		r = sd_event_source_set_io_fd_own(subscription->io_source, true);
+	return r;
+}
+
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct subscription *subscription = userdata;
@@ -97,8 +117,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	if (!r)
 		r = client_request(client, &request, NULL, 0, &why);
 	if (!r) {
-		r = sd_event_add_io(sd_event_source_get_event(source), &subscription->io_source,
-			client->socket, EPOLLIN, on_readable, subscription);
+		r = wait_for_events(sd_event_source_get_event(source), subscription);
 		if (r >= 0)
 			return 0;
 		r = refuse(&why, -r, "cannot wait for events (%s)", errno_name(-r));

@@ -86,11 +86,20 @@ static void close_after_store(struct holder *holder, int fd)
 		leaver_free(leaver);
 }
 
-static void item_free(struct item *item)
+/*
+ * Free the item. Its event source goes before its descriptor: a socket that others have open too stays in the epoll set
+ * when this copy is closed, and what happens to it is reported to a source that is gone.
+ *
+ * Return: its descriptor, for the caller to close.
+ */
+static int item_steal(struct item *item)
 {
+	int fd = item->entry.fd;
+
 	sd_event_source_disable_unref(item->source);
 	free((char *)item->entry.name);
 	free(item);
+	return fd;
 }
 
 struct holder *holder_free(struct holder *holder)
@@ -100,8 +109,9 @@ struct holder *holder_free(struct holder *holder)
 	while (holder->leavers)
 		leaver_free(holder->leavers);
 	while (holder->n) {
-		holder->close(holder->items[--holder->n]->entry.fd, holder->userdata);
-		item_free(holder->items[holder->n]);
+		struct item *item = holder->items[--holder->n];
+
+		holder->close(item_steal(item), holder->userdata);
 	}
 	free(holder->items);
 	free(holder->by_cookie);
@@ -234,10 +244,9 @@ bool holder_drop(struct holder *holder, const char *name, uint64_t cookie)
 	if (!item)
 		return false;
 	store_remove(name, cookie);
-	close_after_store(holder, item->entry.fd);
 	take_out(holder->items, holder->n, item);
 	take_out(holder->by_cookie, holder->n--, item);
-	item_free(item);
+	close_after_store(holder, item_steal(item));
 	return true;
 }
 

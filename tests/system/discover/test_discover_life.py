@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """usher-discover and the broker start, end, restart and reload in any order; and usher-discover without its hooks."""
 
+import ctypes
 import os
 
 import pytest
@@ -11,6 +12,22 @@ from harness.service import ServiceProcess
 from harness.traffic import REFUSED, serves, who
 
 WEB = rule("Stream=80", discover=["Socket=127.0.0.2:8080"])
+
+
+PIDFD_GETFD = 438  # asm-generic/unistd.h
+
+
+def copies_of_files(pid):
+    """Of all that process `pid` has open, as a process that looks at its files has them for a moment."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    copies = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        copy = libc.syscall(PIDFD_GETFD, pidfd, int(number), 0)
+        assert copy >= 0
+        copies.append(copy)
+    os.close(pidfd)
+    return copies
 
 
 class TestBroker:
@@ -41,6 +58,23 @@ class TestBroker:
         usherd.start()
         serves("web", V4)
         assert len(discover.said("no broker")) == 1, "it does not repeat itself"
+
+    @pytest.mark.parametrize("way", ["stop", "kill"])
+    def test_connection_is_held_elsewhere(self, both, discover, way):
+        """Who looks at the files of processes has a copy of its connection for a moment, also while the broker ends."""
+        running = both(web=WEB, shop=rule("Stream=81", discover=["Socket=127.0.0.2:8081"]))
+        ServiceProcess("web", port=8080)
+        serves("web", V4)
+        copies = copies_of_files(discover.pid)
+        assert copies
+        getattr(running, way)()
+        discover.wait_said("no broker")
+        running.start()
+        ServiceProcess("shop", port=8081)
+        serves("shop", V4, 81)
+        assert discover.running()
+        for copy in copies:
+            os.close(copy)
 
     def test_detached(self, both, discover):
         """The broker that starts after `usherctl detach` knows nothing: everything is handed in again."""

@@ -76,6 +76,25 @@ class TestStore:
             with Service("again", sock=listener):
                 assert who(V4, 80) == "again"
 
+    @pytest.mark.parametrize("way", ["removed", "withdrawn"])
+    def test_poll_ends_with_the_store(self, broker, way):
+        """What its owner does with a socket after it has left the store is nothing to the broker."""
+        running = broker(web="Stream=80")
+        pid = running.pid
+        for port in range(8001, 8009):
+            listener = make_socket("tcp", "127.0.0.2", port)
+            notify("FDSTORE=1\nFDNAME=web\n", listener)
+            assert barrier() and len(rows(running)) == 1
+            if way == "removed":
+                notify("FDSTOREREMOVE=1\nFDNAME=web\n")
+                assert barrier()
+            else:
+                request("withdraw", [listener], NAME="web")
+            assert not rows(running)
+            listener.shutdown(socket.SHUT_RDWR)
+            assert running.status()["HELD"] == "0"
+        assert running.running() and running.pid == pid
+
 
 class TestRefused:
     """Nothing changes, and the broker logs the refusal and continues."""
