@@ -83,7 +83,7 @@ static bool parse_range(char *line, const struct users *users, struct subuid_ran
 	char *words[3];
 	unsigned long n;
 
-	if (!split(line, words) || !parse_uid(words[1], &ret->first) ||
+	if (!split(line, words) || !parse_uid(words[1], &ret->first) || !ret->first ||
 		text_to_uint(words[2], UINT32_MAX, &n) < 0 || !n)
 		return false;
 	ret->last = n - 1 > UID_LAST - ret->first ? UID_LAST : ret->first + (uid_t)(n - 1);

@@ -34,8 +34,8 @@ struct subuids {
 /*
  * subuids_parse() - from the texts of both files
  *
- * Lines that are not understood are left out, and so are ranges of root. The uids of a user that is not in @passwd count
- * as the first one of the range.
+ * Lines that are not understood are left out, and so are ranges of root and ranges that root is in. The uids of a user
+ * that is not in @passwd count as the first one of the range.
  *
  * Return: 0 or -ENOMEM.
  */

@@ -69,6 +69,9 @@ static void test_bad_lines(void **state)
 	char text[256];
 
 	(void)state;
+	/* root is nobody's subordinate */
+	assert_owner("ana:0:65536\n", PASSWD, 0, 0);
+	assert_owner("new:0:5\n", PASSWD, 4, 4);
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
 		(void)snprintf(text, sizeof(text), "%s\nben:200000:5", lines[i]);
 		if (lines[i][0] != '#')
