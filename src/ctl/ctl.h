@@ -17,6 +17,7 @@
 enum {
 	EXIT_USAGE = 2,		 /* the command line is wrong */
 	EXIT_NOT_RUNNING = 3,	 /* there is no broker */
+	EXIT_UNDECIDED = 4,	 /* explain: it depends on what was not looked at */
 	EXIT_BAD_DATA = 65,	 /* EX_DATAERR: rule files have errors */
 	EXIT_NO_PERMISSION = 77, /* EX_NOPERM: the broker or the kernel denied permission */
 	EXIT_BAD_CONFIG = 78,	 /* EX_CONFIG: what the service manager passed ($LISTEN_FDS…) is unusable */

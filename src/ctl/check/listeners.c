@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../../access/access.h"
 #include "../../util/name.h"
 #include "../../util/transport.h"
 #include "../ask.h"
@@ -118,12 +119,27 @@ const char *listeners_describe(
 	return text;
 }
 
+static bool is_within_bound(const struct bypassed *bypassed)
+{
+	const uint8_t *address;
+	int family = diag_address(bypassed->socket, &address);
+	struct refusal refusal;
+
+	return !access_check_bound(bypassed->rule, family, address, bypassed->socket->port, &refusal);
+}
+
 const char *listeners_remedy(const struct bypassed *bypassed, char text[static LISTENERS_TEXT_MAX])
 {
 	if (bypassed->described)
 		(void)snprintf(text, LISTENERS_TEXT_MAX,
 			"[Discover] describes it: see 'usherctl discover --dry-run %s', or narrow the match",
 			bypassed->rule->name);
+	else if (bypassed->socket->mptcp)
+		(void)snprintf(
+			text, LISTENERS_TEXT_MAX, "narrow the match: an MPTCP listener cannot be handed in");
+	else if (!is_within_bound(bypassed))
+		(void)snprintf(text, LISTENERS_TEXT_MAX,
+			"narrow the match, or have the service listen on an address within Bound= of the rule and hand that socket in");
 	else
 		(void)snprintf(text, LISTENERS_TEXT_MAX, "hand that socket in, or narrow the match");
 	return text;

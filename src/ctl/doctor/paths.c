@@ -142,7 +142,6 @@ static void check_bypassed(struct doctor *doctor)
 {
 	_cleanup_(listeners_deinit) struct listeners listeners = {};
 	const struct bypassed_list *list = &listeners.bypassed;
-	size_t before = doctor->report.n;
 	char text[LISTENERS_TEXT_MAX];
 
 	if (doctor_skips_unread(doctor) || doctor_skips_elsewhere(doctor))
@@ -166,7 +165,7 @@ static void check_bypassed(struct doctor *doctor)
 	if (list->n_all > list->n)
 		doctor_found(doctor, REPORT_WARN, "rules take packets from %zu more listening sockets",
 			list->n_all - list->n);
-	if (doctor->report.n == before)
+	if (!list->n_all)
 		doctor_found(doctor, REPORT_OK,
 			"no rule takes packets from a listening socket that is not handed in");
 }

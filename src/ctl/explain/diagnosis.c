@@ -27,7 +27,7 @@ static void say_dispatched(const struct evidence *evidence, const char *packet, 
 	const struct place_seen *seen;
 	char who[WHO_MAX];
 
-	diagnosis->arrives = true;
+	diagnosis->arrives = ARRIVAL_YES;
 	if (!place) {
 		SAY("%s goes to '%s': socket sk:%" PRIx64, packet, explanation->name, explanation->cookie);
 		return;
@@ -42,7 +42,7 @@ static void say_dispatched(const struct evidence *evidence, const char *packet, 
 	if (seen->socket && diag_queue_is_full(seen->socket)) {
 		SAY("%s is lost: it is for '%s', and the queue of socket sk:%" PRIx64 " at %s of %s is full",
 			packet, explanation->name, place->cookie, place->text, who);
-		diagnosis->arrives = false;
+		diagnosis->arrives = ARRIVAL_NO;
 		return;
 	}
 	SAY("%s goes to '%s': socket sk:%" PRIx64 " at %s of %s", packet, explanation->name, place->cookie,
@@ -79,9 +79,10 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 		SAY("%s; it is for %s, whose queue is full", start, evidence_listener_format(taker, text));
 	} else if (taker) {
 		SAY("%s; it goes to %s", start, evidence_listener_format(taker, text));
-		diagnosis->arrives = true;
+		diagnosis->arrives = ARRIVAL_YES;
 	} else if (explanation->foreign_namespace || evidence->host->sockets_unknown.error) {
 		SAY("%s; what listens there is unknown", start);
+		diagnosis->arrives = ARRIVAL_UNDECIDED;
 	} else {
 		SAY("%s, and nothing listens there: it is refused", start);
 	}

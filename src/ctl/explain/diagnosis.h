@@ -8,7 +8,11 @@
 
 struct diagnosis {
 	char sentence[1024];
-	bool arrives; /* a socket gets it */
+	enum arrival {
+		ARRIVAL_NO,
+		ARRIVAL_YES,	  /* a socket gets it */
+		ARRIVAL_UNDECIDED /* that depends on what was not looked at, which a finding names */
+	} arrives;
 	struct findings findings;
 };
 

@@ -122,5 +122,12 @@ int verb_explain(const struct ctl *ctl)
 		explain_print_json(&evidence, &diagnosis);
 	else if (explain_print_text(ctl, &evidence, &diagnosis) < 0)
 		return complain_memory();
-	return diagnosis.arrives ? EXIT_SUCCESS : EXIT_FAILURE;
+	switch (diagnosis.arrives) {
+	case ARRIVAL_YES:
+		return EXIT_SUCCESS;
+	case ARRIVAL_UNDECIDED:
+		return EXIT_UNDECIDED;
+	default:
+		return EXIT_FAILURE;
+	}
 }

@@ -123,7 +123,7 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 	const struct host_view *host = evidence->host;
 	const struct asked *asked = evidence->asked;
 	const struct listener *taker = host_view_taker(host);
-	bool passed = diagnosis->arrives && explanation->verdict != VERDICT_DISPATCHED;
+	bool passed = diagnosis->arrives == ARRIVAL_YES && explanation->verdict != VERDICT_DISPATCHED;
 	struct json json = JSON(stdout);
 
 	json_open(&json, NULL, '{');
@@ -131,7 +131,10 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 	json_string(&json, "local", asked->text);
 	json_string(&json, "remote", or_null(asked->from));
 	json_string(&json, "summary", diagnosis->sentence);
-	json_bool(&json, "arrives", diagnosis->arrives);
+	if (diagnosis->arrives == ARRIVAL_UNDECIDED)
+		json_string(&json, "arrives", NULL);
+	else
+		json_bool(&json, "arrives", diagnosis->arrives == ARRIVAL_YES);
 	json_string(&json, "verdict", verdict_word(explanation->verdict));
 	json_string(&json, "name", or_null(explanation->name));
 	put_cookie(&json, explanation->cookie);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../util/prefix.h"
+
 /* ---- replies of UDP */
 
 static void find_udp(const struct evidence *evidence, struct findings *findings)
@@ -61,6 +63,59 @@ static void find_programs(const struct evidence *evidence, struct findings *find
 	finding_command(finding, "bpftool link show");
 }
 
+/* Would the broker accept a socket that is bound there? */
+static bool is_within_bound(const struct settings *settings, const struct diag_socket *socket)
+{
+	const uint8_t *address;
+	int family = diag_address(socket, &address);
+	struct refusal refusal;
+	struct prefix prefix;
+	bool limited = false;
+
+	for (size_t i = 0; i < settings->n; i++) {
+		const struct setting *setting = settings->items[i];
+
+		if (strcmp(setting->section, "Access") != 0 || strcmp(setting->key, "Bound") != 0)
+			continue;
+		limited = true;
+		if (strcmp(setting->value, "any") == 0 || (!prefix_parse(setting->value, &prefix, &refusal) &&
+								  prefix_contains(&prefix, family, address)))
+			return true;
+	}
+	return !limited;
+}
+
+static void find_bypassed(
+	const struct evidence *evidence, const struct listener *taker, struct findings *findings)
+{
+	const struct explanation *explanation = evidence->explanation;
+	char text[LISTENER_TEXT_MAX], narrow[4096] = "narrow the rule";
+	const char *name = explanation->name;
+	struct finding *finding;
+
+	if (explanation->n_covers)
+		(void)snprintf(narrow, sizeof(narrow), "narrow %s in %s:%lu", explanation->covers[0].text,
+			explanation->covers[0].file, explanation->covers[0].line);
+	finding = findings_add(findings, FINDING_WARN, "bypassed", "%s would get it without the rule",
+		evidence_listener_format(taker, text));
+	/* the advice has to be one that the broker and the other findings do not contradict */
+	if (taker->socket->mptcp)
+		finding_remedy(finding, "%s, or write Missing=pass there", narrow);
+	else if (!is_within_bound(&explanation->settings, taker->socket))
+		finding_remedy(finding,
+			"have it listen on an address within Bound= of '%s' and hand that socket in, %s, or write Missing=pass there",
+			name, narrow);
+	else
+		finding_remedy(finding, "hand that socket in as '%s', %s, or write Missing=pass there", name,
+			narrow);
+}
+
+/* No rule is applied to packets for many hosts. */
+static bool is_to_many(enum route route)
+{
+	return route == ROUTE_BROADCAST || route == ROUTE_MULTICAST;
+}
+
 static void find_listeners(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
@@ -70,22 +125,17 @@ static void find_listeners(const struct evidence *evidence, struct findings *fin
 	char text[LISTENER_TEXT_MAX];
 	struct finding *finding;
 
-	if (explanation->attached && explanation->verdict == VERDICT_REFUSED && taker) {
-		finding = findings_add(findings, FINDING_WARN, "bypassed", "%s would get it without the rule",
-			evidence_listener_format(taker, text));
-		finding_remedy(finding,
-			"hand that socket in as '%s', narrow %s in %s:%lu, or write Missing=pass there",
-			explanation->name, explanation->n_covers ? explanation->covers[0].text : "the match",
-			explanation->n_covers ? explanation->covers[0].file : "the rule",
-			explanation->n_covers ? explanation->covers[0].line : 0);
-	}
+	if (explanation->attached && explanation->verdict == VERDICT_REFUSED && taker)
+		find_bypassed(evidence, taker, findings);
 	if (!passed || taker || explanation->foreign_namespace || evidence->host->sockets_unknown.error)
 		return;
 	finding = findings_add(findings, FINDING_FAIL, "no-listener", "nothing listens at %s, and %s",
 		evidence->asked->text,
 		explanation->verdict == VERDICT_PASSED ? "the rule passes on what finds no socket"
 						       : "no rule dispatches it");
-	if (explanation->verdict == VERDICT_NO_RULE)
+	if (is_to_many(evidence->host->route))
+		finding_remedy(finding, "start the service that should listen");
+	else if (explanation->attached && explanation->verdict == VERDICT_NO_RULE)
 		finding_remedy(
 			finding, "start the service that should listen, or write a rule: usher.rules(5)");
 	if (evidence->host->v6only.n) {

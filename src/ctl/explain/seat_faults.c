@@ -43,7 +43,6 @@ static void find_access(const struct evidence *evidence, struct findings *findin
 	list_settings(explanation, false, who, sizeof(who));
 	list_settings(explanation, true, bound, sizeof(bound));
 	any = !*bound || strcmp(bound, "any") == 0;
-	any = !*bound || strcmp(bound, "any") == 0;
 	(void)findings_add(findings, FINDING_NOTE, "access",
 		"'%s' accepts sockets from root%s%s, bound %s%s; refusals are in the journal",
 		explanation->name, *who ? " and " : " only", who, any ? "anywhere" : "within ",
@@ -262,16 +261,19 @@ static void find_queue_fault(const struct evidence *evidence, struct findings *f
 	const struct place_seen *seen;
 	struct finding *finding;
 	bool dead, full;
+	int severity;
 	char who[WHO_MAX];
 
 	if (!place)
 		return;
 	seen = &evidence->host->places[place - explanation->places];
 	full = seen->socket && diag_queue_is_full(seen->socket);
+	/* of a reuseport group, other sockets may get the packet */
+	severity = full && seen->n_group <= 1 ? FINDING_FAIL : FINDING_WARN;
 	/* process 1 keeps what is in its store; a user who may not see its descriptors judges by the registrant */
 	dead = place->held && seen->registrant_gone && seen->holder.pid <= 1;
 	if (dead) {
-		finding = findings_add(findings, full ? FINDING_FAIL : FINDING_WARN, "nobody-accepts",
+		finding = findings_add(findings, severity, "nobody-accepts",
 			"socket sk:%" PRIx64 " is held, but its process has ended: no process %s%s",
 			place->cookie,
 			evidence->asked->protocol == IPPROTO_UDP ? "reads its datagrams"
@@ -283,7 +285,7 @@ static void find_queue_fault(const struct evidence *evidence, struct findings *f
 	}
 	if (!seen->socket || evidence->asked->protocol == IPPROTO_UDP || (!full && !dead))
 		return;
-	finding = findings_add(findings, full ? FINDING_FAIL : FINDING_WARN, full ? "queue-full" : "queue",
+	finding = findings_add(findings, severity, full ? "queue-full" : "queue",
 		"the accept queue of sk:%" PRIx64 " holds %u of at most %u connections%s", place->cookie,
 		seen->socket->queue, seen->socket->queue_max, full ? "; new ones get no answer" : "");
 	if (full && !dead)

@@ -32,7 +32,8 @@ def test_nginx_at_the_very_address(rules):
     done = ctl("check")
     assert done.stderr == (
         f"/run/usher/rules.d/web.rule:3: warning: 'web' takes tcp 192.0.2.1:443 from nginx (pid {server.pid}), which "
-        "listens there; hand that socket in, or narrow the match\n")
+        "listens there; narrow the match, or have the service listen on an address within Bound= of the rule and hand that "
+            "socket in\n")
     assert done.stdout == "ok: rules: 1, matches: 2, warnings: 1\n"
     (row,), left_out = check()
     del row["warning"]

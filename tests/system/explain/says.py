@@ -79,6 +79,38 @@ def has(found, expected):
     return found == expected
 
 
+# ---- findings beside each other
+
+# Advice that is wrong beside a finding: (that finding, the advice, what makes them about the same socket)
+CONTRADICTIONS = [
+    (r"MPTCP listeners cannot be handed in: (?P<who>.*)", "{who}", "hand that socket in as"),
+    (r"(?P<who>.*) is a (multicast|broadcast) address", "", "write a rule"),
+    (r"somebody detached the link", "no rule dispatches it", "write a rule"),
+    (r".* is not a local address", "", r"have it listen on an address within"),
+]
+
+
+def contradictions(arrives, rows):
+    """Pairs of findings of explain, (code, severity, text, remedy), that say opposite things."""
+    found = []
+    for code, severity, said, advice in rows:
+        # what is in force may be the listeners alone
+        if severity == "fail" and arrives and code != "detached":
+            found.append((code, "keeps the packet away, and it arrives"))
+    if arrives is False and not any(severity == "fail" for _, severity, *_ in rows):
+        found.append(("no failure", "and the packet does not arrive"))
+    for first, about, wrong in CONTRADICTIONS:
+        for _, _, said, _ in rows:
+            match = re.match(first, said)
+            if not match:
+                continue
+            subject = about.format(**match.groupdict())
+            found += [(said, advice) for _, _, text, advice in rows if subject in text and re.search(wrong, advice)]
+    texts = [said for *_, said, _ in rows]
+    found += [(said, "twice") for said in set(texts) if texts.count(said) > 1]
+    return found
+
+
 # ---- the verbs
 
 class Explain:
@@ -104,6 +136,7 @@ class Explain:
         rows = [(row["code"], row["severity"], row["text"], " ".join(filter(None, (row["remedy"], row["command"]))))
                 for row in found.data["findings"]]
         expect(rows, self.faults, _words.EXPLAIN, found.text)
+        assert not contradictions(found.data["arrives"], rows), f"{contradictions(found.data['arrives'], rows)}:\n{found.text}"
         expected = sorted((key.partition(":")[0], result) for result, key, _ in self.faults)
         # every name without a socket has the finding that says who may hand in
         assert sorted(row[:2] for row in rows if row[0] != "access") == [

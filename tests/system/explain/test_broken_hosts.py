@@ -71,7 +71,7 @@ def test_no_host(broker, client):
     yield Explain("tcp 198.18.0.1:80", None, fail("no-route"), fail("no-listener"), route="none", status=1)
     yield Explain("tcp 203.0.113.1:80", None, fail("no-listener"), route="local", status=1)
     for address, what in (("203.0.113.255", "broadcast"), ("224.0.0.251", "multicast"), ("[ff02::fb]", "multicast")):
-        yield Explain(f"udp {address}:53", None, fail("multicast", what=what), fail("no-listener"),
+        yield Explain(f"udp {address}:53", None, fail("multicast", what=what), fail("no-listener:multicast"),
                       says=("multicast", {"what": what}), status=1)
 
 
@@ -180,7 +180,7 @@ def test_other_namespace(broker):
             yield Explain(WEB, None, warn("namespace", pid=running.pid, packet=WEB), namespace=elsewhere, route="unknown",
                           listeners=[])
             yield Explain("tcp 192.0.2.1:81", None, warn("namespace"), warn("missing", name="soft"), namespace=elsewhere,
-                          says=("passed:unknown", {"name": "soft"}), listeners=[], status=1)
+                          says=("passed:unknown", {"name": "soft"}), listeners=[], status=4)
             yield Doctor(warn("namespace", pid=running.pid), skip("routes:skipped"), skip("bypassed:skipped"),
                          skip("listening:skipped"), skip("mptcp:skipped"), namespace=elsewhere)
 

@@ -175,6 +175,16 @@ def test_queue_full(broker):
             yield Doctor(warn("queues", address="127.0.0.2:8080", n=2, most=1, pid=os.getpid()))
 
 
+@setup
+def test_queue_of_a_group_full(broker):
+    """One member of a reuseport group no longer accepts; the others get their share."""
+    broker(web="Stream=80")
+    with make_socket("tcp", "127.0.0.2", 8080, backlog=0, reuseport=True) as hanging:
+        hand_in("web", hanging)
+        with connect(WEB), make_socket("tcp", "127.0.0.2", 8080, reuseport=True):
+            yield Explain(WEB, None, warn("queue-full", n=1, most=0, pid=os.getpid()), sockets=[{"group": 2}])
+
+
 # ---- sockets that are refused
 
 @pytest.mark.parametrize("address, port", [("127.0.0.2", 8080), ("0.0.0.0", 80)])
@@ -185,7 +195,7 @@ def test_mptcp(broker, address, port):
     where = {"address": f"{address}:{port}", "pid": os.getpid()}
     with mptcp(address, port) as sock:
         if port == 80:
-            yield Explain(WEB, REFUSED, fail("missing"), warn("mptcp", **where), warn("bypassed", **where))
+            yield Explain(WEB, REFUSED, fail("missing"), warn("mptcp", **where), warn("bypassed:mptcp", **where))
         else:
             yield Explain(WEB, REFUSED, fail("missing"), note("mptcp", **where))
         yield Doctor(warn("missing"), warn("mptcp", **where))
@@ -312,7 +322,7 @@ def test_bypassed(broker, address, bypassed):
     """It listens on the port of the rule, but has never handed its socket in: with the rule in force it gets nothing."""
     with Service("wild", address=address, port=80) as wild:
         broker(web="Stream=192.0.2.0/24:80")
-        yield Explain(WEB, REFUSED, fail("missing"), warn("bypassed", address=f"{address}:80", pid=os.getpid(),
+        yield Explain(WEB, REFUSED, fail("missing"), warn("bypassed:bound", address=f"{address}:80", pid=os.getpid(),
                                                           match="192.0.2.0/24:80", where=FILE))
         if address == "0.0.0.0":
             yield Explain("tcp 198.51.100.1:80", "wild", says=("no-rule:goes", {"address": "0.0.0.0:80"}))

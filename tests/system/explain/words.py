@@ -100,10 +100,19 @@ EXPLAIN = {
     "bypassed": (
         "{who} (pid {pid}) at {address} would get it without the rule",
         "hand that socket in as '{name}', narrow {match} in {where}, or write Missing=pass there"),
+    "bypassed:bound": (
+        "{who} (pid {pid}) at {address} would get it without the rule",
+        "have it listen on an address within Bound= of '{name}' and hand that socket in, narrow {match} in {where}, or "
+        "write Missing=pass there"),
+    "bypassed:mptcp": (
+        "{who} (pid {pid}) at {address} would get it without the rule",
+        "narrow {match} in {where}, or write Missing=pass there"),
     "no-listener": (
         "nothing listens at {address}, and no rule dispatches it",
         "start the service that should listen, or write a rule: usher.rules(5)"),
     "no-listener:detached": ("nothing listens at {address}, and no rule dispatches it", ""),
+    "no-listener:multicast": (
+        "nothing listens at {address}, and no rule dispatches it", "start the service that should listen"),
     "no-listener:pass": ("nothing listens at {address}, and the rule passes on what finds no socket", ""),
     "v6only": (
         "{who} (pid {pid}) at {address} is v6only: it takes no IPv4",
@@ -246,6 +255,9 @@ DOCTOR = {
         "ip route add local {prefix} dev lo"),
     "routes:elsewhere": "a rule matches {prefix}, but no address in it is local: packets to it go to another host",
     "bypassed": (
+        "'{name}' takes {match} from {who}, which listens on {address}",
+        "narrow the match, or have the service listen on an address within Bound= of the rule and hand that socket in"),
+    "bypassed:handed": (
         "'{name}' takes {match} from {who}, which listens on {address}", "hand that socket in, or narrow the match"),
     "bypassed:pass":
         "'{name}' takes {match} from {who}, which listens on {address}, while a socket is handed in as '{name}'",
