@@ -202,17 +202,50 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void set_deadline(struct crew_worker *worker)
 {
+	if (worker->doomed)
+		return;
 	worker->deadline = clock_monotonic_usec() + CREW_PATIENCE_MS * 1000ULL;
 	start_clock(worker->crew);
 }
 
 /* ---- reports */
 
+/* It says what no worker says, so somebody else has a hold of it. */
+static void fail_wrong(struct crew_worker *worker)
+{
+	struct refusal refusal;
+
+	(void)refuse(&refusal, EPROTO,
+		"the process that looks at descriptors made a report that makes no sense (EPROTO); it is killed, try again");
+	fail(worker, &refusal);
+}
+
+static void take_report(struct crew_worker *worker, struct packet *packet)
+{
+	struct report report = {0};
+
+	memcpy(&report, packet->text, packet->size < sizeof(report) ? packet->size : sizeof(report));
+	if (!work_report_check(&report, packet->size)) {
+		fail_wrong(worker);
+		return;
+	}
+	worker->deadline = 0;
+	switch (worker->user->report(worker->user, &report, packet)) {
+	case CREW_DONE:
+		break;
+	case CREW_MORE:
+		set_deadline(worker);
+		break;
+	case CREW_WRONG:
+		fail_wrong(worker);
+		break;
+	}
+}
+
 static int on_report(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
 	struct crew_worker *worker = userdata;
-	struct report report = {0};
 	struct refusal refusal;
 	int r = packet_receive(fd, &packet, &refusal);
 
@@ -229,10 +262,7 @@ static int on_report(sd_event_source *source, int fd, uint32_t revents, void *us
 		fail_dead(worker);
 		return 0;
 	}
-	memcpy(&report, packet.text, packet.size < sizeof(report) ? packet.size : sizeof(report));
-	worker->deadline = 0;
-	if (worker->user->report(worker->user, &report, &packet))
-		set_deadline(worker);
+	take_report(worker, &packet);
 	return 0;
 }
 

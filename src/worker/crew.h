@@ -29,13 +29,21 @@
 struct crew;
 struct crew_worker;
 
+/* What a report means */
+enum crew_progress {
+	CREW_DONE,
+	CREW_MORE,  /* another one follows */
+	CREW_WRONG, /* nobody asked for it: the worker is to end, and nothing has come of the report */
+};
+
 /* Who wants a worker, or has one */
 struct crew_user {
 	uid_t uid;
 	/* it has one: the first work can be sent. Nothing else may be called here but crew_send(). */
 	void (*ready)(struct crew_user *user);
-	/* Return: whether more follows. What is attached and not taken is closed. */
-	bool (*report)(struct crew_user *user, const struct report *report, struct packet *attached);
+	/* What is attached and not taken is closed. */
+	enum crew_progress (*report)(
+		struct crew_user *user, const struct report *report, struct packet *attached);
 	/* the worker has died or takes too long: no report comes any more, but it may still do what it was about */
 	void (*failed)(struct crew_user *user, const struct refusal *refusal);
 	/* and now it does nothing any more: the user has no worker, and may be freed */

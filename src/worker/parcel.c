@@ -49,6 +49,7 @@ static void send_work(struct parcel *parcel)
 	const bool receives = parcel->work.kind == WORK_RECEIVE;
 
 	parcel->state = PARCEL_BUSY;
+	parcel->n_sent = receives ? 0 : parcel->n_fds;
 	(void)crew_send(&parcel->user, &parcel->work, receives ? &parcel->socket : parcel->fds,
 		receives ? 1 : parcel->n_fds);
 	parcel->n_fds = 0;
@@ -68,92 +69,123 @@ static void send_close(struct parcel *parcel)
 	send_work(parcel);
 }
 
-/* Return: whether it is complete. */
-static bool take_sights(struct parcel *parcel, const struct report *report, struct packet *attached)
+/* Whether this part was asked for, and is the one that comes next */
+static bool is_next_part(
+	const struct parcel *parcel, const struct report *report, const struct packet *attached)
+{
+	const struct work *work = &parcel->work;
+
+	if (parcel->sights)
+		return report->first == parcel->n_seen && report->total == parcel->n && report->first &&
+		       !attached->n_fds;
+	return !report->first && (work->kind == WORK_RECEIVE || report->total == parcel->n_sent) &&
+	       report->has_owner == (work->owner && report->total) &&
+	       attached->n_fds == (size_t)report->has_pidfd + report->has_owner;
+}
+
+static void take_first_part(struct parcel *parcel, const struct report *report, struct packet *attached)
 {
 	size_t at = 0;
 
-	if (!report->first) {
-		parcel->result = report->result;
-		parcel->refusal = report->refusal;
-		parcel->n = report->total;
-		parcel->sights = calloc(report->total + 1, sizeof(*parcel->sights));
-		if (report->has_pidfd && at < attached->n_fds)
-			parcel->pidfd = TAKE_FD(attached->fds[at++]);
-		if (report->has_owner && at < attached->n_fds)
-			parcel->owner = TAKE_FD(attached->fds[at++]);
-	}
-	if (!parcel->sights) {
-		parcel->result = -ENOMEM;
-	} else if (report->n <= WORK_SIGHTS && parcel->n_seen + report->n <= parcel->n) {
-		memcpy(&parcel->sights[parcel->n_seen], report->sights, report->n * sizeof(*report->sights));
-		if (report->refused != UINT32_MAX && parcel->refused == SIZE_MAX) {
-			parcel->refused = report->refused;
-			parcel->reason = report->refusal;
-		}
-	}
-	parcel->n_seen += report->n;
-	return parcel->n_seen >= parcel->n;
+	parcel->result = report->result;
+	parcel->refusal = report->refusal;
+	parcel->n = report->total;
+	if (report->has_pidfd)
+		parcel->pidfd = TAKE_FD(attached->fds[at++]);
+	if (report->has_owner)
+		parcel->owner = TAKE_FD(attached->fds[at++]);
+	parcel->sights = calloc(report->total + 1, sizeof(*parcel->sights));
 }
 
-static void take_held(struct parcel *parcel, struct packet *attached)
+static enum crew_progress take_sights(
+	struct parcel *parcel, const struct report *report, struct packet *attached)
 {
-	while (parcel->n_held < attached->n_fds && parcel->n_held < PROTOCOL_HAND_IN_MAX) {
+	if (!is_next_part(parcel, report, attached))
+		return CREW_WRONG;
+	if (!report->first)
+		take_first_part(parcel, report, attached);
+	if (parcel->sights)
+		memcpy(&parcel->sights[report->first], report->sights, report->n * sizeof(*report->sights));
+	else
+		parcel->result = -ENOMEM;
+	if (report->refused != UINT32_MAX && parcel->refused == SIZE_MAX) {
+		parcel->refused = report->refused;
+		parcel->reason = report->refusal;
+	}
+	parcel->n_seen += report->n;
+	return parcel->n_seen < parcel->n ? CREW_MORE : CREW_DONE;
+}
+
+/* With no duplicates the worker has closed everything. */
+static enum crew_progress take_held(
+	struct parcel *parcel, const struct report *report, struct packet *attached)
+{
+	if (attached->n_fds > (report->result ? 0 : parcel->work.n_hold) ||
+		(report->result && report->failed >= parcel->work.n_items))
+		return CREW_WRONG;
+	parcel->result = report->result;
+	parcel->failed = report->failed;
+	while (parcel->n_held < attached->n_fds) {
 		parcel->held[parcel->n_held] = TAKE_FD(attached->fds[parcel->n_held]);
 		parcel->n_held++;
 	}
+	return CREW_DONE;
 }
 
-static bool on_report(struct crew_user *user, const struct report *report, struct packet *attached)
+static enum crew_progress take_report(
+	struct parcel *parcel, const struct report *report, struct packet *attached)
 {
-	struct parcel *parcel = (struct parcel *)user;
+	const enum work_kind kind = parcel->work.kind;
 
-	switch (report->kind) {
-	case REPORT_RECEIVED:
+	if (parcel->state != PARCEL_BUSY)
+		return CREW_WRONG;
+	if (report->kind == REPORT_RECEIVED && parcel->work.announce) {
+		parcel->work.announce = false;
 		if (!is_released(parcel) && parcel->received)
 			parcel->received(parcel->userdata);
-		parcel->received = NULL;
-		return true;
-	case REPORT_PARCEL:
-		if (!take_sights(parcel, report, attached))
-			return true;
-		parcel->state = PARCEL_OPEN;
-		break;
-	case REPORT_STAGED:
-		parcel->result = report->result;
-		parcel->failed = report->failed;
-		take_held(parcel, attached);
-		if (parcel->n_held)
-			parcel->state = PARCEL_OPEN;
-		else
-			leave(parcel);
-		break;
-	case REPORT_CLOSED:
-		leave(parcel);
-		break;
-	case REPORT_SKIPPED:
-		return false;
+		return CREW_MORE;
 	}
+	if (report->kind == REPORT_PARCEL && (kind == WORK_RECEIVE || kind == WORK_TAKE) &&
+		!parcel->work.announce)
+		return take_sights(parcel, report, attached);
+	if (report->kind == REPORT_STAGED && kind == WORK_STAGE)
+		return take_held(parcel, report, attached);
+	return report->kind == REPORT_CLOSED && kind == WORK_CLOSE ? CREW_DONE : CREW_WRONG;
+}
+
+static enum crew_progress on_report(
+	struct crew_user *user, const struct report *report, struct packet *attached)
+{
+	struct parcel *parcel = (struct parcel *)user;
+	enum crew_progress progress = take_report(parcel, report, attached);
+
+	if (progress != CREW_DONE)
+		return progress;
+	if (report->kind == REPORT_PARCEL || parcel->n_held)
+		parcel->state = PARCEL_OPEN;
+	else
+		leave(parcel);
 	if (!is_released(parcel)) {
 		finish_step(parcel);
 	} else if (parcel->state == PARCEL_OPEN) {
 		send_close(parcel);
-		return true;
+		return CREW_MORE;
 	} else {
 		parcel_free(parcel);
 	}
-	return false;
+	return CREW_DONE;
 }
 
 static void on_failed(struct crew_user *user, const struct refusal *refusal)
 {
 	struct parcel *parcel = (struct parcel *)user;
+	const bool pending = parcel->state != PARCEL_OPEN; /* or nobody waits for a step to end */
 
 	parcel->state = PARCEL_FAILED;
 	parcel->result = REFUSED;
 	parcel->refusal = *refusal;
 	parcel->lost = true;
-	if (!is_released(parcel))
+	if (pending && !is_released(parcel))
 		finish_step(parcel);
 }
 

@@ -40,7 +40,7 @@ struct parcel {
 	struct work work; /* the next one */
 	int socket;	  /* borrowed */
 	const int *fds;	  /* borrowed */
-	size_t n_fds;
+	size_t n_fds, n_sent;
 	void (*received)(void *userdata);
 	parcel_function *done;
 	void *userdata;

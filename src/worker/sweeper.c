@@ -101,17 +101,20 @@ static void finish_skip(struct sweeper *sweeper, bool skipped)
 		done(skipped, userdata);
 }
 
-static bool on_report(struct crew_user *user, const struct report *report, struct packet *attached)
+static enum crew_progress on_report(
+	struct crew_user *user, const struct report *report, struct packet *attached)
 {
 	struct sweeper *sweeper = (struct sweeper *)user;
 
 	(void)attached;
-	if (report->kind == REPORT_SKIPPED)
+	if (report->kind == REPORT_SKIPPED && sweeper->skips && sweeper->skips->sent)
 		finish_skip(sweeper, true);
-	else if (sweeper->n_burials)
+	else if (report->kind == REPORT_CLOSED && sweeper->n_burials)
 		sweeper->n_burials--;
+	else
+		return CREW_WRONG;
 	send_all(sweeper);
-	return sweeper->n_burials || (sweeper->skips && sweeper->skips->sent);
+	return sweeper->n_burials || (sweeper->skips && sweeper->skips->sent) ? CREW_MORE : CREW_DONE;
 }
 
 static void on_failed(struct crew_user *user, const struct refusal *refusal)

@@ -73,5 +73,15 @@ struct report {
 	struct sight sights[WORK_SIGHTS];
 };
 
+/*
+ * work_report_check() - whether a packet is a report
+ * @report: as much of the packet as fits in
+ * @size:   of the packet
+ *
+ * A worker has what strangers sent, and is not trusted with more than this: whether it was asked for the report is for
+ * its user to say.
+ */
+bool work_report_check(const struct report *report, size_t size);
+
 _Static_assert(sizeof(struct work) <= PACKET_TEXT_MAX, "work fits into a packet");
 _Static_assert(sizeof(struct report) <= PACKET_TEXT_MAX, "a report fits into a packet");
