@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "../check/listeners.h"
+#include "../host/local_route.h"
 #include "../host/route.h"
 #include "doctor.h"
 
@@ -93,9 +95,10 @@ static int is_local(const struct prefix *prefix, const struct ifaddrs *addresses
 	return 0;
 }
 
-static void look_at_prefix(
-	struct doctor *doctor, const struct prefix *prefix, const struct ifaddrs *addresses)
+static void look_at_prefix(struct doctor *doctor, const struct prefix *prefix,
+	const struct ifaddrs *addresses, const struct routing *routing)
 {
+	struct local_advice advice;
 	char text[PREFIX_TEXT_MAX];
 	struct refusal refusal;
 	enum route route;
@@ -108,16 +111,20 @@ static void look_at_prefix(
 	}
 	if (local)
 		return;
+	local_route_advise(routing, prefix, prefix->family, NULL, &advice);
 	doctor_found(doctor, REPORT_WARN,
 		"a rule matches %s, but no address in it is local: packets to it %s", text,
 		route == ROUTE_NONE ? "have no route" : "go to another host");
-	doctor_remedy(doctor, "ip route add local %s dev lo", text);
+	doctor_remedy(doctor, "%s%s%s", advice.text, *advice.command ? " " : "", advice.command);
 }
 
 static void check_routes(struct doctor *doctor)
 {
+	_cleanup_(routing_deinit) struct routing routing = ROUTING_NULL;
 	struct ifaddrs *addresses = NULL;
 	struct prefixes prefixes;
+	struct refusal refusal;
+	bool known;
 	size_t before = doctor->report.n;
 
 	if (doctor_skips_unread(doctor) || doctor_skips_elsewhere(doctor))
@@ -125,8 +132,9 @@ static void check_routes(struct doctor *doctor)
 	collect_prefixes(doctor->set, &prefixes);
 	if (prefixes.n && getifaddrs(&addresses) < 0)
 		addresses = NULL;
+	known = prefixes.n && routing_read(&routing, &refusal) == 0;
 	for (size_t i = 0; i < prefixes.n; i++)
-		look_at_prefix(doctor, &prefixes.items[i], addresses);
+		look_at_prefix(doctor, &prefixes.items[i], addresses, known ? &routing : NULL);
 	if (addresses)
 		freeifaddrs(addresses);
 	if (doctor->report.n == before)
@@ -134,6 +142,48 @@ static void check_routes(struct doctor *doctor)
 			prefixes.all ? "" : ", as far as they were checked");
 	if (!prefixes.all)
 		doctor_found(doctor, REPORT_INFO, "only the first %d prefixes were checked", PREFIXES_MAX);
+}
+
+/* ---- local routes that take too much */
+
+static void look_at_local_route(
+	struct doctor *doctor, const struct routing *routing, const struct route_entry *entry)
+{
+	char taken[OBSTACLE_TEXT_MAX], text[PREFIX_TEXT_MAX], device[IF_NAMESIZE] = "lo";
+
+	if (!local_route_taken(routing, entry, taken))
+		return;
+	(void)prefix_format(&entry->prefix, text);
+	(void)if_indextoname(entry->device, device);
+	doctor_found(doctor, REPORT_WARN,
+		"the local route %s takes %s: this host does not reach others there, and answers none of them",
+		text, taken);
+	doctor_remedy(doctor,
+		"make only those addresses local that clients use, as 'usherctl explain' advises, then: ip route del local %s dev %s table %u",
+		text, device, entry->table);
+}
+
+static void check_local_routes(struct doctor *doctor)
+{
+	_cleanup_(routing_deinit) struct routing routing = ROUTING_NULL;
+	size_t before = doctor->report.n;
+	struct refusal refusal;
+	int r;
+
+	if (doctor_skips_elsewhere(doctor))
+		return;
+	r = routing_read(&routing, &refusal);
+	if (r < 0)
+		doctor->report.out_of_memory = true;
+	else if (r)
+		doctor_found(doctor, REPORT_SKIP, "%s", refusal.text);
+	if (r)
+		return;
+	for (size_t i = 0; i < routing.n_routes; i++)
+		look_at_local_route(doctor, &routing, &routing.routes[i]);
+	if (doctor->report.n == before)
+		doctor_found(doctor, REPORT_OK,
+			"no local route takes a network, a gateway or a neighbour of this host");
 }
 
 /* ---- bypassed listeners */
@@ -172,6 +222,7 @@ static void check_bypassed(struct doctor *doctor)
 
 const struct check path_checks[] = {
 	{"routes", check_routes},
+	{"local-routes", check_local_routes},
 	{"bypassed", check_bypassed},
 	{},
 };

@@ -8,6 +8,7 @@
 
 #include "../../util/text.h"
 #include "../../util/transport.h"
+#include "../host/local_route.h"
 #include "notes.h"
 #include "seat_faults.h"
 
@@ -126,8 +127,9 @@ static void find_route_fault(const struct evidence *evidence, struct diagnosis *
 	const struct explanation *explanation = evidence->explanation;
 	const struct asked *asked = evidence->asked;
 	const struct prefix *prefix = explanation->n_covers ? &explanation->covers[0].match.prefix : NULL;
-	char address[INET6_ADDRSTRLEN], wide[PREFIX_TEXT_MAX];
+	char address[INET6_ADDRSTRLEN];
 	enum route route = evidence->host->route;
+	struct local_advice advice;
 	struct finding *finding;
 
 	(void)address_format(asked->family, asked->local, address);
@@ -142,13 +144,11 @@ static void find_route_fault(const struct evidence *evidence, struct diagnosis *
 	finding = findings_add(&diagnosis->findings, FINDING_FAIL, "no-route",
 		"%s is not a local address: packets to it reach no socket here, and %s", address,
 		route == ROUTE_NONE ? "there is no route to it" : "the route leads to another host");
-	finding_remedy(finding, "make it local until the next boot:");
-	/* a rule for half of the Internet is no reason to make half of the Internet local */
-	if (prefix && prefix->family != AF_UNSPEC && prefix->length >= (asked->family == AF_INET ? 16 : 32))
-		finding_command(finding, "ip route add local %s dev lo", prefix_format(prefix, wide));
-	else
-		finding_command(
-			finding, "ip route add local %s/%u dev lo", address, address_bits(asked->family));
+	local_route_advise(evidence->host->routing_unknown.error ? NULL : &evidence->host->routing, prefix,
+		asked->family, asked->local, &advice);
+	finding_remedy(finding, "%s", advice.text);
+	if (*advice.command)
+		finding_command(finding, "%s", advice.command);
 }
 
 static void find_namespace_fault(const struct evidence *evidence, struct diagnosis *diagnosis)

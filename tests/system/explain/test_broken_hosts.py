@@ -43,7 +43,8 @@ def test_no_route(broker, match, packet, prefix, checked):
     broker(web=f"Stream={match}")
     address = packet.split()[1].removesuffix(":80").strip("[]")
     with serving("web", address="::1" if "[" in packet else "127.0.0.2"):
-        yield Explain(packet, UNREACHABLE, fail("no-route", address=address, prefix=prefix),
+        key = "no-route" if prefix.endswith(("/32", "/128")) else "no-route:prefix"
+        yield Explain(packet, UNREACHABLE, fail(key, address=address, prefix=prefix, bits=32),
                       says=("no-route", {"address": address}))
         yield Doctor(*[warn("routes", prefix=prefix)] * checked)
         run("ip", "route", "add", "local", prefix, "dev", "lo")
@@ -58,7 +59,8 @@ def test_routed_elsewhere(broker, client):
     broker(web="Stream=203.0.113.128/25:80", near="Stream=203.0.113.0/24:81")
     with serving("web"), Service("near", port=8081) as near:
         wire.hand_in("near", near)
-        yield Explain("tcp 203.0.113.129:80", None, fail("no-route:elsewhere", prefix="203.0.113.128/25"), route="elsewhere",
+        yield Explain("tcp 203.0.113.129:80", None, fail("no-route:elsewhere", prefix="203.0.113.128/25",
+                                                             taken="the network 203.0.113.0/24 of usher0"), route="elsewhere",
                       status=1)
         yield Doctor(warn("routes:elsewhere", prefix="203.0.113.128/25"))
 

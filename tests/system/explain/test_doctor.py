@@ -57,7 +57,7 @@ class TestHealthy:
             ok = {row["check"] for row in found.rows if row["result"] == "ok"}
             assert {"version", "maps", "program", "netns-cookie", "sock-diag", "bpffs", "pins-folder", "capabilities",
                     "descriptors", "answer", "dispatch", "namespace", "programs", "reload", "hand-ins", "pins", "program-pins",
-                    "instances", "files", "masked", "in-force", "missing", "unrouted", "discover", "routes", "bypassed",
+                    "instances", "files", "masked", "in-force", "missing", "unrouted", "discover", "routes", "local-routes", "bypassed",
                     "listening", "queues", "held", "udp-port", "udp-address", "mptcp"} <= ok, found.text
             assert any(f"pid {running.pid}" in text for _, text in found.of("answer"))
 

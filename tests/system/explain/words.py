@@ -146,9 +146,21 @@ EXPLAIN = {
     # the host
     "no-route": (
         "{address} is not a local address: packets to it reach no socket here, and there is no route to it",
+        "make this address local until the next boot: ip route add local {address}/{bits} dev lo"),
+    "no-route:prefix": (
+        "{address} is not a local address: packets to it reach no socket here, and there is no route to it",
         "make it local until the next boot: ip route add local {prefix} dev lo"),
-    "no-route:elsewhere":
+    "no-route:elsewhere": (
         "{address} is not a local address: packets to it reach no socket here, and the route leads to another host",
+        "make this address local until the next boot, but not all of {prefix}, which would take {taken}: "
+        "ip route add local {address}/{bits} dev lo"),
+    "no-route:network": (
+        "{address} is not a local address: packets to it reach no socket here, and the route leads to another host",
+        "if no other host on {device} has this address, make it local until the next boot, but not all of {prefix}, which "
+        "would take {taken}: {command}"),
+    "no-route:taken": (
+        "{address} is not a local address: packets to it reach no socket here, and …",
+        "do not make it local: that would take {taken}; if this host should serve it, change that first"),
     "multicast": "{address} is a {what} address: the kernel gives the packet to every socket bound for it, …",
     "detached": ("somebody detached the link of usherd: no rule is applied", "attach it again: usherctl reload"),
     "namespace": (
@@ -252,8 +264,15 @@ DOCTOR = {
         "'{name}' does not get socket {address}, which {cause}", "see 'usherctl discover --dry-run {name}'"),
     "routes": (
         "a rule matches {prefix}, but no address in it is local: packets to it have no route",
-        "ip route add local {prefix} dev lo"),
-    "routes:elsewhere": "a rule matches {prefix}, but no address in it is local: packets to it go to another host",
+        "make …local until the next boot: ip route add local {prefix} dev lo"),
+    "routes:elsewhere": (
+        "a rule matches {prefix}, but no address in it is local: packets to it go to another host",
+        "make those addresses local that clients use, one by one, but not all of {prefix}, which would take {taken}; "
+        "'usherctl explain' shows the command for each"),
+    "local-routes": (
+        "the local route {prefix} takes {taken}: this host does not reach others there, and answers none of them",
+        "make only those addresses local that clients use, as 'usherctl explain' advises, then: "
+        "ip route del local {prefix} dev lo table 255"),
     "bypassed": (
         "'{name}' takes {match} from {who}, which listens on {address}",
         "narrow the match, or have the service listen on an address within Bound= of the rule and hand that socket in"),
