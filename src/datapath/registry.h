@@ -45,7 +45,7 @@ struct registry {
 	struct census *census; /* of what was there when a seat changed last, or was looked at */
 	uint32_t counted;      /* the seat at which registry_recount() stopped */
 	bool damaged;	       /* what was in the pins was not what a broker writes; it has been left out */
-	bool lost; /* pins were missing, so sockets of an earlier broker could not be adopted */
+	bool lost;	       /* pins were missing, so sockets of an earlier broker could not be adopted */
 };
 
 #define REGISTRY_BATCH 64U
@@ -67,6 +67,15 @@ struct registry {
 int registry_open(
 	struct pins_folder *pins, uint64_t netns_cookie, struct registry *ret, struct refusal *refusal);
 void registry_close(struct registry *registry);
+
+/*
+ * registry_repair() - take over what is in the maps; for registry_open()
+ *
+ * What is not as a broker writes it goes, and so does what a broker left that died in the middle of a step.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int registry_repair(struct registry *registry);
 
 /* registry_share() - let a program that is about to be loaded use these maps */
 int registry_share(const struct registry *registry, struct dispatch *program);

@@ -5,16 +5,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "../util/errno_name.h"
-#include "../util/name.h"
 #include "dispatch.skel.h"
 #include "link.h"
-#include "order.h"
 #include "registry.h"
 
 static const char *const map_names[REGISTRY_MAPS] = {
@@ -182,49 +179,6 @@ static int drop_leftovers(struct pins_folder *pins, struct refusal *refusal)
 	return r ? r : pins_folder_foreach_program(pins->path, drop_program, &leftovers);
 }
 
-static bool is_whole(const struct usher_seat *seat)
-{
-	return seat->used == 1 && (seat->protocol == IPPROTO_TCP || seat->protocol == IPPROTO_UDP) &&
-	       (seat->family == AF_INET || seat->family == AF_INET6) &&
-	       memchr(seat->name, '\0', sizeof(seat->name)) && name_is_valid(seat->name);
-}
-
-/* What is not as a broker writes it is not read again: everything else may rely on it. */
-static void repair(struct registry *registry)
-{
-	registry_foreach_seat (registry, number) {
-		struct usher_seat *seat = &registry->seats[number];
-		uint64_t order = order_repair(seat->order);
-
-		if (is_whole(seat)) {
-			registry->damaged =
-				registry->damaged || order_length(order) != order_length(seat->order);
-			seat->order = order;
-			continue;
-		}
-		registry->damaged = true;
-		for (uint32_t slot = 0; slot < USHER_SLOTS_MAX; slot++)
-			registry_unstage(registry, number, slot);
-		registry_free_seat(registry, number);
-	}
-}
-
-/* Removes what a broker left that died between stage and commit, or between the two steps of a removal. */
-static void sweep(struct registry *registry)
-{
-	registry_foreach_seat (registry, seat) {
-		struct usher_place_key key = {.seat = seat};
-		uint64_t order;
-
-		(void)registry_reap(registry, seat, NULL);
-		order = registry->seats[seat].order;
-		for (key.slot = 0; key.slot < USHER_SLOTS_MAX; key.slot++)
-			if (order_without(order, key.slot) == order)
-				registry_unstage(registry, seat, key.slot);
-		registry_check_front(registry, seat);
-	}
-}
-
 static int map_seats(struct registry *registry)
 {
 	void *seats = mmap(
@@ -283,10 +237,9 @@ int registry_open(
 	if (r < 0)
 		return r;
 	if (adopted && whole) {
-		repair(&registry);
-		sweep(&registry);
-		registry_foreach_seat (&registry, seat)
-			registry_count(&registry, seat);
+		r = registry_repair(&registry);
+		if (r < 0)
+			return r;
 	} else if (!adopted) {
 		struct usher_state state = {
 			.magic = USHER_STATE_MAGIC,

@@ -31,7 +31,7 @@ static void write_order(struct registry *registry, uint32_t seat, uint64_t order
 static void recall(
 	const struct registry *registry, const struct usher_place_key *key, struct usher_place *ret)
 {
-	if (bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], key, ret) < 0 ||
+	if (bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], key, ret) < 0 || ret->pid > INT32_MAX ||
 		(ret->family != AF_UNSPEC && ret->family != AF_INET && ret->family != AF_INET6))
 		*ret = (struct usher_place){.cookie = 0};
 	ret->unit[sizeof(ret->unit) - 1] = '\0';
