@@ -114,7 +114,7 @@ static void report_event(
 static void on_event(const struct usher_event *event, void *userdata)
 {
 	struct broker *broker = userdata;
-	const struct usher_seat *seat = &broker->registry.seats[event->seat % USHER_SEATS_MAX];
+	const struct usher_seat *seat = &broker->registry.seats[event->seat];
 
 	if (event->reason == USHER_EVENT_LISTENED) {
 		early_note(broker, event);
@@ -122,7 +122,7 @@ static void on_event(const struct usher_event *event, void *userdata)
 	}
 	if (!seat->used)
 		return;
-	(void)reap_seat(broker, event->seat % USHER_SEATS_MAX);
+	(void)reap_seat(broker, event->seat);
 	report_event(broker, event, seat);
 }
 

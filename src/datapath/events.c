@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "event_record.h"
+
 struct events {
 	struct ring_buffer *ring;
 	void (*function)(const struct usher_event *event, void *userdata);
@@ -14,10 +16,9 @@ struct events {
 static int on_record(void *userdata, void *record, size_t size)
 {
 	struct events *events = userdata;
-	const struct usher_event *event = record;
 
-	if (size >= sizeof(*event) && event->version == USHER_EVENT_VERSION)
-		events->function(event, events->userdata);
+	if (event_record_check(record, size))
+		events->function(record, events->userdata);
 	return 0;
 }
 

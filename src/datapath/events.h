@@ -8,7 +8,7 @@
 
 struct events;
 
-/* events_new() - @function is called by events_read() for each event of a known version */
+/* events_new() - @function is called by events_read() for each event (event_record.h) */
 int events_new(const struct registry *registry,
 	void (*function)(const struct usher_event *event, void *userdata), void *userdata,
 	struct events **ret);

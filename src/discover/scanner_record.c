@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#define ERRNO_MAX 4095 /* include/linux/err.h */
+
 static bool is_text(const char *text, size_t size)
 {
 	return memchr(text, 0, size);
@@ -23,7 +25,8 @@ static bool check_complaint(const struct complaint *complaint)
 	       is_text(complaint->process, sizeof(complaint->process)) &&
 	       is_text(complaint->unit, sizeof(complaint->unit)) &&
 	       is_text(complaint->text, sizeof(complaint->text)) && complaint->error > 0 &&
-	       complaint->pid >= 0 && (complaint->family == AF_INET || complaint->family == AF_INET6) &&
+	       complaint->error <= ERRNO_MAX && complaint->pid >= 0 &&
+	       (complaint->family == AF_INET || complaint->family == AF_INET6) &&
 	       (complaint->protocol == IPPROTO_TCP || complaint->protocol == IPPROTO_UDP);
 }
 

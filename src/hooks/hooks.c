@@ -19,6 +19,7 @@
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "listen.skel.h"
+#include "listen_record.h"
 
 struct hooks {
 	struct listen *programs;
@@ -175,7 +176,7 @@ static int on_record(void *userdata, void *record, size_t size)
 {
 	struct hooks *hooks = userdata;
 
-	if (size >= sizeof(struct usher_listen))
+	if (listen_record_check(record, size))
 		hooks->function(record, hooks->userdata);
 	return ++hooks->n_read < READ_MAX ? 0
 					  : -EAGAIN; /* the remaining records keep the descriptor readable */

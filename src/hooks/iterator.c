@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "../../bpf/usher-discover.h"
 #include "../scan/inode_index.h"
 #include "../util/macro.h"
 #include "descriptors.skel.h"
+#include "opener_records.h"
 
 #define CAPACITY_MIN 256U
-#define RECORDS_PER_READ 2048U
 
 /*
  * It is loaded once: libbpf reads all types of the kernel to do so, which takes longer than most searches. A search
@@ -82,30 +81,6 @@ static uint32_t list_inodes(const struct inode_index *index, uint32_t *inodes)
 	return n;
 }
 
-static int read_records(int iterator, struct inode_index *index)
-{
-	_cleanup_free_ struct usher_opener *records = calloc(RECORDS_PER_READ, sizeof(*records));
-
-	if (!records)
-		return -ENOMEM;
-	for (;;) {
-		ssize_t size = read(iterator, records, RECORDS_PER_READ * sizeof(*records));
-
-		/* the kernel returns EAGAIN after a million descriptors without output */
-		if (size < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (size <= 0)
-			return size < 0 ? -errno : 0;
-		for (size_t i = 0; i < (size_t)size / sizeof(*records); i++) {
-			int r = inode_index_add(
-				index, records[i].inode, (pid_t)records[i].pid, (int)records[i].fd);
-
-			if (r < 0)
-				return r;
-		}
-	}
-}
-
 static int iterate(pid_t pid, struct inode_index *index)
 {
 	union bpf_iter_link_info info = {.task.pid = (uint32_t)pid};
@@ -117,7 +92,7 @@ static int iterate(pid_t pid, struct inode_index *index)
 	if (!link)
 		return -errno;
 	iterator = bpf_iter_create(bpf_link__fd(link));
-	return iterator < 0 ? -errno : read_records(iterator, index);
+	return iterator < 0 ? -errno : opener_records_read(iterator, index);
 }
 
 static int search(struct inode_index *index, pid_t pid)

@@ -106,6 +106,8 @@ static void test_values(void **state)
 	record = make_complaint();
 	record.complaint.error = 0;
 	assert_false(is_record(&record));
+	record.complaint.error = 4096;
+	assert_false(is_record(&record));
 	record = make_complaint();
 	record.complaint.pid = -1;
 	assert_false(is_record(&record));
