@@ -34,11 +34,12 @@ struct ctl {
 	int timeout_ms;	    /* 0: the default of the request */
 	bool hold, if_broker, if_held, dry_run, no_listeners;
 	enum { GRAPH_NONE, GRAPH_TREE, GRAPH_DOT } graph;
-	unsigned long count; /* --count; 0: unlimited */
-	int interval_ms;     /* --interval; 0: the default */
-	const char *sort;    /* --sort, or NULL */
-	const char *from;    /* --from, or NULL */
-	int *fds;	     /* --fd, in order */
+	unsigned long count;	   /* --count; 0: unlimited */
+	int interval_ms;	   /* --interval; 0: the default */
+	const char *sort;	   /* --sort, or NULL */
+	const char *from;	   /* --from, or NULL */
+	const char *device, *mark; /* --device, --mark, or NULL */
+	int *fds;		   /* --fd, in order */
 	size_t n_fds;
 	const char *const *names; /* arguments of the verb; NULL-terminated */
 	size_t n_names;

@@ -8,8 +8,8 @@
 
 #include "../../util/text.h"
 #include "../../util/transport.h"
-#include "../host/local_route.h"
 #include "notes.h"
+#include "reach_faults.h"
 #include "seat_faults.h"
 
 void diagnosis_deinit(struct diagnosis *diagnosis)
@@ -89,26 +89,38 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 	}
 }
 
+/* A routing rule may fit or not: the sentence holds if the packet gets here. */
+static void say_condition(const char *address, struct diagnosis *diagnosis)
+{
+	char sentence[sizeof(diagnosis->sentence)];
+
+	(void)snprintf(sentence, sizeof(sentence), "%s", diagnosis->sentence);
+	SAY("if the routing rules make %s local: %.900s", address, sentence);
+	if (diagnosis->arrives == ARRIVAL_YES)
+		diagnosis->arrives = ARRIVAL_UNDECIDED;
+}
+
 static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 {
+	const struct reach *reach = &evidence->host->reach;
 	const struct asked *asked = evidence->asked;
 	char packet[2 * ENDPOINT_TEXT_MAX + 16], address[INET6_ADDRSTRLEN];
 
 	(void)snprintf(packet, sizeof(packet), "%s %s%s%s", protocol_word(asked->protocol), asked->text,
 		*asked->from ? " from " : "", asked->from);
 	(void)address_format(asked->family, asked->local, address);
-	switch (evidence->host->route) {
-	case ROUTE_ELSEWHERE:
-	case ROUTE_NONE:
+	if (!reach->outcome.open && reach->route == ROUTE_DROPPED) {
+		SAY("%s reaches no socket here: the kernel drops it", packet);
+		return;
+	}
+	if (!reach->outcome.open && reach_is_away(reach)) {
 		SAY("%s reaches no socket here: %s is not a local address", packet, address);
 		return;
-	case ROUTE_BROADCAST:
-	case ROUTE_MULTICAST:
+	}
+	if (!reach->outcome.open && reach_is_to_many(reach)) {
 		SAY("%s is not dispatched: %s is a %s address", packet, address,
-			evidence->host->route == ROUTE_MULTICAST ? "multicast" : "broadcast");
+			reach->route == ROUTE_MULTICAST ? "multicast" : "broadcast");
 		return;
-	default:
-		break;
 	}
 	if (!evidence->explanation->attached)
 		say_passed(evidence, packet, diagnosis);
@@ -118,38 +130,11 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 		say_refused(evidence, packet, diagnosis);
 	else
 		say_passed(evidence, packet, diagnosis);
+	if (reach->outcome.open)
+		say_condition(address, diagnosis);
 }
 
-/* ---- what keeps the packet from this host */
-
-static void find_route_fault(const struct evidence *evidence, struct diagnosis *diagnosis)
-{
-	const struct explanation *explanation = evidence->explanation;
-	const struct asked *asked = evidence->asked;
-	const struct prefix *prefix = explanation->n_covers ? &explanation->covers[0].match.prefix : NULL;
-	char address[INET6_ADDRSTRLEN];
-	enum route route = evidence->host->route;
-	struct local_advice advice;
-	struct finding *finding;
-
-	(void)address_format(asked->family, asked->local, address);
-	if (route == ROUTE_BROADCAST || route == ROUTE_MULTICAST) {
-		(void)findings_add(&diagnosis->findings, FINDING_FAIL, "multicast",
-			"%s is a %s address: the kernel gives the packet to every socket bound for it, and applies no rule",
-			address, route == ROUTE_MULTICAST ? "multicast" : "broadcast");
-		return;
-	}
-	if (route != ROUTE_ELSEWHERE && route != ROUTE_NONE)
-		return;
-	finding = findings_add(&diagnosis->findings, FINDING_FAIL, "no-route",
-		"%s is not a local address: packets to it reach no socket here, and %s", address,
-		route == ROUTE_NONE ? "there is no route to it" : "the route leads to another host");
-	local_route_advise(evidence->host->routing_unknown.error ? NULL : &evidence->host->routing, prefix,
-		asked->family, asked->local, &advice);
-	finding_remedy(finding, "%s", advice.text);
-	if (*advice.command)
-		finding_command(finding, "%s", advice.command);
-}
+/* ---- what applies no rule */
 
 static void find_namespace_fault(const struct evidence *evidence, struct diagnosis *diagnosis)
 {
@@ -176,7 +161,7 @@ int diagnosis_make(const struct evidence *evidence, struct diagnosis *ret)
 	*ret = (struct diagnosis){};
 	say(evidence, ret);
 	text_make_printable(ret->sentence);
-	find_route_fault(evidence, ret);
+	reach_faults_find(evidence, &ret->findings);
 	find_namespace_fault(evidence, ret);
 	seat_faults_find(evidence, &ret->findings);
 	notes_find(evidence, &ret->findings);

@@ -3,6 +3,7 @@
 /* usherctl explain: where a packet goes, why, and what keeps it from its socket */
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,39 @@ static int read_endpoint(const char *what, const char *text, struct rule_match *
 	return 0;
 }
 
+static int read_device(const struct ctl *ctl, struct asked *ret)
+{
+	if (!ctl->device)
+		return 0;
+	ret->device = if_nametoindex(ctl->device);
+	if (ret->device)
+		return 0;
+	complain(
+		"bad option --device '%s': no such device in this network namespace (ENODEV); 'ip link' lists them",
+		ctl->device);
+	return WRONG;
+}
+
+/* Decimal or, as ip(8) writes it, hexadecimal */
+static int read_mark(const struct ctl *ctl, struct asked *ret)
+{
+	const char *text = ctl->mark;
+	char *end = NULL;
+	unsigned long mark;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	mark = *text >= '0' && *text <= '9' ? strtoul(text, &end, 0) : 0;
+	if (!end || *end || errno || mark > UINT32_MAX) {
+		complain("bad option --mark '%s': not a number from 0 to 0xffffffff (EINVAL)", text);
+		return WRONG;
+	}
+	ret->has_mark = true;
+	ret->mark = (uint32_t)mark;
+	return 0;
+}
+
 static int read_question(const struct ctl *ctl, struct asked *ret)
 {
 	const char *protocol = ctl->names[0];
@@ -57,6 +91,8 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 	memcpy(ret->local, local.prefix.address, sizeof(ret->local));
 	ret->port = local.first;
 	(void)endpoint_format(ret->family, ret->local, ret->port, ret->text);
+	if (read_device(ctl, ret) || read_mark(ctl, ret))
+		return WRONG;
 	if (!ctl->from)
 		return 0;
 	if (read_endpoint("option --from", ctl->from, &remote))
@@ -67,6 +103,9 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 			ctl->from, ret->text);
 		return WRONG;
 	}
+	ret->has_remote = true;
+	memcpy(ret->remote, remote.prefix.address, sizeof(ret->remote));
+	ret->remote_port = remote.first;
 	(void)endpoint_format(ret->family, remote.prefix.address, remote.first, ret->from);
 	return 0;
 }

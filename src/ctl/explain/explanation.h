@@ -15,12 +15,18 @@
 #include "../ctl.h"
 #include "../view/settings.h"
 
-/* The packet: its destination, and its source if --from was given */
+/* The packet: its destination, and what was told about how it comes */
 struct asked {
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	int family;
 	uint8_t local[16]; /* network order, IPv4 in the first 4 bytes */
 	uint16_t port;
+	bool has_remote; /* --from was given */
+	uint8_t remote[16];
+	uint16_t remote_port;
+	uint32_t device; /* --device; 0: not given */
+	bool has_mark;	 /* --mark was given */
+	uint32_t mark;
 	char text[ENDPOINT_TEXT_MAX], from[ENDPOINT_TEXT_MAX]; /* `from` is "" without --from */
 };
 

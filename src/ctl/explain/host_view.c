@@ -26,7 +26,7 @@ void host_view_deinit(struct host_view *host)
 	list_deinit(&host->v6only);
 	list_deinit(&host->mptcp);
 	free(host->sockets);
-	routing_deinit(&host->routing);
+	reach_deinit(&host->reach);
 	host->sockets = NULL;
 }
 
@@ -213,16 +213,9 @@ int host_view_read(const struct asked *asked, const struct explanation *explanat
 	/* the routes and sockets of that namespace are not visible here */
 	if (explanation->foreign_namespace)
 		return 0;
-	if (!route_find(asked->family, asked->local, &ret->route, &ret->route_unknown))
-		ret->route_unknown.error = 0;
-	if (ret->route == ROUTE_ELSEWHERE || ret->route == ROUTE_NONE) {
-		r = routing_read(&ret->routing, &ret->routing_unknown);
-		if (r < 0)
-			return r;
-		if (!r)
-			ret->routing_unknown.error = 0;
-	}
-	r = look_at_sockets(asked, explanation, ret);
+	r = reach_read(asked, &ret->reach);
+	if (!r)
+		r = look_at_sockets(asked, explanation, ret);
 	for (size_t i = 0; !r && i < explanation->n_places; i++)
 		r = look_at_own_place(ret, &explanation->places[i], &ret->places[i]);
 	return r ? r : find_owners(ret, explanation);

@@ -8,9 +8,8 @@
 
 #include "../../scan/diag.h"
 #include "../../scan/process.h"
-#include "../host/route.h"
-#include "../host/routing.h"
 #include "explanation.h"
+#include "reach.h"
 
 /* A socket that listens on the port; in a list the best fit comes first */
 struct listener {
@@ -41,8 +40,7 @@ struct place_seen {
 };
 
 struct host_view {
-	enum route route;
-	struct routing routing; /* read when the address is not local */
+	struct reach reach;
 	struct diag_socket *sockets;
 	size_t n_sockets;
 	struct place_seen places[PLACES_MAX]; /* of the explanation's */
@@ -50,7 +48,7 @@ struct host_view {
 	struct listener_list v6only; /* would take it if they were not v6only */
 	struct listener_list
 		mptcp; /* MPTCP listeners when a TCP socket is missing: on the port, then on others */
-	struct refusal route_unknown, routing_unknown, sockets_unknown; /* error is 0 when they are known */
+	struct refusal sockets_unknown; /* error is 0 when they are known */
 };
 
 /*

@@ -141,7 +141,7 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 	json_string(&json, "error", or_null(explanation->error));
 	json_number(&json, "generation", or_null(explanation->generation));
 	json_bool(&json, "attached", explanation->attached);
-	json_string(&json, "route", route_word(host->route));
+	json_string(&json, "route", route_word(host->reach.route));
 	put_number(&json, "programs", explanation->n_programs);
 	json_open(&json, "rules", '[');
 	for (size_t i = 0; i < explanation->n_covers; i++)

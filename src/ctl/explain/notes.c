@@ -110,12 +110,6 @@ static void find_bypassed(
 			narrow);
 }
 
-/* No rule is applied to packets for many hosts. */
-static bool is_to_many(enum route route)
-{
-	return route == ROUTE_BROADCAST || route == ROUTE_MULTICAST;
-}
-
 static void find_listeners(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
@@ -133,7 +127,7 @@ static void find_listeners(const struct evidence *evidence, struct findings *fin
 		evidence->asked->text,
 		explanation->verdict == VERDICT_PASSED ? "the rule passes on what finds no socket"
 						       : "no rule dispatches it");
-	if (is_to_many(evidence->host->route))
+	if (reach_is_to_many(&evidence->host->reach))
 		finding_remedy(finding, "start the service that should listen");
 	else if (explanation->attached && explanation->verdict == VERDICT_NO_RULE)
 		finding_remedy(
@@ -213,6 +207,4 @@ void notes_find(const struct evidence *evidence, struct findings *findings)
 	if (host->sockets_unknown.error)
 		(void)findings_add(
 			findings, FINDING_WARN, "sockets-unknown", "%s", host->sockets_unknown.text);
-	if (host->route_unknown.error)
-		(void)findings_add(findings, FINDING_WARN, "route-unknown", "%s", host->route_unknown.text);
 }

@@ -1,48 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "route.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <stdbool.h>
-#include <sys/time.h>
 
 #include "../../util/address.h"
-#include "../../util/errno_name.h"
-#include "../../util/macro.h"
-#include "../complain.h"
+#include "rtnetlink.h"
 
-#define ANSWER_SECONDS 10
-
-static void socket_closep(struct mnl_socket **socket)
-{
-	if (*socket)
-		(void)mnl_socket_close(*socket);
-}
-
-static int ask_kernel(struct mnl_socket *netlink, int family, const uint8_t *address)
-{
-	_Alignas(struct nlmsghdr) char buffer[256] = {0};
-	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	struct rtmsg *message;
-
-	header->nlmsg_type = RTM_GETROUTE;
-	header->nlmsg_flags = NLM_F_REQUEST;
-	header->nlmsg_seq = 1;
-	message = mnl_nlmsg_put_extra_header(header, sizeof(*message));
-	message->rtm_family = (unsigned char)family;
-	message->rtm_dst_len = (unsigned char)address_bits(family);
-	mnl_attr_put(header, RTA_DST, address_size(family), address);
-	if (mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0 ||
-		setsockopt(mnl_socket_get_fd(netlink), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) <
-			0 ||
-		mnl_socket_sendto(netlink, header, header->nlmsg_len) < 0)
-		return -errno;
-	return 0;
-}
-
-/* For mnl_cb_run() */
+/* For rtnetlink_ask() */
 static int read_route(const struct nlmsghdr *header, void *userdata)
 {
 	const struct rtmsg *message = mnl_nlmsg_get_payload(header);
@@ -72,40 +40,60 @@ static int read_route(const struct nlmsghdr *header, void *userdata)
 /* The errnos of a kernel that has looked and found no route. A blackhole gives EINVAL. */
 static bool is_answer(int error)
 {
-	return error == ENETUNREACH || error == EHOSTUNREACH || error == EACCES || error == EINVAL;
+	return error == ENETUNREACH || error == EHOSTUNREACH || error == EACCES || error == EINVAL ||
+	       error == EXDEV;
+}
+
+static void put_port(struct nlmsghdr *header, uint16_t type, uint16_t port)
+{
+	if (port)
+		mnl_attr_put_u16(header, type, htons(port));
+}
+
+int route_ask(const struct route_question *question, enum route *ret, struct refusal *refusal)
+{
+	_Alignas(struct nlmsghdr) char buffer[256] = {0};
+	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+	size_t size = address_size(question->family);
+	struct rtmsg *message;
+	int r;
+
+	*ret = ROUTE_UNKNOWN;
+	/* the kernel delivers multicast even when it finds no route, as without a default route */
+	if (address_is_multicast(question->family, question->destination)) {
+		*ret = ROUTE_MULTICAST;
+		return 0;
+	}
+	header->nlmsg_type = RTM_GETROUTE;
+	message = mnl_nlmsg_put_extra_header(header, sizeof(*message));
+	message->rtm_family = (unsigned char)question->family;
+	message->rtm_dst_len = (unsigned char)address_bits(question->family);
+	mnl_attr_put(header, RTA_DST, size, question->destination);
+	if (question->source) {
+		message->rtm_src_len = message->rtm_dst_len;
+		mnl_attr_put(header, RTA_SRC, size, question->source);
+	}
+	if (question->device)
+		mnl_attr_put_u32(header, RTA_IIF, question->device);
+	if (question->mark)
+		mnl_attr_put_u32(header, RTA_MARK, question->mark);
+	if (question->protocol)
+		mnl_attr_put_u8(header, RTA_IP_PROTO, question->protocol);
+	put_port(header, RTA_DPORT, question->port);
+	put_port(header, RTA_SPORT, question->source_port);
+	r = rtnetlink_ask(header, read_route, NULL, ret, "the routes", refusal);
+	if (r != REFUSED || !is_answer(refusal->error))
+		return r;
+	*ret = question->device && (refusal->error == EINVAL || refusal->error == EXDEV) ? ROUTE_DROPPED
+											 : ROUTE_NONE;
+	return 0;
 }
 
 int route_find(int family, const uint8_t *address, enum route *ret, struct refusal *refusal)
 {
-	_cleanup_(socket_closep) struct mnl_socket *netlink = NULL;
-	_Alignas(struct nlmsghdr) char buffer[8192];
-	enum route route = ROUTE_UNKNOWN;
-	ssize_t size;
-	int r;
+	const struct route_question question = {.family = family, .destination = address};
 
-	/* the kernel delivers multicast even when it finds no route, as without a default route */
-	if (address_is_multicast(family, address)) {
-		*ret = ROUTE_MULTICAST;
-		return 0;
-	}
-	netlink = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	r = netlink ? ask_kernel(netlink, family, address) : -errno;
-	if (!r) {
-		size = mnl_socket_recvfrom(netlink, buffer, sizeof(buffer));
-		if (size < 0)
-			r = errno == EAGAIN ? -ETIMEDOUT : -errno;
-		else if (mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(netlink), read_route,
-				 &route) < 0) {
-			if (is_answer(errno))
-				route = ROUTE_NONE;
-			else
-				r = -errno;
-		}
-	}
-	if (r)
-		return refuse(refusal, -r, "cannot read the routes from rtnetlink (%s)", errno_name(-r));
-	*ret = route;
-	return 0;
+	return route_ask(&question, ret, refusal);
 }
 
 const char *route_word(enum route route)
@@ -117,6 +105,7 @@ const char *route_word(enum route route)
 		[ROUTE_NONE] = "none",
 		[ROUTE_BROADCAST] = "broadcast",
 		[ROUTE_MULTICAST] = "multicast",
+		[ROUTE_DROPPED] = "dropped",
 	};
 
 	return words[route];

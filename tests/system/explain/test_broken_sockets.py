@@ -270,7 +270,7 @@ def test_refused_hand_ins(broker):
 # ---- UDP replies
 
 @setup
-def test_udp_port(broker):
+def test_udp_port(broker, client):
     """A UDP service on another port than that of the rule: its replies leave from the wrong port."""
     broker(dns="Datagram=192.0.2.0/24:53")
     with serving("dns", "udp", port=5353):

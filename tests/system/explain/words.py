@@ -18,6 +18,8 @@ SENTENCES = {
     "passed:goes": "'{name}' has no socket for {packet} and passes it on; it goes to {who} (pid {pid}) at {address}",
     "passed:unknown": "'{name}' has no socket for {packet} and passes it on; what listens there is unknown",
     "detached": "no rule is applied to {packet}, and nothing listens there: it is refused",
+    "open": "if the routing rules make {address} local: {sentence}",
+    "dropped": "{packet} reaches no socket here: the kernel drops it",
     "no-route": "{packet} reaches no socket here: {address} is not a local address",
     "multicast": "{packet} is not dispatched: {address} is a {what} address",
 }
@@ -158,9 +160,32 @@ EXPLAIN = {
         "{address} is not a local address: packets to it reach no socket here, and the route leads to another host",
         "if no other host on {device} has this address, make it local until the next boot, but not all of {prefix}, which "
         "would take {taken}: {command}"),
+    "no-route:rule": (
+        "{address} is not a local address for this packet: the routing rule '{rule}' leads it elsewhere",
+        "if this host should serve it, narrow that rule"),
     "no-route:taken": (
         "{address} is not a local address: packets to it reach no socket here, and …",
         "do not make it local: that would take {taken}; if this host should serve it, change that first"),
+    "routing-rule": (
+        "{address} is local only for packets that the routing rule '{rule}' fits{vrf}; whether this packet is one of them was "
+        "not looked at",
+        "if the packet is such a one, ask for it: {command}"),
+    "routing-rule:away": (
+        "{address} is not local for packets that the routing rule '{rule}' fits{vrf}; whether this packet is one of them was "
+        "not looked at",
+        "if the packet is such a one, ask for it: {command}"),
+    "no-reply": (
+        "there is no route to {client}: replies cannot be sent, and the client gets no answer",
+        "add a route to it, or a default route"),
+    "no-reply:table": (
+        "the kernel sends no reply from {address} unless the socket has IP_TRANSPARENT: the address is local by a routing "
+        "rule, but not in the table local",
+        "set IP_TRANSPARENT on the socket of the service (Transparent=yes in a socket unit), or make the address local for "
+        "every packet: ip route add local {address}/32 dev lo"),
+    "source-dropped": (
+        "the kernel drops packets from {client} that come by {device}: {client} is an address of this host, or the reverse "
+        "path filter of {device} expects it by another device",
+        "see which device leads to it, and net.ipv4.conf.{device}.rp_filter: ip route get {client}"),
     "multicast": "{address} is a {what} address: the kernel gives the packet to every socket bound for it, …",
     "detached": ("somebody detached the link of usherd: no rule is applied", "attach it again: usherctl reload"),
     "namespace": (
