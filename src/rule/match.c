@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "../util/text.h"
+#include "foreign_form.h"
 
 /* The longest match: "[" 39 characters of address "/128]:65535-65535". With room for mistakes in it. */
 #define WORD_MAX 128
@@ -117,6 +118,8 @@ int rule_match_parse(const char *word, struct rule_match *ret, struct refusal *r
 
 	if (strlen(word) >= sizeof(text))
 		return refuse(refusal, EINVAL, "%s is too long to be a match", text_quote(word, quoted));
+	if (foreign_form_refuse(word, refusal))
+		return REFUSED;
 	if (word[0] == '[') {
 		r = parse_bracketed(word, &match, refusal);
 	} else if (!colon) {

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "../../pins/folder.h"
+#include "../../rule/foreign_form.h"
 #include "../../rule/match.h"
+#include "../../util/errno_name.h"
 #include "../../util/macro.h"
 #include "../../util/transport.h"
 #include "../ask.h"
@@ -25,6 +27,11 @@ static int read_endpoint(const char *what, const char *text, struct rule_match *
 {
 	struct refusal refusal;
 
+	if (foreign_form_refuse(text, &refusal)) {
+		complain("bad %s %s; ask about one address and one port at a time (%s)", what, refusal.text,
+			errno_name(refusal.error));
+		return WRONG;
+	}
 	if (rule_match_parse(text, ret, &refusal) || !rule_match_is_endpoint(ret)) {
 		complain(
 			"bad %s '%s': not an IP address and a port (EINVAL); write 192.0.2.1:443 or [2001:db8::1]:443, host names are not resolved",

@@ -7,6 +7,7 @@ usher.rules(5) has the promises.
 import errno
 import os
 import pathlib
+import re
 import socket
 import time
 
@@ -14,6 +15,7 @@ import pytest
 
 from harness import wire
 from harness.bad_rules import BAD_RULES
+from harness.broker import ctl
 from harness.host import RULE_FOLDERS, V4, rule, write_rule
 from harness.isolate import overlay
 from harness.process import PATIENCE
@@ -275,6 +277,34 @@ def test_spelling(usherd, text):
     running = usherd.start()
     shown = [(row["PROTOCOL"], row["PREFIX"], row["PORTS"]) for row in running.rules() if "PORTS" in row]
     assert sorted(shown) == sorted(SPELLINGS[text])
+
+
+# what others write, and the matches that the refusal advises
+FOREIGN = {
+    "192.0.2.7:80,443": {("192.0.2.7", "80"), ("192.0.2.7", "443")},
+    "80,443-450": {("*", "80"), ("*", "443-450")},
+    "[fe80::1%eth0]:80": {("fe80::1", "80")},
+    "192.0.2.1-192.0.2.9:80-90": {("192.0.2.1", "80-90"), ("192.0.2.2/31", "80-90"), ("192.0.2.4/30", "80-90"),
+                                  ("192.0.2.8/31", "80-90")},
+    "0.0.0.0-255.255.255.255:80": {("0.0.0.0/0", "80")},
+    "192.0.2.5-192.0.2.5:80": {("192.0.2.5", "80")},
+    "[2001:db8::1-2001:db8::4]:443": {("2001:db8::1", "443"), ("2001:db8::2/127", "443"), ("2001:db8::4", "443")},
+    "[2001:db8::-2001:db8:0:ffff:ffff:ffff:ffff:ffff]:443": {("2001:db8::/48", "443")},
+}
+
+
+@pytest.mark.no_asan
+@pytest.mark.parametrize("word", FOREIGN)
+def test_the_advice_is_a_rule(usherd, word):
+    """Done as advised, the rule has these matches: as many addresses and ports as were meant, and no more."""
+    path = write_rule("web", f"[Rule]\nStream={word}\n")
+    done = ctl("check", path, check=False)
+    advised = re.search(r"write (?:one word for each: )?(.*)", done.stderr)[1]
+    assert done.returncode == 65 and done.stderr.startswith(f"{path}:2: '{word}': ")
+    path.write_text(f"[Rule]\nStream={advised}\n")
+    running = usherd.start()
+    shown = {(row["PREFIX"], row["PORTS"]) for row in running.rules() if "PORTS" in row}
+    assert {(str(prefix).removesuffix("/32").removesuffix("/128"), ports) for prefix, ports in shown} == FOREIGN[word]
 
 
 def test_windows_line_ends_and_no_last_line_feed(usherd):
