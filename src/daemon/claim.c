@@ -114,7 +114,7 @@ static void change_owner(
 			holder_adopt(broker->holder, i, pid);
 }
 
-int request_claim(struct broker *broker, const struct intake_request *request, struct session_source *answer,
+int request_claim(struct broker *broker, const struct intake_request *request, struct answer_source *answer,
 	struct refusal *refusal)
 {
 	_cleanup_(claim_freep) struct claim *claim = calloc(1, sizeof(*claim));
@@ -145,7 +145,7 @@ int request_claim(struct broker *broker, const struct intake_request *request, s
 			return r;
 	}
 	change_owner(broker, request, &names);
-	*answer = (struct session_source){
+	*answer = (struct answer_source){
 		.next = claim_next, .release = claim_release, .state = TAKE_PTR(claim)};
 	return 0;
 }

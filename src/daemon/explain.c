@@ -32,7 +32,7 @@ struct answered_question {
 	size_t n, at, n_left_out;
 };
 
-static void answer_release(void *state)
+static void question_release(void *state)
 {
 	struct answered_question *question = state;
 
@@ -40,10 +40,10 @@ static void answer_release(void *state)
 	free(question);
 }
 
-static void answer_freep(struct answered_question **question)
+static void question_freep(struct answered_question **question)
 {
 	if (*question)
-		answer_release(*question);
+		question_release(*question);
 }
 
 /* ---- which matches cover the packet */
@@ -103,7 +103,7 @@ static void write_end(const struct answered_question *question, struct writer *p
 	refusals_write(*question->refused.name ? &question->refused : NULL, packet);
 }
 
-static bool answer_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
+static bool question_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
 {
 	struct answered_question *question = state;
 	const struct covering_match *cover = &question->covers[question->at];
@@ -170,9 +170,9 @@ static int read_asked_packet(
 }
 
 int request_explain(struct usherd *usherd, const struct message *message, const struct identity *asker,
-	struct session_source *answer, struct refusal *refusal)
+	struct answer_source *answer, struct refusal *refusal)
 {
-	_cleanup_(answer_freep) struct answered_question *question = NULL;
+	_cleanup_(question_freep) struct answered_question *question = NULL;
 	const struct refused_hand_in *refused;
 	const struct broker *broker = &usherd->broker;
 	struct question_packet packet;
@@ -197,7 +197,7 @@ int request_explain(struct usherd *usherd, const struct message *message, const 
 	if (refused)
 		question->refused = *refused;
 	find_covers(question, &packet);
-	*answer = (struct session_source){
-		.next = answer_next, .release = answer_release, .state = TAKE_PTR(question)};
+	*answer = (struct answer_source){
+		.next = question_next, .release = question_release, .state = TAKE_PTR(question)};
 	return 0;
 }

@@ -180,7 +180,7 @@ static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 }
 
 int request_list(
-	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal)
+	struct broker *broker, const char *name, struct answer_source *answer, struct refusal *refusal)
 {
 	_cleanup_(list_freep) struct list *list = calloc(1, sizeof(*list));
 	int r;
@@ -196,7 +196,6 @@ int request_list(
 		return refuse(refusal, ENOENT,
 			"there is no rule and no socket '%s' (ENOENT); 'usherctl rules' shows all rules",
 			name);
-	*answer =
-		(struct session_source){.next = list_next, .release = list_release, .state = TAKE_PTR(list)};
+	*answer = (struct answer_source){.next = list_next, .release = list_release, .state = TAKE_PTR(list)};
 	return 0;
 }

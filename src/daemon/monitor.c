@@ -209,7 +209,7 @@ static int read_wanted(const char *words, uint64_t *ret, struct refusal *refusal
 }
 
 int monitor_subscribe(struct monitor *monitor, struct session *session, const char *events,
-	struct session_source *answer, struct refusal *refusal)
+	struct answer_source *answer, struct refusal *refusal)
 {
 	struct subscriber *subscriber;
 	uint64_t wanted = 0;
@@ -233,7 +233,7 @@ int monitor_subscribe(struct monitor *monitor, struct session *session, const ch
 	monitor->first = subscriber;
 	monitor->n_subscribers++;
 	observe_listen(on_observed, monitor);
-	*answer = (struct session_source){
+	*answer = (struct answer_source){
 		.next = subscriber_next,
 		.release = subscriber_release,
 		.is_ready = subscriber_is_ready,

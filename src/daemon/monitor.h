@@ -31,4 +31,4 @@ struct monitor *monitor_free(struct monitor *monitor);
  * Return: 0, REFUSED, or a negative errno.
  */
 int monitor_subscribe(struct monitor *monitor, struct session *session, const char *events,
-	struct session_source *answer, struct refusal *refusal);
+	struct answer_source *answer, struct refusal *refusal);

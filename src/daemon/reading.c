@@ -18,7 +18,7 @@ struct reading {
 	struct identity asker;	/* its groups are the session's */
 	char *unit;		/* owns asker.unit */
 	bool begun;
-	struct session_source rows; /* once it has begun, if its answer has rows */
+	struct answer_source rows; /* once it has begun, if its answer has rows */
 };
 
 static void reading_release(void *state)
@@ -82,7 +82,7 @@ static bool reading_next(void *state, struct writer *packet, int *fds, size_t *n
 }
 
 int reading_postpone(struct usherd *usherd, enum request_verb verb, const struct message *message,
-	struct identity asker, struct session_source *answer)
+	struct identity asker, struct answer_source *answer)
 {
 	_cleanup_(reading_freep) struct reading *reading = calloc(1, sizeof(*reading));
 
@@ -106,7 +106,7 @@ int reading_postpone(struct usherd *usherd, enum request_verb verb, const struct
 		if (!own->fields[own->n_fields++].value)
 			return -ENOMEM;
 	}
-	*answer = (struct session_source){.next = reading_next,
+	*answer = (struct answer_source){.next = reading_next,
 		.release = reading_release,
 		.is_long = true,
 		.state = TAKE_PTR(reading)};

@@ -13,4 +13,4 @@
  * Return: 0 or -ENOMEM.
  */
 int reading_postpone(struct usherd *usherd, enum request_verb verb, const struct message *message,
-	struct identity asker, struct session_source *answer);
+	struct identity asker, struct answer_source *answer);

@@ -46,7 +46,7 @@ static bool complaint_next(void *state, struct writer *packet, int *fds, size_t 
 	return true;
 }
 
-static int answer_problems(struct problems *problems, struct session_source *rows)
+static int answer_problems(struct problems *problems, struct answer_source *rows)
 {
 	struct complaint *complaint = calloc(1, sizeof(*complaint));
 
@@ -54,7 +54,7 @@ static int answer_problems(struct problems *problems, struct session_source *row
 		return -ENOMEM;
 	complaint->problems = *problems;
 	*problems = PROBLEMS_NULL;
-	*rows = (struct session_source){
+	*rows = (struct answer_source){
 		.next = complaint_next, .release = complaint_release, .state = complaint};
 	return 0;
 }
@@ -70,7 +70,7 @@ int reload_rules(struct usherd *usherd, struct rule_changes *changes, struct pro
 }
 
 int request_reload(
-	struct usherd *usherd, struct writer *answer, struct session_source *rows, struct refusal *refusal)
+	struct usherd *usherd, struct writer *answer, struct answer_source *rows, struct refusal *refusal)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	const struct generation *generation;

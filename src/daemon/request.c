@@ -20,21 +20,21 @@
  * What a request gives back: 0, with the one packet in `packet` or with `source` filled; REFUSED; or a negative errno,
  * which the client gets as it is.
  */
-struct answer {
+struct outcome {
 	struct session *session; /* of the client */
 	struct writer packet;
-	struct session_source source;
+	struct answer_source source;
 	struct refusal refusal;
 };
 
-static int detach(struct broker *broker, struct answer *answer)
+static int detach(struct broker *broker, struct outcome *outcome)
 {
-	int r = broker_detach(broker, &answer->refusal);
+	int r = broker_detach(broker, &outcome->refusal);
 
 	if (r)
 		return r;
 	detached_mark(broker->instance);
-	writer_put(&answer->packet, KEY_OK, "1");
+	writer_put(&outcome->packet, KEY_OK, "1");
 	return 0;
 }
 
@@ -111,8 +111,8 @@ static struct identity find_asker(const struct intake_request *request, uid_t op
 	return (struct identity){.uid = opener, .gid = (gid_t)-1, .unit = ""};
 }
 
-static int perform(
-	struct usherd *usherd, enum request_verb verb, struct intake_request *request, struct answer *answer)
+static int perform(struct usherd *usherd, enum request_verb verb, struct intake_request *request,
+	struct outcome *outcome)
 {
 	struct broker *broker = &usherd->broker;
 
@@ -120,26 +120,26 @@ static int perform(
 	case REQUEST_HAND_IN:
 	case REQUEST_HOLD:
 		return request_hand_in(
-			usherd, answer->session, request, verb == REQUEST_HOLD, &answer->refusal);
+			usherd, outcome->session, request, verb == REQUEST_HOLD, &outcome->refusal);
 	case REQUEST_WITHDRAW:
-		return request_withdraw(broker, answer->session, request, &answer->refusal);
+		return request_withdraw(broker, outcome->session, request, &outcome->refusal);
 	case REQUEST_EVICT:
-		return request_evict(broker, request->message, &answer->packet, &answer->refusal);
+		return request_evict(broker, request->message, &outcome->packet, &outcome->refusal);
 	case REQUEST_CLAIM:
-		return request_claim(broker, request, &answer->source, &answer->refusal);
+		return request_claim(broker, request, &outcome->source, &outcome->refusal);
 	case REQUEST_RELOAD:
-		return request_reload(usherd, &answer->packet, &answer->source, &answer->refusal);
+		return request_reload(usherd, &outcome->packet, &outcome->source, &outcome->refusal);
 	case REQUEST_DETACH:
-		return detach(broker, answer);
+		return detach(broker, outcome);
 	case REQUEST_MONITOR:
-		return monitor_subscribe(usherd->monitor, answer->session,
-			message_get(request->message, KEY_EVENTS), &answer->source, &answer->refusal);
+		return monitor_subscribe(usherd->monitor, outcome->session,
+			message_get(request->message, KEY_EVENTS), &outcome->source, &outcome->refusal);
 	case REQUEST_STATUS:
 	case REQUEST_LIST:
 	case REQUEST_RULES:
 	case REQUEST_EXPLAIN:
 		return reading_postpone(usherd, verb, request->message,
-			find_asker(request, session_uid(answer->session)), &answer->source);
+			find_asker(request, session_uid(outcome->session)), &outcome->source);
 	}
 	return -EINVAL;
 }
@@ -251,28 +251,28 @@ int request_admit(struct session *session, const struct intake_request *request,
 
 void request_handle(struct session *session, struct intake_request *request, void *userdata)
 {
-	struct answer answer = {.session = session, .packet = WRITER_NULL};
+	struct outcome outcome = {.session = session, .packet = WRITER_NULL};
 	struct usherd *usherd = userdata;
 	enum request_verb verb;
 	int r;
 
-	r = read_verb(request, &verb, &answer.refusal);
+	r = read_verb(request, &verb, &outcome.refusal);
 	if (r) {
-		session_refuse(session, &answer.refusal);
+		session_refuse(session, &outcome.refusal);
 		return;
 	}
-	r = check_verb(verb, request, request->n_fds, session_uid(session), &answer.refusal);
+	r = check_verb(verb, request, request->n_fds, session_uid(session), &outcome.refusal);
 	if (!r)
-		r = perform(usherd, verb, request, &answer);
+		r = perform(usherd, verb, request, &outcome);
 	if (!r && (is_hand_in(verb) || verb == REQUEST_WITHDRAW))
 		return; /* the answer follows */
 	if (r < 0)
-		(void)refuse_internal(-r, &answer.refusal);
-	conclude(usherd, verb, session, request, r, &answer.refusal);
+		(void)refuse_internal(-r, &outcome.refusal);
+	conclude(usherd, verb, session, request, r, &outcome.refusal);
 	if (r)
-		session_refuse(session, &answer.refusal);
-	else if (answer.source.next)
-		session_answer_rows(session, &answer.source);
+		session_refuse(session, &outcome.refusal);
+	else if (outcome.source.next)
+		session_answer_rows(session, &outcome.source);
 	else
-		session_answer(session, &answer.packet);
+		session_answer(session, &outcome.packet);
 }

@@ -65,19 +65,19 @@ int request_evict(
 
 /* request_reload() - one packet, or a row for each problem in the rule files */
 int request_reload(
-	struct usherd *usherd, struct writer *answer, struct session_source *rows, struct refusal *refusal);
+	struct usherd *usherd, struct writer *answer, struct answer_source *rows, struct refusal *refusal);
 
 /* request_status() - @asker: whom the refusals that are shown must concern */
 int request_status(struct usherd *usherd, const struct identity *asker, struct writer *answer);
 
 /* Requests that answer with rows; they fill the source on success. */
-int request_claim(struct broker *broker, const struct intake_request *request, struct session_source *answer,
+int request_claim(struct broker *broker, const struct intake_request *request, struct answer_source *answer,
 	struct refusal *refusal);
 int request_list(
-	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal);
+	struct broker *broker, const char *name, struct answer_source *answer, struct refusal *refusal);
 int request_rules(
-	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal);
+	struct broker *broker, const char *name, struct answer_source *answer, struct refusal *refusal);
 
 /* request_explain() - @message has PROTOCOL=, LOCAL= and perhaps REMOTE=; @asker as for request_status() */
 int request_explain(struct usherd *usherd, const struct message *message, const struct identity *asker,
-	struct session_source *answer, struct refusal *refusal);
+	struct answer_source *answer, struct refusal *refusal);

@@ -63,7 +63,7 @@ static bool rules_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 }
 
 int request_rules(
-	struct broker *broker, const char *name, struct session_source *answer, struct refusal *refusal)
+	struct broker *broker, const char *name, struct answer_source *answer, struct refusal *refusal)
 {
 	const struct rule_set *set = broker->generation->rules;
 	const struct rule *rule = name ? rule_set_find(set, name) : set->rules;
@@ -80,6 +80,6 @@ int request_rules(
 		.rule = rule,
 		.end = rule ? rule + (name ? 1 : set->n_rules) : NULL,
 	};
-	*answer = (struct session_source){.next = rules_next, .release = rules_release, .state = rules};
+	*answer = (struct answer_source){.next = rules_next, .release = rules_release, .state = rules};
 	return 0;
 }

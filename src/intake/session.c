@@ -4,26 +4,14 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
 #include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
-#include "../wire/packet.h"
-
-/* A packet, from when it is looked at until it is answered. */
-struct incoming {
-	struct packet packet;
-	struct message message;
-	struct intake_request request;
-	bool queued;		   /* its descriptors, and so itself, are still in the queue of the socket */
-	struct parcel *fetching;   /* they are being received */
-	struct parcel *closing;	   /* they are being closed */
-	struct sweeper_skip *skip; /* they are being thrown away */
-	bool deferred;
-};
+#include "incoming.h"
+#include "peer.h"
 
 struct session {
 	int socket;
@@ -31,59 +19,32 @@ struct session {
 	sd_event_source *idle;
 	struct session_handlers handlers;
 	struct turn turn;
-	uint32_t revents;  /* what the turn is for */
-	size_t number;	   /* of the door */
-	struct ucred peer; /* at connect(2) */
-	gid_t *groups;	   /* of the peer, at connect(2) */
-	size_t n_groups;
+	uint32_t revents; /* what the turn is for */
+	size_t number;	  /* of the door */
+	struct peer peer;
 
 	const struct staff *staff; /* borrowed */
 	bool asked;
 	bool contested;	 /* a worker that failed may still receive from the socket */
+	bool ending;	 /* close when the answer has been sent */
 	uint64_t active; /* CLOCK_MONOTONIC, ns: when anything was sent or received last */
 
 	/* the request under way, while it takes more than one turn */
 	struct incoming *incoming;
 	uint64_t received;
+	bool deferred;
 	void (*cancel)(void *userdata); /* of a deferred answer */
 	void *cancel_userdata;
 	void (*tell)(uint64_t nsec, void *userdata);
 	void *tell_userdata;
 
-	/* the answer under way */
-	bool answering;
-	bool made;   /* there is something in `packet` */
-	bool last;   /* `packet` is the last one of the answer */
-	bool ending; /* close when the answer has been sent */
-	struct session_source source;
-	struct writer packet; /* waits for room */
-	int fds[PACKET_FDS_MAX];
-	size_t n_fds;
+	struct answer answer;
 };
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 static void on_turn(void *userdata);
 static int on_idle(sd_event_source *source, uint64_t usec, void *userdata);
 static bool flush(struct session *session);
-
-static int read_peer(struct session *session)
-{
-	socklen_t size = sizeof(session->peer);
-
-	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERCRED, &session->peer, &size) < 0)
-		return -errno;
-	size = 0;
-	/* asks for the size first: -ERANGE and the size, or 0 when there are none (net/core/sock.c) */
-	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
-		return 0;
-	session->groups = malloc(size);
-	if (!session->groups)
-		return -ENOMEM;
-	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERGROUPS, session->groups, &size) < 0)
-		return -errno;
-	session->n_groups = size / sizeof(gid_t);
-	return 0;
-}
 
 int session_new_consume_fd(sd_event *event, const struct staff *staff, int fd,
 	const struct session_handlers *handlers, struct session **ret)
@@ -100,7 +61,7 @@ int session_new_consume_fd(sd_event *event, const struct staff *staff, int fd,
 	session->handlers = *handlers;
 	session->active = clock_monotonic_nsec();
 	session->turn = (struct turn){.serve = on_turn, .userdata = session};
-	r = read_peer(session);
+	r = peer_read(&session->peer, fd);
 	if (!r)
 		r = sd_event_add_io(event, &session->io, fd, EPOLLIN, on_io, session);
 	/* all that are ready take a turn before one is served */
@@ -117,65 +78,33 @@ int session_new_consume_fd(sd_event *event, const struct staff *staff, int fd,
 	return 0;
 }
 
-/* Whether the answer under way is one without end. */
-static bool is_endless(const struct session *session)
-{
-	return session->source.is_ready;
-}
-
-static void release_source(struct session *session)
-{
-	if (session->source.release)
-		session->source.release(session->source.state);
-	session->source = (struct session_source){0};
-}
-
-static struct incoming *incoming_free(struct incoming *incoming)
-{
-	if (!incoming)
-		return NULL;
-	intake_request_deinit(&incoming->request);
-	packet_deinit(&incoming->packet);
-	free(incoming);
-	return NULL;
-}
-
 /* Return: whether somebody may be receiving from the socket. */
 static bool drop_incoming(struct session *session)
 {
-	struct incoming *incoming = TAKE_PTR(session->incoming);
-	bool busy = session->contested || (incoming && (incoming->fetching || incoming->skip));
-
-	if (!incoming)
-		return busy;
-	if (incoming->deferred)
+	if (session->deferred)
 		session->cancel(session->cancel_userdata);
-	parcel_release(incoming->fetching, NULL, NULL);
-	parcel_release(incoming->closing, NULL, NULL);
-	sweeper_cancel(incoming->skip);
-	(void)incoming_free(incoming);
-	return busy;
+	return incoming_drop(TAKE_PTR(session->incoming)) || session->contested;
 }
 
 struct session *session_free(struct session *session)
 {
 	if (!session)
 		return NULL;
-	if (is_endless(session))
+	if (answer_is_endless(&session->answer))
 		(void)flush(session); /* the last rows, as far as they can be sent without waiting */
-	release_source(session);
+	answer_release(&session->answer);
 	turns_give_up(&session->turn);
 	sd_event_source_disable_unref(session->io);
 	sd_event_source_disable_unref(session->idle);
 	sweeper_hang_up_consume(session->staff->sweeper, session->socket, drop_incoming(session));
-	free(session->groups);
+	peer_deinit(&session->peer);
 	free(session);
 	return NULL;
 }
 
 uid_t session_uid(const struct session *session)
 {
-	return session->peer.uid;
+	return session->peer.credentials.uid;
 }
 
 void session_set_number(struct session *session, size_t number)
@@ -195,11 +124,9 @@ bool session_is_fresh(const struct session *session)
 
 bool session_has_answered(const struct session *session)
 {
-	const struct incoming *incoming = session->incoming;
-
-	if (incoming && (incoming->fetching || incoming->closing || incoming->skip || incoming->deferred))
+	if (session->incoming && (incoming_is_busy(session->incoming) || session->deferred))
 		return false;
-	return !session->turn.tenant && (!session->answering || is_endless(session));
+	return !session->turn.tenant && (!session->answer.under_way || answer_is_endless(&session->answer));
 }
 
 static void end_session(struct session *session)
@@ -208,8 +135,10 @@ static void end_session(struct session *session)
 	session_free(session);
 }
 
-static void note_activity(struct session *session)
+static void note_activity(void *userdata)
 {
+	struct session *session = userdata;
+
 	session->active = clock_monotonic_nsec();
 	(void)sd_event_source_set_time_relative(session->idle, SESSION_IDLE_SECONDS * 1000000ULL);
 }
@@ -232,64 +161,27 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void want(struct session *session, uint32_t events)
 {
-	(void)sd_event_source_set_io_events(session->io, is_endless(session) ? events | EPOLLIN : events);
-}
-
-static void next_packet(struct session *session)
-{
-	session->packet.size = 0;
-	session->packet.overflow = 0;
-	session->n_fds = 0;
-	session->last =
-		!session->source.next(session->source.state, &session->packet, session->fds, &session->n_fds);
-	session->made = true;
-}
-
-/* Return: whether there is a packet to send. */
-static bool make_packet(struct session *session)
-{
-	if (!session->made && (!is_endless(session) || session->source.is_ready(session->source.state)))
-		next_packet(session);
-	return session->made;
+	if (answer_is_endless(&session->answer))
+		events |= EPOLLIN;
+	(void)sd_event_source_set_io_events(session->io, events);
 }
 
 /* Sends what fits into the socket. Returns false when the session is to end. */
 static bool flush(struct session *session)
 {
-	const uint64_t begin = clock_monotonic_nsec();
+	int r;
 
-	for (int n = 0; session->answering; n++) {
-		int r;
-
-		if (!make_packet(session)) {
-			want(session, EPOLLIN);
-			return true;
-		}
-		/* other sessions get their turn */
-		if (n == SESSION_BATCH || (n && clock_monotonic_nsec() - begin > SESSION_BATCH_NSEC)) {
-			want(session, EPOLLOUT);
-			return true;
-		}
-		r = packet_send(session->socket, session->packet.text, session->packet.size, session->fds,
-			session->n_fds);
-
-		if (r == -EAGAIN) {
-			want(session, EPOLLOUT);
-			return true;
-		}
-		if (r < 0)
-			return false;
-		note_activity(session);
-		session->made = false;
-		if (!session->last)
-			continue;
-		session->answering = false;
-		if (session->tell)
-			session->tell(clock_monotonic_nsec() - session->received, session->tell_userdata);
-		session->tell = NULL;
-		release_source(session);
-		want(session, EPOLLIN);
-	}
+	if (!session->answer.under_way)
+		return !session->ending;
+	r = answer_send(&session->answer, session->socket, note_activity, session);
+	if (r < 0)
+		return false;
+	want(session, r == ANSWER_NEEDS_ROOM ? EPOLLOUT : EPOLLIN);
+	if (r != 0)
+		return true;
+	if (session->tell)
+		session->tell(clock_monotonic_nsec() - session->received, session->tell_userdata);
+	session->tell = NULL;
 	return !session->ending;
 }
 
@@ -300,13 +192,13 @@ static void wait_for_turn(struct session *session, uint32_t revents)
 	session->active = clock_monotonic_nsec();
 	session->revents = revents;
 	turns_take(session->handlers.turns, &session->turn, session->handlers.tenant,
-		session->answering && session->source.is_long);
+		session->answer.under_way && session->answer.source.is_long);
 }
 
 /* Return: false when the session is to end. */
 static bool begin_answer(struct session *session)
 {
-	if (!session->handlers.turns || !session->answering || !session->source.is_long)
+	if (!session->handlers.turns || !session->answer.under_way || !session->answer.source.is_long)
 		return flush(session);
 	wait_for_turn(session, 0);
 	return true;
@@ -314,28 +206,18 @@ static bool begin_answer(struct session *session)
 
 void session_answer(struct session *session, const struct writer *packet)
 {
-	session->packet = *packet;
-	session->n_fds = 0;
-	session->made = true;
-	session->last = true;
-	session->answering = true;
+	answer_begin(&session->answer, packet);
 }
 
 void session_refuse(struct session *session, const struct refusal *refusal)
 {
-	struct writer packet = WRITER_NULL;
-
-	writer_put(&packet, KEY_ERRNO, "%d", refusal->error);
-	writer_put(&packet, KEY_REASON, "%s", refusal->text);
-	session_answer(session, &packet);
+	answer_begin_refusal(&session->answer, refusal);
 }
 
-void session_answer_rows(struct session *session, const struct session_source *source)
+void session_answer_rows(struct session *session, const struct answer_source *source)
 {
-	session->source = *source;
-	session->answering = true;
-	session->made = false;
-	if (is_endless(session))
+	answer_begin_rows(&session->answer, source);
+	if (answer_is_endless(&session->answer))
 		(void)sd_event_source_set_enabled(session->idle, SD_EVENT_OFF);
 }
 
@@ -354,82 +236,62 @@ void session_time(struct session *session, void (*tell)(uint64_t nsec, void *use
 
 static void refuse_and_end(struct session *session, const struct refusal *refusal)
 {
-	if (is_endless(session)) {
-		release_source(session);
+	if (answer_is_endless(&session->answer)) {
+		answer_release(&session->answer);
 		(void)sd_event_source_set_enabled(session->idle, SD_EVENT_ONESHOT);
 	}
 	session_refuse(session, refusal);
 	session->ending = true;
 }
 
-static bool take_packet(struct session *session, struct incoming *incoming, struct refusal *refusal)
+static int take_packet(struct session *session, struct incoming *incoming, struct refusal *refusal)
 {
-	struct packet *packet = &incoming->packet;
-	struct intake_request *request = &incoming->request;
+	int r = incoming_parse(incoming, refusal);
 
-	if (message_parse(&incoming->message, packet->text, packet->size, refusal))
-		return false;
-	intake_request_init(request, packet);
-	request->message = &incoming->message;
-	/* the groups are those of the process that connected, not of one that got the socket from it */
-	if (!memcmp(&packet->credentials, &session->peer, sizeof(session->peer))) {
-		request->identity.groups = session->groups;
-		request->identity.n_groups = session->n_groups;
-	}
+	if (r)
+		return r;
+	peer_lend_groups(&session->peer, &incoming->packet.credentials, &incoming->request.identity);
 	session->asked = true;
-	session->received = request->received;
-	return true;
+	session->received = incoming->request.received;
+	return 0;
 }
 
 static void complete(struct session *session);
 
-/* What the descriptors are. A packet that was not received, or may not have been, ends the session. */
-static void on_parcel(struct parcel *parcel, void *userdata)
+/* A packet that was not received, or may not have been, ends the session. */
+static void on_fetched(const struct refusal *refusal, void *userdata)
 {
 	struct session *session = userdata;
-	struct incoming *incoming = session->incoming;
 
-	incoming->fetching = NULL;
-	incoming->queued = false;
-	session->contested |= parcel->lost;
-	intake_request_open(&incoming->request, parcel);
-	if (parcel->result < 0)
-		(void)refuse(&parcel->refusal, -parcel->result, "the packet could not be received (%s)",
-			errno_name(-parcel->result));
-	if (parcel->result)
-		refuse_and_end(session, &parcel->refusal);
+	session->contested |= session->incoming->lost;
+	if (refusal)
+		refuse_and_end(session, refusal);
 	else
-		session->handlers.request(session, &incoming->request, session->handlers.userdata);
+		session->handlers.request(session, &session->incoming->request, session->handlers.userdata);
 	complete(session);
 }
 
 static void fetch(struct session *session)
 {
 	struct incoming *incoming = session->incoming;
-	const char *owner = message_get(&incoming->message, KEY_OWNER);
 	struct refusal refusal;
 	int r;
 
 	r = session->handlers.admit(session, &incoming->request, &refusal, session->handlers.userdata);
 	if (!r)
-		r = parcel_fetch(session->staff->crew,
-			owner ? CREW_UID_FOUND : incoming->packet.credentials.uid, session->socket, owner,
-			session->staff->netns_cookie, NULL, on_parcel, session, &incoming->fetching,
-			&refusal);
+		r = incoming_fetch(incoming, session->staff, session->socket, on_fetched, session, &refusal);
 	if (r < 0)
 		r = refuse(&refusal, -r, "the broker could not do it (%s)", errno_name(-r));
 	if (r)
 		session_refuse(session, &refusal);
 }
 
-static void on_skipped(bool skipped, void *userdata)
+static void on_cleared(bool cleared, void *userdata)
 {
 	struct session *session = userdata;
 
-	session->incoming->skip = NULL;
-	session->incoming->queued = false;
-	if (!skipped)
-		session->contested = session->ending = true;
+	session->contested |= session->incoming->lost;
+	session->ending |= !cleared;
 	complete(session);
 }
 
@@ -437,15 +299,6 @@ static void on_skipped(bool skipped, void *userdata)
 static void pause_listening(struct session *session)
 {
 	(void)sd_event_source_set_enabled(session->io, SD_EVENT_OFF);
-}
-
-static void on_closed(struct parcel *parcel, void *userdata)
-{
-	struct session *session = userdata;
-
-	session->incoming->closing = NULL;
-	parcel_release(parcel, NULL, NULL);
-	complete(session);
 }
 
 /*
@@ -456,25 +309,17 @@ static void on_closed(struct parcel *parcel, void *userdata)
  */
 static bool proceed(struct session *session)
 {
-	struct incoming *incoming = session->incoming;
+	int r = 0;
 
-	if (incoming->fetching || incoming->deferred) {
-		pause_listening(session);
-		return true;
+	if (!session->incoming->fetching && !session->deferred) {
+		r = incoming_clear(session->incoming, session->staff, session->socket, on_cleared, session);
+		if (r == 0) {
+			session->incoming = incoming_free(session->incoming);
+			return begin_answer(session);
+		}
 	}
-	if (incoming->queued) {
-		incoming->skip = sweeper_skip(session->staff->sweeper, session->socket, on_skipped, session);
-		pause_listening(session);
-		return incoming->skip;
-	}
-	if (incoming->request.parcel && parcel_is_open(incoming->request.parcel)) {
-		incoming->closing = TAKE_PTR(incoming->request.parcel);
-		parcel_close(incoming->closing, on_closed, session);
-		pause_listening(session);
-		return true;
-	}
-	session->incoming = incoming_free(incoming);
-	return begin_answer(session);
+	pause_listening(session);
+	return r >= 0;
 }
 
 static void complete(struct session *session)
@@ -486,48 +331,38 @@ static void complete(struct session *session)
 
 void session_defer(struct session *session, void (*cancel)(void *userdata), void *userdata)
 {
-	session->incoming->deferred = true;
+	session->deferred = true;
 	session->cancel = cancel;
 	session->cancel_userdata = userdata;
 }
 
 void session_resume(struct session *session)
 {
-	session->incoming->deferred = false;
+	session->deferred = false;
 	complete(session);
 }
 
 static bool receive_packet(struct session *session)
 {
-	struct incoming *incoming = calloc(1, sizeof(*incoming));
+	struct incoming *incoming;
 	struct refusal refusal;
-	bool has_fds = false;
-	int r;
+	int r = incoming_receive(session->socket, &incoming, &refusal);
 
-	if (!incoming)
-		return false;
-	incoming->packet.pidfd = incoming->request.own_pidfd = -1;
-	r = packet_peek(session->socket, &incoming->packet, &has_fds, &refusal);
-	if ((r == 0 || r == PACKET_REFUSED) && !has_fds) {
-		packet_deinit(&incoming->packet);
-		r = packet_receive_with_pidfd(session->socket, &incoming->packet, &refusal);
-	}
-	if (r < 0 || r == PACKET_AGAIN || r == PACKET_END) {
-		(void)incoming_free(incoming);
+	if (r < 0 || r == PACKET_AGAIN || r == PACKET_END)
 		return r == PACKET_AGAIN;
-	}
-	incoming->queued = has_fds;
 	session->incoming = incoming;
 	note_activity(session);
 	if (r == 0 && !incoming->packet.has_credentials)
 		r = refuse(&refusal, EPERM,
 			"the packet carries no credentials (EPERM); send it from a live process");
-	if (r == 0 && session->answering)
+	if (r == 0 && session->answer.under_way)
 		r = refuse(&refusal, EBUSY,
 			"this connection is subscribed to events and takes no request (EBUSY); open another one");
-	if (r || !take_packet(session, incoming, &refusal))
+	if (r == 0)
+		r = take_packet(session, incoming, &refusal);
+	if (r)
 		refuse_and_end(session, &refusal);
-	else if (has_fds)
+	else if (incoming->queued)
 		fetch(session);
 	else
 		session->handlers.request(session, &incoming->request, session->handlers.userdata);
@@ -541,7 +376,7 @@ uint64_t session_active(const struct session *session)
 
 void session_evict(struct session *session, const struct refusal *refusal)
 {
-	if (!session->answering) {
+	if (!session->answer.under_way) {
 		session_refuse(session, refusal);
 		(void)flush(session);
 	}
@@ -552,7 +387,7 @@ static void serve(struct session *session, uint32_t revents)
 {
 	bool alive;
 
-	if (!session->answering || (is_endless(session) && revents & EPOLLIN))
+	if (!session->answer.under_way || (answer_is_endless(&session->answer) && revents & EPOLLIN))
 		alive = receive_packet(session);
 	else
 		alive = !(revents & (EPOLLERR | EPOLLHUP)) && flush(session);

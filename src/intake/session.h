@@ -4,8 +4,8 @@
 /*
  * One client of usher.sock: its packets in, its answers out
  *
- * A session has at most one request under way. Each row of its answer is made when the socket has room for it. So a
- * client that does not read costs a descriptor and a few kilobytes, until SESSION_IDLE_SECONDS have passed. A packet
+ * A session has at most one request under way, and each packet of its answer is made when the socket has room for it. So
+ * a client that does not read costs a descriptor and a few kilobytes, until SESSION_IDLE_SECONDS have passed. A packet
  * that cannot be read is answered with a refusal and ends the session.
  *
  * An answer may be without end: it gets a row for each event. Such a session lasts until the client hangs up, however
@@ -21,15 +21,12 @@
 #include "../util/error.h"
 #include "../wire/message.h"
 #include "../worker/staff.h"
+#include "answer.h"
 #include "request.h"
 #include "turns.h"
 
 /* A session on which nothing was sent or received for this long is closed. */
 #define SESSION_IDLE_SECONDS 30
-
-/* Packets of an answer that are sent before other sessions get their turn. */
-#define SESSION_BATCH 64
-#define SESSION_BATCH_NSEC 2000000U
 
 struct session;
 
@@ -48,23 +45,6 @@ struct session_handlers {
 	struct turns *turns; /* NULL: the session is served whenever it has something to do */
 	uid_t tenant;	     /* whose turns it takes */
 	void *userdata;
-};
-
-/*
- * An answer of several packets
- *
- * next() writes one packet and says whether another one follows. It may put descriptors into `fds`, at most
- * PACKET_FDS_MAX, which stay its own. release() is called when the answer has been sent or the session has ended.
- *
- * An answer without end also has is_ready(): whether next() has a packet. Its maker calls session_wake() when next()
- * has one again.
- */
-struct session_source {
-	bool (*next)(void *state, struct writer *packet, int *fds, size_t *n_fds);
-	void (*release)(void *state);
-	bool (*is_ready)(void *state);
-	bool is_long; /* other sessions come before each part of it */
-	void *state;
 };
 
 /*
@@ -99,7 +79,7 @@ uid_t session_uid(const struct session *session);
 
 void session_answer(struct session *session, const struct writer *packet);
 void session_refuse(struct session *session, const struct refusal *refusal);
-void session_answer_rows(struct session *session, const struct session_source *source);
+void session_answer_rows(struct session *session, const struct answer_source *source);
 
 /*
  * session_defer() - answer later: by one of the three above, and then session_resume()

@@ -114,8 +114,7 @@ static bool tail_is_ready(void *state)
 
 static void answer_tail(struct session *session)
 {
-	struct session_source source = {
-		.next = rows_next, .release = rows_release, .is_ready = tail_is_ready};
+	struct answer_source source = {.next = rows_next, .release = rows_release, .is_ready = tail_is_ready};
 	struct rows *rows = calloc(1, sizeof(*rows));
 
 	assert_non_null(rows);
@@ -126,7 +125,7 @@ static void answer_tail(struct session *session)
 
 static void answer_rows(struct session *session, const struct message *message)
 {
-	struct session_source source = {.next = rows_next, .release = rows_release};
+	struct answer_source source = {.next = rows_next, .release = rows_release};
 	struct rows *rows = calloc(1, sizeof(*rows));
 
 	assert_non_null(rows);
