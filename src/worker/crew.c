@@ -2,39 +2,23 @@
 #include "crew.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "../util/clock.h"
+#include "crew_worker.h"
 #include "nursery.h"
 
 #define RETRY_USEC 200000
 #define TICK_USEC 250000
-
-struct crew_worker {
-	struct crew *crew;
-	struct crew_worker *next;
-	struct crew_user *user;
-	uid_t uid;
-	bool bound;  /* to that uid */
-	bool doomed; /* killed, as soon as there is a pidfd */
-	int channel;
-	int pidfd;	   /* -1 until the nursery has answered */
-	uint64_t deadline; /* CLOCK_MONOTONIC, microseconds; 0 while it has nothing to do */
-	sd_event_source *io, *death;
-};
 
 struct crew {
 	sd_event *event; /* borrowed */
 	int nursery;
 	sd_event_source *nursery_io, *retry, *clock;
 	bool ticking;
+	struct crew_worker_handlers handlers;
 	struct crew_worker *workers; /* in the order in which the nursery was asked for them */
 	struct crew_user *waiting;
 	bool started;
@@ -59,23 +43,13 @@ static void retry_later(struct crew *crew)
 	(void)sd_event_source_set_enabled(crew->retry, SD_EVENT_ONESHOT);
 }
 
-static void unlink_worker(struct crew_worker *worker)
+static void unlink_worker(struct crew *crew, struct crew_worker *worker)
 {
-	struct crew_worker **at = &worker->crew->workers;
+	struct crew_worker **at = &crew->workers;
 
 	while (*at != worker)
 		at = &(*at)->next;
 	*at = worker->next;
-}
-
-static void worker_free(struct crew_worker *worker)
-{
-	unlink_worker(worker);
-	sd_event_source_disable_unref(worker->io);
-	sd_event_source_disable_unref(worker->death);
-	closep(&worker->channel);
-	closep(&worker->pidfd);
-	free(worker);
 }
 
 /* ---- the end of a worker */
@@ -101,38 +75,23 @@ static void fail_waiting(struct crew *crew, uid_t uid)
 	}
 }
 
-static void fail(struct crew_worker *worker, const struct refusal *refusal)
+static void on_doomed(struct crew_worker *worker, void *userdata)
 {
-	if (worker->doomed)
-		return;
-	worker->doomed = true;
-	(void)sd_event_source_set_enabled(worker->io, SD_EVENT_OFF);
-	worker->deadline = 0;
-	if (worker->pidfd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
-	if (worker->user)
-		worker->user->failed(worker->user, refusal);
-	if (worker->bound && crew_is_stuck(worker->crew, worker->uid))
-		fail_waiting(worker->crew, worker->uid);
-}
+	struct crew *crew = userdata;
 
-static void fail_dead(struct crew_worker *worker)
-{
-	struct refusal refusal;
-
-	(void)refuse(&refusal, ECHILD,
-		"the process that looks at descriptors has ended or cannot be started (ECHILD); try again");
-	fail(worker, &refusal);
+	if (worker->bound && crew_is_stuck(crew, worker->uid))
+		fail_waiting(crew, worker->uid);
 }
 
 /* It does nothing any more. */
-static void bury_worker(struct crew_worker *worker)
+static void bury_worker(struct crew_worker *worker, void *userdata)
 {
 	struct crew_user *user = worker->user;
-	struct crew *crew = worker->crew;
+	struct crew *crew = userdata;
 	bool served = worker->bound;
 
-	worker_free(worker);
+	unlink_worker(crew, worker);
+	crew_worker_free(worker);
 	if (user) {
 		user->worker = NULL;
 		user->gone(user);
@@ -144,29 +103,11 @@ static void bury_worker(struct crew_worker *worker)
 		retry_later(crew);
 }
 
-static int on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	(void)source;
-	(void)fd;
-	(void)revents;
-	fail_dead(userdata);
-	bury_worker(userdata);
-	return 0;
-}
-
-static void fail_late(struct crew_worker *worker)
-{
-	struct refusal refusal;
-
-	(void)refuse(&refusal, ETIMEDOUT,
-		"the descriptors kept the process that inspects them waiting for %u s (ETIMEDOUT); send sockets that nobody keeps busy, and no files",
-		CREW_PATIENCE_MS / 1000);
-	fail(worker, &refusal);
-}
-
 /* One clock for all, which runs while there is work: a timer for each step would cost more than the step. */
-static void start_clock(struct crew *crew)
+static void start_clock(void *userdata)
 {
+	struct crew *crew = userdata;
+
 	if (crew->ticking)
 		return;
 	crew->ticking = true;
@@ -194,117 +135,25 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	crew->ticking = false;
 	/* the list may be another one after each */
 	while ((worker = find_late(crew, now)))
-		fail_late(worker);
+		crew_worker_doom_late(worker);
 	if (find_late(crew, UINT64_MAX))
 		start_clock(crew);
 	return 0;
-}
-
-static void set_deadline(struct crew_worker *worker)
-{
-	if (worker->doomed)
-		return;
-	worker->deadline = clock_monotonic_usec() + CREW_PATIENCE_MS * 1000ULL;
-	start_clock(worker->crew);
-}
-
-/* ---- reports */
-
-/* It says what no worker says, so somebody else has a hold of it. */
-static void fail_wrong(struct crew_worker *worker)
-{
-	struct refusal refusal;
-
-	(void)refuse(&refusal, EPROTO,
-		"the process that looks at descriptors made a report that makes no sense (EPROTO); it is killed, try again");
-	fail(worker, &refusal);
-}
-
-static void take_report(struct crew_worker *worker, struct packet *packet)
-{
-	struct report report = {0};
-
-	memcpy(&report, packet->text, packet->size < sizeof(report) ? packet->size : sizeof(report));
-	if (!work_report_check(&report, packet->size)) {
-		fail_wrong(worker);
-		return;
-	}
-	worker->deadline = 0;
-	switch (worker->user->report(worker->user, &report, packet)) {
-	case CREW_DONE:
-		break;
-	case CREW_MORE:
-		set_deadline(worker);
-		break;
-	case CREW_WRONG:
-		fail_wrong(worker);
-		break;
-	}
-}
-
-static int on_report(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
-	struct crew_worker *worker = userdata;
-	struct refusal refusal;
-	int r = packet_receive(fd, &packet, &refusal);
-
-	(void)source;
-	(void)revents;
-	if (r == PACKET_AGAIN)
-		return 0;
-	if (r == PACKET_REFUSED) {
-		fail(worker, &refusal);
-		return 0;
-	}
-	if (r != 0 || !worker->user) {
-		/* its end comes with the pidfd, if the nursery has sent one */
-		fail_dead(worker);
-		return 0;
-	}
-	take_report(worker, &packet);
-	return 0;
-}
-
-int crew_send(struct crew_user *user, const struct work *work, const int *fds, size_t n_fds)
-{
-	struct crew_worker *worker = user->worker;
-	size_t size = offsetof(struct work, items) + work->n_items * sizeof(*work->items);
-	int r = packet_send(worker->channel, (const char *)work, size, fds, n_fds);
-
-	/* what is not sent is not done: the deadline comes */
-	if (work->kind != WORK_KEEP)
-		set_deadline(worker);
-	return r;
 }
 
 /* ---- hiring */
 
 static struct crew_worker *hire(struct crew *crew)
 {
-	struct crew_worker *worker = calloc(1, sizeof(*worker)), **at = &crew->workers;
-	int channel[2], r;
+	struct crew_worker *worker = crew_worker_hire(crew->event, crew->nursery, &crew->handlers);
+	struct crew_worker **at = &crew->workers;
 
 	if (!worker)
 		return NULL;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0) {
-		free(worker);
-		return NULL;
-	}
-	*worker = (struct crew_worker){.crew = crew, .channel = channel[0], .pidfd = -1};
 	while (*at)
 		at = &(*at)->next;
 	*at = worker;
-	r = fcntl(channel[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-	if (r == 0)
-		r = sd_event_add_io(crew->event, &worker->io, channel[0], EPOLLIN, on_report, worker);
-	if (r >= 0)
-		r = packet_send(crew->nursery, NURSERY_WORKER, strlen(NURSERY_WORKER), &channel[1], 1);
-	(void)close(channel[1]);
-	if (r >= 0)
-		return worker;
-	worker_free(worker);
-	return NULL;
+	return worker;
 }
 
 static int on_nursery(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -325,16 +174,7 @@ static int on_nursery(sd_event_source *source, int fd, uint32_t revents, void *u
 		worker = worker->next;
 	if (!worker)
 		return 0;
-	if (packet.n_fds)
-		worker->pidfd = TAKE_FD(packet.fds[0]);
-	if (worker->pidfd < 0 ||
-		sd_event_add_io(crew->event, &worker->death, worker->pidfd, EPOLLIN, on_death, worker) < 0) {
-		fail_dead(worker);
-		bury_worker(worker);
-		return 0;
-	}
-	if (worker->doomed)
-		(void)syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
+	crew_worker_adopt_consume(worker, crew->event, packet.n_fds ? TAKE_FD(packet.fds[0]) : -1);
 	return 0;
 }
 
@@ -373,7 +213,8 @@ static bool dismiss_one(struct crew *crew)
 {
 	for (struct crew_worker *worker = crew->workers; worker; worker = worker->next)
 		if (worker->bound && !worker->user && !worker->doomed && worker->pidfd >= 0) {
-			worker_free(worker);
+			unlink_worker(crew, worker);
+			crew_worker_free(worker);
 			return true;
 		}
 	return false;
@@ -464,6 +305,11 @@ void crew_leave(struct crew *crew, struct crew_user *user)
 		*at = user->next;
 }
 
+int crew_send(struct crew_user *user, const struct work *work, const int *fds, size_t n_fds)
+{
+	return crew_worker_send(user->worker, work, fds, n_fds);
+}
+
 /* ---- begin and end */
 
 int crew_new(sd_event *event, int nursery, struct crew **ret)
@@ -477,6 +323,8 @@ int crew_new(sd_event *event, int nursery, struct crew **ret)
 	}
 	crew->event = event;
 	crew->nursery = nursery;
+	crew->handlers = (struct crew_worker_handlers){
+		.begun = start_clock, .doomed = on_doomed, .ended = bury_worker, .userdata = crew};
 	r = sd_event_add_io(event, &crew->nursery_io, nursery, EPOLLIN, on_nursery, crew);
 	if (r >= 0)
 		r = sd_event_add_time_relative(event, &crew->retry, CLOCK_MONOTONIC, 0, 0, on_retry, crew);
@@ -517,7 +365,7 @@ struct crew *crew_free(struct crew *crew)
 	}
 	/* they do what they were asked for, and end with their channel */
 	while (crew->workers)
-		bury_worker(crew->workers);
+		bury_worker(crew->workers, crew);
 	sd_event_source_disable_unref(crew->nursery_io);
 	sd_event_source_disable_unref(crew->retry);
 	sd_event_source_disable_unref(crew->clock);
