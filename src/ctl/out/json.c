@@ -16,9 +16,9 @@ static void write_string(FILE *out, const char *value)
 		text_make_printable(copy);
 	(void)fputc('"', out);
 	for (const char *c = copy ? copy : "?"; *c; c++) {
-		if (*c == '"' || *c == '\\')
+		if (*c == '"' || *c == '\\' || *c == '\t')
 			(void)fputc('\\', out);
-		(void)fputc(*c, out);
+		(void)fputc(*c == '\t' ? 't' : *c, out);
 	}
 	(void)fputc('"', out);
 }

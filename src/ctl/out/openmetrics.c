@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 void openmetrics_family(
@@ -32,13 +33,23 @@ static void write_label(FILE *out, char *separator, const char *name, const char
 	*separator = ',';
 }
 
+static bool is_number(const char *text)
+{
+	size_t digits = strspn(text, "0123456789"), decimals;
+
+	if (!digits || !text[digits])
+		return digits;
+	decimals = strspn(text + digits + 1, "0123456789");
+	return text[digits] == '.' && decimals && !text[digits + 1 + decimals];
+}
+
 void openmetrics_sample(struct openmetrics *metrics, const char *value, ...)
 {
 	const char *name;
 	char separator = '{';
 	va_list labels;
 
-	if (!value || !*value || value[strspn(value, "0123456789.")])
+	if (!value || !is_number(value))
 		return;
 	(void)fprintf(metrics->out, "%s%s", metrics->family, metrics->suffix);
 	if (*metrics->broker)

@@ -2,6 +2,7 @@
 """Clients without any rights that try to stop the broker"""
 
 import errno
+import json
 import os
 import pathlib
 import signal
@@ -11,6 +12,7 @@ import time
 
 import pytest
 
+from harness.broker import ctl
 from harness.host import NOBODY, rule
 from harness.process import PATIENCE, Child, in_child
 from harness.service import make_socket
@@ -131,6 +133,19 @@ def test_stop_with_descriptors_that_take_long_to_close(broker):
     running.resume()
     assert running.wait() == 0
     attacker.kill()
+
+
+def test_tab_in_json(broker):
+    """JSON has no tab in a string: a stranger's path must not make the output of usherctl unreadable for others."""
+    broker(web=rule("Stream=80", access=["User=nobody"]))
+
+    def offer(_):
+        with pytest.raises(Refused):
+            request("hand-in", [os.memfd_create("a\tb")], NAME="web")
+
+    Child(offer, uid=NOBODY, gid=NOBODY).result()
+    status = json.loads(ctl("--json", "status").stdout)
+    assert "a\tb" in status["hand_in_refused"], status
 
 
 def test_root_speaks_on_anothers_connection(broker):
