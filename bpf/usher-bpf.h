@@ -122,7 +122,8 @@ struct usher_place {
 	__u8 family;	   /* of `address`: AF_INET or AF_INET6 */
 	__u8 via;	   /* enum usher_via */
 	__u8 flags;	   /* USHER_PLACE_* */
-	__u8 pad[3];
+	__u8 destination;  /* UDP: a set of DESTINATION_* (src/util/destination.h); 0 from a broker that did not look */
+	__u8 pad[2];
 	__u32 pid;	   /* of the registrant, in the broker's pid namespace; 0 when it is not visible there */
 	__u32 uid;
 	__u32 gid;

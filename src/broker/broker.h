@@ -41,6 +41,7 @@ struct broker {
 	sd_event_source *events_source, *reap_source, *detach_source;
 	struct hand_in *hand_ins; /* under way */
 	struct staff *staff;	  /* borrowed */
+	bool udp_noted;		  /* what becomes of UDP sockets has been reported */
 	char *reload_failure;	  /* why the last reload failed; NULL when it did not */
 };
 

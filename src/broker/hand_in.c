@@ -3,6 +3,7 @@
 #include "hand_in.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@
 #include "place.h"
 #include "reap.h"
 #include "reservation.h"
+#include "udp_note.h"
 
 /*
  * A hand-in under way: slots are reserved, a worker puts the sockets there. It outlives its request when the worker
@@ -65,7 +67,7 @@ static bool drop_orphans(struct offer *offer, const struct offered_socket *socke
 	return n > 0;
 }
 
-/* A socket that was there already keeps its rank; only its owner, and whether it is held, may change. */
+/* A socket that was there already keeps its rank. Its owner, its options, and whether it is held may have changed. */
 static void commit_kept(struct offer *offer, const struct offered_socket *socket, const struct aim *aim)
 {
 	struct registry_place place;
@@ -73,6 +75,7 @@ static void commit_kept(struct offer *offer, const struct offered_socket *socket
 	if (!reservation_find_place(offer, socket, aim, &place))
 		return;
 	place_set_owner(&place.data, offer->request->owner);
+	place.data.destination = socket->facts.destination;
 	if (offer->request->hold)
 		place.data.flags |= USHER_PLACE_HELD;
 	(void)registry_write_place(&offer->broker->registry, &place);
@@ -243,6 +246,8 @@ static void commit_all(struct hand_in *hand_in)
 	for (size_t i = offer->request->n; i-- > 0;)
 		if (commit(hand_in, &offer->sockets[i])) {
 			report_handed_in(offer, &offer->sockets[i]);
+			if (offer->sockets[i].facts.protocol == IPPROTO_UDP)
+				udp_note(offer->broker, offer->sockets[i].rule);
 			added++;
 		}
 	for (size_t i = 0; i < offer->request->n; i++)

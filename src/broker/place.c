@@ -16,6 +16,7 @@ struct usher_place place_make(
 		.family = (uint8_t)facts->address_family,
 		.via = (uint8_t)via,
 		.flags = flags,
+		.destination = facts->destination,
 	};
 
 	memcpy(place.address, facts->address, sizeof(place.address));

@@ -47,6 +47,7 @@ enum {
 	GID,
 	VERIFIED,
 	DUAL_STACK,
+	DESTINATION,
 	HANDED_IN,
 	EVENTS_LOST,
 };
@@ -76,6 +77,7 @@ static const struct column columns[] = {
 	[GID] = {"GID", JSON_NUMBER, true},
 	[VERIFIED] = {"VERIFIED", JSON_BOOL, true},
 	[DUAL_STACK] = {"DUAL_STACK", JSON_BOOL, true},
+	[DESTINATION] = {"DESTINATION", .json_only = true},
 	[HANDED_IN] = {"HANDED_IN", JSON_NUMBER, true},
 	[EVENTS_LOST] = {"EVENTS_LOST", JSON_NUMBER, true},
 };
@@ -105,6 +107,7 @@ static const enum message_key keys[ARRAY_SIZE(columns)] = {
 	[GID] = KEY_GID,
 	[VERIFIED] = KEY_VERIFIED,
 	[DUAL_STACK] = KEY_DUAL_STACK,
+	[DESTINATION] = KEY_DESTINATION,
 	[HANDED_IN] = KEY_HANDED_IN,
 	[EVENTS_LOST] = KEY_EVENTS_LOST,
 };

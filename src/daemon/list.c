@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../util/address.h"
+#include "../util/destination.h"
 #include "../util/macro.h"
 #include "../util/transport.h"
 #include "request.h"
@@ -62,7 +63,7 @@ static void write_state(struct writer *row, enum seat_state state)
 
 static void write_place(struct writer *row, const struct usher_place *place, unsigned number)
 {
-	char address[ENDPOINT_TEXT_MAX];
+	char address[ENDPOINT_TEXT_MAX], destination[DESTINATION_TEXT_MAX];
 
 	writer_put(row, KEY_PLACE, "%u", number);
 	writer_put(row, KEY_COOKIE, "%" PRIx64, (uint64_t)place->cookie);
@@ -81,6 +82,8 @@ static void write_place(struct writer *row, const struct usher_place *place, uns
 	writer_put(row, KEY_VIA, "%s", via_word(place->via < VIA_N ? place->via : VIA_CLIENT));
 	writer_put(row, KEY_HELD, "%s", yes_word(place->flags & USHER_PLACE_HELD));
 	writer_put(row, KEY_DUAL_STACK, "%s", yes_word(place->flags & USHER_PLACE_DUAL_STACK));
+	if (place->destination)
+		writer_put(row, KEY_DESTINATION, "%s", destination_format(place->destination, destination));
 }
 
 static void write_counters(struct writer *row, const struct registry *registry, uint32_t seat)

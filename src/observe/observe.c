@@ -32,6 +32,7 @@ static const struct kind {
 	bool limited; /* a client or a packet can cause it */
 } kinds[OBSERVE_KINDS] = {
 	[OBSERVE_HANDED_IN] = {"handed-in", "bfe8c6aaa1524d879f4771cec0177a9d", LOG_INFO, true},
+	[OBSERVE_ALTERED] = {"altered", "8263bf5282f14f00be95716f35a749f2", LOG_NOTICE, false},
 	[OBSERVE_WITHDRAWN] = {"withdrawn", "db86792e7cbc4584a61d407fb959aad5", LOG_INFO, true},
 	[OBSERVE_TAKEN_OVER] = {"taken-over", "9e9d2563c6df4819b6e36a3d95545f5a", LOG_NOTICE, true},
 	[OBSERVE_GONE] = {"gone", "bcc567d0ad01447f8fa0bcd7104615b2", LOG_NOTICE, true},

@@ -19,13 +19,14 @@
 #define OBSERVE_LIMIT_SECONDS 10U
 
 enum observe_kind {
-	OBSERVE_HANDED_IN,     /* a socket is in its seats */
-	OBSERVE_WITHDRAWN,     /* a client took sockets out */
-	OBSERVE_TAKEN_OVER,    /* the socket that served has closed, an older one serves */
-	OBSERVE_GONE,	       /* the last socket of a seat has closed */
-	OBSERVE_REFUSED,       /* a request was refused */
-	OBSERVE_MISSING,       /* traffic came, and no socket could take it */
-	OBSERVE_RELOADED,      /* the rules were read again and are in force */
+	OBSERVE_HANDED_IN,  /* a socket is in its seats */
+	OBSERVE_ALTERED,    /* the kernel's map alters a UDP socket for its owner; once, at the first one */
+	OBSERVE_WITHDRAWN,  /* a client took sockets out */
+	OBSERVE_TAKEN_OVER, /* the socket that served has closed, an older one serves */
+	OBSERVE_GONE,	    /* the last socket of a seat has closed */
+	OBSERVE_REFUSED,    /* a request was refused */
+	OBSERVE_MISSING,    /* traffic came, and no socket could take it */
+	OBSERVE_RELOADED,   /* the rules were read again and are in force */
 	OBSERVE_RELOAD_FAILED, /* they could not be, the old ones stay in force */
 	OBSERVE_SWITCHED,      /* a generation became current */
 	OBSERVE_RESTORED,      /* a held socket came back from the service manager */

@@ -18,6 +18,7 @@ static const char *const keys[KEY_N] = {
 	KEY(CLIENT),
 	KEY(COOKIE),
 	KEY(CPU),
+	KEY(DESTINATION),
 	KEY(DUAL_STACK),
 	KEY(ERRNO),
 	KEY(ERROR),

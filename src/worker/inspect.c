@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../util/destination.h"
 #include "../util/transport.h"
 
 static int get_option(int fd, int level, int option, int *ret)
@@ -174,6 +175,8 @@ int inspect_socket(int fd, uint64_t netns_cookie, struct socket_facts *ret, stru
 		return r;
 	facts.serves_ipv4 = family == AF_INET || !v6only;
 	facts.serves_ipv6 = facts.address_family == AF_INET6;
+	if (facts.protocol == IPPROTO_UDP)
+		facts.destination = (uint8_t)destination_read(fd);
 	*ret = facts;
 	return 0;
 }

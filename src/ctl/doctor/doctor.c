@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "../../rule/files.h"
 #include "../../util/netns.h"
 #include "../../util/text.h"
+#include "../../util/transport.h"
 #include "../complain.h"
 #include "../view/rule_check.h"
 
@@ -30,6 +32,7 @@ static const struct {
 	{"rules", rule_checks},
 	{"rules", path_checks},
 	{"sockets", socket_checks},
+	{"sockets", udp_checks},
 };
 
 static void doctor_deinit(struct doctor *doctor)
@@ -76,6 +79,18 @@ bool doctor_skips_elsewhere(struct doctor *doctor)
 	else if (doctor->dump.r)
 		doctor_found(doctor, REPORT_SKIP, "%s", doctor->dump.why.text);
 	return doctor->other_network || doctor->dump.r;
+}
+
+bool doctor_skips_sockets(struct doctor *doctor)
+{
+	return doctor_skips_unanswered(doctor) || doctor_skips_elsewhere(doctor);
+}
+
+bool doctor_seat_is_udp(const struct seat *seat)
+{
+	uint8_t protocol;
+
+	return protocol_from_word(seat->protocol, &protocol) && protocol == IPPROTO_UDP;
 }
 
 unsigned long doctor_number(const struct doctor *doctor, enum message_key key)

@@ -69,7 +69,7 @@ struct check {
 
 /* Each ends with a name of NULL */
 extern const struct check kernel_checks[], host_checks[], unit_checks[], broker_checks[], pin_checks[],
-	rule_checks[], path_checks[], socket_checks[];
+	rule_checks[], path_checks[], socket_checks[], udp_checks[];
 
 #define doctor_found(doctor, result, ...) report_add(&(doctor)->report, (result), __VA_ARGS__)
 #define doctor_remedy(doctor, ...) report_remedy(&(doctor)->report, __VA_ARGS__)
@@ -80,6 +80,11 @@ bool doctor_skips_unanswered(struct doctor *doctor); /* no broker, or no list */
 bool doctor_skips_unread(struct doctor *doctor);     /* no rules */
 bool doctor_skips_elsewhere(
 	struct doctor *doctor); /* another network namespace, or no listening sockets to see */
+
+/* Every check of sockets needs the broker's list and the kernel's. */
+bool doctor_skips_sockets(struct doctor *doctor);
+
+bool doctor_seat_is_udp(const struct seat *seat);
 
 /* doctor_number() - a number of the answer to status; 0 when it has none */
 unsigned long doctor_number(const struct doctor *doctor, enum message_key key);

@@ -16,27 +16,6 @@
 #define MPTCP_MAX 64 /* MPTCP listeners that are looked at */
 #define HELD_MAX 64
 
-static bool is_udp(const struct seat *seat)
-{
-	uint8_t protocol;
-
-	return protocol_from_word(seat->protocol, &protocol) && protocol == IPPROTO_UDP;
-}
-
-static int family_of(const struct seat *seat)
-{
-	int family = AF_INET;
-
-	(void)family_from_word(seat->family, &family);
-	return family;
-}
-
-/* Every check of sockets needs the broker's list and the kernel's. */
-static bool skips(struct doctor *doctor)
-{
-	return doctor_skips_unanswered(doctor) || doctor_skips_elsewhere(doctor);
-}
-
 /* ---- shut down */
 
 static bool has_listener(const struct doctor *doctor, const struct seat *seat)
@@ -55,8 +34,8 @@ static void look_at_place(struct doctor *doctor, const struct seat *seat, const 
 		return;
 	doctor_found(doctor, others ? REPORT_WARN : REPORT_FAIL, "socket %s of '%s' %s: it gets no %s%s",
 		place->fields[PLACE_ADDRESS] ? place->fields[PLACE_ADDRESS] : "?", seat->name,
-		is_udp(seat) ? "is connected" : "no longer listens",
-		is_udp(seat) ? "datagrams from others" : "connections",
+		doctor_seat_is_udp(seat) ? "is connected" : "no longer listens",
+		doctor_seat_is_udp(seat) ? "datagrams from others" : "connections",
 		others ? "; other sockets of the name do" : ", nor does any other socket of the name");
 	doctor_remedy(doctor, "restart the service (pid %s), or %s withdraw %s and hand another one in",
 		place->fields[PLACE_PID] ? place->fields[PLACE_PID] : "?", doctor->command, seat->name);
@@ -66,7 +45,7 @@ static void check_listening(struct doctor *doctor)
 {
 	size_t before = doctor->report.n;
 
-	if (skips(doctor))
+	if (doctor_skips_sockets(doctor))
 		return;
 	for (size_t i = 0; i < doctor->seats.n; i++)
 		for (size_t j = 0; j < doctor->seats.items[i].n_places; j++)
@@ -98,7 +77,7 @@ static void add_waiting(struct doctor *doctor, struct waiting *waiting, const st
 		const struct diag_socket *socket = doctor_find(doctor, seat->places[i]);
 		bool known = false;
 
-		if (!socket || !place_is_held(seat->places[i]) || !socket->queue || is_udp(seat))
+		if (!socket || !place_is_held(seat->places[i]) || !socket->queue || doctor_seat_is_udp(seat))
 			continue;
 		/* a dual-stack socket is in two seats */
 		for (size_t j = 0; j < waiting->n; j++)
@@ -117,7 +96,7 @@ static void check_held(struct doctor *doctor)
 	size_t before = doctor->report.n;
 	bool all = false;
 
-	if (skips(doctor) || doctor_skips_unprivileged(doctor))
+	if (doctor_skips_sockets(doctor) || doctor_skips_unprivileged(doctor))
 		return;
 	for (size_t i = 0; i < doctor->seats.n; i++)
 		add_waiting(doctor, &waiting, &doctor->seats.items[i]);
@@ -146,7 +125,7 @@ static void check_queues(struct doctor *doctor)
 {
 	size_t before = doctor->report.n;
 
-	if (skips(doctor))
+	if (doctor_skips_sockets(doctor))
 		return;
 	for (size_t i = 0; i < doctor->seats.n; i++)
 		for (size_t j = 0; j < doctor->seats.items[i].n_places; j++) {
@@ -167,100 +146,12 @@ static void check_queues(struct doctor *doctor)
 		doctor_found(doctor, REPORT_OK, "no accept queue is full");
 }
 
-/* ---- replies over UDP */
-
-static const struct diag_socket *find_serving(const struct doctor *doctor, const struct seat *seat)
-{
-	for (size_t i = 0; i < seat->n_places; i++)
-		if (doctor_find(doctor, seat->places[i]))
-			return doctor_find(doctor, seat->places[i]);
-	return NULL;
-}
-
-/* Call a function for each match of a rule that sends datagrams to a socket, until it returns true. */
-static void foreach_udp_match(
-	struct doctor *doctor, bool (*function)(struct doctor *doctor, const struct rule *rule,
-				       const struct rule_match *match, const struct diag_socket *socket))
-{
-	for (size_t i = 0; i < doctor->seats.n; i++) {
-		const struct seat *seat = &doctor->seats.items[i];
-		const struct rule *rule = is_udp(seat) ? rule_set_find(doctor->set, seat->name) : NULL;
-		const struct diag_socket *socket = rule ? find_serving(doctor, seat) : NULL;
-
-		for (size_t j = 0; socket && j < rule->n_matches; j++)
-			if (rule_match_concerns(&rule->matches[j], IPPROTO_UDP, family_of(seat)) &&
-				function(doctor, rule, &rule->matches[j], socket))
-				break;
-	}
-}
-
-static bool look_at_port(struct doctor *doctor, const struct rule *rule, const struct rule_match *match,
-	const struct diag_socket *socket)
-{
-	char text[RULE_MATCH_TEXT_MAX];
-
-	if (match->first == socket->port && match->last == socket->port)
-		return false;
-	doctor_found(doctor, REPORT_WARN,
-		"'%s' serves udp %s from a socket on port %u: its replies leave from port %u, and clients drop them",
-		rule->name, rule_match_format_brief(match, text), socket->port, socket->port);
-	doctor_remedy(doctor,
-		"bind the service to the port of the rule, on a private address; or have it reply from a second socket");
-	return true;
-}
-
-static void check_udp_ports(struct doctor *doctor)
-{
-	size_t before = doctor->report.n;
-
-	if (doctor_skips_unread(doctor) || skips(doctor))
-		return;
-	foreach_udp_match(doctor, look_at_port);
-	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "UDP replies leave from the port that the client sent to");
-}
-
-/* Warn of a socket that is bound to one address, unless that is the address of the match. */
-static bool look_at_address(struct doctor *doctor, const struct rule *rule, const struct rule_match *match,
-	const struct diag_socket *socket)
-{
-	const uint8_t *address;
-	int family = diag_address(socket, &address);
-	char where[ENDPOINT_TEXT_MAX], text[RULE_MATCH_TEXT_MAX];
-	bool once = doctor->report.n_lines == 0;
-
-	if (address_is_any(family, address))
-		return true;
-	if (match->prefix.family == family && prefix_is_address(&match->prefix) &&
-		address_is_same(family, match->prefix.address, address))
-		return false;
-	doctor_found(doctor, REPORT_WARN,
-		"'%s' serves udp %s from a socket bound to %s: its replies leave from there, unless it sets the source of each",
-		rule->name, rule_match_format_brief(match, text),
-		endpoint_format(socket->family, socket->address, socket->port, where));
-	if (once)
-		doctor_remedy(doctor,
-			"nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; otherwise enable that in the service");
-	return true;
-}
-
-static void check_udp_addresses(struct doctor *doctor)
-{
-	size_t before = doctor->report.n;
-
-	if (doctor_skips_unread(doctor) || skips(doctor))
-		return;
-	foreach_udp_match(doctor, look_at_address);
-	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "UDP replies leave from the address that the client sent to");
-}
-
 /* ---- MPTCP */
 
 static bool misses_tcp(const struct doctor *doctor)
 {
 	for (size_t i = 0; i < doctor->seats.n; i++)
-		if (!is_udp(&doctor->seats.items[i]) && !doctor->seats.items[i].n_places)
+		if (!doctor_seat_is_udp(&doctor->seats.items[i]) && !doctor->seats.items[i].n_places)
 			return true;
 	return false;
 }
@@ -324,8 +215,6 @@ const struct check socket_checks[] = {
 	{"listening", check_listening},
 	{"queues", check_queues},
 	{"held", check_held},
-	{"udp-port", check_udp_ports},
-	{"udp-address", check_udp_addresses},
 	{"mptcp", check_mptcp},
 	{},
 };

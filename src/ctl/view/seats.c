@@ -26,6 +26,7 @@ static const enum message_key place_keys[N_PLACE_FIELDS] = {
 	[PLACE_UNIT] = KEY_UNIT,
 	[PLACE_VIA] = KEY_VIA,
 	[PLACE_HELD] = KEY_HELD,
+	[PLACE_DESTINATION] = KEY_DESTINATION,
 };
 
 bool place_is(const struct listed_place *place, enum seat_state state)

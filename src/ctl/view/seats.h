@@ -30,6 +30,7 @@ enum place_field {
 	PLACE_UNIT,
 	PLACE_VIA,
 	PLACE_HELD,
+	PLACE_DESTINATION,
 	N_PLACE_FIELDS,
 };
 

@@ -325,10 +325,26 @@ DOCTOR = {
         "'{name}' serves udp {match} from a socket on port {had}: its replies leave from port {had}, and …",
         "bind the service to the port of the rule, …"),
     "udp-address": (
-        "'{name}' serves udp {match} from a socket bound to {address}: its replies leave from there, …",
-        "nothing, if the service uses IP_PKTINFO or IPV6_PKTINFO; otherwise enable that in the service"),
-    "udp-address:again": (
-        "'{name}' serves udp {match} from a socket bound to {address}: its replies leave from there, …", ""),
+        "'{name}' serves udp {match} from a socket bound to {address}, and does not ask to which address a datagram was "
+        "sent ({when}): its replies leave from there",
+        "have the service set {option} and send each reply from the address that it gets, or bind a socket to each address "
+        "of the rule…"),
+    "udp-address:any": (
+        "'{name}' serves udp {match} from a socket bound to {address}, and does not ask to which address a datagram was "
+        "sent ({when}): the route chooses from which one its reply leaves",
+        "have the service set {option} and send each reply from the address that it gets, or bind a socket to each address "
+        "of the rule…"),
+    "udp-address:earlier": (
+        "'{name}' was not looked at: whether its service asks … is not known of a socket that an earlier usherd took",
+        "have the service hand its socket in again, or run as root"),
+    "udp-address:group": (
+        "'{name}' was not looked at: other sockets at the same address get its datagrams too, and only root can see …",
+        "run as root"),
+    "udp-address:asked": (
+        "every UDP service asks to which address a datagram was sent, or is bound to the one address of its rule; …", ""),
+    "udp-map:size": (
+        "the UDP sockets of '{name}' are in a map of this kernel, where FIONREAD is 0 while a datagram waits, …",
+        "nothing, if …; otherwise hand in a stand-in of its SO_REUSEPORT group, see usher.rules(5)"),
     "mptcp": (
         "{who} (pid {pid}) listens on {address} with MPTCP, … (EOPNOTSUPP)",
         "disable MPTCP in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig"),

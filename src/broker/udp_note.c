@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "udp_note.h"
+
+#include <netinet/in.h>
+
+#include "../kernel/udp_map.h"
+#include "../observe/observe.h"
+#include "../util/errno_name.h"
+
+/* usherd.service permits no socket of IPv4. A kernel in which nothing is different is yet to come. */
+void udp_note(struct broker *broker, const struct rule *rule)
+{
+	const struct observed about = {.name = rule->name, .rule = rule->path, .protocol = IPPROTO_UDP};
+	struct udp_map map;
+	int r;
+
+	if (broker->udp_noted)
+		return;
+	broker->udp_noted = true;
+	r = udp_map_try(&map);
+	if (r < 0)
+		observe(OBSERVE_ALTERED, &about,
+			"'%s': a UDP socket in the kernel's map may answer FIONREAD with 0 and take a receive of 0 bytes for nothing; the broker may not look whether this kernel does so (%s): see usherctl doctor",
+			rule->name, errno_name(-r));
+	else if (map.hides_size)
+		observe(OBSERVE_ALTERED, &about,
+			"'%s': on this kernel, a UDP socket that is handed in answers FIONREAD with 0 while a datagram waits%s; see 'UDP sockets in a map' in usher.rules(5)",
+			rule->name,
+			map.ignores_nothing
+				? ", and a receive of 0 bytes neither waits nor peeks nor discards"
+				: "");
+	else if (map.ignores_nothing)
+		observe(OBSERVE_ALTERED, &about,
+			"'%s': on this kernel, a receive of 0 bytes from a UDP socket that is handed in neither waits nor peeks nor discards; see 'UDP sockets in a map' in usher.rules(5)",
+			rule->name);
+}
