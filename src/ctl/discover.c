@@ -62,7 +62,7 @@ struct discovery {
 	struct access_table *access;
 	struct scan_candidates candidates;
 	struct grid grid;
-	unsigned long n_good, n_refused, n_missing;
+	unsigned long n_good, n_already, n_spare, n_refused, n_missing; /* spare: the group has others */
 };
 
 static void discovery_deinit(struct discovery *discovery)
@@ -232,6 +232,8 @@ static int add_candidate(struct discovery *discovery, const struct scan_candidat
 	char text[ENDPOINT_TEXT_MAX];
 	int r;
 
+	discovery->n_already += candidate->handed_in && candidate->kept;
+	discovery->n_spare += candidate->accepted && !candidate->handed_in;
 	discovery->n_good += candidate->accepted;
 	discovery->n_refused += !candidate->accepted;
 	result = result_of(discovery, candidate, &reason);
@@ -300,6 +302,22 @@ static int add_rule(struct discovery *discovery, const struct rule *rule)
 	return r;
 }
 
+static void print_summary(const struct discovery *discovery)
+{
+	unsigned long n_refused = discovery->n_refused + discovery->candidates.n_left_out;
+
+	if (discovery->n_good + discovery->n_refused + discovery->n_missing)
+		(void)printf("\n");
+	if (discovery->ctl->dry_run) {
+		(void)printf("accepted: %lu, refused: %lu, missing: %lu\n", discovery->n_good, n_refused,
+			discovery->n_missing);
+		return;
+	}
+	(void)printf("handed in: %lu, already: %lu, refused: %lu, missing: %lu\n",
+		discovery->n_good - discovery->n_already - discovery->n_spare, discovery->n_already,
+		n_refused, discovery->n_missing);
+}
+
 static int print_table(struct discovery *discovery)
 {
 	const struct ctl *ctl = discovery->ctl;
@@ -318,10 +336,7 @@ static int print_table(struct discovery *discovery)
 	if (discovery->candidates.n_left_out)
 		complain("%zu more sockets are refused and not shown", discovery->candidates.n_left_out);
 	if (!ctl->json && !ctl->no_legend)
-		(void)printf("%s%s: %lu, refused: %lu, missing: %lu\n",
-			discovery->n_good + discovery->n_refused + discovery->n_missing ? "\n" : "",
-			ctl->dry_run ? "accepted" : "handed in", discovery->n_good,
-			discovery->n_refused + discovery->candidates.n_left_out, discovery->n_missing);
+		print_summary(discovery);
 	return discovery->n_refused + discovery->n_missing + discovery->candidates.n_left_out ? EXIT_FAILURE
 											      : EXIT_SUCCESS;
 }

@@ -128,12 +128,16 @@ static bool is_within_bound(const struct bypassed *bypassed)
 	return !access_check_bound(bypassed->rule, family, address, bypassed->socket->port, &refusal);
 }
 
-const char *listeners_remedy(const struct bypassed *bypassed, char text[static LISTENERS_TEXT_MAX])
+const char *listeners_remedy(
+	const struct bypassed *bypassed, const struct process *owner, char text[static LISTENERS_TEXT_MAX])
 {
 	if (bypassed->described)
 		(void)snprintf(text, LISTENERS_TEXT_MAX,
 			"[Discover] describes it: see 'usherctl discover --dry-run %s', or narrow the match",
 			bypassed->rule->name);
+	else if (socket_owner_is_absent(bypassed->socket, owner))
+		(void)snprintf(
+			text, LISTENERS_TEXT_MAX, "narrow the match: no process can hand that socket in");
 	else if (bypassed->socket->mptcp)
 		(void)snprintf(
 			text, LISTENERS_TEXT_MAX, "narrow the match: an MPTCP listener cannot be handed in");
@@ -153,7 +157,7 @@ static const char *warn(
 	char what[LISTENERS_TEXT_MAX], remedy[LISTENERS_TEXT_MAX];
 
 	(void)snprintf(text, WARNING_MAX, "%s; %s", listeners_describe(bypassed, owner, what),
-		listeners_remedy(bypassed, remedy));
+		listeners_remedy(bypassed, owner, remedy));
 	return text;
 }
 

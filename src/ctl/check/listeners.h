@@ -38,4 +38,5 @@ void listeners_print_json(const struct listeners *listeners, struct json *json);
 /* listeners_describe() - what a rule takes from a listener; listeners_remedy() - what to do about it */
 const char *listeners_describe(
 	const struct bypassed *bypassed, const struct process *owner, char text[static LISTENERS_TEXT_MAX]);
-const char *listeners_remedy(const struct bypassed *bypassed, char text[static LISTENERS_TEXT_MAX]);
+const char *listeners_remedy(
+	const struct bypassed *bypassed, const struct process *owner, char text[static LISTENERS_TEXT_MAX]);

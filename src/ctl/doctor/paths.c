@@ -210,7 +210,7 @@ static void check_bypassed(struct doctor *doctor)
 			continue;
 		doctor_found(doctor, REPORT_WARN, "%s",
 			listeners_describe(&list->items[i], &listeners.owners[i], text));
-		doctor_remedy(doctor, "%s", listeners_remedy(&list->items[i], text));
+		doctor_remedy(doctor, "%s", listeners_remedy(&list->items[i], &listeners.owners[i], text));
 	}
 	if (list->n_all > list->n)
 		doctor_found(doctor, REPORT_WARN, "rules take packets from %zu more listening sockets",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../../util/prefix.h"
+#include "../host/socket_owner.h"
 
 /* ---- replies of UDP */
 
@@ -99,7 +100,7 @@ static void find_bypassed(
 	finding = findings_add(findings, FINDING_WARN, "bypassed", "%s would get it without the rule",
 		evidence_listener_format(taker, text));
 	/* the advice has to be one that the broker and the other findings do not contradict */
-	if (taker->socket->mptcp)
+	if (taker->socket->mptcp || socket_owner_is_absent(taker->socket, &taker->owner))
 		finding_remedy(finding, "%s, or write Missing=pass there", narrow);
 	else if (!is_within_bound(&explanation->settings, taker->socket))
 		finding_remedy(finding,

@@ -3,8 +3,16 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "../../scan/openers.h"
+
+#define FIRST_PID_NAMESPACE 0xeffffffcU
+
+/* The names of owners with pid 0: nobody was overlooked, and no process has the socket open */
+#define KERNEL "(kernel)"
+#define NOBODY "(nobody)"
 
 static bool is_before(const struct process *a, const struct process *b)
 {
@@ -30,6 +38,27 @@ static void consider_opener(struct process *owner, pid_t pid)
 		process_close(&process);
 }
 
+/* Processes of other PID namespaces are not visible from any but the first one. */
+static bool sees_every_process(const struct openers *openers)
+{
+	struct stat st;
+
+	return !openers->n_unreadable && stat("/proc/self/ns/pid", &st) == 0 &&
+	       st.st_ino == FIRST_PID_NAMESPACE;
+}
+
+/* VXLAN, WireGuard, NFS and others open sockets in the kernel, which sock_diag shows with an inode like those of processes. */
+static void name_nobody(const struct openers *openers, size_t i, struct process *owner)
+{
+	for (size_t k = 0; k < openers->n; k++)
+		if (openers->items[k].socket == i)
+			return;
+	if (sees_every_process(openers))
+		(void)snprintf(owner->name, sizeof(owner->name), "%s", KERNEL);
+	else if (!openers->n_unreadable)
+		(void)snprintf(owner->name, sizeof(owner->name), "%s", NOBODY);
+}
+
 int socket_owner_find(
 	const struct diag_socket *sockets, size_t n, pid_t except, struct process *owners, bool *ret_all)
 {
@@ -52,6 +81,8 @@ int socket_owner_find(
 		if (!i || item->pid != item[-1].pid || item->socket != item[-1].socket)
 			consider_opener(&owners[item->socket], item->pid);
 	}
+	for (size_t i = 0; i < n; i++)
+		name_nobody(&openers, i, &owners[i]);
 	return 0;
 }
 
@@ -61,10 +92,20 @@ const char *socket_owner_format(const struct diag_socket *socket, const struct p
 	if (owner->pid)
 		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX, "%s (pid %d%s%s)", owner->name, owner->pid,
 			owner->unit && *owner->unit ? ", " : "", owner->unit ? owner->unit : "");
-	else if (!socket->inode)
-		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX, "the kernel");
+	else if (!socket->inode || strcmp(owner->name, KERNEL) == 0)
+		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX,
+			"the kernel itself, for example VXLAN or WireGuard (no process has the socket open)");
+	else if (strcmp(owner->name, NOBODY) == 0)
+		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX,
+			"no process of this PID namespace, but of another one or the kernel itself, for example VXLAN or WireGuard");
 	else
-		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX, "a process of uid %u%s", socket->uid,
+		(void)snprintf(text, SOCKET_OWNER_TEXT_MAX, "a process of uid %u%s%s", socket->uid,
+			socket->uid ? "" : ", or the kernel itself",
 			geteuid() ? " (run as root to see which)" : "");
 	return text;
+}
+
+bool socket_owner_is_absent(const struct diag_socket *socket, const struct process *owner)
+{
+	return !owner->pid && (!socket->inode || *owner->name);
 }

@@ -26,7 +26,10 @@ int socket_owner_find(
 
 /*
  * socket_owner_format() - "nginx (pid 7, nginx.service)", "a process of uid 33 (run as root to see which)", "the
- * kernel"
+ * kernel itself, for example VXLAN or WireGuard (no process has the socket open)"
  */
 const char *socket_owner_format(const struct diag_socket *socket, const struct process *owner,
 	char text[static SOCKET_OWNER_TEXT_MAX]);
+
+/* socket_owner_is_absent() - was everybody asked, and has no process that is visible here the socket open? It may be the kernel's. */
+bool socket_owner_is_absent(const struct diag_socket *socket, const struct process *owner);

@@ -192,7 +192,7 @@ def test_as_nobody(rules):
     user = AS_NOBODY
     with make_socket("tcp", V4, 8080) as sock:
         text = run(WORK / "usherctl", "check", **user).stderr
-        assert "from a process of uid 0 (run as root to see which), which listens there" in text
+        assert "from a process of uid 0, or the kernel itself (run as root to see which), which listens there" in text
         text = run(WORK / "usherctl", "check", pass_fds=[sock.fileno()], **user).stderr
         assert re.search(r"from usherctl \(pid \d+\), which listens there", text), text
 

@@ -174,7 +174,10 @@ class TestHandIn:
         assert {row["VIA"] for row in rows.values()} == {"discover"}
         assert int(rows["ssh", "ipv4"]["PID"]) == daemons["ssh"].pid
         assert {row[3] for row in results()} == {"already"}
-        assert "handed in: 4, refused: 0, missing: 0" in ctl("discover").stdout
+        assert "\nhanded in: 0, already: 4, refused: 0, missing: 0\n" in ctl("discover").stdout
+        ctl("withdraw", "cache")
+        assert "\nhanded in: {new}, already: {old}, refused: 0, missing: 0\n".format(
+            new=4 - len(running.sockets()), old=len(running.sockets())) in ctl("discover").stdout
         assert len(running.sockets()) == 4
 
     def test_by_name(self, daemons, broker):

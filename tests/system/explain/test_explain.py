@@ -12,7 +12,7 @@ from harness import wire
 from harness.broker import ctl
 from harness.daemon import SOURCE
 from harness.explained import comm, explain, healthy
-from harness.host import NOBODY, V4, rule, write_rule
+from harness.host import NOBODY, V4, ip, rule, write_rule
 from harness.legacy import nginx
 from harness.process import in_child
 from harness.service import Service, ServiceProcess, make_socket
@@ -158,6 +158,26 @@ def test_listener_on_an_interface(broker):
         assert found.code == 1 and [(row["interface"], row["gets_it"]) for row in found.data["listeners"]] == [("lo", False)]
 
 
+# ---- the kernel as a listener
+
+def test_socket_of_the_kernel(broker, rules):
+    """VXLAN opens its socket in the kernel: no process is named, and nobody is sent to look for one."""
+    ip("link add vxlan9 type vxlan id 9 dstport 4789 dev lo", "link set vxlan9 up")
+    try:
+        running = broker(web="Stream=80")
+        found = explain("192.0.2.1:4789", "udp")
+        assert found.code == 0 and "kernel itself, for example VXLAN or WireGuard" in found.first
+        assert found.data["listeners"][0]["pid"] is None and found.data["listeners"][0]["process"] is None
+        rules(web="Stream=80", other="Datagram=192.0.2.1:4789")
+        checked = ctl("check").stderr
+        assert "from no process of this PID namespace" in checked and "for example VXLAN or WireGuard" in checked
+        assert checked.endswith("narrow the match: no process can hand that socket in\n")
+        running.reload()
+        assert "kernel itself" in explain("192.0.2.1:4789", "udp").flat
+    finally:
+        ip("link del vxlan9")
+
+
 # ---- the user who asks
 
 def test_as_nobody(broker):
@@ -172,9 +192,9 @@ def test_as_nobody(broker):
         (code, text, data), (_, other, rows), bypassed = in_child(look, uid=NOBODY, gid=NOBODY)
         assert code == 0 and data["findings"] == [] and data["sockets"][0]["queue_max"] == 1
         assert data["sockets"][0]["pid"] == service.pid
-        assert "a process of uid 0 (run as root to see which) at 0.0.0.0:81" in other
+        assert "a process of uid 0, or the kernel itself (run as root to see which) at 0.0.0.0:81" in other
         assert rows["listeners"][0]["pid"] is None and rows["listeners"][0]["uid"] == 0
-        assert "a process of uid 0 (run as root to see which)" in " ".join(bypassed.split())
+        assert "a process of uid 0, or the kernel itself (run as root to see which)" in " ".join(bypassed.split())
         service.kill()
         (_, text, _), *_ = in_child(look, uid=NOBODY, gid=NOBODY)
         assert "no process accepts its connections, unless one has claimed it" in " ".join(text.split())
