@@ -16,6 +16,8 @@ static int read_route(const struct nlmsghdr *header, void *userdata)
 	const struct rtmsg *message = mnl_nlmsg_get_payload(header);
 	enum route *route = userdata;
 
+	if (!rtnetlink_has(header, sizeof(*message)))
+		return MNL_CB_ERROR;
 	switch (message->rtm_type) {
 	case RTN_LOCAL:
 		*route = ROUTE_LOCAL;

@@ -74,7 +74,7 @@ static int add_hops(struct routing *routing, const struct nlattr *list, struct r
 	const struct rtnexthop *hop = mnl_attr_get_payload(list);
 	int left = (int)mnl_attr_get_payload_len(list), r = MNL_CB_OK;
 
-	for (; r == MNL_CB_OK && RTNH_OK(hop, left);
+	for (; r == MNL_CB_OK && left >= (int)sizeof(*hop) && RTNH_OK(hop, left);
 		left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		struct attributes attributes = {};
 		size_t size = hop->rtnh_len - sizeof(*hop);
@@ -89,31 +89,41 @@ static int add_hops(struct routing *routing, const struct nlattr *list, struct r
 	return r;
 }
 
+static uint32_t read_number(const struct nlattr *attribute, uint32_t otherwise)
+{
+	return attribute && mnl_attr_get_payload_len(attribute) >= sizeof(uint32_t)
+		       ? mnl_attr_get_u32(attribute)
+		       : otherwise;
+}
+
 static int add_route(const struct nlmsghdr *header, void *userdata)
 {
 	const struct rtmsg *message = mnl_nlmsg_get_payload(header);
 	struct attributes attributes = {};
-	struct route_entry entry = {.prefix = {.family = message->rtm_family, .length = message->rtm_dst_len},
+	const struct nlattr *destination;
+	struct route_entry entry;
+
+	if (!rtnetlink_has(header, sizeof(*message)))
+		return MNL_CB_ERROR;
+	/* the kernel lists cached routes of IPv6 as well */
+	if (!is_ip(message->rtm_family) || message->rtm_dst_len > address_bits(message->rtm_family) ||
+		message->rtm_flags & RTM_F_CLONED)
+		return MNL_CB_OK;
+	entry = (struct route_entry){
+		.prefix = {.family = message->rtm_family, .length = message->rtm_dst_len},
 		.type = message->rtm_type,
 		.protocol = message->rtm_protocol,
 		.table = message->rtm_table};
-	const struct nlattr *destination;
-
-	/* the kernel lists cached routes of IPv6 as well */
-	if (!is_ip(message->rtm_family) || message->rtm_flags & RTM_F_CLONED)
-		return MNL_CB_OK;
 	if (mnl_attr_parse(header, sizeof(*message), keep_attribute, &attributes) < 0)
 		return MNL_CB_ERROR;
 	destination = attributes.items[RTA_DST];
 	if (destination && mnl_attr_get_payload_len(destination) == address_size(entry.prefix.family))
 		memcpy(entry.prefix.address, mnl_attr_get_payload(destination),
 			mnl_attr_get_payload_len(destination));
-	if (attributes.items[RTA_TABLE])
-		entry.table = mnl_attr_get_u32(attributes.items[RTA_TABLE]);
+	entry.table = read_number(attributes.items[RTA_TABLE], entry.table);
 	if (attributes.items[RTA_MULTIPATH])
 		return add_hops(userdata, attributes.items[RTA_MULTIPATH], &entry);
-	if (attributes.items[RTA_OIF])
-		entry.device = mnl_attr_get_u32(attributes.items[RTA_OIF]);
+	entry.device = read_number(attributes.items[RTA_OIF], 0);
 	read_gateway(attributes.items, &entry);
 	return add_entry(userdata, &entry);
 }
@@ -134,10 +144,13 @@ static int read_neighbour(const struct nlattr *attribute, void *userdata)
 static int add_neighbour(const struct nlmsghdr *header, void *userdata)
 {
 	const struct ndmsg *message = mnl_nlmsg_get_payload(header);
-	struct neighbour neighbour = {
-		.family = message->ndm_family, .device = (uint32_t)message->ndm_ifindex};
 	struct routing *routing = userdata;
+	struct neighbour neighbour;
 
+	if (!rtnetlink_has(header, sizeof(*message)))
+		return MNL_CB_ERROR;
+	neighbour =
+		(struct neighbour){.family = message->ndm_family, .device = (uint32_t)message->ndm_ifindex};
 	if (!is_ip(message->ndm_family) ||
 		message->ndm_state & (NUD_NONE | NUD_INCOMPLETE | NUD_FAILED | NUD_NOARP))
 		return MNL_CB_OK;

@@ -2,6 +2,7 @@
 #include "rtnetlink.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -18,6 +19,17 @@ static void socket_closep(struct mnl_socket **socket)
 {
 	if (*socket)
 		(void)mnl_socket_close(*socket);
+}
+
+/* mnl_nlmsg_ok() of libmnl 1.0.4 accepts a length above INT_MAX */
+static bool is_netlink(const void *data, size_t size)
+{
+	const struct nlmsghdr *header = data;
+	int left = (int)size;
+
+	while (mnl_nlmsg_ok(header, left) && header->nlmsg_len <= (unsigned)left)
+		header = mnl_nlmsg_next(header, &left);
+	return left <= 0;
 }
 
 static int ask_once(struct nlmsghdr *header, mnl_cb_t function, void *userdata)
@@ -37,10 +49,20 @@ static int ask_once(struct nlmsghdr *header, mnl_cb_t function, void *userdata)
 
 		if (size < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		if (!is_netlink(buffer, (size_t)size))
+			return -EBADMSG;
 		r = mnl_cb_run(buffer, (size_t)size, header->nlmsg_seq, mnl_socket_get_portid(netlink),
 			function, userdata);
 	}
 	return r < 0 ? -errno : 0;
+}
+
+bool rtnetlink_has(const struct nlmsghdr *header, size_t size)
+{
+	if (mnl_nlmsg_get_payload_len(header) >= size)
+		return true;
+	errno = EBADMSG;
+	return false;
 }
 
 int rtnetlink_ask(struct nlmsghdr *header, mnl_cb_t function, void (*reset)(void *userdata), void *userdata,

@@ -4,6 +4,7 @@
 /* A question to rtnetlink(7), through libmnl. Needs no privilege. */
 
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
 
 #include "../../util/error.h"
 
@@ -17,3 +18,6 @@
  */
 int rtnetlink_ask(struct nlmsghdr *header, mnl_cb_t function, void (*reset)(void *userdata), void *userdata,
 	const char *what, struct refusal *refusal);
+
+/* rtnetlink_has() - for such a function: whether a message has a payload of that size at least; false sets errno */
+bool rtnetlink_has(const struct nlmsghdr *header, size_t size);
