@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../util/netns.h"
 #include "../../util/text.h"
 #include "../../wire/protocol.h"
 #include "doctor.h"
@@ -32,6 +33,18 @@ static bool skips_silent(struct doctor *doctor)
 	return doctor->answer.r;
 }
 
+/* An answer without the key is no answer: an earlier broker, or a kernel that did not tell the broker. */
+static bool skips_unreported(struct doctor *doctor, enum message_key key)
+{
+	bool missing = !message_get(&doctor->client.message, key);
+
+	if (missing)
+		doctor_found(doctor, REPORT_SKIP,
+			"the broker does not report it (%s=): this kernel does not let it look, or it is of an earlier version",
+			key_word(key));
+	return missing;
+}
+
 static void check_version(struct doctor *doctor)
 {
 	const char *version = ask_value(&doctor->client, KEY_VERSION, "?");
@@ -53,7 +66,7 @@ static void check_version(struct doctor *doctor)
 
 static void check_dispatch(struct doctor *doctor)
 {
-	if (skips_silent(doctor))
+	if (skips_silent(doctor) || skips_unreported(doctor, KEY_NETNS))
 		return;
 	if (strcmp(ask_value(&doctor->client, KEY_NETNS, "?"), "0") != 0) {
 		doctor_found(doctor, REPORT_OK, "program %s is attached to network namespace %s",
@@ -68,8 +81,17 @@ static void check_dispatch(struct doctor *doctor)
 
 static void check_namespace(struct doctor *doctor)
 {
+	unsigned long own;
+
 	if (skips_silent(doctor))
 		return;
+	if (!doctor_number(doctor, KEY_NETNS) || netns_read_inode(&own) < 0) {
+		doctor_found(doctor, REPORT_SKIP,
+			"which network namespace usherd serves was not looked at: %s",
+			doctor_number(doctor, KEY_NETNS) ? "/proc/self/ns/net cannot be read"
+							 : "the broker's program is attached to none");
+		return;
+	}
 	if (!doctor->other_network) {
 		doctor_found(doctor, REPORT_OK, "usherctl runs in the network namespace that usherd serves");
 		return;
@@ -95,7 +117,7 @@ static void check_programs(struct doctor *doctor)
 	unsigned long n = doctor_number(doctor, KEY_PROGRAMS);
 	uint64_t before = count_chosen_before(doctor);
 
-	if (skips_silent(doctor))
+	if (skips_silent(doctor) || skips_unreported(doctor, KEY_PROGRAMS))
 		return;
 	if (n <= 1) {
 		doctor_found(doctor, REPORT_OK, "no other sk_lookup program runs in this network namespace");
@@ -111,7 +133,7 @@ static void check_reload(struct doctor *doctor)
 {
 	enum reload_outcome reload = RELOAD_OK;
 
-	if (skips_silent(doctor))
+	if (skips_silent(doctor) || skips_unreported(doctor, KEY_RELOAD))
 		return;
 	(void)reload_from_word(message_get(&doctor->client.message, KEY_RELOAD), &reload);
 	if (reload == RELOAD_OK) {
@@ -158,7 +180,7 @@ static void check_hand_ins(struct doctor *doctor)
 	const char *reason = message_get(&doctor->client.message, KEY_HAND_IN_REFUSED);
 	unsigned long n;
 
-	if (skips_silent(doctor))
+	if (skips_silent(doctor) || skips_unreported(doctor, KEY_HAND_INS_REFUSED))
 		return;
 	n = count_refused(doctor);
 	if (!n) {
@@ -186,7 +208,7 @@ static void check_events(struct doctor *doctor)
 {
 	unsigned long lost = doctor_number(doctor, KEY_EVENTS_LOST);
 
-	if (skips_silent(doctor))
+	if (skips_silent(doctor) || skips_unreported(doctor, KEY_EVENTS_LOST))
 		return;
 	if (!lost)
 		doctor_found(doctor, REPORT_OK, "no event has been lost");

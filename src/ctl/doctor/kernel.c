@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "../../util/errno_name.h"
@@ -17,6 +19,9 @@
 
 #define MAJOR_MIN 6
 #define MINOR_MIN 1
+
+#define SECURITYFS "/sys/kernel/security"
+#define LOCKDOWN SECURITYFS "/lockdown"
 
 static void check_version(struct doctor *doctor)
 {
@@ -72,7 +77,8 @@ static void check_maps(struct doctor *doctor)
 		doctor_remedy(doctor, "%s", maps[i].remedy);
 	}
 	if (good)
-		doctor_found(doctor, REPORT_OK, "BPF maps of types SOCKHASH, SOCKMAP and RINGBUF work");
+		doctor_found(
+			doctor, REPORT_OK, "BPF maps of types SOCKHASH, SOCKMAP and RINGBUF can be created");
 }
 
 static void check_program(struct doctor *doctor)
@@ -144,11 +150,26 @@ static void check_btf(struct doctor *doctor)
 		doctor_remedy(doctor, "use a kernel with CONFIG_DEBUG_INFO_BTF");
 }
 
+static bool is_securityfs(void)
+{
+	struct statfs fs;
+
+	return statfs(SECURITYFS, &fs) == 0 && fs.f_type == SECURITYFS_MAGIC;
+}
+
 static void check_lockdown(struct doctor *doctor)
 {
 	char text[128];
+	int r = doctor_read(LOCKDOWN, text, sizeof(text));
 
-	if (doctor_read("/sys/kernel/security/lockdown", text, sizeof(text)) < 0 || strstr(text, "[none]"))
+	if (r == -ENOENT && is_securityfs())
+		doctor_found(doctor, REPORT_OK, "this kernel has no lockdown");
+	else if (r < 0)
+		doctor_found(doctor, REPORT_SKIP,
+			"whether the kernel is locked down was not looked at: %s cannot be read (%s); %s",
+			LOCKDOWN, errno_name(-r),
+			r == -ENOENT ? "mount -t securityfs securityfs " SECURITYFS : "run as root");
+	else if (strstr(text, "[none]"))
 		doctor_found(doctor, REPORT_OK, "the kernel is not locked down");
 	else if (!strstr(text, "[confidentiality]"))
 		doctor_found(doctor, REPORT_OK,

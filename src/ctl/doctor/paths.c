@@ -138,10 +138,14 @@ static void check_routes(struct doctor *doctor)
 	if (addresses)
 		freeifaddrs(addresses);
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "the addresses in the rules are local%s",
-			prefixes.all ? "" : ", as far as they were checked");
+		doctor_found(doctor, REPORT_OK,
+			prefixes.all
+				? "every prefix in the rules has a local address; not every address of it was looked at"
+				: "the first prefixes in the rules have a local address each");
 	if (!prefixes.all)
-		doctor_found(doctor, REPORT_INFO, "only the first %d prefixes were checked", PREFIXES_MAX);
+		doctor_found(doctor, REPORT_SKIP,
+			"only the first %d prefixes were looked at; ask '%s explain' about the others",
+			PREFIXES_MAX, doctor->command);
 }
 
 /* ---- local routes that take too much */

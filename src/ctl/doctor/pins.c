@@ -88,17 +88,18 @@ static int add_program(const char *name, uint64_t generation, void *userdata)
 }
 
 /* Ask after reading the folder: a switch that was under way then is finished, so no current program looks stale. */
-static int ask_generation(struct doctor *doctor, uint64_t *ret)
+static int ask_generation(struct doctor *doctor, uint64_t *ret, struct refusal *refusal)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
-	struct refusal refusal;
 	struct writer request;
 	int r;
 
 	client_begin(&request, REQUEST_STATUS);
-	r = ask_open(&client, doctor->ctl, ASK_TIMEOUT_MS, &refusal);
+	r = ask_open(&client, doctor->ctl, ASK_TIMEOUT_MS, refusal);
 	if (!r)
-		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
+		r = ask(&client, &request, NULL, 0, NULL, NULL, refusal);
+	if (!r && !message_get(&client.message, KEY_GENERATION))
+		r = refuse(refusal, ENODATA, "the broker does not report its generation (ENODATA)");
 	if (!r)
 		*ret = strtoull(ask_value(&client, KEY_GENERATION, "0"), NULL, 10);
 	return r;
@@ -108,6 +109,7 @@ static void check_programs(struct doctor *doctor)
 {
 	const char *path = doctor->instance.pins;
 	struct programs programs = {};
+	struct refusal refusal;
 	uint64_t current;
 	bool stale = false;
 	int r;
@@ -123,8 +125,13 @@ static void check_programs(struct doctor *doctor)
 		doctor_found(doctor, REPORT_SKIP, "%s cannot be read (%s)", path, errno_name(-r));
 		return;
 	}
-	r = ask_generation(doctor, &current);
-	for (size_t i = 0; i < programs.n && !r; i++) {
+	r = ask_generation(doctor, &current, &refusal);
+	if (r) {
+		doctor_found(doctor, REPORT_SKIP, "which program is in force was not looked at: %s",
+			r < 0 ? errno_text(-r) : refusal.text);
+		return;
+	}
+	for (size_t i = 0; i < programs.n; i++) {
 		char pin[sizeof(doctor->instance.pins) + 80];
 		struct stat st;
 
@@ -136,7 +143,11 @@ static void check_programs(struct doctor *doctor)
 			current);
 		doctor_remedy(doctor, "rm %s, which frees its memory", pin);
 	}
-	if (!stale)
+	if (programs.n == PROGRAMS_MAX)
+		doctor_found(doctor, REPORT_SKIP,
+			"of the pinned programs, only the first %d were looked at; see %s", PROGRAMS_MAX,
+			path);
+	else if (!stale)
 		doctor_found(doctor, REPORT_OK, "only the program in force is pinned");
 }
 
@@ -177,7 +188,12 @@ static void check_instances(struct doctor *doctor)
 	if (doctor_skips_unprivileged(doctor))
 		return;
 	folder = opendir(BPFFS);
-	while (folder && n < INSTANCES_MAX && (entry = readdir(folder)))
+	if (!folder) {
+		doctor_found(doctor, REPORT_SKIP, "the pins of other instances were not looked at: %s (%s)",
+			BPFFS, errno_name(errno));
+		return;
+	}
+	while (n < INSTANCES_MAX && (entry = readdir(folder)))
 		if (strcmp(entry->d_name, "usher") == 0 ||
 			strncmp(entry->d_name, "usher-", strlen("usher-")) == 0)
 			n += look_at_instance(doctor, entry->d_name);

@@ -56,10 +56,15 @@ static void check_masked(struct doctor *doctor)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	size_t before = doctor->report.totals[REPORT_INFO];
+	char text[4096 + 512];
+	int r = files_foreach_path(doctor->instance.rule_dirs, look_at_rule_file, doctor, &problems);
 
-	if (files_foreach_path(doctor->instance.rule_dirs, look_at_rule_file, doctor, &problems) == -ENOMEM)
+	if (r == -ENOMEM)
 		doctor->report.out_of_memory = true;
-	if (doctor->report.totals[REPORT_INFO] == before)
+	for (size_t i = 0; i < problems.n; i++)
+		doctor_found(doctor, REPORT_SKIP, "what it masks was not looked at: %s",
+			problem_format(&problems.items[i], text, sizeof(text)));
+	if (!r && !problems.n && doctor->report.totals[REPORT_INFO] == before)
 		doctor_found(doctor, REPORT_OK, "no rule file masks or replaces another");
 }
 
@@ -68,6 +73,9 @@ static void look_at_names(struct doctor *doctor, const char *path)
 	_cleanup_(closedirp) DIR *folder = opendir(path);
 	const struct dirent *entry;
 
+	if (!folder && errno != ENOENT)
+		doctor_found(doctor, REPORT_SKIP, "the files in %s were not looked at (%s); run as root",
+			path, errno_name(errno));
 	while (folder && (entry = readdir(folder))) {
 		const char *suffix = strrchr(entry->d_name, '.');
 
@@ -290,8 +298,13 @@ static void scan(struct doctor *doctor)
 	struct refusal refusal = {};
 	int r = access_table_new(doctor->set, &access, &problems);
 
-	if (r)
+	if (r) {
+		doctor->report.out_of_memory = doctor->report.out_of_memory || r == -ENOMEM;
+		doctor_found(doctor, REPORT_SKIP,
+			"the sockets that [Discover] describes were not looked at: a user or group in [Access] is not known; see '%s check'",
+			doctor->command);
 		return;
+	}
 	scan.access = access;
 	r = netns_read_cookie(&scan.netns_cookie, &refusal);
 	if (!r)
@@ -319,6 +332,9 @@ static void check_discover(struct doctor *doctor)
 	if (doctor_skips_unprivileged(doctor) || doctor_skips_elsewhere(doctor))
 		return;
 	scan(doctor);
+	/* what may be handed in was looked at nevertheless */
+	if (doctor->report.n == before && doctor_skips_unanswered(doctor))
+		return;
 	if (doctor->report.n == before)
 		doctor_found(doctor, REPORT_OK, "every socket that [Discover] describes is handed in");
 }

@@ -117,7 +117,18 @@ static void check_held(struct doctor *doctor)
 		doctor_remedy(doctor, "start the service with '%s claim %s -- COMMAND', or %s withdraw %s",
 			doctor->command, name, doctor->command, name);
 	}
-	if (doctor->report.n == before)
+	if (doctor->report.n > before)
+		return;
+	if (waiting.n && (!doctor->pid || !all))
+		doctor_found(doctor, REPORT_SKIP,
+			"connections wait in held sockets, and whether a service has them open was not looked at: %s",
+			doctor->pid ? "some processes may not be examined; run as root with CAP_SYS_PTRACE"
+				    : "the broker is in another PID namespace; run doctor there");
+	else if (waiting.n == HELD_MAX)
+		doctor_found(doctor, REPORT_SKIP,
+			"connections wait in more held sockets than are looked at (%d); none of these waits for a service that has ended",
+			HELD_MAX);
+	else
 		doctor_found(doctor, REPORT_OK, "no connection waits for a service that has ended");
 }
 
@@ -207,7 +218,11 @@ static void check_mptcp(struct doctor *doctor)
 		if (misses_tcp(doctor) || is_meant(doctor, &doctor->sockets[i]))
 			report_mptcp(doctor, &doctor->sockets[i]);
 	}
-	if (doctor->report.n == before)
+	if (doctor->report.n == before && n == MPTCP_MAX)
+		doctor_found(doctor, REPORT_SKIP,
+			"of the listeners that use MPTCP, only the first %d were looked at; no rule concerns these",
+			MPTCP_MAX);
+	else if (doctor->report.n == before)
 		doctor_found(doctor, REPORT_OK, "no listener that a rule concerns uses MPTCP");
 }
 

@@ -77,7 +77,19 @@ static bool load_unit(struct doctor *doctor, const char *name, const struct prop
 
 static bool is_enabled(const struct unit *unit)
 {
-	return !unit_is(unit, "UnitFileState", "disabled") && !unit_is(unit, "UnitFileState", "masked");
+	return unit_is(unit, "UnitFileState", "enabled") || unit_is(unit, "UnitFileState", "alias");
+}
+
+/* It does not start by itself. Of the other states (static, generated, transient…), that depends on other units. */
+static bool is_disabled(const struct unit *unit)
+{
+	static const char *const states[] = {
+		"disabled", "masked", "enabled-runtime", "masked-runtime", "linked", "linked-runtime", "bad"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (unit_is(unit, "UnitFileState", states[i]))
+			return true;
+	return false;
 }
 
 /* Is the unit active, will it be after a boot, and has systemd read its files since they changed? */
@@ -89,7 +101,7 @@ static void look_at_state(struct doctor *doctor, const char *name, const struct 
 		doctor_found(doctor, REPORT_WARN, "%s is %s", name, unit_text(unit, "ActiveState"));
 		doctor_remedy(doctor, "systemctl start %s; see 'systemctl status %s'", name, name);
 	}
-	if (!is_enabled(unit)) {
+	if (is_disabled(unit)) {
 		doctor_found(doctor, REPORT_WARN, "%s is not enabled: it does not start at boot", name);
 		doctor_remedy(doctor, "systemctl enable %s", name);
 	}
@@ -100,6 +112,10 @@ static void look_at_state(struct doctor *doctor, const char *name, const struct 
 	}
 	if (active && is_enabled(unit))
 		doctor_found(doctor, REPORT_OK, "%s is active and starts at boot", name);
+	else if (active && !is_disabled(unit))
+		doctor_found(doctor, REPORT_SKIP,
+			"%s is active; whether another unit starts it at boot was not looked at (UnitFileState=%s); see 'systemctl list-dependencies --reverse %s'",
+			name, unit_text(unit, "UnitFileState"), name);
 }
 
 static void check_service(struct doctor *doctor)
@@ -255,13 +271,16 @@ static void check_settings(struct doctor *doctor)
 	look_at_paths(doctor, &unit);
 	look_at_store(doctor, &unit);
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "no setting of %s hinders the broker", doctor->service);
+		doctor_found(doctor, REPORT_OK,
+			"%s has none of the settings that are known to hinder the broker", doctor->service);
 }
 
 static void check_discover(struct doctor *doctor)
 {
 	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
 
+	if (doctor_skips_unread(doctor))
+		return;
 	if (!doctor->discovers)
 		doctor_found(doctor, REPORT_OK, "not needed: no rule has a section [Discover]");
 	else if (*doctor->name)

@@ -6,6 +6,7 @@ test_broken_*.py have the set-ups that keep usher from serving, with the output 
 
 import contextlib
 import ctypes
+import json
 import os
 import re
 import selectors
@@ -20,8 +21,8 @@ from harness.diagnosed import Diagnosed
 from harness.host import AS_NOBODY, NOBODY, V4, WORK, rule, run
 from harness.isolate import MS_BIND, mount
 from harness.process import Child
-from harness.service import Service
-from harness.wire import hand_in
+from harness.service import Service, ServiceProcess
+from harness.wire import hand_in, request
 
 from says import Doctor, fail, info, setup, warn
 
@@ -153,6 +154,7 @@ class FakeBroker:
         self._status = {"OK": "1", "VERSION": "0.1.0", "PROTOCOL": "1", "SCHEMA": "1", "INSTANCE": "", "GENERATION": "1",
                         "NETNS": os.stat("/proc/self/ns/net").st_ino, "PROGRAMS": "1", "RELOAD": "ok", "FDS": "9",
                         "FDS_MAX": "999", **status}
+        self._status = {key: value for key, value in self._status.items() if value is not None}
         self.child = Child(self._serve, keep=[self._socket.fileno()], uid=NOBODY, gid=NOBODY)
         self._socket.close()
         self.child.hear()
@@ -185,3 +187,69 @@ class TestBroker:
     @setup
     def test_without_capabilities(self):
         yield Doctor(fail("capabilities", pid=FakeBroker().child.pid))
+
+
+class TestNotLookedAt:
+    """What was not looked at is never "ok"."""
+
+    def test_a_broker_that_says_nothing(self):
+        """Of a broker that reports nothing, only that it answers is known."""
+        FakeBroker(**{key: None for key in ("VERSION", "PROTOCOL", "SCHEMA", "NETNS", "PROGRAMS", "RELOAD", "FDS", "FDS_MAX",
+                                            "GENERATION")})
+        found = Diagnosed()
+        assert {row["check"] for row in found.rows if row["section"] == "broker" and row["result"] == "ok"} == {
+            "answer", "pins", "instances"}, found.text
+        for check in ("dispatch", "namespace", "programs", "reload", "hand-ins", "events", "program-pins"):
+            [(result, text)] = found.of(check)
+            assert result == "skip" and re.search("not report|not looked at", text), (check, text)
+
+    def test_a_link_that_leads_nowhere(self):
+        FakeBroker(NETNS=0)
+        found = Diagnosed()
+        assert [result for result, _ in found.of("dispatch")] == ["fail"]
+        assert [result for result, _ in found.of("namespace")] == ["skip"]
+
+    def test_lockdown(self, healthy):
+        """Without securityfs nobody knows whether the kernel is locked down."""
+        healthy()
+        os.makedirs("/sys/kernel/security", exist_ok=True)
+        mount("tmpfs", "/sys/kernel/security", "tmpfs", 0)
+        [(result, text)] = Diagnosed().of("lockdown")
+        assert result == "skip" and "mount -t securityfs" in text
+
+    def test_rule_directory_of_root(self, healthy):
+        """A directory that may not be listed may have any file."""
+        healthy()
+        os.makedirs("/etc/usher/rules.d", exist_ok=True)
+        os.chmod("/etc/usher/rules.d", 0o700)
+        shutil.copy(USHERCTL, WORK / "usherctl")
+        found = Diagnosed(command=WORK / "usherctl", **AS_NOBODY)
+        for check in ("ignored", "masked"):
+            assert {result for result, _ in found.of(check)} == {"skip"}, found.text
+        assert all("/etc/usher/rules.d" in text for _, text in found.of("ignored"))
+
+    @pytest.mark.parametrize("text", ["[Rule]\nStream=80\n[Discover]\nSocket=127.0.0.1:8080\n", "[Rule]\nnonsense\n"])
+    def test_discovery(self, text):
+        """Without a broker nobody knows what is handed in, and without rules whether anything has to be discovered."""
+        os.makedirs("/run/usher/rules.d", exist_ok=True)
+        with open("/run/usher/rules.d/web.rule", "w", encoding="utf-8") as file:
+            file.write(text)
+        with ServiceProcess("web", address="127.0.0.1", port=8080):
+            found = Diagnosed()
+        assert {result for result, _ in found.of("discover")} == {"skip"}, found.text
+        if "nonsense" in text:
+            assert [result for result, _ in found.of("discover-unit")] == ["skip"]
+
+    def test_connections_that_wait(self, healthy):
+        """Whether a service has a held socket open is seen only where all processes are."""
+        healthy(held="Stream=192.0.2.0/24:82")
+        with socket.create_server(("127.0.0.2", 8082)) as sock:
+            request("hold", [sock], NAME="held")
+            with socket.create_connection(("127.0.0.2", 8082)):
+                done = run("unshare", "--pid", "--fork", "--mount-proc", USHERCTL, "doctor", "--json", check=False)
+                found = {row["check"]: row for row in json.loads(done.stdout)["findings"]}
+                assert found["held"]["result"] == "skip" and "PID namespace" in found["held"]["text"]
+
+    def test_many_prefixes(self, healthy):
+        healthy(far="Stream=" + " ".join(f"192.0.2.{i}/32:81" for i in range(80)))
+        assert [result for result, _ in Diagnosed().of("routes")] == ["ok", "skip"]

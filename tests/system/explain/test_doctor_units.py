@@ -53,7 +53,7 @@ def changed(**properties):
 
 
 HEALTHY_TEXTS = {"service": [("ok", "usherd.service is active and starts at boot")],
-                 "service-settings": [("ok", "no setting of usherd.service hinders the broker")],
+                 "service-settings": [("ok", "usherd.service has none of the settings that are known to hinder the broker")],
                  "socket-unit": [("ok", "usherd.socket is active and starts at boot")]}
 
 
@@ -137,6 +137,14 @@ class TestAnswers:
             found = doctor()
             assert found["service"][0] == ("warn", text)
             assert found["service-settings"] == HEALTHY_TEXTS["service-settings"]
+
+    @pytest.mark.parametrize("state, result", [("static", "skip"), ("generated", "skip"), ("", "skip"), ("linked", "warn"),
+                                               ("enabled-runtime", "warn"), ("enabled", "ok"), ("alias", "ok")])
+    def test_starts_at_boot(self, state, result):
+        """Units that others start are not said to start at boot."""
+        Manager(units=changed(UnitFileState=("s", state)))
+        [(found, _)] = doctor()["service"]
+        assert found == result
 
     def test_settings_that_hinder(self):
         manager = Manager()
