@@ -241,7 +241,16 @@ def test_workers_are_replaced(broker):
     is_served(running)
     for pid in running.workers():
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: is_served(running) is None)
+
+    def is_served_again():
+        try:
+            is_served(running)
+        except Refused as refusal:
+            assert refusal.number == errno.ECHILD and "try again" in str(refusal)
+            return False
+        return True
+
+    wait_until(is_served_again)
 
 
 def test_workers_may_do_nothing(broker):
