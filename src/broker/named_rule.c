@@ -2,6 +2,8 @@
 #include "named_rule.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "../util/name.h"
 
@@ -12,8 +14,28 @@ static int check_name(const char *name, struct refusal *refusal)
 	return refuse(refusal, EINVAL, "'%s' is not a name (EINVAL); %s", name, NAME_RULE);
 }
 
+/* "web.socket": the name that systemd gives to sockets of a unit without a (valid) FileDescriptorName= */
+static int refuse_socket_unit(const struct broker *broker, const char *name, struct refusal *refusal)
+{
+	const char *folder = broker->instance->rule_dirs[0];
+	char stem[NAME_LENGTH_MAX + 1];
+
+	(void)snprintf(stem, sizeof(stem), "%.*s", (int)(strrchr(name, '.') - name), name);
+	if (rule_set_find(broker->generation->rules, stem))
+		return refuse(refusal, ENOENT,
+			"there is no rule '%s' (ENOENT); " NAME_OF_SOCKET_UNIT
+			": set FileDescriptorName=%s in %s and restart it",
+			name, name, stem, name);
+	return refuse(refusal, ENOENT,
+		"there is no rule '%s' (ENOENT); " NAME_OF_SOCKET_UNIT
+		": set it to the name of the rule and restart %s, or write %s/%s.rule and run 'usherctl reload'",
+		name, name, name, folder, name);
+}
+
 static int refuse_missing(const struct broker *broker, const char *name, struct refusal *refusal)
 {
+	if (name_is_of_socket_unit(name))
+		return refuse_socket_unit(broker, name, refusal);
 	return refuse(refusal, ENOENT,
 		"there is no rule '%s' (ENOENT); write %s/%s.rule and run 'usherctl reload'", name,
 		broker->instance->rule_dirs[0], name);

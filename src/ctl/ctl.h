@@ -32,7 +32,7 @@ struct ctl {
 	struct instance instance;
 	const char *socket; /* of the broker */
 	int timeout_ms;	    /* 0: the default of the request */
-	bool hold, if_broker, if_held, dry_run, no_listeners;
+	bool hold, strict, listen_fds, if_broker, if_held, dry_run, no_listeners;
 	enum { GRAPH_NONE, GRAPH_TREE, GRAPH_DOT } graph;
 	unsigned long count;	   /* --count; 0: unlimited */
 	int interval_ms;	   /* --interval; 0: the default */

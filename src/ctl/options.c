@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -24,6 +25,7 @@
 struct reading {
 	const struct verb *verb;
 	const char **names;
+	size_t n_choices; /* names with = */
 	unsigned options; /* the options given, as bits */
 };
 
@@ -162,12 +164,33 @@ static int read_option(struct ctl *ctl, struct reading *reading, int found, cons
 /* Outcome of read_word(): COMMAND starts with this word */
 enum { COMMAND_STARTS = 100 };
 
+/* NAME=FDNAME, where the verb takes that */
+static int read_choice(struct ctl *ctl, struct reading *reading, const char *word)
+{
+	const char *fd_name = strchr(word, '=') + 1;
+	char name[NAME_LENGTH_MAX + 2];
+
+	/* a name that does not fit is too long to be valid, even when cut */
+	(void)snprintf(name, sizeof(name), "%.*s", (int)(fd_name - 1 - word), word);
+	if (!name_is_valid(name))
+		return usage("bad name in '%s': " NAME_RULE " (EINVAL)", word);
+	if (!*fd_name || strchr(fd_name, ':'))
+		return usage(
+			"bad argument '%s': after = comes the name of a descriptor, as in $LISTEN_FDNAMES (EINVAL); " SEE_HELP,
+			word);
+	reading->names[ctl->n_names++] = word;
+	reading->n_choices++;
+	return 0;
+}
+
 static int read_word(struct ctl *ctl, struct reading *reading, const char *word)
 {
 	if (!reading->verb) {
 		reading->verb = verb_find(word);
 		return reading->verb ? 0 : usage("unknown verb '%s' (EINVAL); " SEE_HELP, word);
 	}
+	if (reading->verb->chooses && strchr(word, '='))
+		return read_choice(ctl, reading, word);
 	if (ctl->n_names >= reading->verb->names_max) {
 		if (reading->verb->command != COMMAND_NONE)
 			return COMMAND_STARTS;
@@ -228,6 +251,22 @@ static int read_line(int argc, char **argv, struct ctl *ctl, struct reading *rea
 	return 0;
 }
 
+static int check_choices(const struct ctl *ctl, const struct reading *reading)
+{
+	if (ctl->n_fds > 0 && reading->n_choices)
+		return usage(
+			"bad argument '%s': it chooses from $LISTEN_FDS, and so does --fd (EINVAL); with --fd, give a NAME alone",
+			ctl->names[0]);
+	if (reading->n_choices && reading->n_choices < ctl->n_names)
+		return usage(
+			"bad argument '%s': a NAME alone is for all sockets (EINVAL); beside others, write NAME=FDNAME",
+			ctl->names[0]);
+	if (ctl->listen_fds && !(ctl->n_fds > 0 && ctl->command))
+		return usage(
+			"bad option '--listen-fds': it passes the descriptors of --fd on to COMMAND (EINVAL); give both");
+	return 0;
+}
+
 static int check_line(const struct ctl *ctl, const struct reading *reading)
 {
 	const struct verb *verb = reading->verb;
@@ -249,7 +288,7 @@ static int check_line(const struct ctl *ctl, const struct reading *reading)
 	if (verb->names_max == 1 && ctl->n_fds > 0 && ctl->n_names == 0)
 		return usage(
 			"'%s --fd' needs a name: usherctl %s %s", verb->name, verb->name, verb->arguments);
-	return 0;
+	return check_choices(ctl, reading);
 }
 
 static int set_paths(struct ctl *ctl)

@@ -23,6 +23,7 @@ struct verb {
 	const char *help;      /* one line, without a full stop */
 	size_t names_min, names_max;
 	enum { TAKES_NOTHING, TAKES_NAMES, TAKES_PACKET, TAKES_PATHS } takes; /* the kind of its arguments */
+	bool chooses; /* a name may be NAME=FDNAME, and of these there may be several */
 	enum { COMMAND_NONE, COMMAND_ALLOWED, COMMAND_NEEDED } command;
 };
 

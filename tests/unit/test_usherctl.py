@@ -70,8 +70,10 @@ def a_verb_accepts_the_options_of_its_help():
                        rf"see usherctl {verb.name} --help\n$")
             elif option.verbs:  # an empty socket path is refused last, so nothing is done
                 words = [*["1"] * bool(option.argument and not option.optional), "--socket", ""]
+                if option.name == "--listen-fds":
+                    words += ["--fd", "3"]
                 arguments = {"NAME": ["web"], "PROTO ADDRESS:PORT": ["tcp", "192.0.2.1:80"], "[NAME…]": ["web"],
-                             "[PATH…]": [], "[NAME] [--] [COMMAND…]": ["web"],
+                             "[PATH…]": [], "[NAME[=FDNAME]…] [--] [COMMAND…]": ["web", "--", "true"],
                              "NAME… -- COMMAND…": ["web", "--", "true"]}[verb.arguments]
                 expect(run(verb.name, option.name, *words, *arguments), 2, "^$", "^usherctl: bad socket path ''")
 
@@ -126,7 +128,10 @@ def wrong_command_lines_are_usage_errors():
                  ["explain", "tcp", "::1:80"], ["explain", "tcp", "192.0.2.1:80", "--from", "[::1]:80"],
                  ["list", "--from", "192.0.2.1:80"], ["status", "x"], ["doctor", "web"], ["doctor", "--fd", "0"], ["--bogus"], ["list", "--dry-run"], ["discover", "--no-listeners"], ["list", "--fd", "3"], ["list", "a b"], ["show"],
                  ["claim", "web"], ["claim", "--", "true"], ["hand-in", "--fd", "0"], ["hand-in", "web", "--fd", "x"],
-                 ["hand-in", "web", "--fd", "0", "--fd", "0"], ["withdraw"], ["--timeout", "0"], ["--timeout", "1,5"],
+                 ["hand-in", "web", "--fd", "0", "--fd", "0"], ["hand-in", "web", "dns=x"], ["hand-in", "dns=x", "w b=x"],
+                 ["hand-in", "web="], ["hand-in", "web=a:b"], ["hand-in", "web=x", "--fd", "0"],
+                 ["hand-in", "web", "--listen-fds", "true"], ["hand-in", "web", "--fd", "0", "--listen-fds"],
+                 ["withdraw"], ["--timeout", "0"], ["--timeout", "1,5"],
                  ["--instance", "-x"], ["--socket", "x" * 108], ["--socket", ""], ["list", "--timeout"]):
         expect(run(*line), 2, "^$", "^usherctl: .*\n$")
 
@@ -178,8 +183,14 @@ def what_was_passed_is_checked_before_the_broker_is_asked():
         expect(run("hand-in", "web", environ={"LISTEN_FDS": "1", "LISTEN_PID": "1"}), 78, "^$", "process 1 ")
         expect(run("hand-in", listen=fds), 78, "^$", "LISTEN_FDNAMES is not set")
         expect(run("hand-in", listen=fds, names="one"), 78, "^$", "1 names for 2")
-        expect(run("hand-in", listen=fds, names="a b:c"), 78, "^$", "'a b'")
-        expect(run("hand-in", listen=fds * 33, names=None), 1, "^$", "66 sockets.*E2BIG")
+        expect(run("hand-in", listen=fds, names="a b:-c"), 78, "^$", "'a b' is not handed in: a rule cannot have this name")
+        expect(run("hand-in", listen=fds, names="a b:c"), 3, "^$", "cannot hand in 'c': no broker")
+        expect(run("hand-in", "web", listen=fds * 33), 1, "^$", "66 sockets.*E2BIG")
+        expect(run("hand-in", "web", listen=fds, names="http:admin"), 78, "^$", "2 names.*'http', 'admin'.*web=FDNAME")
+        expect(run("hand-in", "web=https", listen=fds, names="http:admin"), 78, "^$", "'https' .*there are 'http', 'admin'")
+        expect(run("hand-in", "web=http", listen=fds), 78, "^$", "LISTEN_FDNAMES is not set")
+        expect(run("hand-in", "web=http", listen=fds, names="http:admin"), 3, "^$", "cannot hand in 'web': no broker")
+        expect(run("hand-in", "--strict", listen=fds, names="http:a b"), 1, "^$", "--strict demands")
         expect(run("hand-in", "web", "--fd", "99"), 1, "^$", "99 is not open")
         expect(run("hand-in", listen=fds, names="http:web.socket"), 3, "^$", "'http:web.socket': no broker")
 
