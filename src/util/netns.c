@@ -29,13 +29,13 @@ int netns_read_inode(unsigned long *ret)
 
 	if (stat("/proc/self/ns/net", &st) < 0)
 		return -errno;
-	*ret = st.st_ino;
+	*ret = (unsigned long)st.st_ino; /* of 32 bits: numbers of namespaces are from proc_alloc_inum() */
 	return 0;
 }
 
 bool netns_is_other(unsigned long inode)
 {
-	unsigned long own;
+	unsigned long own = 0;
 
 	return inode && netns_read_inode(&own) == 0 && own != inode;
 }
