@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The layers of the source: what may include, link, call and print what, and how long a file may be.
 
-usage: test_layers.py SOURCE-FOLDER LIBUSHER ARCHIVE...
+usage: test_layers.py SOURCE-FOLDER LIBUSHER PROGRAM... ARCHIVE...
 
 ARCHIVE are the static libraries of the layers that need neither libbpf nor libsystemd. Output is TAP.
 """
@@ -16,7 +16,9 @@ import sys
 from tap import run_checks
 
 root = pathlib.Path(sys.argv[1])
-libusher, *archives = sys.argv[2:]
+libusher, *programs_and_archives = sys.argv[2:]
+archives = [path for path in programs_and_archives if path.endswith(".a")]
+programs = [path for path in programs_and_archives if path not in archives]
 
 WARN_LINES, MAX_LINES = 400, 600
 TEXTS = ("", ".c", ".h", ".py", ".md", ".scd", ".sh", ".in", ".rule", ".build", ".socket", ".catalog", ".ini")
@@ -215,6 +217,20 @@ def library_prints_nothing():
     return [f"libusher.so needs {symbol}" for symbol in sorted(bad)]
 
 
+def nothing_starts_threads():
+    """Each process is one thread, so no lock is needed and none can be forgotten. What else a thread comes from is SIGEV_THREAD."""
+    bad = [f"{name(path)} starts a thread" for path in sources("src", suffixes=(".c", ".h"))
+           if re.search(r"\b(pthread_create|thrd_create|SIGEV_THREAD|getaddrinfo_a)\b", code(path))]
+    if len(programs) != 3:
+        bad.append(f"the programs are {programs}, and not the three of usher")
+    for program in [libusher, *programs]:
+        needed = set(nm("-D", "--undefined-only", program))
+        if "sendmsg" not in needed:
+            bad.append(f"{program}: nm does not show what it needs, so this test is blind")
+        bad += [f"{program} needs {symbol}" for symbol in sorted(needed & {"pthread_create", "thrd_create", "getaddrinfo_a"})]
+    return bad
+
+
 def only_the_mains_print():
     bad = []
     for path in sources("src"):
@@ -324,6 +340,7 @@ CHECKS = [
     one_file_calls_each,
     each_map_has_one_writer,
     library_prints_nothing,
+    nothing_starts_threads,
     only_the_mains_print,
     files_are_short,
     files_have_a_licence,
