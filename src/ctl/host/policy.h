@@ -15,7 +15,7 @@
 #include "../../util/error.h"
 #include "routing.h"
 
-#define POLICY_RULE_TEXT_MAX 256
+#define POLICY_RULE_TEXT_MAX 320
 
 struct policy_rule {
 	uint32_t priority, table, target; /* `target` of goto */
