@@ -27,6 +27,7 @@
 #include "out/grid.h"
 #include "view/rule_check.h"
 #include "view/served.h"
+#include "view/settings.h"
 
 enum {
 	NAME,
@@ -137,6 +138,63 @@ static int find_broker(struct discovery *discovery)
 	return EXIT_SUCCESS;
 }
 
+static bool is_selected(const struct ctl *ctl, const struct rule *rule)
+{
+	if (!rule->discover.present)
+		return false;
+	for (size_t i = 0; i < ctl->n_names; i++)
+		if (!strcmp(ctl->names[i], rule->name))
+			return true;
+	return ctl->n_names == 0;
+}
+
+/* ---- what is in force */
+
+/* Does the broker have the rule as the file has it? */
+static int compare_rule(struct discovery *discovery, const struct rule *rule, bool *ret_same)
+{
+	_cleanup_(settings_deinit) struct settings in_force = SETTINGS_NULL, file = SETTINGS_NULL;
+	struct rule_set set = {.rules = (struct rule *)rule, .n_rules = 1};
+	size_t n_added, n_removed;
+	struct refusal refusal;
+	struct writer request;
+	int r;
+
+	client_begin(&request, REQUEST_RULES);
+	writer_put(&request, KEY_NAME, "%s", rule->name);
+	r = ask(&discovery->client, &request, NULL, 0, settings_add_row, &in_force, &refusal);
+	if (r == REFUSED && refusal.error == ENOENT)
+		r = 0;
+	if (!r)
+		r = settings_add_set(&file, &set);
+	if (r)
+		return r < 0 ? r : 0; /* a broker that does not say is no reason to warn */
+	settings_sort(&in_force);
+	settings_sort(&file);
+	settings_count_changes(&in_force, &file, &n_added, &n_removed);
+	*ret_same = !n_added && !n_removed;
+	return 0;
+}
+
+static int warn_of_changes(struct discovery *discovery)
+{
+	const struct rule_set *set = discovery->rules;
+
+	for (size_t i = 0; discovery->broker && i < set->n_rules; i++) {
+		bool same = true;
+
+		if (!is_selected(discovery->ctl, &set->rules[i]))
+			continue;
+		if (compare_rule(discovery, &set->rules[i], &same) < 0)
+			return complain_memory();
+		if (!same)
+			complain(
+				"warning: %s has changed since the last reload: 'discover' goes by the file, the broker by the rules in force; see what would change with 'usherctl diff', then usherctl reload",
+				set->rules[i].path);
+	}
+	return 0;
+}
+
 static int run_scan(struct discovery *discovery)
 {
 	const struct ctl *ctl = discovery->ctl;
@@ -152,16 +210,6 @@ static int run_scan(struct discovery *discovery)
 	if (!r)
 		r = scan_run(&scan, &discovery->candidates, &refusal);
 	return r ? complain_refusal(r, &refusal, "cannot discover") : EXIT_SUCCESS;
-}
-
-static bool is_selected(const struct ctl *ctl, const struct rule *rule)
-{
-	if (!rule->discover.present)
-		return false;
-	for (size_t i = 0; i < ctl->n_names; i++)
-		if (!strcmp(ctl->names[i], rule->name))
-			return true;
-	return ctl->n_names == 0;
 }
 
 static int hand_in_found(struct discovery *discovery)
@@ -357,6 +405,8 @@ int verb_discover(const struct ctl *ctl)
 		r = check_names(&discovery);
 	if (!r)
 		r = find_broker(&discovery);
+	if (!r)
+		r = warn_of_changes(&discovery);
 	if (!r)
 		r = run_scan(&discovery);
 	if (!r && !ctl->dry_run)

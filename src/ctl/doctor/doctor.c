@@ -18,6 +18,7 @@
 #include "../../util/text.h"
 #include "../../util/transport.h"
 #include "../complain.h"
+#include "../view/in_force.h"
 #include "../view/rule_check.h"
 
 static const struct {
@@ -42,7 +43,9 @@ static void doctor_deinit(struct doctor *doctor)
 	seats_deinit(&doctor->seats);
 	settings_deinit(&doctor->in_force);
 	(void)image_free(doctor->image);
-	(void)rule_set_free(doctor->set);
+	if (doctor->set != doctor->files)
+		(void)rule_set_free(doctor->set);
+	(void)rule_set_free(doctor->files);
 	problems_deinit(&doctor->problems);
 	manager_deinit(&doctor->manager);
 	free(doctor->sockets);
@@ -192,14 +195,45 @@ static void find_instance(struct doctor *doctor)
 		doctor->name);
 }
 
-static int read_rules(struct doctor *doctor)
+static int read_files(struct doctor *doctor, struct image **ret_image)
 {
-	int r = files_load(doctor->instance.rule_dirs, &doctor->set, &doctor->problems);
+	int r = files_load(doctor->instance.rule_dirs, &doctor->files, &doctor->problems);
 
 	if (!r)
-		r = rule_check(doctor->set, &doctor->image, &doctor->problems);
+		r = rule_check(doctor->files, ret_image, &doctor->problems);
+	if (r > 0) {
+		(void)rule_set_free(doctor->files);
+		doctor->files = NULL;
+	}
+	return r < 0 ? r : 0;
+}
+
+/* Return: 0, or -ENOMEM. What is in force is good, except to a usherctl of another version. */
+static int parse_in_force(struct doctor *doctor)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	int r = in_force_parse(&doctor->in_force, &doctor->set);
+
+	if (!r)
+		r = rule_check(doctor->set, &doctor->image, &problems);
+	return r < 0 ? r : 0;
+}
+
+static int read_rules(struct doctor *doctor)
+{
+	_cleanup_(image_freep) struct image *image = NULL;
+	int r = read_files(doctor, &image);
+
+	if (!r && !doctor->answer.r && !doctor->list.r)
+		r = parse_in_force(doctor);
 	if (r < 0)
 		return r;
+	if (!doctor->image) {
+		if (doctor->set != doctor->files)
+			(void)rule_set_free(doctor->set);
+		doctor->set = doctor->files;
+		doctor->image = TAKE_PTR(image);
+	}
 	for (size_t i = 0; doctor->set && i < doctor->set->n_rules; i++)
 		doctor->discovers = doctor->discovers || doctor->set->rules[i].discover.present;
 	return 0;

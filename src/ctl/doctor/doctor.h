@@ -48,8 +48,13 @@ struct doctor {
 	char command[NAME_LENGTH_MAX + 32]; /* "usherctl", "usherctl --instance blue" */
 	char service[NAME_LENGTH_MAX + 32]; /* "usherd.service", "usherd@blue.service" */
 
-	/* the rule files; set and image are NULL when the files have errors */
+	/* the rule files; NULL when they have errors */
 	struct problems problems;
+	struct rule_set *files;
+	/*
+	 * The rules that the checks are about: those in force, or without a broker those of the files. Both are NULL when
+	 * there are none.
+	 */
 	struct rule_set *set;
 	struct image *image;
 	bool discovers; /* a rule has a section [Discover] */

@@ -28,13 +28,13 @@ static void check_files(struct doctor *doctor)
 			doctor, REPORT_FAIL, "%s", problem_format(&problems->items[i], text, sizeof(text)));
 		doctor_remedy(doctor, "fix the file, then %s check", doctor->command);
 	}
-	if (!doctor->image)
+	if (!doctor->files)
 		return;
-	for (size_t i = 0; i < doctor->set->n_rules; i++)
-		n_matches += doctor->set->rules[i].n_matches;
-	if (doctor->set->n_rules) {
+	for (size_t i = 0; i < doctor->files->n_rules; i++)
+		n_matches += doctor->files->rules[i].n_matches;
+	if (doctor->files->n_rules) {
 		doctor_found(doctor, REPORT_OK, "the files are valid: rules: %zu, matches: %zu",
-			doctor->set->n_rules, n_matches);
+			doctor->files->n_rules, n_matches);
 		return;
 	}
 	doctor_found(doctor, REPORT_INFO, "there are no rules: nothing is dispatched");
@@ -102,9 +102,13 @@ static void check_in_force(struct doctor *doctor)
 	struct settings *in_force = &doctor->in_force;
 	size_t n_added, n_removed;
 
-	if (doctor_skips_unanswered(doctor) || doctor_skips_unread(doctor))
+	if (doctor_skips_unanswered(doctor))
 		return;
-	if (settings_add_set(&files, doctor->set) < 0) {
+	if (!doctor->files) {
+		doctor_found(doctor, REPORT_SKIP, "the rule files have errors");
+		return;
+	}
+	if (settings_add_set(&files, doctor->files) < 0) {
 		doctor->report.out_of_memory = true;
 		return;
 	}
@@ -116,8 +120,8 @@ static void check_in_force(struct doctor *doctor)
 		return;
 	}
 	doctor_found(doctor, REPORT_WARN,
-		"the files have changed since the last reload: settings to add: %zu, to remove: %zu", n_added,
-		n_removed);
+		"the files have changed since the last reload (settings to add: %zu, to remove: %zu); the checks are about the rules in force",
+		n_added, n_removed);
 	doctor_remedy(doctor, "%s diff && %s reload", doctor->command, doctor->command);
 }
 

@@ -11,6 +11,7 @@
 #include "../../scan/scan.h"
 #include "../../util/macro.h"
 #include "../../util/netns.h"
+#include "../view/in_force.h"
 
 void described_socket_deinit(struct described_socket *described)
 {
@@ -64,22 +65,25 @@ static int describe(
 	return 0;
 }
 
-int described_socket_find(const struct asked *asked, const struct explanation *explanation,
-	const struct rule_set *rules, struct described_socket *ret)
+int described_socket_find(
+	const struct asked *asked, const struct explanation *explanation, struct described_socket *ret)
 {
+	_cleanup_(rule_set_freep) struct rule_set *rules = NULL;
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(access_table_freep) struct access_table *access = NULL;
 	_cleanup_(scan_candidates_deinit) struct scan_candidates candidates = {};
-	struct scan scan = {.rules = rules,
-		.name = explanation->name,
-		.protocol = asked->protocol,
-		.broker = explanation->broker};
+	struct scan scan = {
+		.name = explanation->name, .protocol = asked->protocol, .broker = explanation->broker};
 	const struct rule *rule;
 	struct refusal refusal;
 	int r;
 
-	if (!rules || !is_of_packet(explanation))
+	if (!is_of_packet(explanation))
 		return 0;
+	r = in_force_parse(&explanation->settings, &rules);
+	if (r)
+		return r < 0 ? r : 0;
+	scan.rules = rules;
 	rule = rule_set_find(rules, explanation->name);
 	if (!rule || !rule->discover.present)
 		return 0;

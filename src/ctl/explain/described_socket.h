@@ -27,11 +27,10 @@ void described_socket_deinit(struct described_socket *described);
 
 /*
  * described_socket_find() - look for the socket that the winner lacks
- * @rules: of the files; NULL when they have errors
  *
- * Looks only as root: other users cannot see the owners of sockets.
+ * By the rule in force, which usher-discover has read. Looks only as root: other users cannot see the owners of sockets.
  *
  * Return: 0 or -ENOMEM.
  */
-int described_socket_find(const struct asked *asked, const struct explanation *explanation,
-	const struct rule_set *rules, struct described_socket *ret);
+int described_socket_find(
+	const struct asked *asked, const struct explanation *explanation, struct described_socket *ret);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../util/text.h"
 #include "../../util/transport.h"
@@ -134,6 +135,17 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 		say_condition(address, diagnosis);
 }
 
+/* The files may say something else by now. */
+static void say_by_which_rules(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct rule_files *files = evidence->files;
+	size_t length = strlen(diagnosis->sentence);
+
+	if (files->rules && files->changed && !*files->refused)
+		(void)snprintf(diagnosis->sentence + length, sizeof(diagnosis->sentence) - length, "%s",
+			" (by the rules in force; a reload changes that)");
+}
+
 /* ---- what applies no rule */
 
 static void find_namespace_fault(const struct evidence *evidence, struct diagnosis *diagnosis)
@@ -160,6 +172,7 @@ int diagnosis_make(const struct evidence *evidence, struct diagnosis *ret)
 {
 	*ret = (struct diagnosis){};
 	say(evidence, ret);
+	say_by_which_rules(evidence, ret);
 	text_make_printable(ret->sentence);
 	reach_faults_find(evidence, &ret->findings);
 	find_namespace_fault(evidence, ret);

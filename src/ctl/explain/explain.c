@@ -159,7 +159,7 @@ int verb_explain(const struct ctl *ctl)
 	if (!r)
 		r = rule_files_read(&asked, &explanation, &files);
 	if (!r)
-		r = described_socket_find(&asked, &explanation, files.rules, &described);
+		r = described_socket_find(&asked, &explanation, &described);
 	if (!r)
 		r = diagnosis_make(&evidence, &diagnosis);
 	if (r)

@@ -148,16 +148,28 @@ static void find_changes(const struct evidence *evidence, struct findings *findi
 	const struct rule_files *files = evidence->files;
 	struct finding *finding;
 
+	if (*files->refused) {
+		/* after a reload that has failed, there is a finding with the reason */
+		if (explanation->reload_failure)
+			return;
+		finding = findings_add(findings, FINDING_WARN, "files-changed",
+			"the rule files have changed, and a reload would fail and change nothing: %s",
+			files->refused);
+		finding_remedy(finding, "fix that, then:");
+		finding_command(finding, "usherctl reload");
+		return;
+	}
 	if (!strcmp(files->name, explanation->name))
 		finding = findings_add(findings, FINDING_WARN, "files-changed",
-			"%s has changed since the last reload", files->file);
+			"this is by the rules in force; after a reload, '%s' has other settings (%s): %s",
+			files->name, files->file, files->changes);
 	else if (*files->name)
 		finding = findings_add(findings, FINDING_WARN, "files-changed",
-			"the rule files now give the packet to '%s' (%s:%u), but have not been reloaded",
+			"this is by the rules in force; after a reload, the packet is for '%s' (%s:%u)",
 			files->name, files->file, files->line);
 	else
 		finding = findings_add(findings, FINDING_WARN, "files-changed",
-			"no match in the rule files covers the packet any more, but they have not been reloaded");
+			"this is by the rules in force; after a reload, no rule matches the packet");
 	finding_remedy(finding, "see what would change with 'usherctl diff', then:");
 	finding_command(finding, "usherctl reload");
 }

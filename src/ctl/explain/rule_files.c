@@ -10,6 +10,7 @@
 #include "../../rule/match.h"
 #include "../../util/instance.h"
 #include "../../util/macro.h"
+#include "../view/rule_check.h"
 
 void rule_files_deinit(struct rule_files *files)
 {
@@ -49,7 +50,36 @@ static const struct rule_match *find_strongest(
 
 /* ---- has the rule in force changed? */
 
-static int compare_rule(const struct rule *rule, const struct explanation *explanation, bool *ret_changed)
+static void add_change(struct rule_files *files, char sign, const struct setting *setting)
+{
+	size_t at = strlen(files->changes);
+
+	files->changed = true;
+	/* a default follows from other settings */
+	if (setting->line && at < sizeof(files->changes))
+		(void)snprintf(files->changes + at, sizeof(files->changes) - at, "%s%c%s=%s", at ? " " : "",
+			sign, setting->key, setting->value);
+}
+
+/* @old, @new: sorted */
+static void list_changes(const struct settings *old, const struct settings *new, struct rule_files *files)
+{
+	for (size_t i = 0, j = 0; i < old->n || j < new->n;) {
+		int order = i == old->n	  ? 1
+			    : j == new->n ? -1
+					  : setting_compare(old->items[i], new->items[j]);
+
+		if (order < 0)
+			add_change(files, '-', old->items[i]);
+		else if (order > 0)
+			add_change(files, '+', new->items[j]);
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
+static int compare_rule(
+	const struct rule *rule, const struct explanation *explanation, struct rule_files *ret)
 {
 	_cleanup_(settings_deinit) struct settings settings = SETTINGS_NULL, in_force = SETTINGS_NULL;
 	struct rule_set set = {.rules = (struct rule *)rule, .n_rules = 1};
@@ -66,11 +96,21 @@ static int compare_rule(const struct rule *rule, const struct explanation *expla
 	in_force.n = explanation->settings.n;
 	settings_sort(&settings);
 	settings_sort(&in_force);
-	*ret_changed = settings.n != in_force.n;
-	for (size_t i = 0; i < settings.n && !*ret_changed; i++)
-		*ret_changed = setting_compare(settings.items[i], in_force.items[i]) != 0;
+	list_changes(&in_force, &settings, ret);
 	in_force.n = 0;
 	return 0;
+}
+
+/* A reload does more than reading: rules may conflict, or name users who do not exist. */
+static int check_reload(struct rule_files *files)
+{
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	_cleanup_(image_freep) struct image *image = NULL;
+	int r = rule_check(files->rules, &image, &problems);
+
+	if (r > 0)
+		(void)problem_format(&problems.items[0], files->refused, sizeof(files->refused));
+	return r < 0 ? r : 0;
 }
 
 /* ---- masks */
@@ -139,7 +179,9 @@ int rule_files_read(const struct asked *asked, const struct explanation *explana
 	}
 	ret->changed = strcmp(ret->name, explanation->name) != 0;
 	if (!ret->changed && rule)
-		r = compare_rule(rule, explanation, &ret->changed);
+		r = compare_rule(rule, explanation, ret);
+	if (!r && ret->changed)
+		r = check_reload(ret);
 	if (!r)
 		r = files_foreach_path(instance.rule_dirs, look_at_file, &search, &problems);
 	return r < 0 ? r : search.error;

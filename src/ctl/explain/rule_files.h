@@ -11,7 +11,9 @@ struct rule_files {
 	char name[NAME_LENGTH_MAX + 1]; /* of the winner, "" */
 	const char *file;		/* of the winner; borrowed from it */
 	unsigned line;
-	bool changed; /* another name wins than the one in force, or its settings differ */
+	bool changed;	    /* another name wins than the one in force, or its settings differ */
+	char changes[512];  /* of the settings, when the name is the same: "-Stream=80 +Stream=81" */
+	char refused[1024]; /* a reload would fail, and change nothing: why; "" */
 	/* the file whose rule would win if no other file masked or replaced it, and that other file; or NULL */
 	char *masked, *mask;
 	bool overridden;

@@ -80,7 +80,7 @@ def test_changed_and_not_reloaded(broker, rules):
     broker(web="Stream=80")
     with serving("web"):
         rules(web=["Stream=80", "Missing=pass"])
-        yield Explain(WEB, "web", warn("files-changed", where=FILE))
+        yield Explain(WEB, "web", warn("files-changed", where=FILE, changes="+Missing=pass"), says=("changed", {}))
         rules(web="Stream=80", host="Stream=192.0.2.1:80")
         yield Explain(WEB, "web", warn("files-changed:given", name="host", where="/run/usher/rules.d/host.rule:2"))
         yield Explain("tcp 192.0.2.2:80", "web")
@@ -101,12 +101,11 @@ def test_conflict(broker, rules):
     broker(web="Stream=81")
     rules(web="Stream=192.0.2.0/24:80", shop=["", "Stream=192.0.2.0/24:80"])
     with serving("web"):
-        changed = warn("files-changed:given", name=re.compile("shop|web"))
-        yield Explain(WEB, REFUSED, fail("no-listener"), changed)
+        yield Explain(WEB, REFUSED, fail("no-listener"), warn("files-changed:bad", problem=CONFLICT))
         yield Doctor(fail("files", problem=CONFLICT))
         yield Fails(65, "reload", "reload", values={"problem": CONFLICT})
-        yield Explain(WEB, REFUSED, fail("no-listener"), changed, warn("reload-failed", problem=CONFLICT))
-        yield Explain("tcp 192.0.2.1:81", "web", warn("reload-failed"), warn("files-changed:gone"))
+        yield Explain(WEB, REFUSED, fail("no-listener"), warn("reload-failed", problem=CONFLICT))
+        yield Explain("tcp 192.0.2.1:81", "web", warn("reload-failed"))
         yield Doctor(fail("reload", problem=CONFLICT), fail("files", problem=CONFLICT))
 
 

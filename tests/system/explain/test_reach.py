@@ -198,7 +198,7 @@ def test_vrf(broker, client):
                                          command=f"usherctl explain {PACKET} --device blue"), status=4)
         for device in ("blue", "inner"):
             yield Explain(PACKET, None, options=["--device", device], route="local", status=0)
-        yield Explain(PACKET, None, fail("no-route:prefix"), options=["--device", "usher0"], status=1)
+        yield Explain(PACKET, None, fail("no-route:network", device="inner"), options=["--device", "usher0"], status=1)
 
 
 @pytest.mark.parametrize("options, says", [

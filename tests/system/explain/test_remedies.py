@@ -33,7 +33,7 @@ class Host:
     """What has to work whatever an administrator was told to do: connections to and from a neighbour, and all routes."""
 
     def __init__(self, client, stack):
-        self.client, self.before = client, routes()
+        self.client, self.before = client, set()
         self.services = [stack.enter_context(Service("host", address=HOST_V4, port=22)),
                          stack.enter_context(Service("host", address=HOST_V6, port=22))]
         with client.entered():
@@ -46,14 +46,16 @@ class Host:
             assert who(neighbour, 22) == "neighbour"
         now = routes()
         assert self.before <= now, f"gone: {self.before - now}"
-        assert len(now - self.before) <= added, f"new: {now - self.before}"
+        # the kernel adds those of addresses, also some time after an interface is up
+        new = [route for route in now - self.before if "proto kernel" not in route]
+        assert len(new) <= added, f"new: {new}"
 
 
 @pytest.fixture
 def host(client):
     with contextlib.ExitStack() as stack:
         made = Host(client, stack)
-        made.check()
+        made.check(added=1000)
         made.before = routes()
         yield made
 
@@ -81,7 +83,7 @@ def test_address_of_a_network(broker, host, match, packet, taken, device):
         yield Explain(f"tcp {endpoint}", None, fail("no-route:network", address=packet, device="usher0", taken=taken,
                                                     prefix=match.removesuffix(":80").strip("[]"), command=command), status=1)
         do(f"tcp {endpoint}")
-        host.check(added=4)
+        host.check(added=1)
         answer = ask(packet, 80, netns=host.client)
         assert answer.name == "web"
         yield Explain(f"tcp {endpoint}", "web")
@@ -125,7 +127,7 @@ def test_prefix_with_a_route(broker, host, route, match, packet, taken):
         found = Explained("tcp", f"{packet}:80")
         assert f"but not all of {match}, which would take {taken}:" in found.because("no-route")["remedy"]
         do(f"tcp {packet}:80")
-        host.check(added=2)
+        host.check(added=1)
         yield Explain(f"tcp {packet}:80", "web")
 
 
@@ -135,7 +137,7 @@ def test_prefix_of_nobody(broker, host):
     broker(web="Stream=198.18.0.0/24:80")
     with serving("web"):
         do("tcp 198.18.0.1:80")
-        host.check(added=2)
+        host.check(added=1)
         assert who("198.18.0.99", 80, netns=host.client) == "web"
         yield Explain("tcp 198.18.0.99:80", "web")
         yield Doctor()

@@ -18,6 +18,7 @@ SENTENCES = {
     "passed:goes": "'{name}' has no socket for {packet} and passes it on; it goes to {who} (pid {pid}) at {address}",
     "passed:unknown": "'{name}' has no socket for {packet} and passes it on; what listens there is unknown",
     "detached": "no rule is applied to {packet}, and nothing listens there: it is refused",
+    "changed": "{packet} goes to … (by the rules in force; a reload changes that)",
     "open": "if the routing rules make {address} local: {sentence}",
     "dropped": "{packet} reaches no socket here: the kernel drops it",
     "no-route": "{packet} reaches no socket here: {address} is not a local address",
@@ -128,10 +129,12 @@ EXPLAIN = {
 
     # files
     "files-changed": (
-        "{where} has changed since the last reload",
+        "this is by the rules in force; after a reload, '{name}' has other settings ({where}): {changes}",
         "see what would change with 'usherctl diff', then: usherctl reload"),
-    "files-changed:given": "the rule files now give the packet to '{name}' ({where}), but have not been reloaded",
-    "files-changed:gone": "no match in the rule files covers the packet any more, but they have not been reloaded",
+    "files-changed:given": "this is by the rules in force; after a reload, the packet is for '{name}' ({where})",
+    "files-changed:gone": "this is by the rules in force; after a reload, no rule matches the packet",
+    "files-changed:bad": (
+        "the rule files have changed, and a reload would fail and change nothing: {problem}", "fix that, then: usherctl reload"),
     "files-unknown": (
         "the rule files cannot be compared with the rules in force: {problem}",
         "see what is wrong with them: usherctl check"),
@@ -157,7 +160,7 @@ EXPLAIN = {
         "make this address local until the next boot, but not all of {prefix}, which would take {taken}: "
         "ip route add local {address}/{bits} dev lo"),
     "no-route:network": (
-        "{address} is not a local address: packets to it reach no socket here, and the route leads to another host",
+        "{address} is not a local address: packets to it reach no socket here, and …",
         "if no other host on {device} has this address, make it local until the next boot, but not all of {prefix}, which "
         "would take {taken}: {command}"),
     "no-route:rule": (
@@ -267,7 +270,8 @@ DOCTOR = {
     "masked:overridden": "{mask} is read in place of {where}",
     "ignored": "{where} is not read: rule files are named NAME.rule",
     "in-force": (
-        "the files have changed since the last reload: settings to add: {add}, to remove: {remove}",
+        "the files have changed since the last reload (settings to add: {add}, to remove: {remove}); the checks are about the "
+        "rules in force",
         "usherctl diff && usherctl reload"),
     "missing": (
         "no socket is handed in as '{name}', so its clients are refused; packets so far: {n}",
