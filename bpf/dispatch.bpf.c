@@ -21,6 +21,7 @@
 #include "words.h"
 
 #define EEXIST 17
+#define ENODEV 19
 #define EPROTOTYPE 91
 #define ESOCKTNOSUPPORT 94
 #define EAFNOSUPPORT 97
@@ -92,6 +93,14 @@ struct {
 	__type(value, struct usher_counters);
 } counters SEC(".maps");
 
+/* Written only where a socket is bound to a device. In a map of its own, so that the layout of `counters` stays. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, USHER_SEATS_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} refused_device SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, USHER_EVENTS_BYTES);
@@ -137,7 +146,9 @@ static __noinline int report(struct bpf_sk_lookup *ctx, __u32 seat, bool passed,
 	count->event_time = now;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->version = USHER_EVENT_VERSION;
-	event->reason = error ? USHER_EVENT_REFUSED : USHER_EVENT_MISSING;
+	event->reason = error == -ENODEV ? USHER_EVENT_DEVICE
+			: error		 ? USHER_EVENT_REFUSED
+					 : USHER_EVENT_MISSING;
 	event->error = (__s32)error;
 	event->seat = seat;
 	event->time = now;
@@ -146,6 +157,7 @@ static __noinline int report(struct bpf_sk_lookup *ctx, __u32 seat, bool passed,
 	event->local_port = (__u16)ctx->local_port;
 	event->remote_port = bpf_ntohs(ctx->remote_port);
 	event->passed = passed;
+	event->device = ctx->ingress_ifindex;
 	local = (__u32 *)event->local_address;
 	remote = (__u32 *)event->remote_address;
 	if (ctx->family == AF_INET) {
@@ -166,11 +178,19 @@ static __noinline int report(struct bpf_sk_lookup *ctx, __u32 seat, bool passed,
 	return 0;
 }
 
-/* Consumes the reference to `sk`, which must not be NULL. */
-static __always_inline long assign(struct bpf_sk_lookup *ctx, struct bpf_sock *sk, __u64 flags)
+/*
+ * Consumes the reference to `sk`, which must not be NULL.
+ *
+ * A socket that is bound to a device takes packets of that device only: bpf_sk_assign() does not ask, but the kernel's
+ * own lookup does, because the answer would leave by the other device. The device of a VRF's packets is the VRF. A
+ * question (@flags) may leave the device open: then every socket takes it.
+ */
+static __always_inline long assign(struct bpf_sk_lookup *ctx, struct bpf_sock *sk, __u64 flags, __u32 device)
 {
-	long error = bpf_sk_assign(ctx, sk, flags);
+	long error = -ENODEV;
 
+	if (!sk->bound_dev_if || sk->bound_dev_if == device || (flags && !device))
+		error = bpf_sk_assign(ctx, sk, flags);
 	bpf_sk_release(sk);
 	return error;
 }
@@ -180,7 +200,8 @@ struct search {
 	struct bpf_sk_lookup *ctx;
 	__u64 order;
 	__u64 seat;
-	__u64 flags; /* of bpf_sk_assign() */
+	__u64 flags;  /* of bpf_sk_assign(): 0 for a real packet */
+	__u64 device; /* by which it comes */
 	__u64 found;
 	long error; /* of the last socket that could not be assigned; 0 when there was none */
 };
@@ -203,7 +224,7 @@ static long try_place(__u32 i, void *data)
 	sk = bpf_map_lookup_elem(&sockets, &key);
 	if (!sk)
 		return 0; /* closed: the next place serves */
-	search->error = assign(search->ctx, sk, search->flags);
+	search->error = assign(search->ctx, sk, search->flags, (__u32)search->device);
 	search->found = !search->error;
 	return search->found || search->error == -EEXIST;
 }
@@ -218,8 +239,20 @@ static long try_place(__u32 i, void *data)
 		asm volatile("# " #counter ::: "memory");                                                    \
 	} while (0)
 
-static __always_inline void count_failure(struct usher_counters *count, long error)
+static __always_inline void count_device(__u32 seat)
 {
+	__u64 *count = bpf_map_lookup_elem(&refused_device, &seat);
+
+	if (count)
+		(*count)++;
+}
+
+static __always_inline void count_other(__u32 seat, long error)
+{
+	struct usher_counters *count = bpf_map_lookup_elem(&counters, &seat);
+
+	if (!count)
+		return; /* cannot happen, as in fall_back() */
 	switch (error) {
 	case 0:
 		bump(count->missing);
@@ -241,6 +274,16 @@ static __always_inline void count_failure(struct usher_counters *count, long err
 	}
 }
 
+/* A function of its own: fall_back() has no room on its stack for a key that is not a whole word. */
+static __noinline int count_failure(__u32 seat, long error)
+{
+	if (error == -ENODEV)
+		count_device(seat);
+	else
+		count_other(seat, error);
+	return 0;
+}
+
 /*
  * No socket in `front` can take the packet: tries the places, then the early listener, and at last obeys Missing=.
  * @error is that of the socket in `front`, 0 when there was none.
@@ -249,16 +292,20 @@ static __always_inline int fall_back(
 	struct bpf_sk_lookup *ctx, __u32 number, long error, bool is_question, struct usher_answer *answer)
 {
 	const __u64 flags = is_question ? BPF_SK_LOOKUP_F_NO_REUSEPORT : 0;
+	const __u32 device = is_question ? answer->device : ctx->ingress_ifindex;
 	struct usher_seat *seat = bpf_map_lookup_elem(&seats, &number);
-	struct usher_counters *count;
 	struct bpf_sock *sk;
 	bool pass = number < USHER_SEATS_MAX && passes[number];
 
 	if (!seat)
 		return SK_DROP; /* cannot happen: user space only writes seat numbers below USHER_SEATS_MAX */
 	if (error != -EEXIST) {
-		struct search search = {
-			.ctx = ctx, .order = seat->order, .seat = number, .flags = flags, .error = error};
+		struct search search = {.ctx = ctx,
+			.order = seat->order,
+			.seat = number,
+			.flags = flags,
+			.device = device,
+			.error = error};
 
 		bpf_loop(USHER_PLACES_MAX, try_place, &search, 0);
 		error = search.error;
@@ -268,7 +315,7 @@ static __always_inline int fall_back(
 	if (error != -EEXIST) {
 		sk = bpf_map_lookup_elem(&early, &number);
 		if (sk) {
-			error = assign(ctx, sk, flags);
+			error = assign(ctx, sk, flags, device);
 			if (!error)
 				return SK_PASS; /* dispatched */
 		}
@@ -277,9 +324,7 @@ static __always_inline int fall_back(
 	if (is_question) {
 		answer->error = (__s32)error;
 	} else {
-		count = bpf_map_lookup_elem(&counters, &number);
-		if (count)
-			count_failure(count, error);
+		count_failure(number, error);
 		report(ctx, number, pass, error);
 	}
 	if (error == -EEXIST)
@@ -333,7 +378,7 @@ static __always_inline int dispatch(struct bpf_sk_lookup *ctx, bool is_question,
 	}
 	sk = bpf_map_lookup_elem(&front, (const void *)word);
 	if (sk) {
-		error = assign(ctx, sk, flags);
+		error = assign(ctx, sk, flags, is_question ? answer->device : ctx->ingress_ifindex);
 		if (!error)
 			return SK_PASS; /* dispatched */
 	}

@@ -15,8 +15,8 @@
  * Names never enter the program. User space keeps them in `seats`, beside the order.
  *
  * There are two kinds of maps. *Registry* maps outlive every generation and are pinned: sockets, front, early,
- * early_rules, seats, places, counters, events, state. *Generation* maps belong to one loaded program and are written
- * before it is made current, never after: the port table (in the program's global data) and the nodes.
+ * early_rules, seats, places, counters, refused_device, events, state. *Generation* maps belong to one loaded program
+ * and are written before it is made current, never after: the port table (in the program's global data) and the nodes.
  *
  * A change that alters the layout of a registry map or the meaning of a value in it must raise USHER_SCHEMA. A new
  * registry map need not: a broker makes maps that the pins lack, and an older broker, whose program does not use the
@@ -32,8 +32,8 @@
 #define USHER_SEATS_MAX 4096U
 #define USHER_PLACES_MAX 8U
 #define USHER_SLOTS_MAX 16U /* of a seat: a full one can be replaced by as many sockets at once */
-#define USHER_NAME_MAX 64U	/* with the terminating NUL */
-#define USHER_UNIT_MAX 128U	/* with the terminating NUL; longer unit names are cut */
+#define USHER_NAME_MAX 64U  /* with the terminating NUL */
+#define USHER_UNIT_MAX 128U /* with the terminating NUL; longer unit names are cut */
 #define USHER_EVENTS_BYTES (256U * 1024U)
 
 /*
@@ -115,19 +115,19 @@ enum usher_via {
 
 /* Value of `places`: the description of a socket. Only user space reads it. */
 struct usher_place {
-	__u64 cookie;	   /* SO_COOKIE; the same as the value of `sockets` and in `ss -e` */
-	__u64 handed_in;   /* CLOCK_REALTIME, microseconds */
-	__u8 address[16];  /* local address, network order; IPv4 in the first 4 bytes */
-	__u16 port;	   /* local port, host order */
-	__u8 family;	   /* of `address`: AF_INET or AF_INET6 */
-	__u8 via;	   /* enum usher_via */
-	__u8 flags;	   /* USHER_PLACE_* */
-	__u8 destination;  /* UDP: a set of DESTINATION_* (src/util/destination.h); 0 from a broker that did not look */
+	__u64 cookie;	  /* SO_COOKIE; the same as the value of `sockets` and in `ss -e` */
+	__u64 handed_in;  /* CLOCK_REALTIME, microseconds */
+	__u8 address[16]; /* local address, network order; IPv4 in the first 4 bytes */
+	__u16 port;	  /* local port, host order */
+	__u8 family;	  /* of `address`: AF_INET or AF_INET6 */
+	__u8 via;	  /* enum usher_via */
+	__u8 flags;	  /* USHER_PLACE_* */
+	__u8 destination; /* UDP: a set of DESTINATION_* (src/util/destination.h); 0 from a broker that did not look */
 	__u8 pad[2];
-	__u32 pid;	   /* of the registrant, in the broker's pid namespace; 0 when it is not visible there */
+	__u32 pid; /* of the registrant, in the broker's pid namespace; 0 when it is not visible there */
 	__u32 uid;
 	__u32 gid;
-	__u32 pad2;
+	__u32 device; /* ifindex of SO_BINDTODEVICE at the hand-in; 0: none, or not known */
 	char unit[USHER_UNIT_MAX];
 };
 
@@ -135,8 +135,10 @@ struct usher_place {
  * Value of `counters` (PERCPU_ARRAY by seat). `lookups` counts how often a rule sent a packet to the seat. That is not
  * the number of connections: the kernel also looks a listener up for SYN-cookie ACKs, stray segments, and every
  * datagram. Every lookup that was not dispatched adds one to exactly one of the others, so that lookups = dispatched +
- * missing + refused_*. Refused means that there were sockets and the kernel assigned none; the errno is that of the
- * last one tried.
+ * missing + refused_* + what `refused_device` (PERCPU_ARRAY by seat, 64 bits) counts. Refused means that there were
+ * sockets and none was assigned; the reason is that of the last one tried.
+ *
+ * `refused_device`: the socket is bound to another device than the one by which the packet came.
  */
 struct usher_counters {
 	__u64 lookups;
@@ -144,10 +146,10 @@ struct usher_counters {
 	__u64 refused_family;	/* EAFNOSUPPORT: the socket cannot carry this family */
 	__u64 refused_protocol; /* EPROTOTYPE: a TCP packet and a UDP socket, or the other way round */
 	__u64 refused_state;	/* ESOCKTNOSUPPORT: not listening (any more), or connected */
-	__u64 refused_exists;	/* EEXIST: another sk_lookup program selected a socket first, which gets the packet */
+	__u64 refused_exists; /* EEXIST: another sk_lookup program selected a socket first, which gets the packet */
 	__u64 refused_other;
-	__u64 events_lost;	/* events not written because the ring buffer was full */
-	__u64 event_time;	/* CLOCK_MONOTONIC ns of the last event, for the rate limit of one per interval and CPU */
+	__u64 events_lost; /* events not written because the ring buffer was full */
+	__u64 event_time; /* CLOCK_MONOTONIC ns of the last event, for the rate limit of one per interval and CPU */
 };
 
 #define USHER_EVENT_VERSION 1U
@@ -156,7 +158,9 @@ struct usher_counters {
 enum usher_event_reason {
 	USHER_EVENT_MISSING = 1, /* no live socket in the seat; `error` is 0 */
 	USHER_EVENT_REFUSED = 2, /* `error` is the negative errno of the last bpf_sk_assign() */
-	USHER_EVENT_LISTENED = 3, /* by usher-discover: a listener is in `early`; local_address and local_port are its own */
+	USHER_EVENT_LISTENED =
+		3, /* by usher-discover: a listener is in `early`; local_address and local_port are its own */
+	USHER_EVENT_DEVICE = 4, /* the sockets are bound to other devices than `device`; `error` is -ENODEV */
 };
 
 /*
@@ -168,7 +172,7 @@ struct usher_event {
 	__u32 reason;  /* enum usher_event_reason */
 	__s32 error;
 	__u32 seat;
-	__u64 time;    /* CLOCK_MONOTONIC, ns */
+	__u64 time;		/* CLOCK_MONOTONIC, ns */
 	__u8 local_address[16]; /* network order, IPv4 in the first 4 bytes */
 	__u8 remote_address[16];
 	__u16 local_port;  /* host order */
@@ -177,7 +181,11 @@ struct usher_event {
 	__u8 protocol;	   /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 passed;	   /* 1: Missing=pass, the kernel's normal lookup went on */
 	__u8 pad;
+	/* records of versions before this one end here: USHER_EVENT_SIZE_MIN */
+	__u32 device; /* ifindex by which the packet came; of a VRF, that of the VRF */
+	__u32 pad2;
 };
+#define USHER_EVENT_SIZE_MIN 64U
 
 /*
  * Listen=kernel: listeners that are let in at the moment of listen(2)
@@ -196,9 +204,9 @@ struct usher_event {
 #define USHER_EARLY_SECONDS 5U
 
 struct usher_early_key {
-	__u8 family; /* of the socket: AF_INET or AF_INET6 */
-	__u8 any;    /* 1: whatever the local address; `address` is zero */
-	__u16 port;  /* local port, host order */
+	__u8 family;	  /* of the socket: AF_INET or AF_INET6 */
+	__u8 any;	  /* 1: whatever the local address; `address` is zero */
+	__u16 port;	  /* local port, host order */
 	__u8 address[16]; /* local address, network order, IPv4 in the first 4 bytes */
 };
 
@@ -211,9 +219,13 @@ struct usher_early_rule {
 	char unit[USHER_UNIT_MAX]; /* its systemd unit: the topmost cgroup that is no slice; "": any */
 };
 
-/* Value of `answers` (ARRAY of one, of a generation): what usher_question found, besides verdict and socket. */
+/*
+ * Value of `answers` (ARRAY of one, of a generation): what usher_question found, besides verdict and socket, and the
+ * part of the question that BPF_PROG_TEST_RUN cannot carry.
+ */
 struct usher_answer {
-	__u32 seat;  /* of the rule that matched; 0: none did */
+	__u32 device; /* asked: ifindex by which the packet comes; 0: a device to which the socket is bound */
+	__u32 seat;   /* of the rule that matched; 0: none did */
 	__s32 error; /* when no socket was selected: the errno of the last bpf_sk_assign(); 0: there was no socket */
 };
 
@@ -231,9 +243,9 @@ _Static_assert(sizeof(struct usher_place_key) == 8, "layout is ABI between progr
 _Static_assert(sizeof(struct usher_seat) == 16 + USHER_NAME_MAX, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_place) == 56 + USHER_UNIT_MAX, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_counters) == 72, "layout is ABI between program and user space");
-_Static_assert(sizeof(struct usher_event) == 64, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_event) == 72, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_early_key) == 20, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_early_rule) == 48 + USHER_UNIT_MAX, "layout is ABI between program and user space");
-_Static_assert(sizeof(struct usher_answer) == 8, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_answer) == 12, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_state) == 32, "layout is ABI between program and user space");
 _Static_assert(USHER_PLACES_MAX == sizeof(__u64), "the order of a seat is one byte a place");

@@ -17,6 +17,7 @@ struct usher_place place_make(
 		.via = (uint8_t)via,
 		.flags = flags,
 		.destination = facts->destination,
+		.device = facts->device,
 	};
 
 	memcpy(place.address, facts->address, sizeof(place.address));

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "../observe/observe.h"
+#include "../util/device.h"
 #include "../util/errno_name.h"
 #include "../util/transport.h"
 #include "early.h"
@@ -76,10 +77,23 @@ void reap_on_exit(pid_t pid, void *userdata)
 	reap_soon(broker);
 }
 
+/* What the sockets of the seat are bound to is not repeated here: `usherctl list` shows it. */
+static void report_device(const struct usher_event *event, const struct observed *about)
+{
+	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX];
+
+	observe(OBSERVE_MISSING, about,
+		"%s from %s to %s was %s: it came by %s, and the sockets of '%s' are bound to other devices (ENODEV)",
+		event->protocol == IPPROTO_UDP ? "a datagram" : "a connection",
+		endpoint_format(event->family, event->remote_address, event->remote_port, remote),
+		endpoint_format(event->family, event->local_address, event->local_port, local),
+		event->passed ? "passed on" : "refused", about->device, about->name);
+}
+
 static void report_event(
 	struct broker *broker, const struct usher_event *event, const struct usher_seat *seat)
 {
-	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX];
+	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX], device[DEVICE_TEXT_MAX];
 	struct observed about = {
 		.name = seat->name,
 		.rule = place_rule(broker, seat->name),
@@ -94,7 +108,10 @@ static void report_event(
 		.reason = event->error ? errno_name(-event->error) : "no socket is handed in",
 	};
 
-	if (event->error == -EEXIST)
+	if (event->reason == USHER_EVENT_DEVICE) {
+		about.device = device_format(event->device, device);
+		report_device(event, &about);
+	} else if (event->error == -EEXIST)
 		observe(OBSERVE_CONFLICT, &about,
 			"another sk_lookup program chose a socket for %s before '%s' could (EEXIST); 'bpftool link' shows which ones run",
 			endpoint_format(event->family, event->local_address, event->local_port, local),

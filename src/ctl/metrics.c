@@ -54,6 +54,7 @@ static void write_refused(struct openmetrics *metrics, const struct seats *seats
 		{"protocol", SEAT_REFUSED_PROTOCOL},
 		{"state", SEAT_REFUSED_STATE},
 		{"exists", SEAT_REFUSED_EXISTS},
+		{"device", SEAT_REFUSED_DEVICE},
 		{"other", SEAT_REFUSED_OTHER},
 	};
 

@@ -64,7 +64,7 @@ static int print_socket_json(struct client *client, void *userdata)
 {
 	static const enum message_key numbers[] = {KEY_PLACE, KEY_PID, KEY_UID, KEY_GID, KEY_HANDED_IN,
 		KEY_LOOKUPS, KEY_MISSING, KEY_REFUSED_FAMILY, KEY_REFUSED_PROTOCOL, KEY_REFUSED_STATE,
-		KEY_REFUSED_EXISTS, KEY_REFUSED_OTHER, KEY_EVENTS_LOST, KEY_NONE};
+		KEY_REFUSED_EXISTS, KEY_REFUSED_DEVICE, KEY_REFUSED_OTHER, KEY_EVENTS_LOST, KEY_NONE};
 	static const enum message_key booleans[] = {KEY_VERIFIED, KEY_HELD, KEY_DUAL_STACK, KEY_NONE};
 	struct page *page = userdata;
 

@@ -68,7 +68,7 @@ static uint64_t number_of(const struct client *client, enum message_key key)
 static int add_seat(struct client *client, void *userdata)
 {
 	static const enum message_key refused_keys[] = {KEY_REFUSED_FAMILY, KEY_REFUSED_PROTOCOL,
-		KEY_REFUSED_STATE, KEY_REFUSED_EXISTS, KEY_REFUSED_OTHER};
+		KEY_REFUSED_STATE, KEY_REFUSED_EXISTS, KEY_REFUSED_DEVICE, KEY_REFUSED_OTHER};
 	struct rates *rates = userdata;
 	const char *name = message_get(&client->message, KEY_NAME);
 	uint64_t refused = 0;

@@ -10,6 +10,7 @@
 
 #include "../util/address.h"
 #include "../util/destination.h"
+#include "../util/device.h"
 #include "../util/macro.h"
 #include "../util/transport.h"
 #include "request.h"
@@ -63,7 +64,7 @@ static void write_state(struct writer *row, enum seat_state state)
 
 static void write_place(struct writer *row, const struct usher_place *place, unsigned number)
 {
-	char address[ENDPOINT_TEXT_MAX], destination[DESTINATION_TEXT_MAX];
+	char address[ENDPOINT_TEXT_MAX], destination[DESTINATION_TEXT_MAX], device[DEVICE_TEXT_MAX];
 
 	writer_put(row, KEY_PLACE, "%u", number);
 	writer_put(row, KEY_COOKIE, "%" PRIx64, (uint64_t)place->cookie);
@@ -71,6 +72,8 @@ static void write_place(struct writer *row, const struct usher_place *place, uns
 		return; /* there is no description of the socket */
 	writer_put(
 		row, KEY_ADDRESS, "%s", endpoint_format(place->family, place->address, place->port, address));
+	if (place->device)
+		writer_put(row, KEY_DEVICE, "%s", device_format(place->device, device));
 	if (place->pid)
 		writer_put(row, KEY_PID, "%u", place->pid);
 	writer_put(row, KEY_UID, "%u", place->uid);
@@ -89,8 +92,10 @@ static void write_place(struct writer *row, const struct usher_place *place, uns
 static void write_counters(struct writer *row, const struct registry *registry, uint32_t seat)
 {
 	struct usher_counters count;
+	uint64_t device;
 
-	if (registry_read_counters(registry, seat, &count) < 0)
+	if (registry_read_counters(registry, seat, &count) < 0 ||
+		registry_read_refused_device(registry, seat, &device) < 0)
 		return;
 	writer_put(row, KEY_LOOKUPS, "%" PRIu64, (uint64_t)count.lookups);
 	writer_put(row, KEY_MISSING, "%" PRIu64, (uint64_t)count.missing);
@@ -98,6 +103,7 @@ static void write_counters(struct writer *row, const struct registry *registry, 
 	writer_put(row, KEY_REFUSED_PROTOCOL, "%" PRIu64, (uint64_t)count.refused_protocol);
 	writer_put(row, KEY_REFUSED_STATE, "%" PRIu64, (uint64_t)count.refused_state);
 	writer_put(row, KEY_REFUSED_EXISTS, "%" PRIu64, (uint64_t)count.refused_exists);
+	writer_put(row, KEY_REFUSED_DEVICE, "%" PRIu64, device);
 	writer_put(row, KEY_REFUSED_OTHER, "%" PRIu64, (uint64_t)count.refused_other);
 	writer_put(row, KEY_EVENTS_LOST, "%" PRIu64, (uint64_t)count.events_lost);
 }

@@ -73,6 +73,7 @@ static void format_row(
 	if (about->family)
 		writer_put(row, KEY_FAMILY, "%s", family_word(about->family));
 	put_addresses(row, about);
+	put_word(row, KEY_DEVICE, about->device);
 	if (about->cookie)
 		writer_put(row, KEY_COOKIE, "%" PRIx64, about->cookie);
 	if (about->pid > 0)

@@ -14,24 +14,30 @@
 struct totals {
 	size_t seats, places, names, sockets;
 	struct usher_counters count;
+	uint64_t refused_device;
 };
 
-static uint64_t sum_refused(const struct usher_counters *count)
+static uint64_t sum_refused(const struct totals *totals)
 {
+	const struct usher_counters *count = &totals->count;
+
 	return count->refused_family + count->refused_protocol + count->refused_state +
-	       count->refused_exists + count->refused_other;
+	       count->refused_exists + totals->refused_device + count->refused_other;
 }
 
 /* Clients that ask all the time make every system call count: sockets and names are counted as they come and go. */
 static int add_up(struct registry *registry, struct totals *totals)
 {
+	int r;
+
 	registry_foreach_seat (registry, seat)
 		totals->seats++;
 	registry_recount(registry);
 	totals->places = census_places(registry->census);
 	totals->names = census_names(registry->census);
 	totals->sockets = census_sockets(registry->census);
-	return registry_sum_counters(registry, &totals->count);
+	r = registry_sum_counters(registry, &totals->count);
+	return r < 0 ? r : registry_sum_refused_device(registry, &totals->refused_device);
 }
 
 /* How full the maps are: NAME:ENTRIES:MAXIMUM, separated by spaces. */
@@ -75,7 +81,7 @@ int request_status(struct usherd *usherd, const struct identity *asker, struct w
 	writer_put(answer, KEY_HELD, "%zu", holder_count(broker->holder));
 	writer_put(answer, KEY_LOOKUPS, "%" PRIu64, (uint64_t)totals.count.lookups);
 	writer_put(answer, KEY_MISSING, "%" PRIu64, (uint64_t)totals.count.missing);
-	writer_put(answer, KEY_REFUSED, "%" PRIu64, sum_refused(&totals.count));
+	writer_put(answer, KEY_REFUSED, "%" PRIu64, sum_refused(&totals));
 	writer_put(answer, KEY_EVENTS_LOST, "%" PRIu64, (uint64_t)totals.count.events_lost);
 	writer_put(answer, KEY_PROGRAM, "%u", link.program_id);
 	writer_put(answer, KEY_LINK, "%u", link.id);

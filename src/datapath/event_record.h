@@ -7,9 +7,11 @@
 #include "../../bpf/usher-bpf.h"
 
 /*
- * event_record_check() - whether a record of the ring buffer is an event of this version
- * @size: of the record
+ * event_record_read() - an event from a record of the ring buffer
+ * @size: of the record; what records of earlier versions lack is zero
  *
  * The ring buffer is pinned: whoever may open it can have written there.
+ *
+ * Return: whether it is one of this version.
  */
-bool event_record_check(const void *record, size_t size);
+bool event_record_read(const void *record, size_t size, struct usher_event *ret);

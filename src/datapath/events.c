@@ -16,9 +16,10 @@ struct events {
 static int on_record(void *userdata, void *record, size_t size)
 {
 	struct events *events = userdata;
+	struct usher_event event;
 
-	if (event_record_check(record, size))
-		events->function(record, events->userdata);
+	if (event_record_read(record, size, &event))
+		events->function(&event, events->userdata);
 	return 0;
 }
 

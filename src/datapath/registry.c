@@ -65,6 +65,16 @@ uint32_t registry_search_seat(const struct registry *registry, const uint32_t *s
 	return seat ? *seat : 0;
 }
 
+static int clear_counters(const struct registry *registry, uint32_t seat)
+{
+	memset(registry->cpus, 0, registry->n_cpus * sizeof(*registry->cpus));
+	if (bpf_map_update_elem(registry->maps[REGISTRY_COUNTERS], &seat, registry->cpus, BPF_ANY) < 0 ||
+		bpf_map_update_elem(registry->maps[REGISTRY_REFUSED_DEVICE], &seat, registry->cpus, BPF_ANY) <
+			0)
+		return -errno;
+	return 0;
+}
+
 uint32_t registry_take_seat(struct registry *registry, const char *name, int protocol, int family)
 {
 	for (uint32_t i = 1; i < USHER_SEATS_MAX; i++) {
@@ -72,8 +82,7 @@ uint32_t registry_take_seat(struct registry *registry, const char *name, int pro
 
 		if (seat->used)
 			continue;
-		memset(registry->cpus, 0, registry->n_cpus * sizeof(*registry->cpus));
-		if (bpf_map_update_elem(registry->maps[REGISTRY_COUNTERS], &i, registry->cpus, BPF_ANY) < 0)
+		if (clear_counters(registry, i) < 0)
 			return 0;
 		memset(seat, 0, sizeof(*seat));
 		seat->protocol = (uint8_t)protocol;
@@ -93,9 +102,13 @@ void registry_free_seat(struct registry *registry, uint32_t seat)
 	memset(&registry->seats[seat], 0, sizeof(registry->seats[seat]));
 }
 
-static void add_cpus(
-	const struct registry *registry, const struct usher_counters *cpus, struct usher_counters *sum)
+/* ---- counters, of which the kernel gives a value of each CPU */
+
+static void add_counters(const struct registry *registry, const void *values, void *ret)
 {
+	const struct usher_counters *cpus = values;
+	struct usher_counters *sum = ret;
+
 	for (unsigned i = 0; i < registry->n_cpus; i++) {
 		sum->lookups += cpus[i].lookups;
 		sum->missing += cpus[i].missing;
@@ -108,15 +121,77 @@ static void add_cpus(
 	}
 }
 
+static void add_refused_device(const struct registry *registry, const void *values, void *ret)
+{
+	const uint64_t *cpus = values;
+	uint64_t *sum = ret;
+
+	for (unsigned i = 0; i < registry->n_cpus; i++)
+		*sum += cpus[i];
+}
+
+struct counted {
+	enum registry_map map;
+	size_t size; /* of a value */
+	void (*add)(const struct registry *registry, const void *values, void *sum);
+};
+
+static const struct counted counted_counters = {REGISTRY_COUNTERS, sizeof(struct usher_counters),
+				    add_counters},
+			    counted_refused_device = {
+				    REGISTRY_REFUSED_DEVICE, sizeof(uint64_t), add_refused_device};
+
+static int read_one(const struct registry *registry, const struct counted *counted, uint32_t seat, void *sum)
+{
+	if (bpf_map_lookup_elem(registry->maps[counted->map], &seat, registry->cpus) < 0)
+		return -errno;
+	counted->add(registry, registry->cpus, sum);
+	return 0;
+}
+
+static int read_all(const struct registry *registry, const struct counted *counted, void *sum)
+{
+	const char *values = (const char *)registry->cpus;
+	uint32_t seats[REGISTRY_BATCH], first = 0;
+
+	while ((first = registry_next_seat(registry, first))) {
+		/* a batch of an array begins after the key it is given (generic_map_lookup_batch()) */
+		uint32_t before = first - 1, last, n = REGISTRY_BATCH;
+
+		if (bpf_map_lookup_batch(registry->maps[counted->map], &before, &last, seats, registry->cpus,
+			    &n, NULL) < 0 &&
+			errno != ENOENT)
+			return -errno;
+		for (uint32_t i = 0; i < n; i++)
+			if (registry->seats[seats[i]].used)
+				counted->add(registry, &values[i * registry->n_cpus * counted->size], sum);
+		first += REGISTRY_BATCH - 1;
+	}
+	return 0;
+}
+
 int registry_read_counters(const struct registry *registry, uint32_t seat, struct usher_counters *ret)
 {
-	struct usher_counters sum = {0};
+	*ret = (struct usher_counters){0};
+	return read_one(registry, &counted_counters, seat, ret);
+}
 
-	if (bpf_map_lookup_elem(registry->maps[REGISTRY_COUNTERS], &seat, registry->cpus) < 0)
-		return -errno;
-	add_cpus(registry, registry->cpus, &sum);
-	*ret = sum;
-	return 0;
+int registry_read_refused_device(const struct registry *registry, uint32_t seat, uint64_t *ret)
+{
+	*ret = 0;
+	return read_one(registry, &counted_refused_device, seat, ret);
+}
+
+int registry_sum_counters(const struct registry *registry, struct usher_counters *ret)
+{
+	*ret = (struct usher_counters){0};
+	return read_all(registry, &counted_counters, ret);
+}
+
+int registry_sum_refused_device(const struct registry *registry, uint64_t *ret)
+{
+	*ret = 0;
+	return read_all(registry, &counted_refused_device, ret);
 }
 
 uint32_t registry_next_seat(const struct registry *registry, uint32_t seat)
@@ -125,28 +200,6 @@ uint32_t registry_next_seat(const struct registry *registry, uint32_t seat)
 		seat++;
 	while (seat < USHER_SEATS_MAX && !registry->seats[seat].used);
 	return seat < USHER_SEATS_MAX ? seat : 0;
-}
-
-int registry_sum_counters(const struct registry *registry, struct usher_counters *ret)
-{
-	struct usher_counters sum = {0};
-	uint32_t seats[REGISTRY_BATCH], first = 0;
-
-	while ((first = registry_next_seat(registry, first))) {
-		/* a batch of an array begins after the key it is given (generic_map_lookup_batch()) */
-		uint32_t before = first - 1, last, n = REGISTRY_BATCH;
-
-		if (bpf_map_lookup_batch(registry->maps[REGISTRY_COUNTERS], &before, &last, seats,
-			    registry->cpus, &n, NULL) < 0 &&
-			errno != ENOENT)
-			return -errno;
-		for (uint32_t i = 0; i < n; i++)
-			if (registry->seats[seats[i]].used)
-				add_cpus(registry, &registry->cpus[(size_t)i * registry->n_cpus], &sum);
-		first += REGISTRY_BATCH - 1;
-	}
-	*ret = sum;
-	return 0;
 }
 
 int registry_read_state(const struct registry *registry, struct usher_state *ret)

@@ -31,6 +31,7 @@ enum registry_map {
 	REGISTRY_SEATS,
 	REGISTRY_PLACES,
 	REGISTRY_COUNTERS,
+	REGISTRY_REFUSED_DEVICE,
 	REGISTRY_EVENTS,
 	REGISTRY_STATE,
 	REGISTRY_MAPS,
@@ -51,7 +52,7 @@ struct registry {
 #define REGISTRY_BATCH 64U
 #define REGISTRY_RECOUNT 64U
 
-#define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1, -1, -1}})
+#define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}})
 
 /*
  * registry_open() - adopt the pinned maps, or make and pin new ones
@@ -117,6 +118,10 @@ int registry_read_counters(const struct registry *registry, uint32_t seat, struc
 
 /* registry_sum_counters() - the sum over all CPUs and all seats in use; much cheaper than one by one */
 int registry_sum_counters(const struct registry *registry, struct usher_counters *ret);
+
+/* The same of `refused_device` */
+int registry_read_refused_device(const struct registry *registry, uint32_t seat, uint64_t *ret);
+int registry_sum_refused_device(const struct registry *registry, uint64_t *ret);
 
 /* ---- places */
 

@@ -22,6 +22,7 @@ static const char *const map_names[REGISTRY_MAPS] = {
 	[REGISTRY_SEATS] = "seats",
 	[REGISTRY_PLACES] = "places",
 	[REGISTRY_COUNTERS] = "counters",
+	[REGISTRY_REFUSED_DEVICE] = "refused_device",
 	[REGISTRY_EVENTS] = "events",
 	[REGISTRY_STATE] = "state",
 };

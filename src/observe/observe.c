@@ -106,6 +106,7 @@ static void add_about(struct fields *fields, const struct observed *about)
 	if (about->client)
 		add_field(fields, "USHER_CLIENT=%s",
 			endpoint_format(about->address_family, about->client, about->client_port, client));
+	add_text(fields, "USHER_DEVICE", about->device);
 	if (about->cookie)
 		add_field(fields, "USHER_COOKIE=%" PRIx64, about->cookie);
 	add_text(fields, "USHER_REASON", about->reason);

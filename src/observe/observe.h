@@ -53,6 +53,7 @@ struct observed {
 	uint16_t port;
 	const uint8_t *client; /* USHER_CLIENT=, of address_family: the sender of the packet */
 	uint16_t client_port;
+	const char *device; /* USHER_DEVICE=, by which the packet came */
 	uint64_t cookie;    /* USHER_COOKIE=, hexadecimal as in `ss -e` */
 	const char *reason; /* USHER_REASON= */
 	int error;	    /* ERRNO=, positive */

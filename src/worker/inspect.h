@@ -16,6 +16,8 @@ struct socket_facts {
 	int address_family;  /* of the local address: AF_INET also for a v4-mapped one */
 	uint8_t address[16]; /* local address, network order; IPv4 in the first 4 bytes */
 	uint16_t port;	     /* local port, host order */
+	uint32_t
+		device; /* ifindex that it is bound to: SO_BINDTODEVICE, or the scope of a link-local bind; 0: none */
 	uint8_t destination; /* UDP: a set of DESTINATION_*; util/destination.h */
 };
 

@@ -60,6 +60,14 @@ static struct usher_counters counters(uint32_t seat)
 	return count;
 }
 
+static uint64_t refused_device(uint32_t seat)
+{
+	uint64_t count;
+
+	assert_int_equal(registry_read_refused_device(&world.registry, seat, &count), 0);
+	return count;
+}
+
 /* lookups = dispatched + missing + refused_* */
 static void assert_counters_add_up(uint32_t seat, uint64_t dispatched)
 {
@@ -67,7 +75,8 @@ static void assert_counters_add_up(uint32_t seat, uint64_t dispatched)
 
 	assert_int_equal(count.lookups, dispatched + count.missing + count.refused_family +
 						count.refused_protocol + count.refused_state +
-						count.refused_exists + count.refused_other);
+						count.refused_exists + count.refused_other +
+						refused_device(seat));
 }
 
 static void test_no_rule_passes(void **state)
@@ -158,6 +167,47 @@ static void test_wrong_sockets(void **state)
 	assert_int_equal(counters(seat).refused_family, 1);
 	(void)close(v6only);
 	assert_counters_add_up(seat, 0);
+}
+
+static void bind_to(int fd, int device)
+{
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof(device)), 0);
+}
+
+/*
+ * BPF_PROG_TEST_RUN has no device: what is bound to one cannot take the packet. The device counts that the socket is
+ * bound to now, not the one of its hand-in.
+ */
+static void test_devices(void **state)
+{
+	const int protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
+	uint64_t sum;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
+		int old = world_listen(protocols[i], AF_INET), new = world_listen(protocols[i], AF_INET);
+		uint32_t seat;
+
+		world_load(&world, world_parse("web", "[Rule]\nStream=80\nDatagram=80\n", NULL));
+		seat = world_seat(&world, "web", protocols[i], AF_INET);
+		(void)world_seat_socket(&world, seat, old);
+		(void)world_seat_socket(&world, seat, new);
+		assert_selects(run4(protocols[i], "192.0.2.1", 80), new);
+		bind_to(new, 1);
+		assert_selects(run4(protocols[i], "192.0.2.1", 80), old);
+		assert_int_equal(refused_device(seat), 0);
+		bind_to(old, 1);
+		assert_refuses(run4(protocols[i], "192.0.2.1", 80));
+		assert_int_equal(refused_device(seat), 1);
+		assert_counters_add_up(seat, 2);
+		assert_int_equal(registry_sum_refused_device(&world.registry, &sum), 0);
+		assert_int_equal(sum, 1);
+		/* a reused seat starts from zero */
+		world_load(&world, world_parse("other", "[Rule]\nStream=80\nDatagram=80\n", NULL));
+		assert_int_equal(refused_device(world_seat(&world, "other", protocols[i], AF_INET)), 0);
+		(void)close(old);
+		(void)close(new);
+	}
 }
 
 static void test_withdrawal(void **state)
@@ -327,6 +377,22 @@ static void test_early_of_each_family(void **state)
 	(void)close(four);
 }
 
+static void test_early_of_a_device(void **state)
+{
+	int fd = world_listen(IPPROTO_TCP, AF_INET);
+	uint32_t seat;
+
+	(void)state;
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	put_early(seat, fd);
+	bind_to(fd, 1);
+	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
+	assert_int_equal(refused_device(seat), 1);
+	(void)close(fd);
+	assert_counters_add_up(seat, 0);
+}
+
 static void test_early_before_passing(void **state)
 {
 	int fd = world_listen(IPPROTO_TCP, AF_INET);
@@ -406,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_shutdown),
 		cmocka_unit_test(test_wrong_sockets),
+		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_withdrawal),
 		cmocka_unit_test(test_stage),
 		cmocka_unit_test(test_counters_of_all_seats),
@@ -413,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_counters_start_at_zero),
 		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_early_of_each_family),
+		cmocka_unit_test(test_early_of_a_device),
 		cmocka_unit_test(test_early_before_passing),
 		cmocka_unit_test(test_early_ends_with_the_seat),
 		cmocka_unit_test(test_early_rules),

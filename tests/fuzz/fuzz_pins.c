@@ -65,13 +65,26 @@ static int fail(int error)
 	return -error;
 }
 
+/* Size of a value that counts for one CPU, which are all zero here; 0: another map */
+static size_t counter_size(int fd)
+{
+	switch (fd) {
+	case REGISTRY_COUNTERS:
+		return sizeof(struct usher_counters);
+	case REGISTRY_REFUSED_DEVICE:
+		return sizeof(uint64_t);
+	default:
+		return 0;
+	}
+}
+
 int bpf_map_lookup_elem(int fd, const void *key, void *value)
 {
 	const struct entry *entry;
 
-	if (fd == REGISTRY_COUNTERS) {
+	if (counter_size(fd)) {
 		assert(*(const uint32_t *)key < USHER_SEATS_MAX);
-		memset(value, 0, sizeof(struct usher_counters));
+		memset(value, 0, counter_size(fd));
 		return 0;
 	}
 	entry = find(fd, key);
@@ -85,7 +98,7 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 {
 	struct entry *entry;
 
-	if (fd == REGISTRY_COUNTERS) {
+	if (counter_size(fd)) {
 		assert(*(const uint32_t *)key < USHER_SEATS_MAX);
 		return 0;
 	}
@@ -128,12 +141,12 @@ int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, 
 	const uint32_t first = *(const uint32_t *)in + 1;
 
 	(void)options;
-	assert(fd == REGISTRY_COUNTERS && first < USHER_SEATS_MAX);
+	assert(counter_size(fd) && first < USHER_SEATS_MAX);
 	if (*n > USHER_SEATS_MAX - first)
 		*n = USHER_SEATS_MAX - first;
 	for (uint32_t i = 0; i < *n; i++)
 		((uint32_t *)keys)[i] = first + i;
-	memset(values, 0, *n * sizeof(struct usher_counters));
+	memset(values, 0, *n * counter_size(fd));
 	*(uint32_t *)out = first + *n - 1;
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #undef NDEBUG
 #include <assert.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,14 +37,15 @@ static void check_address(int family, const uint8_t *address, uint16_t port)
 
 static void try_event(const void *record, size_t size)
 {
-	const struct usher_event *event = record;
+	struct usher_event read, *event = &read;
 
-	if (!event_record_check(record, size))
+	if (!event_record_read(record, size, event))
 		return;
 	assert(event->seat < USHER_SEATS_MAX);
 	check_address(event->family, event->local_address, event->local_port);
 	check_address(event->family, event->remote_address, event->remote_port);
 	assert(event->reason != USHER_EVENT_REFUSED || errno_name(-event->error));
+	assert((event->reason == USHER_EVENT_DEVICE) <= (event->error == -ENODEV));
 	assert((event->reason == USHER_EVENT_MISSING) <= !event->error);
 }
 

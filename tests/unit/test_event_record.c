@@ -26,17 +26,34 @@ static const struct usher_event missing = {
 
 static bool is_event(const struct usher_event *event)
 {
-	return event_record_check(event, sizeof(*event));
+	struct usher_event read;
+
+	return event_record_read(event, sizeof(*event), &read) && read.reason == event->reason;
 }
 
 static void test_events(void **state)
 {
-	struct usher_event event = missing;
+	struct usher_event event = missing, read;
+	struct {
+		struct usher_event event;
+		uint64_t more;
+	} newer = {.event = missing};
 
 	(void)state;
 	assert_true(is_event(&event));
-	assert_true(event_record_check(&event, sizeof(event) + 8)); /* of a newer program */
-	assert_false(event_record_check(&event, sizeof(event) - 1));
+	assert_true(event_record_read(&newer, sizeof(newer), &read)); /* of a newer program */
+	assert_false(event_record_read(&event, USHER_EVENT_SIZE_MIN - 1, &read));
+	event.device = 7;
+	assert_true(event_record_read(&event, sizeof(event), &read));
+	assert_int_equal(read.device, 7);
+	assert_true(event_record_read(&event, USHER_EVENT_SIZE_MIN, &read)); /* of an older one */
+	assert_int_equal(read.device, 0);
+	event.reason = USHER_EVENT_DEVICE;
+	event.error = -ENODEV;
+	assert_true(is_event(&event));
+	event.error = -EEXIST;
+	assert_false(is_event(&event));
+	event = missing;
 	event.reason = USHER_EVENT_LISTENED;
 	assert_true(is_event(&event));
 	event.reason = USHER_EVENT_REFUSED;
@@ -60,7 +77,7 @@ static void test_errors(void **state)
 	assert_false(is_event(&event));
 	event.error = INT32_MIN; /* there is no positive one */
 	assert_false(is_event(&event));
-	event.reason = USHER_EVENT_LISTENED + 1;
+	event.reason = USHER_EVENT_DEVICE + 1;
 	event.error = 0;
 	assert_false(is_event(&event));
 }

@@ -195,6 +195,7 @@ def each_map_has_one_writer():
     """The registry's maps are written where its seats and places are, sockets by workers; others in one file each."""
     writers = {"registry->maps[REGISTRY_EARLY": "datapath/registry_early.c",
                "registry->maps[REGISTRY_STATE": "datapath/registry.c", "registry->maps[REGISTRY_COUNTERS": "datapath/registry.c",
+               "registry->maps[REGISTRY_REFUSED_DEVICE": "datapath/registry.c",
                "registry->maps[REGISTRY_": "datapath/registry_places.c", "program->maps": "datapath/program.c", "worker.maps[WORK_MAP_": "worker/worker.c",
                "loaded->maps": "hooks/iterator.c"}
     bad, sockets = [], 0

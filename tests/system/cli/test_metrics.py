@@ -163,7 +163,7 @@ class TestMetrics:
             "serving": 1, "standby": 1, "early": 0}
         assert {state: after("usher_seats", state=state) for state in ("served", "held", "empty", "unrouted")} == {
             "served": 1, "held": 1, "empty": 1, "unrouted": 0}
-        assert len(after.all("usher_refused_total")) == 3 * 5 and not any(after.all("usher_refused_total"))
+        assert len(after.all("usher_refused_total")) == 3 * 6 and not any(after.all("usher_refused_total"))
         assert after("usher_events_lost_total", **SEAT) == 0
         assert (after("usher_sockets"), after("usher_names"), after("usher_held_sockets")) == (3, 2, 1)
 
