@@ -9,7 +9,6 @@
 #include "../broker/hand_in.h"
 #include "../intake/owner.h"
 #include "../util/macro.h"
-#include "../util/text.h"
 #include "../wire/names.h"
 #include "../wire/protocol.h"
 #include "request.h"
@@ -82,17 +81,6 @@ int request_check_sockets(size_t n, struct refusal *refusal)
 	return 0;
 }
 
-/* The client's own number of a socket, which only refusals show */
-static unsigned long take_number(const char **numbers, size_t index)
-{
-	char word[16];
-	unsigned long number;
-
-	if (names_next(numbers, word, sizeof(word)) && text_to_uint(word, 1U << 30, &number) == 0)
-		return number;
-	return index + 1;
-}
-
 static int name_sockets(
 	const struct intake_request *request, struct offer_socket *sockets, struct refusal *refusal)
 {
@@ -103,7 +91,8 @@ static int name_sockets(
 	if (!r)
 		r = names_read(request->message, request->n_fds, &names, refusal);
 	for (size_t i = 0; !r && i < request->n_fds; i++) {
-		sockets[i].number = take_number(&numbers, i);
+		/* the client's own number of a socket, which only refusals show */
+		sockets[i].number = names_next_number(&numbers, i + 1);
 		strcpy(sockets[i].name, names.items[names.n == 1 ? 0 : i]);
 	}
 	return r;

@@ -10,6 +10,7 @@
 #include "../broker/withdrawal.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
+#include "../util/text.h"
 #include "request.h"
 
 static int read_cookies(const struct intake_request *request, uint64_t *ret, struct refusal *refusal)
@@ -87,17 +88,6 @@ int request_withdraw(struct broker *broker, struct session *session, const struc
 
 /* ---- evict */
 
-/* Hexadecimal, as in the answer to list */
-static bool parse_cookie(const char *text, uint64_t *ret)
-{
-	size_t length = strspn(text, "0123456789abcdef");
-
-	if (!length || length > 16 || text[length])
-		return false;
-	*ret = strtoull(text, NULL, 16);
-	return *ret != 0;
-}
-
 int request_evict(
 	struct broker *broker, const struct message *message, struct writer *answer, struct refusal *refusal)
 {
@@ -105,7 +95,7 @@ int request_evict(
 		   *reason = message_get(message, KEY_REASON);
 	uint64_t value;
 
-	if (!name || !cookie || !parse_cookie(cookie, &value))
+	if (!name || !cookie || text_to_cookie(cookie, &value) < 0)
 		return refuse(refusal, EINVAL,
 			"the request does not say which socket of which name (EINVAL); send NAME= and COOKIE=, in hexadecimal as in the answer to list");
 	writer_put(answer, KEY_OK, "1");

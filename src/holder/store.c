@@ -63,14 +63,12 @@ bool store_parse_name(const char *text, char *ret_name, uint64_t *ret_cookie)
 {
 	const char *slash;
 	uint64_t cookie;
-	char end;
 
 	if (strncmp(text, PREFIX, strlen(PREFIX)) != 0)
 		return false;
 	text += strlen(PREFIX);
 	slash = strchr(text, '/');
-	if (!slash || slash - text > NAME_LENGTH_MAX ||
-		sscanf(slash + 1, "%" SCNx64 "%c", &cookie, &end) != 1)
+	if (!slash || slash - text > NAME_LENGTH_MAX || text_to_cookie(slash + 1, &cookie) < 0)
 		return false;
 	(void)snprintf(ret_name, NAME_LENGTH_MAX + 1, "%.*s", (int)(slash - text), text);
 	*ret_cookie = cookie;

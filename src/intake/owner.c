@@ -2,33 +2,31 @@
 #include "owner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-login.h>
 
-#include "../util/cleanup.h"
+#include "../util/macro.h"
 #include "../util/pidfd.h"
+#include "../util/proc.h"
 
 /* ---- which process: "Pid:" in the fdinfo of a pidfd, of no other kind of descriptor */
 
 static int read_pid(int fd, pid_t *ret, struct refusal *refusal)
 {
-	_cleanup_(fclosep) FILE *file = NULL;
-	char path[64], line[128];
-	bool found = false;
-	int pid;
+	_cleanup_free_ char *text = NULL;
+	char path[64];
+	int r;
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	file = fopen(path, "re");
-	if (!file)
-		return -errno;
-	while (!found && fgets(line, sizeof(line), file))
-		found = sscanf(line, "Pid: %d", &pid) == 1;
-	if (!found)
+	r = proc_read(AT_FDCWD, path, &text);
+	if (r < 0)
+		return r;
+	if (!proc_parse_pidfd(text, ret))
 		return refuse(refusal, EINVAL,
 			"the last descriptor is not a pidfd (EINVAL); for OWNER=pidfd send the sockets and, after them, the pidfd of the process that has them open");
-	*ret = pid;
 	return 0;
 }
 
@@ -46,52 +44,27 @@ static int refuse_gone(pid_t pid, struct refusal *refusal)
 
 /* ---- who that is: /proc/PID/status, which anybody may read */
 
-static int read_groups(struct owner *owner, const char *text)
-{
-	/* each has a digit and a blank */
-	gid_t *groups = malloc((strlen(text) / 2 + 1) * sizeof(*groups));
-
-	if (!groups)
-		return -ENOMEM;
-	free(owner->groups);
-	owner->groups = groups;
-	owner->identity.n_groups = 0;
-	for (;;) {
-		char *end;
-		unsigned long group = strtoul(text, &end, 10);
-
-		if (end == text)
-			return 0;
-		groups[owner->identity.n_groups++] = (gid_t)group;
-		text = end;
-	}
-}
-
-/* Return: 0, -ENOENT or -ESRCH when the process has gone, -EUCLEAN when a field is missing. */
+/* Return: 0, -ENOENT or -ESRCH when the process has gone, -EBADMSG when a field is missing. */
 static int read_status(struct owner *owner, pid_t *ret_group)
 {
-	_cleanup_(fclosep) FILE *file = NULL;
-	_cleanup_free_ char *line = NULL;
+	_cleanup_(proc_status_deinit) struct proc_status status = {.n_groups = 0};
+	_cleanup_free_ char *text = NULL;
 	struct identity *identity = &owner->identity;
-	bool uid = false, gid = false, group = false;
-	size_t size = 0;
 	char path[64];
-	int r = 0;
+	int r;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)identity->pid);
-	file = fopen(path, "re");
-	if (!file)
-		return -errno;
-	while (!r && getline(&line, &size, file) > 0) {
-		uid |= sscanf(line, "Uid: %*u %u", &identity->uid) == 1;
-		gid |= sscanf(line, "Gid: %*u %u", &identity->gid) == 1;
-		group |= sscanf(line, "Tgid: %d", ret_group) == 1;
-		if (!strncmp(line, "Groups:", 7))
-			r = read_groups(owner, line + 7);
-	}
-	if (r < 0)
+	r = proc_read(AT_FDCWD, path, &text);
+	if (!r)
+		r = proc_parse_status(text, &status);
+	if (r)
 		return r;
-	return uid && gid && group && owner->groups ? 0 : -EUCLEAN;
+	identity->uid = status.uid;
+	identity->gid = status.gid;
+	owner->groups = TAKE_PTR(status.groups);
+	identity->n_groups = status.n_groups;
+	*ret_group = status.group;
+	return 0;
 }
 
 int owner_take(int *fd, struct owner *ret, struct refusal *refusal)

@@ -17,6 +17,7 @@
 
 #include "../util/cleanup.h"
 #include "../util/errno_name.h"
+#include "../util/text.h"
 
 #define LINK "link"
 #define PROGRAM_PREFIX "program-"
@@ -155,6 +156,17 @@ const char *pins_folder_program(uint64_t generation, char name[static 32])
 	return name;
 }
 
+bool pins_folder_parse_program(const char *name, uint64_t *ret)
+{
+	unsigned long generation;
+
+	if (strncmp(name, PROGRAM_PREFIX, strlen(PROGRAM_PREFIX)) != 0 ||
+		text_to_uint(name + strlen(PROGRAM_PREFIX), UINT64_MAX, &generation) < 0)
+		return false;
+	*ret = generation;
+	return true;
+}
+
 int pins_folder_foreach_program(const char *path,
 	int (*function)(const char *name, uint64_t generation, void *userdata), void *userdata)
 {
@@ -166,9 +178,8 @@ int pins_folder_foreach_program(const char *path,
 		return -errno;
 	while ((entry = readdir(stream))) {
 		uint64_t generation;
-		char end;
 
-		if (sscanf(entry->d_name, PROGRAM_PREFIX "%" SCNu64 "%c", &generation, &end) != 1)
+		if (!pins_folder_parse_program(entry->d_name, &generation))
 			continue;
 		r = function(entry->d_name, generation, userdata);
 		if (r)

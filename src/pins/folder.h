@@ -13,6 +13,7 @@
  * and makes pins. Nothing here needs libbpf, so that usherctl can look and clean up without a broker.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../util/error.h"
@@ -64,6 +65,9 @@ enum pins_folder_state pins_folder_look(const char *path);
 
 /* pins_folder_program() - the name of the pin of a generation's program */
 const char *pins_folder_program(uint64_t generation, char name[static 32]);
+
+/* pins_folder_parse_program() - whether that is such a name, and of which generation */
+bool pins_folder_parse_program(const char *name, uint64_t *ret);
 
 /*
  * pins_folder_foreach_program() - call a function for each program-N

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,121 +10,42 @@
 #include <sys/syscall.h>
 #include <systemd/sd-login.h>
 
-#include "../util/array.h"
 #include "../util/errno_name.h"
 #include "../util/pidfd.h"
-#include "../util/text.h"
+#include "../util/proc.h"
 
-#define FILE_MAX (2U * 1024U * 1024U) /* a process may have 65536 groups of up to 10 digits */
 #define DELETED " (deleted)"
-#define FIELD_STARTED 22
-
-/* The text of a file in /proc, of which stat(2) does not give the size. */
-static int read_text(int directory, const char *name, char **ret)
-{
-	_cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
-	_cleanup_free_ char *text = NULL;
-	size_t size = 0, room = 0;
-
-	if (fd < 0)
-		return -errno;
-	for (;;) {
-		ssize_t n;
-
-		if (size + 1 >= room) {
-			char *larger;
-
-			room = room ? 2 * room : 4096;
-			larger = room <= FILE_MAX ? realloc(text, room) : NULL;
-			if (!larger)
-				return room <= FILE_MAX ? -ENOMEM : -EFBIG;
-			text = larger;
-		}
-		n = read(fd, text + size, room - size - 1);
-		if (n < 0)
-			return -errno;
-		if (!n)
-			break;
-		size += (size_t)n;
-	}
-	text[size] = 0;
-	*ret = TAKE_PTR(text);
-	return 0;
-}
-
-/* What follows "Key:\t" at the start of a line. The kernel escapes line feeds in Name, the only free text. */
-static const char *find_line(const char *status, const char *key)
-{
-	size_t length = strlen(key);
-
-	while (status && strncmp(status, key, length)) {
-		status = strchr(status, '\n');
-		status = status ? status + 1 : NULL;
-	}
-	return status ? status + length : NULL;
-}
-
-/* The effective id, the second of the four: real, effective, saved, file system. */
-static int read_effective(const char *status, const char *key, unsigned *ret)
-{
-	const char *line = find_line(status, key);
-
-	return line && sscanf(line, "%*u %u", ret) == 1 ? 0 : -EBADMSG;
-}
-
-static int read_groups(const char *status, struct process *process)
-{
-	const char *line = find_line(status, "Groups:");
-
-	if (!line)
-		return -EBADMSG;
-	for (;;) {
-		unsigned long group;
-		char *end;
-
-		while (*line == ' ' || *line == '\t')
-			line++;
-		if (*line < '0' || *line > '9')
-			return 0;
-		group = strtoul(line, &end, 10);
-		if (ARRAY_RESERVE(process->groups, process->n_groups) < 0)
-			return -ENOMEM;
-		process->groups[process->n_groups++] = (gid_t)group;
-		line = end;
-	}
-}
 
 static int read_status(int directory, struct process *process)
 {
-	_cleanup_free_ char *status = NULL;
-	int r = read_text(directory, "status", &status);
+	_cleanup_(proc_status_deinit) struct proc_status status = {.n_groups = 0};
+	_cleanup_free_ char *text = NULL;
+	int r = proc_read(directory, "status", &text);
 
 	if (!r)
-		r = read_effective(status, "Uid:", &process->uid);
-	if (!r)
-		r = read_effective(status, "Gid:", &process->gid);
-	return r ? r : read_groups(status, process);
+		r = proc_parse_status(text, &status);
+	if (r)
+		return r;
+	process->uid = status.uid;
+	process->gid = status.gid;
+	process->groups = TAKE_PTR(status.groups);
+	process->n_groups = status.n_groups;
+	return 0;
 }
 
-/* "5 (name) S 1 …": the name may contain anything, even ')'. */
 static int read_stat(int directory, struct process *process)
 {
-	_cleanup_free_ char *stat = NULL;
-	int r = read_text(directory, "stat", &stat);
-	const char *first, *last, *field;
+	_cleanup_free_ char *text = NULL;
+	struct proc_stat stat;
+	int r = proc_read(directory, "stat", &text);
 
-	if (r < 0)
+	if (!r)
+		r = proc_parse_stat(text, &stat);
+	if (r)
 		return r;
-	first = strchr(stat, '(');
-	last = strrchr(stat, ')');
-	if (!first || !last)
-		return -EBADMSG;
-	(void)snprintf(process->name, sizeof(process->name), "%.*s", (int)(last - first - 1), first + 1);
-	text_make_printable(process->name);
-	field = last;
-	for (int i = 2; field && i < FIELD_STARTED; i++)
-		field = strchr(field + 1, ' ');
-	return field && sscanf(field, "%" SCNu64, &process->started) == 1 ? 0 : -EBADMSG;
+	process->started = stat.started;
+	memcpy(process->name, stat.name, sizeof(process->name));
+	return 0;
 }
 
 static int read_executable(int directory, struct process *process)

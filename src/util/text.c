@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The length of the valid UTF-8 sequence that starts here (RFC 3629, no surrogates, no overlong forms); 0 if none. */
@@ -106,6 +107,16 @@ int text_to_uint(const char *text, unsigned long max, unsigned long *ret)
 	if (!fits || value > max)
 		return -ERANGE;
 	*ret = value;
+	return 0;
+}
+
+int text_to_cookie(const char *text, uint64_t *ret)
+{
+	size_t length = strspn(text, "0123456789abcdef");
+
+	if (!length || length > 16 || text[length] || *text == '0')
+		return -EINVAL;
+	*ret = strtoull(text, NULL, 16);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* text_make_printable() - replace control characters and bytes that are not valid UTF-8 by '?', in place */
 void text_make_printable(char *text);
@@ -22,6 +23,13 @@ bool text_is_clean(const char *text, size_t size);
  * Return: 0; -EINVAL when it is not one; -ERANGE when it is above @max.
  */
 int text_to_uint(const char *text, unsigned long max, unsigned long *ret);
+
+/*
+ * text_to_cookie() - a cookie as usher and `ss -e` write it: lower case, hexadecimal, without "0x" or a leading zero
+ *
+ * Return: 0 or -EINVAL; no cookie is 0.
+ */
+int text_to_cookie(const char *text, uint64_t *ret);
 
 #define TEXT_QUOTE_MAX 72
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../util/text.h"
+
 bool names_next(const char **list, char *ret, size_t size)
 {
 	size_t length;
@@ -16,6 +18,15 @@ bool names_next(const char **list, char *ret, size_t size)
 	(void)snprintf(ret, size, "%.*s", (int)length, *list);
 	*list = (*list)[length] ? *list + length + 1 : NULL;
 	return true;
+}
+
+unsigned long names_next_number(const char **list, unsigned long otherwise)
+{
+	char word[16];
+	unsigned long number;
+
+	return names_next(list, word, sizeof(word)) && text_to_uint(word, 1U << 30, &number) == 0 ? number
+												  : otherwise;
 }
 
 size_t names_count(const char *list)

@@ -19,6 +19,12 @@
  */
 bool names_next(const char **list, char *ret, size_t size);
 
+/*
+ * names_next_number() - take the first word off such a list, which should be the number of a descriptor
+ * @otherwise: when there is none, or it is no number
+ */
+unsigned long names_next_number(const char **list, unsigned long otherwise);
+
 /* names_count() - how many words a list with colons has; an empty list has one, which is empty */
 size_t names_count(const char *list);
 

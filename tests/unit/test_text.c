@@ -119,6 +119,21 @@ static void numbers(void **state)
 	}
 }
 
+static void cookies(void **state)
+{
+	static const char *const bad[] = {
+		"", "0", "01", "0x1", "-1", "+1", " 1", "1 ", "1\n", "A", "g", "10000000000000000"};
+	uint64_t cookie;
+
+	(void)state;
+	assert_int_equal(text_to_cookie("1", &cookie), 0);
+	assert_true(cookie == 1);
+	assert_int_equal(text_to_cookie("ffffffffffffffff", &cookie), 0);
+	assert_true(cookie == UINT64_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(text_to_cookie(bad[i], &cookie), -EINVAL);
+}
+
 static void names(void **state)
 {
 	static const char *const good[] = {"a", "web", "web@1", "mail.example.org", "_", "@", "0",
@@ -156,6 +171,7 @@ int main(void)
 		cmocka_unit_test(clean_is_about_size_bytes),
 		cmocka_unit_test(clean_is_about_each_byte),
 		cmocka_unit_test(numbers),
+		cmocka_unit_test(cookies),
 		cmocka_unit_test(names),
 		cmocka_unit_test(refusals_are_printable_and_cut),
 	};

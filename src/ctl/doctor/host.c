@@ -3,6 +3,7 @@
 /* What the broker needs from the host: file systems, capabilities, descriptors */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdint.h>
@@ -13,6 +14,8 @@
 #include <sys/vfs.h>
 
 #include "../../util/errno_name.h"
+#include "../../util/macro.h"
+#include "../../util/proc.h"
 #include "../complain.h"
 #include "doctor.h"
 
@@ -90,19 +93,14 @@ static void check_cgroup2(struct doctor *doctor)
 /* Return: the effective capabilities of a process, or 0 when they cannot be read. */
 static uint64_t read_capabilities(const char *process)
 {
-	char path[64], line[256];
-	unsigned long long set = 0;
-	FILE *status;
+	_cleanup_(proc_status_deinit) struct proc_status status = {.n_groups = 0};
+	_cleanup_free_ char *text = NULL;
+	char path[64];
 
 	(void)snprintf(path, sizeof(path), "/proc/%s/status", process);
-	status = fopen(path, "re");
-	if (!status)
-		return 0;
-	while (fgets(line, sizeof(line), status))
-		if (sscanf(line, "CapEff: %llx", &set) == 1)
-			break;
-	(void)fclose(status);
-	return set;
+	return proc_read(AT_FDCWD, path, &text) == 0 && proc_parse_status(text, &status) == 0
+		       ? status.capabilities
+		       : 0;
 }
 
 static bool has(uint64_t set, unsigned capability)
