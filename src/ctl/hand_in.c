@@ -207,7 +207,7 @@ static void note_done(struct passed_offer *offers, size_t n)
 static int offer_together(
 	struct handover *handover, struct passed_offer *offers, size_t n, struct refusal *refusal)
 {
-	int fds[PROTOCOL_HAND_IN_MAX], r;
+	int fds[PROTOCOL_HAND_IN_MAX] = {}, r;
 
 	for (size_t i = 0; i < n; i++)
 		fds[i] = offers[i].fd->fd;
@@ -228,6 +228,18 @@ static int leave_refused(struct passed_offer *offer, const struct refusal *refus
 	return passed_leave(offer->fd, "%s", refusal->text);
 }
 
+/* Does the refusal come from what usherd or the host is short of, and not from what the socket is? */
+static bool is_for_lack(const struct refusal *refusal)
+{
+	static const int errors[] = {
+		ENOSPC, EAGAIN, EBUSY, ENOMEM, ENOBUFS, EMFILE, ENFILE, ECHILD, ETIMEDOUT, E2BIG, EIO};
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+		if (refusal->error == errors[i])
+			return true;
+	return false;
+}
+
 /*
  * One name. If the broker refuses its sockets together, each is offered alone: a socket unit has one name for all its
  * lines, and not every line has to be for usher. The newest socket serves, so the first one comes last.
@@ -238,11 +250,11 @@ static int offer_name(
 	int r = offer_together(handover, offers, n, refusal);
 	bool alone = n > 1 && refusal->error != ENOENT, any = false;
 
-	if (r != REFUSED || handover->client.socket < 0)
+	if (r != REFUSED || handover->client.socket < 0 || is_for_lack(refusal))
 		return r;
 	for (size_t i = n; i-- > 0;) {
 		r = alone ? offer_together(handover, &offers[i], 1, refusal) : REFUSED;
-		if (r < 0 || (r && handover->client.socket < 0))
+		if (r < 0 || (r && (handover->client.socket < 0 || is_for_lack(refusal))))
 			return r;
 		any = any || !r;
 		if (r && leave_refused(&offers[i], refusal) < 0)
@@ -270,7 +282,7 @@ static int offer_names(struct handover *handover, struct passed *passed)
 				r = -ENOMEM;
 		if (!r && has_rule)
 			r = offer_name(handover, offers, n, &refusal);
-		if (r < 0 || (r && (handover->client.socket < 0 || ctl->n_names)))
+		if (r < 0 || (r && (handover->client.socket < 0 || ctl->n_names || is_for_lack(&refusal))))
 			return complain_refusal(r, &refusal, "cannot hand in '%s'", offers->name);
 		if (r)
 			last = refusal;
