@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../rule/match.h"
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "ask.h"
+#include "check/hazards.h"
 #include "complain.h"
 #include "ctl.h"
 #include "out/fields.h"
@@ -48,6 +50,37 @@ static void print_reloaded(const struct ctl *ctl, const struct client *client)
 	json_close(&json, '}');
 }
 
+/* A match in force that no packet reaches */
+static int warn_if_never(struct client *client, void *userdata)
+{
+	const char *key = ask_value(client, KEY_KEY, ""), *value = ask_value(client, KEY_VALUE, "");
+	char text[RULE_MATCH_TEXT_MAX];
+	struct rule_match match;
+	struct refusal refusal;
+
+	(void)userdata;
+	if (strcmp(key, "Stream") != 0 && strcmp(key, "Datagram") != 0)
+		return 0;
+	if (!rule_match_parse(value, &match, &refusal) && hazards_match_never(&match))
+		(void)fprintf(stderr,
+			"%s:%s: warning: '%s' never gets what %s=%s should match: the kernel applies no rule to %s; see 'usherctl check'\n",
+			ask_value(client, KEY_FILE, "?"), ask_value(client, KEY_LINE, "0"),
+			ask_value(client, KEY_NAME, ""), key, rule_match_format_brief(&match, text),
+			hazards_match_never(&match));
+	return 0;
+}
+
+/* The reload has succeeded, whatever becomes of this question. */
+static int warn_of_never(struct client *client)
+{
+	struct refusal refusal;
+	struct writer request;
+
+	client_begin(&request, REQUEST_RULES);
+	return ask(client, &request, NULL, 0, warn_if_never, NULL, &refusal) < 0 ? complain_memory()
+										 : EXIT_SUCCESS;
+}
+
 int verb_reload(const struct ctl *ctl)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
@@ -70,5 +103,5 @@ int verb_reload(const struct ctl *ctl)
 	if (r)
 		return complain_refusal(r, &refusal, "cannot reload the rules");
 	print_reloaded(ctl, &client);
-	return EXIT_SUCCESS;
+	return warn_of_never(&client);
 }

@@ -119,10 +119,15 @@ const char *rule_match_format(const struct rule_match *match, char text[static R
 
 const char *rule_match_format_brief(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX])
 {
-	_Static_assert(RULE_MATCH_TEXT_MAX >= ENDPOINT_TEXT_MAX, "an endpoint fits");
-	if (!rule_match_is_endpoint(match))
+	char address[INET6_ADDRSTRLEN], ports[RULE_MATCH_TEXT_MAX];
+
+	if (match->prefix.family == AF_UNSPEC || !prefix_is_address(&match->prefix))
 		return rule_match_format(match, text);
-	return endpoint_format(match->prefix.family, match->prefix.address, match->first, text);
+	(void)snprintf(text, RULE_MATCH_TEXT_MAX,
+		match->prefix.family == AF_INET6 ? "[%s]:%.15s" : "%s:%.15s",
+		address_format(match->prefix.family, match->prefix.address, address),
+		rule_ports_format(match, ports));
+	return text;
 }
 
 const char *rule_match_key(int protocol)

@@ -118,7 +118,7 @@ const char *rule_match_key(int protocol);
 /* rule_match_format() - a match as in a file: "192.0.2.0/24:80", "[2001:db8::/48]:8000-8099", "*", "53" */
 const char *rule_match_format(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX]);
 
-/* rule_match_format_brief() - as rule_match_format(), but a single address and port without a length: "127.0.0.2:80" */
+/* rule_match_format_brief() - as rule_match_format(), but a single address without a length: "127.0.0.2:80" */
 const char *rule_match_format_brief(const struct rule_match *match, char text[static RULE_MATCH_TEXT_MAX]);
 
 /* rule_ports_format() - "80", "8000-8099" or "*" (1-65535) */

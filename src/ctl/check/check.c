@@ -16,6 +16,7 @@
 #include "../ctl.h"
 #include "../out/json.h"
 #include "../view/rule_check.h"
+#include "hazards.h"
 #include "listeners.h"
 
 /* Outcome of check_paths() besides 0: a path is wrong, and a complaint has been printed */
@@ -46,8 +47,8 @@ static int check_paths(const struct ctl *ctl, bool *ret_folders)
 	return 0;
 }
 
-static void print_result_json(
-	size_t n_rules, size_t n_matches, const struct problems *problems, const struct listeners *listeners)
+static void print_result_json(size_t n_rules, size_t n_matches, const struct problems *problems,
+	const struct listeners *listeners, const struct hazards *hazards)
 {
 	struct json json = JSON(stdout);
 	char number[32];
@@ -68,6 +69,7 @@ static void print_result_json(
 	}
 	json_close(&json, ']');
 	listeners_print_json(listeners, &json);
+	hazards_print_json(hazards, &json);
 	json_close(&json, '}');
 }
 
@@ -77,6 +79,7 @@ int verb_check(const struct ctl *ctl)
 	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
 	_cleanup_(image_freep) struct image *image = NULL;
 	_cleanup_(listeners_deinit) struct listeners listeners = {};
+	struct hazards hazards = {};
 	size_t n_rules = 0, n_matches = 0;
 	bool folders;
 	int r;
@@ -91,6 +94,8 @@ int verb_check(const struct ctl *ctl)
 		r = rule_check(set, &image, &problems);
 	if (r == 0 && !ctl->no_listeners)
 		r = listeners_look(ctl, set, image, &listeners);
+	if (r == 0)
+		hazards_find(set, ctl->no_listeners, &hazards);
 	if (r < 0) {
 		complain("cannot check the rules: %s (%s)", errno_text(-r), errno_name(-r));
 		return EXIT_FAILURE;
@@ -101,16 +106,17 @@ int verb_check(const struct ctl *ctl)
 			n_matches += set->rules[i].n_matches;
 	}
 	if (ctl->json)
-		print_result_json(n_rules, n_matches, &problems, &listeners);
+		print_result_json(n_rules, n_matches, &problems, &listeners, &hazards);
 	rule_check_print_problems(&problems);
 	if (r)
 		return EXIT_BAD_DATA;
 	listeners_print(&listeners, set);
+	hazards_print(&hazards);
 	if (ctl->json)
 		return EXIT_SUCCESS;
 	(void)printf("ok: rules: %zu, matches: %zu", n_rules, n_matches);
-	if (listeners.bypassed.n_all)
-		(void)printf(", warnings: %zu", listeners.bypassed.n_all);
+	if (listeners.bypassed.n_all + hazards.n_all)
+		(void)printf(", warnings: %zu", listeners.bypassed.n_all + hazards.n_all);
 	(void)printf("\n");
 	return EXIT_SUCCESS;
 }

@@ -31,6 +31,7 @@ static const struct {
 	{"broker", broker_checks},
 	{"broker", pin_checks},
 	{"rules", rule_checks},
+	{"rules", match_checks},
 	{"rules", path_checks},
 	{"sockets", socket_checks},
 	{"sockets", udp_checks},
