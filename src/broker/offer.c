@@ -91,7 +91,7 @@ static int examine_all(struct offer *offer, struct refusal *refusal)
 		int r;
 
 		r = named_rule_find(offer->broker, offered->name, &socket->rule, refusal);
-		if (!r && socket->rule != checked)
+		if (!r && (i == 0 || socket->rule != checked))
 			r = check_owner(offer, socket->rule, refusal);
 		if (r)
 			return r;

@@ -127,11 +127,13 @@ int bridge_build(const struct ctl *ctl)
 		return r;
 	for (int fd = 0; fd <= 2; fd++)
 		is_socket[fd] = is_one_of_the_sockets(ctl, fd);
-	n = missing ? find_missing(ctl, &before, missing) : 0;
-	if (missing && !n)
+	if (!missing)
+		return complain_memory();
+	n = find_missing(ctl, &before, missing);
+	if (!n)
 		return EXIT_SUCCESS;
 	names = repeat_name(ctl->names[0], n);
-	if (!missing || !names)
+	if (!names)
 		return complain_memory();
 	r = listen_append(missing, n, names, &refusal);
 	if (r)

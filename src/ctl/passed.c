@@ -152,7 +152,8 @@ static const char *list_names(const struct passed *passed, char *text, size_t si
 		bool seen = !fd->can_serve || !fd->name;
 
 		for (size_t j = 0; j < i && !seen; j++)
-			seen = passed->fds[j].can_serve && strcmp(passed->fds[j].name, fd->name) == 0;
+			seen = passed->fds[j].can_serve && passed->fds[j].name &&
+			       strcmp(passed->fds[j].name, fd->name) == 0;
 		if (seen)
 			continue;
 		if (at < size)

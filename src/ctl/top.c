@@ -203,10 +203,10 @@ static bool wait_interval(struct top *top)
 {
 	struct pollfd poll_fd = {.fd = top->is_terminal ? STDIN_FILENO : -1, .events = POLLIN};
 	int ms = top->ctl->interval_ms ? top->ctl->interval_ms : INTERVAL_MS;
-	double end = now() + ms / 1e3;
+	double end = now() + ms / 1e3, left;
 	char key;
 
-	for (double left = end - now(); left > 0; left = end - now()) {
+	while ((left = end - now()) > 0) {
 		if (poll(&poll_fd, 1, (int)(left * 1e3) + 1) <= 0)
 			continue;
 		if (read(STDIN_FILENO, &key, 1) != 1 || key == 'q')

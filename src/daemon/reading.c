@@ -62,7 +62,7 @@ static int begin(struct reading *reading, struct writer *packet, struct refusal 
 static bool reading_next(void *state, struct writer *packet, int *fds, size_t *n_fds)
 {
 	struct reading *reading = state;
-	struct refusal refusal;
+	struct refusal refusal = {};
 	int r = 0;
 
 	if (!reading->begun)

@@ -164,7 +164,7 @@ static int read_all(const struct registry *registry, const struct counted *count
 			return -errno;
 		for (uint32_t i = 0; i < n; i++)
 			if (registry->seats[seats[i]].used)
-				counted->add(registry, &values[i * registry->n_cpus * counted->size], sum);
+				counted->add(registry, &values[(size_t)i * registry->n_cpus * counted->size], sum);
 		first += REGISTRY_BATCH - 1;
 	}
 	return 0;

@@ -6,7 +6,7 @@
 
 #include "text.h"
 
-int refuse(struct refusal *refusal, int error, const char *format, ...)
+int (refuse)(struct refusal *refusal, int error, const char *format, ...)
 {
 	va_list ap;
 

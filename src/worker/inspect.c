@@ -65,7 +65,7 @@ static const char *any_family_name(int family, char text[static 32])
 
 static int check_kind(int fd, int *ret_family, int *ret_protocol, struct refusal *refusal)
 {
-	int family, type, protocol, r;
+	int family = AF_UNSPEC, type = 0, protocol = 0, r;
 	char text[32];
 
 	r = get_option(fd, SOL_SOCKET, SO_DOMAIN, &family);
