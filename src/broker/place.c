@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../util/clock.h"
+#include "../util/device.h"
 
 struct usher_place place_make(
 	const struct socket_facts *facts, const struct identity *identity, enum usher_via via, uint8_t flags)
@@ -66,5 +67,5 @@ const char *place_address(const struct usher_place *place, char text[static ENDP
 		(void)snprintf(text, ENDPOINT_TEXT_MAX, "an unknown address");
 		return text;
 	}
-	return endpoint_format(place->family, place->address, place->port, text);
+	return device_endpoint_format(place->family, place->address, place->port, place->device, text);
 }

@@ -23,5 +23,5 @@ struct observed place_observed(
 /* place_rule() - path of the rule of a name, or NULL */
 const char *place_rule(const struct broker *broker, const char *name);
 
-/* place_address() - local address and port */
+/* place_address() - local address and port, and the device to which it is bound */
 const char *place_address(const struct usher_place *place, char text[static ENDPOINT_TEXT_MAX]);

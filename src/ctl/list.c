@@ -10,6 +10,7 @@
 
 #include "../util/address.h"
 #include "../util/array.h"
+#include "../util/device.h"
 #include "../util/macro.h"
 #include "../util/netns.h"
 #include "../util/text.h"
@@ -43,6 +44,7 @@ enum {
 	REFUSED_PARTS,
 	N_REFUSED_PARTS = 6,
 	PLACE = REFUSED_PARTS + N_REFUSED_PARTS,
+	DEVICE,
 	UID,
 	GID,
 	VERIFIED,
@@ -74,6 +76,7 @@ static const struct column columns[] = {
 	{"REFUSED_DEVICE", JSON_NUMBER, true},
 	{"REFUSED_OTHER", JSON_NUMBER, true},
 	[PLACE] = {"PLACE", JSON_NUMBER, true},
+	[DEVICE] = {"DEVICE", .json_only = true},
 	[UID] = {"UID", JSON_NUMBER, true},
 	[GID] = {"GID", JSON_NUMBER, true},
 	[VERIFIED] = {"VERIFIED", JSON_BOOL, true},
@@ -105,6 +108,7 @@ static const enum message_key keys[ARRAY_SIZE(columns)] = {
 	KEY_REFUSED_DEVICE,
 	KEY_REFUSED_OTHER,
 	[PLACE] = KEY_PLACE,
+	[DEVICE] = KEY_DEVICE,
 	[UID] = KEY_UID,
 	[GID] = KEY_GID,
 	[VERIFIED] = KEY_VERIFIED,
@@ -165,6 +169,13 @@ static int note_socket(struct listing *listing, const struct client *client)
 	return 0;
 }
 
+/* In JSON, the device is a value of its own. */
+static const char *format_address(const struct grid *grid, const char *endpoint, const char *device,
+	char text[static ENDPOINT_TEXT_MAX])
+{
+	return grid->json ? endpoint : device_endpoint_join(endpoint, device, text);
+}
+
 static int show_row(struct client *client, void *userdata)
 {
 	struct listing *listing = userdata;
@@ -173,7 +184,7 @@ static int show_row(struct client *client, void *userdata)
 	r = grid_row(listing->grid);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(columns); i++) {
 		const char *value = message_get(&client->message, keys[i]);
-		char text[SINCE_TEXT_MAX];
+		char text[SINCE_TEXT_MAX], address[ENDPOINT_TEXT_MAX];
 
 		if (i == SOCKET && value) {
 			(void)snprintf(text, sizeof(text), "sk:%.32s", value);
@@ -182,6 +193,9 @@ static int show_row(struct client *client, void *userdata)
 			value = since_age(value, text);
 		} else if (i == REFUSED_ALL) {
 			value = sum_refused_columns(client, text);
+		} else if (i == ADDRESS && value) {
+			value = format_address(
+				listing->grid, value, message_get(&client->message, KEY_DEVICE), address);
 		}
 		r = grid_set(listing->grid, i, value);
 	}
@@ -199,7 +213,8 @@ static int correct_row(struct listing *listing, const struct listed_socket *list
 	const struct listening *listening, bool *served)
 {
 	const struct diag_socket *socket = listening_find(listening, listed->cookie);
-	char text[ENDPOINT_TEXT_MAX];
+	char text[ENDPOINT_TEXT_MAX], whole[ENDPOINT_TEXT_MAX], name[DEVICE_TEXT_MAX];
+	const char *device;
 	const uint8_t *address;
 	int family, r;
 
@@ -216,7 +231,12 @@ static int correct_row(struct listing *listing, const struct listed_socket *list
 	}
 	*served = true;
 	family = diag_address(socket, &address);
-	return grid_set(listing->grid, ADDRESS, endpoint_format(family, address, socket->port, text));
+	device = socket->interface ? device_format(socket->interface, name) : NULL;
+	(void)endpoint_format(family, address, socket->port, text);
+	r = grid_set(listing->grid, ADDRESS, format_address(listing->grid, text, device, whole));
+	if (r)
+		return r;
+	return device ? grid_set(listing->grid, DEVICE, device) : grid_clear(listing->grid, DEVICE);
 }
 
 static bool all_listen(const struct listing *listing, const struct listening *listening)

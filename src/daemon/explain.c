@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,10 +150,22 @@ static int parse_endpoint(enum message_key key, const char *value, int family, u
 	return 0;
 }
 
+/* The name is one of the broker's network namespace, where the packet comes. */
+static int read_device(const char *name, uint32_t *ret, struct refusal *refusal)
+{
+	*ret = if_nametoindex(name);
+	if (*ret)
+		return 0;
+	return refuse(refusal, ENODEV,
+		"DEVICE=%.32s: usherd has no such device in its network namespace (ENODEV); 'ip link' lists them there",
+		name);
+}
+
 static int read_asked_packet(
 	const struct message *message, struct question_packet *ret, struct refusal *refusal)
 {
-	const char *local = message_get(message, KEY_LOCAL), *remote = message_get(message, KEY_REMOTE);
+	const char *local = message_get(message, KEY_LOCAL), *remote = message_get(message, KEY_REMOTE),
+		   *device = message_get(message, KEY_DEVICE);
 	uint8_t protocol;
 	int family, r;
 
@@ -166,6 +179,8 @@ static int read_asked_packet(
 	if (!r && remote)
 		r = parse_endpoint(KEY_REMOTE, remote, ret->family, ret->remote_address, &ret->remote_port,
 			&family, refusal);
+	if (!r && device)
+		r = read_device(device, &ret->device, refusal);
 	return r;
 }
 

@@ -9,7 +9,7 @@
 #include "../util/macro.h"
 #include "request.h"
 
-static const enum message_key keys[] = {KEY_NAME, KEY_PROTOCOL, KEY_LOCAL, KEY_REMOTE};
+static const enum message_key keys[] = {KEY_NAME, KEY_PROTOCOL, KEY_LOCAL, KEY_REMOTE, KEY_DEVICE};
 
 struct reading {
 	struct usherd *usherd;

@@ -35,9 +35,11 @@ int question_ask(
 	struct bpf_sk_lookup context = make_context(packet);
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &context, .ctx_size_in = sizeof(context),
 		.ctx_out = &context, .ctx_size_out = sizeof(context));
-	struct usher_answer answer;
+	struct usher_answer answer = {.device = packet->device};
 	uint32_t zero = 0;
 
+	if (bpf_map_update_elem(question->answers, &zero, &answer, BPF_ANY) < 0)
+		return -errno;
 	if (bpf_prog_test_run_opts(question->program, &options) < 0)
 		return -errno;
 	if (bpf_map_lookup_elem(question->answers, &zero, &answer) < 0)

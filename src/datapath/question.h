@@ -30,6 +30,7 @@ struct question_packet {
 	int protocol;				       /* IPPROTO_TCP or IPPROTO_UDP */
 	uint8_t local_address[16], remote_address[16]; /* network order, IPv4 in the first 4 bytes */
 	uint16_t local_port, remote_port;	       /* host order */
+	uint32_t device; /* ifindex by which it comes; 0: not said, every socket takes it */
 };
 
 /* What the program does with the packet */

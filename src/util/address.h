@@ -23,8 +23,8 @@ bool address_is_same(int family, const uint8_t *a, const uint8_t *b);
 /* address_format() - an address alone; @text of at least INET6_ADDRSTRLEN bytes */
 const char *address_format(int family, const uint8_t *address, char *text);
 
-/* "[…]:65535" fits. */
-#define ENDPOINT_TEXT_MAX 64
+/* "[…]:65535%" fits, with the name of a device (device_endpoint_format()). */
+#define ENDPOINT_TEXT_MAX 80
 
 /* endpoint_format() - "192.0.2.1:80" or "[2001:db8::1]:80"; @port in host order */
 const char *endpoint_format(

@@ -6,6 +6,8 @@
 #include <net/if.h>
 #include <stdint.h>
 
+#include "address.h"
+
 /* "#4294967295" fits. */
 #define DEVICE_TEXT_MAX IF_NAMESIZE
 
@@ -16,3 +18,14 @@
  * A socket stays bound to the number: a device that is made again under the same name is another one.
  */
 const char *device_format(uint32_t device, char text[static DEVICE_TEXT_MAX]);
+
+/*
+ * device_endpoint_format() - "192.0.2.1:80%eth0" or "[fe80::1]:80%eth0", as endpoint_format() without a device
+ * @device: to which the socket is bound; 0: none
+ */
+const char *device_endpoint_format(int family, const uint8_t *address, uint16_t port, uint32_t device,
+	char text[static ENDPOINT_TEXT_MAX]);
+
+/* device_endpoint_join() - the same from texts; @device: NULL: none */
+const char *device_endpoint_join(
+	const char *endpoint, const char *device, char text[static ENDPOINT_TEXT_MAX]);

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../util/device.h"
 #include "../../util/text.h"
 #include "../../util/transport.h"
+#include "device_faults.h"
 #include "notes.h"
 #include "reach_faults.h"
 #include "seat_faults.h"
@@ -27,7 +29,7 @@ static void say_dispatched(const struct evidence *evidence, const char *packet, 
 	const struct explanation *explanation = evidence->explanation;
 	const struct explained_place *place = explanation_chosen(explanation);
 	const struct place_seen *seen;
-	char who[WHO_MAX];
+	char who[WHO_MAX], address[ENDPOINT_TEXT_MAX];
 
 	diagnosis->arrives = ARRIVAL_YES;
 	if (!place) {
@@ -36,19 +38,20 @@ static void say_dispatched(const struct evidence *evidence, const char *packet, 
 	}
 	seen = &evidence->host->places[place - explanation->places];
 	(void)evidence_place_format(place, seen, who);
+	(void)evidence_place_address(evidence, place, address);
 	if (seen->n_group > 1) {
 		SAY("%s goes to '%s': one of %zu sockets at %s of %s", packet, explanation->name,
-			seen->n_group, place->text, who);
+			seen->n_group, address, who);
 		return;
 	}
 	if (seen->socket && diag_queue_is_full(seen->socket)) {
 		SAY("%s is lost: it is for '%s', and the queue of socket sk:%" PRIx64 " at %s of %s is full",
-			packet, explanation->name, place->cookie, place->text, who);
+			packet, explanation->name, place->cookie, address, who);
 		diagnosis->arrives = ARRIVAL_NO;
 		return;
 	}
 	SAY("%s goes to '%s': socket sk:%" PRIx64 " at %s of %s", packet, explanation->name, place->cookie,
-		place->text, who);
+		address, who);
 }
 
 static void say_refused(const struct evidence *evidence, const char *packet, struct diagnosis *diagnosis)
@@ -67,7 +70,8 @@ static void say_refused(const struct evidence *evidence, const char *packet, str
 static void say_passed(const struct evidence *evidence, const char *packet, struct diagnosis *diagnosis)
 {
 	const struct explanation *explanation = evidence->explanation;
-	const struct listener *taker = host_view_taker(evidence->host);
+	const struct listener *taker = host_view_taker(evidence->host),
+			      *bound = host_view_bound_taker(evidence->host);
 	char text[LISTENER_TEXT_MAX], start[320];
 
 	if (!explanation->attached)
@@ -85,18 +89,25 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 	} else if (explanation->foreign_namespace || evidence->host->sockets_unknown.error) {
 		SAY("%s; what listens there is unknown", start);
 		diagnosis->arrives = ARRIVAL_UNDECIDED;
+	} else if (bound) {
+		SAY("%s; it goes to %s if it comes by that device", start,
+			evidence_listener_format(bound, text));
+		diagnosis->arrives = ARRIVAL_UNDECIDED;
+	} else if (evidence->host->takers.n) {
+		SAY("%s, and what listens there is bound to other devices: it is refused", start);
 	} else {
 		SAY("%s, and nothing listens there: it is refused", start);
 	}
 }
 
-/* A routing rule may fit or not: the sentence holds if the packet gets here. */
-static void say_condition(const char *address, struct diagnosis *diagnosis)
+/* What was not asked decides: the sentence holds under a condition, as of a routing rule, which may fit or not. */
+static void say_condition(const char *format, const char *value, struct diagnosis *diagnosis)
 {
-	char sentence[sizeof(diagnosis->sentence)];
+	char sentence[sizeof(diagnosis->sentence)], condition[128];
 
 	(void)snprintf(sentence, sizeof(sentence), "%s", diagnosis->sentence);
-	SAY("if the routing rules make %s local: %.900s", address, sentence);
+	(void)snprintf(condition, sizeof(condition), format, value);
+	SAY("%s: %.800s", condition, sentence);
 	if (diagnosis->arrives == ARRIVAL_YES)
 		diagnosis->arrives = ARRIVAL_UNDECIDED;
 }
@@ -105,10 +116,11 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 {
 	const struct reach *reach = &evidence->host->reach;
 	const struct asked *asked = evidence->asked;
-	char packet[2 * ENDPOINT_TEXT_MAX + 16], address[INET6_ADDRSTRLEN];
+	char packet[2 * ENDPOINT_TEXT_MAX + 48], address[INET6_ADDRSTRLEN], device[DEVICE_TEXT_MAX];
 
-	(void)snprintf(packet, sizeof(packet), "%s %s%s%s", protocol_word(asked->protocol), asked->text,
-		*asked->from ? " from " : "", asked->from);
+	(void)snprintf(packet, sizeof(packet), "%s %s%s%s%s%s", protocol_word(asked->protocol), asked->text,
+		*asked->from ? " from " : "", asked->from, asked->device ? " by " : "",
+		device_format(asked->device, device));
 	(void)address_format(asked->family, asked->local, address);
 	if (!reach->outcome.open && reach->route == ROUTE_DROPPED) {
 		SAY("%s reaches no socket here: the kernel drops it", packet);
@@ -131,8 +143,14 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 		say_refused(evidence, packet, diagnosis);
 	else
 		say_passed(evidence, packet, diagnosis);
+	if (device_is_open(evidence))
+		say_condition("if it comes by %s",
+			device_format(
+				evidence_place_device(evidence, explanation_chosen(evidence->explanation)),
+				device),
+			diagnosis);
 	if (reach->outcome.open)
-		say_condition(address, diagnosis);
+		say_condition("if the routing rules make %s local", address, diagnosis);
 }
 
 /* The files may say something else by now. */

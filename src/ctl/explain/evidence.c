@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "../../util/device.h"
 #include "../host/socket_owner.h"
 
 const char *evidence_place_format(
@@ -23,6 +24,41 @@ const char *evidence_place_format(
 	return text;
 }
 
+static const struct diag_socket *see(const struct evidence *evidence, const struct explained_place *place)
+{
+	return evidence->host->places[place - evidence->explanation->places].socket;
+}
+
+uint32_t evidence_place_device(const struct evidence *evidence, const struct explained_place *place)
+{
+	const struct diag_socket *socket = see(evidence, place);
+
+	return socket ? socket->interface : 0;
+}
+
+const char *evidence_place_address(const struct evidence *evidence, const struct explained_place *place,
+	char text[static ENDPOINT_TEXT_MAX])
+{
+	const struct diag_socket *socket = see(evidence, place);
+	const uint8_t *address;
+	int family;
+
+	if (!socket)
+		return place->text;
+	family = diag_address(socket, &address);
+	return device_endpoint_format(family, address, socket->port, socket->interface, text);
+}
+
+const char *evidence_device_format(const struct asked *asked, char text[static EVIDENCE_DEVICE_MAX])
+{
+	char device[DEVICE_TEXT_MAX], ingress[DEVICE_TEXT_MAX];
+
+	(void)snprintf(text, EVIDENCE_DEVICE_MAX,
+		asked->device == asked->ingress ? "%s" : "%s (which counts as %s)",
+		device_format(asked->device, device), device_format(asked->ingress, ingress));
+	return text;
+}
+
 const char *evidence_listener_format(const struct listener *listener, char text[static LISTENER_TEXT_MAX])
 {
 	char who[SOCKET_OWNER_TEXT_MAX], endpoint[ENDPOINT_TEXT_MAX];
@@ -31,6 +67,7 @@ const char *evidence_listener_format(const struct listener *listener, char text[
 
 	(void)snprintf(text, LISTENER_TEXT_MAX, "%s at %s",
 		socket_owner_format(listener->socket, &listener->owner, who),
-		endpoint_format(family, address, listener->socket->port, endpoint));
+		device_endpoint_format(
+			family, address, listener->socket->port, listener->socket->interface, endpoint));
 	return text;
 }

@@ -25,6 +25,17 @@ struct evidence {
 const char *evidence_place_format(
 	const struct explained_place *place, const struct place_seen *seen, char text[static WHO_MAX]);
 
+/* evidence_place_address() - its address and port, and the device to which it is bound, as they are now */
+const char *evidence_place_address(const struct evidence *evidence, const struct explained_place *place,
+	char text[static ENDPOINT_TEXT_MAX]);
+
+/* evidence_place_device() - to which it is bound now; 0: none, or not seen */
+uint32_t evidence_place_device(const struct evidence *evidence, const struct explained_place *place);
+
+/* evidence_device_format() - by which the packet comes: "eth0", "lo (which counts as eth0)"; it must be known */
+#define EVIDENCE_DEVICE_MAX 64
+const char *evidence_device_format(const struct asked *asked, char text[static EVIDENCE_DEVICE_MAX]);
+
 /* evidence_listener_format() - "sshd (pid 3, ssh.service) at 0.0.0.0:443" */
 #define LISTENER_TEXT_MAX 640
 const char *evidence_listener_format(const struct listener *listener, char text[static LISTENER_TEXT_MAX]);

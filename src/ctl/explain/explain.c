@@ -16,6 +16,7 @@
 #include "../../util/transport.h"
 #include "../ask.h"
 #include "../complain.h"
+#include "ingress.h"
 #include "print.h"
 
 /* Outcome of the readers besides 0: the question is wrong, and a complaint has been printed */
@@ -47,17 +48,47 @@ static int read_endpoint(const char *what, const char *text, struct rule_match *
 	return 0;
 }
 
-static int read_device(const struct ctl *ctl, struct asked *ret)
+static int read_device(const char *option, const char *name, struct asked *ret)
 {
-	if (!ctl->device)
+	uint32_t device = if_nametoindex(name);
+
+	if (!device) {
+		complain(
+			"bad option %s '%s': no such device in this network namespace (ENODEV); 'ip link' lists them",
+			option, name);
+		return WRONG;
+	}
+	if (ret->device && ret->device != device) {
+		complain(
+			"bad option --device '%s': --from names another device (EINVAL); a packet comes by one of them",
+			name);
+		return WRONG;
+	}
+	ret->device = device;
+	return 0;
+}
+
+static int read_source(const struct ctl *ctl, struct asked *ret)
+{
+	char endpoint[INGRESS_ENDPOINT_MAX], device[IF_NAMESIZE + 1];
+	struct rule_match remote;
+
+	if (!ctl->from)
 		return 0;
-	ret->device = if_nametoindex(ctl->device);
-	if (ret->device)
-		return 0;
-	complain(
-		"bad option --device '%s': no such device in this network namespace (ENODEV); 'ip link' lists them",
-		ctl->device);
-	return WRONG;
+	ingress_split(ctl->from, endpoint, device);
+	if (read_endpoint("option --from", endpoint, &remote))
+		return WRONG;
+	if (remote.prefix.family != ret->family) {
+		complain(
+			"bad option --from '%s': mixes IPv4 and IPv6 with %s (EINVAL); give two IPv4 addresses or two IPv6 addresses",
+			ctl->from, ret->text);
+		return WRONG;
+	}
+	ret->has_remote = true;
+	memcpy(ret->remote, remote.prefix.address, sizeof(ret->remote));
+	ret->remote_port = remote.first;
+	(void)endpoint_format(ret->family, remote.prefix.address, remote.first, ret->from);
+	return *device ? read_device("--from", device, ret) : 0;
 }
 
 /* Decimal or, as ip(8) writes it, hexadecimal */
@@ -83,7 +114,7 @@ static int read_mark(const struct ctl *ctl, struct asked *ret)
 static int read_question(const struct ctl *ctl, struct asked *ret)
 {
 	const char *protocol = ctl->names[0];
-	struct rule_match local, remote;
+	struct rule_match local;
 
 	*ret = (struct asked){};
 	if (!protocol_from_word(protocol, &ret->protocol)) {
@@ -98,23 +129,9 @@ static int read_question(const struct ctl *ctl, struct asked *ret)
 	memcpy(ret->local, local.prefix.address, sizeof(ret->local));
 	ret->port = local.first;
 	(void)endpoint_format(ret->family, ret->local, ret->port, ret->text);
-	if (read_device(ctl, ret) || read_mark(ctl, ret))
+	if (read_source(ctl, ret) || read_mark(ctl, ret))
 		return WRONG;
-	if (!ctl->from)
-		return 0;
-	if (read_endpoint("option --from", ctl->from, &remote))
-		return WRONG;
-	if (remote.prefix.family != ret->family) {
-		complain(
-			"bad option --from '%s': mixes IPv4 and IPv6 with %s (EINVAL); give two IPv4 addresses or two IPv6 addresses",
-			ctl->from, ret->text);
-		return WRONG;
-	}
-	ret->has_remote = true;
-	memcpy(ret->remote, remote.prefix.address, sizeof(ret->remote));
-	ret->remote_port = remote.first;
-	(void)endpoint_format(ret->family, remote.prefix.address, remote.first, ret->from);
-	return 0;
+	return ctl->device ? read_device("--device", ctl->device, ret) : 0;
 }
 
 /* ---- no broker */
@@ -149,6 +166,8 @@ int verb_explain(const struct ctl *ctl)
 
 	if (read_question(ctl, &asked))
 		return EXIT_USAGE;
+	if (ingress_find(&asked, &asked.ingress) < 0)
+		return complain_memory();
 	r = explanation_read(ctl, &asked, &explanation, &refusal);
 	if (r == CLIENT_ABSENT)
 		return complain_absent(ctl, &asked, &refusal);

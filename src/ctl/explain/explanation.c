@@ -8,6 +8,7 @@
 
 #include "../../rule/match.h"
 #include "../../util/array.h"
+#include "../../util/device.h"
 #include "../../util/macro.h"
 #include "../../util/netns.h"
 #include "../../util/text.h"
@@ -115,6 +116,7 @@ static int add_cover(struct client *client, void *userdata)
 static int ask_verdict(struct client *client, const struct asked *asked, struct explanation *explanation,
 	struct refusal *refusal)
 {
+	char device[DEVICE_TEXT_MAX];
 	struct writer request;
 	int r;
 
@@ -123,6 +125,8 @@ static int ask_verdict(struct client *client, const struct asked *asked, struct 
 	writer_put(&request, KEY_LOCAL, "%s", asked->text);
 	if (*asked->from)
 		writer_put(&request, KEY_REMOTE, "%s", asked->from);
+	if (asked->ingress)
+		writer_put(&request, KEY_DEVICE, "%s", device_format(asked->ingress, device));
 	r = ask(client, &request, NULL, 0, add_cover, explanation, refusal);
 	if (r)
 		return r;
@@ -217,8 +221,9 @@ static int add_place(struct client *client, void *userdata)
 		.pid = (pid_t)to_number(client, KEY_PID),
 		.uid = (uid_t)to_number(client, KEY_UID),
 	};
-	(void)snprintf(place->text, sizeof(place->text), "%s", ask_value(client, KEY_ADDRESS, "?"));
-	if (!rule_match_parse(place->text, &match, &refusal)) {
+	(void)device_endpoint_join(
+		ask_value(client, KEY_ADDRESS, "?"), message_get(&client->message, KEY_DEVICE), place->text);
+	if (!rule_match_parse(ask_value(client, KEY_ADDRESS, "?"), &match, &refusal)) {
 		place->family = match.prefix.family;
 		memcpy(place->address, match.prefix.address, sizeof(place->address));
 		place->port = match.first;

@@ -24,8 +24,10 @@ struct asked {
 	bool has_remote; /* --from was given */
 	uint8_t remote[16];
 	uint16_t remote_port;
-	uint32_t device; /* --device; 0: not given */
-	bool has_mark;	 /* --mark was given */
+	uint32_t device; /* --device, or that of --from; 0: not given */
+	/* by which a lookup sees it come: the VRF, and what the host sends to itself comes by the device of the address */
+	uint32_t ingress;
+	bool has_mark; /* --mark was given */
 	uint32_t mark;
 	char text[ENDPOINT_TEXT_MAX], from[ENDPOINT_TEXT_MAX]; /* `from` is "" without --from */
 };
@@ -45,7 +47,7 @@ struct explained_place {
 	int family; /* of `address`; 0 when the broker does not know the address */
 	uint8_t address[16];
 	uint16_t port;
-	char text[ENDPOINT_TEXT_MAX]; /* address and port */
+	char text[ENDPOINT_TEXT_MAX]; /* address, port, and device at the hand-in */
 	pid_t pid;		      /* 0: not known */
 	uid_t uid;
 	char *unit, *via, *handed_in; /* NULL: none, or not known */

@@ -77,12 +77,52 @@ static void consider_listener(
 		add_listener(socket->v6only ? &host->v6only : &host->takers, socket, LISTENER_DUAL_STACK);
 }
 
+/* A socket at the very address comes first, then one that is bound to the device. */
+static bool is_preferred(const struct listener *a, const struct listener *b)
+{
+	bool exact = a->fit == LISTENER_EXACT, bound = a->socket->interface != 0;
+
+	if (exact != (b->fit == LISTENER_EXACT))
+		return exact;
+	if (bound != (b->socket->interface != 0))
+		return bound;
+	return a->fit < b->fit;
+}
+
+static const struct listener *find_taker(
+	const struct host_view *host, bool (*fits)(const struct host_view *host, uint32_t device))
+{
+	const struct listener *best = NULL;
+
+	for (size_t i = 0; i < host->takers.n; i++) {
+		const struct listener *listener = &host->takers.items[i];
+
+		if (fits(host, listener->socket->interface) && (!best || is_preferred(listener, best)))
+			best = listener;
+	}
+	return best;
+}
+
+static bool takes(const struct host_view *host, uint32_t device)
+{
+	return !device || device == host->ingress;
+}
+
+static bool may_take(const struct host_view *host, uint32_t device)
+{
+	return !host->ingress || takes(host, device);
+}
+
 const struct listener *host_view_taker(const struct host_view *host)
 {
-	for (size_t i = 0; i < host->takers.n; i++)
-		if (!host->takers.items[i].socket->interface)
-			return &host->takers.items[i];
-	return NULL;
+	return find_taker(host, takes);
+}
+
+const struct listener *host_view_bound_taker(const struct host_view *host)
+{
+	const struct listener *listener = find_taker(host, may_take);
+
+	return listener && !host->ingress && listener->socket->interface ? listener : NULL;
 }
 
 /* ---- places */
@@ -206,7 +246,7 @@ int host_view_read(const struct asked *asked, const struct explanation *explanat
 {
 	int r;
 
-	*ret = (struct host_view){};
+	*ret = (struct host_view){.ingress = asked->ingress};
 	for (size_t i = 0; i < PLACES_MAX; i++)
 		ret->places[i] =
 			(struct place_seen){.registrant = PROCESS_NULL, .holder = PROCESS_NULL, .n_group = 1};

@@ -47,7 +47,8 @@ struct host_view {
 	struct listener_list takers; /* would take the packet if there were no rule; without the places */
 	struct listener_list v6only; /* would take it if they were not v6only */
 	struct listener_list
-		mptcp; /* MPTCP listeners when a TCP socket is missing: on the port, then on others */
+		mptcp;	  /* MPTCP listeners when a TCP socket is missing: on the port, then on others */
+	uint32_t ingress; /* of the packet that was asked about; 0: not known */
 	struct refusal sockets_unknown; /* error is 0 when they are known */
 };
 
@@ -60,5 +61,12 @@ struct host_view {
 int host_view_read(const struct asked *asked, const struct explanation *explanation, struct host_view *ret);
 void host_view_deinit(struct host_view *host);
 
-/* host_view_taker() - the taker that the kernel prefers among those that are bound to no interface, or NULL */
+/*
+ * host_view_taker() - the taker that the kernel prefers, or NULL
+ *
+ * If the device of the packet is not known, those that are bound to one do not count.
+ */
 const struct listener *host_view_taker(const struct host_view *host);
+
+/* host_view_bound_taker() - the device is not known, and this one is preferred if it is that of the socket; or NULL */
+const struct listener *host_view_bound_taker(const struct host_view *host);

@@ -3,6 +3,7 @@
 #include <net/if.h>
 #include <stdio.h>
 
+#include "../../util/device.h"
 #include "../../util/transport.h"
 #include "../out/json.h"
 #include "print.h"
@@ -61,14 +62,21 @@ static void print_cover(struct json *json, const struct explanation *explanation
 	json_close(json, '}');
 }
 
-static void print_place(struct json *json, const struct explanation *explanation,
-	const struct explained_place *place, const struct place_seen *seen)
+static void print_place(
+	struct json *json, const struct evidence *evidence, const struct explained_place *place)
 {
+	const struct explanation *explanation = evidence->explanation;
+	const struct place_seen *seen = &evidence->host->places[place - explanation->places];
+	uint32_t device = evidence_place_device(evidence, place);
+	char text[ENDPOINT_TEXT_MAX], name[DEVICE_TEXT_MAX];
+
 	json_open(json, NULL, '{');
 	put_number(json, "place", (unsigned long)(place - explanation->places) + 1);
 	json_string(json, "state", explain_place_state(explanation, place));
 	put_cookie(json, place->cookie);
-	json_string(json, "address", place->family ? place->text : NULL);
+	json_string(json, "address",
+		place->family ? endpoint_format(place->family, place->address, place->port, text) : NULL);
+	json_string(json, "device", device ? device_format(device, name) : NULL);
 	put_queue(json, seen->socket);
 	put_number(json, "group", seen->n_group);
 	put_pid(json, place->pid);
@@ -124,12 +132,14 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 	const struct asked *asked = evidence->asked;
 	const struct listener *taker = host_view_taker(host);
 	bool passed = diagnosis->arrives == ARRIVAL_YES && explanation->verdict != VERDICT_DISPATCHED;
+	char device[DEVICE_TEXT_MAX];
 	struct json json = JSON(stdout);
 
 	json_open(&json, NULL, '{');
 	json_string(&json, "protocol", protocol_word(asked->protocol));
 	json_string(&json, "local", asked->text);
 	json_string(&json, "remote", or_null(asked->from));
+	json_string(&json, "device", or_null(device_format(asked->device, device)));
 	json_string(&json, "summary", diagnosis->sentence);
 	if (diagnosis->arrives == ARRIVAL_UNDECIDED)
 		json_string(&json, "arrives", NULL);
@@ -150,7 +160,7 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 	put_number(&json, "rules_left_out", explanation->n_left_out);
 	json_open(&json, "sockets", '[');
 	for (size_t i = 0; i < explanation->n_places; i++)
-		print_place(&json, explanation, &explanation->places[i], &host->places[i]);
+		print_place(&json, evidence, &explanation->places[i]);
 	json_close(&json, ']');
 	json_open(&json, "listeners", '[');
 	for (size_t i = 0; i < host->takers.n; i++)

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../util/device.h"
 #include "../../util/prefix.h"
+#include "../../util/transport.h"
 #include "../host/socket_owner.h"
 
 /* ---- replies of UDP */
@@ -111,6 +113,22 @@ static void find_bypassed(
 			narrow);
 }
 
+/* Which device the packet comes by was not asked. */
+static void find_bound_taker(
+	const struct evidence *evidence, const struct listener *taker, struct findings *findings)
+{
+	char text[LISTENER_TEXT_MAX], name[DEVICE_TEXT_MAX];
+	struct finding *finding;
+
+	(void)device_format(taker->socket->interface, name);
+	finding = findings_add(findings, FINDING_NOTE, "device",
+		"%s takes what comes by %s; whether this packet does was not looked at",
+		evidence_listener_format(taker, text), name);
+	finding_remedy(finding, "say by which device it comes:");
+	finding_command(finding, "usherctl explain %s %s --device %s",
+		protocol_word(evidence->asked->protocol), evidence->asked->text, name);
+}
+
 static void find_listeners(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
@@ -122,9 +140,15 @@ static void find_listeners(const struct evidence *evidence, struct findings *fin
 
 	if (explanation->attached && explanation->verdict == VERDICT_REFUSED && taker)
 		find_bypassed(evidence, taker, findings);
+	if (passed && host_view_bound_taker(evidence->host))
+		find_bound_taker(evidence, host_view_bound_taker(evidence->host), findings);
 	if (!passed || taker || explanation->foreign_namespace || evidence->host->sockets_unknown.error)
 		return;
-	finding = findings_add(findings, FINDING_FAIL, "no-listener", "nothing listens at %s, and %s",
+	if (host_view_bound_taker(evidence->host))
+		return;
+	finding = findings_add(findings, FINDING_FAIL, "no-listener",
+		evidence->host->takers.n ? "what listens at %s is bound to other devices, and %s"
+					 : "nothing listens at %s, and %s",
 		evidence->asked->text,
 		explanation->verdict == VERDICT_PASSED ? "the rule passes on what finds no socket"
 						       : "no rule dispatches it");

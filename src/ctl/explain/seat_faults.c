@@ -8,6 +8,7 @@
 
 #include "../../util/transport.h"
 #include "../out/since.h"
+#include "device_faults.h"
 
 /* ---- no socket */
 
@@ -231,24 +232,26 @@ static void find_socket_fault(const struct evidence *evidence, struct findings *
 	/* the errno is that of the last one */
 	const struct explained_place *place = &explanation->places[explanation->n_places - 1];
 	int severity = explanation->verdict == VERDICT_PASSED ? FINDING_WARN : FINDING_FAIL;
+	char address[ENDPOINT_TEXT_MAX];
+	const char *text = evidence_place_address(evidence, place, address);
 	struct finding *finding;
 
 	if (strcmp(explanation->error, "ESOCKTNOSUPPORT") == 0)
 		finding = findings_add(findings, severity, "socket-state",
 			"socket sk:%" PRIx64
 			" at %s %s (ESOCKTNOSUPPORT): it has been shut down or connected",
-			place->cookie, place->text,
+			place->cookie, text,
 			evidence->asked->protocol == IPPROTO_UDP
 				? "no longer takes datagrams from new clients"
 				: "no longer listens");
 	else if (strcmp(explanation->error, "EAFNOSUPPORT") == 0)
 		finding = findings_add(findings, severity, "family",
-			"socket sk:%" PRIx64 " at %s cannot take %s (EAFNOSUPPORT)", place->cookie,
-			place->text, family_name(evidence->asked->family));
+			"socket sk:%" PRIx64 " at %s cannot take %s (EAFNOSUPPORT)", place->cookie, text,
+			family_name(evidence->asked->family));
 	else
 		finding = findings_add(findings, severity, "socket",
-			"the kernel does not select socket sk:%" PRIx64 " at %s (%s)", place->cookie,
-			place->text, *explanation->error ? explanation->error : "no reason given");
+			"the kernel does not select socket sk:%" PRIx64 " at %s (%s)", place->cookie, text,
+			*explanation->error ? explanation->error : "no reason given");
 	suggest_restart(finding, explanation, place);
 }
 
@@ -297,16 +300,18 @@ static void find_queue_fault(const struct evidence *evidence, struct findings *f
 void seat_faults_find(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
+	bool by_device;
 
 	if (!*explanation->name)
 		return;
+	by_device = device_faults_find(evidence, findings);
 	if (explanation->verdict == VERDICT_DISPATCHED) {
 		find_queue_fault(evidence, findings);
 		return;
 	}
-	if (explanation->n_places)
+	if (explanation->n_places && !by_device)
 		find_socket_fault(evidence, findings);
-	else
+	else if (!explanation->n_places)
 		find_missing_socket(evidence, findings);
 	if (explanation->n_covers)
 		find_rivals(evidence, findings);

@@ -96,7 +96,7 @@ static int print_places(const struct ctl *ctl, const struct evidence *evidence)
 		{"PID", JSON_NUMBER}, {"PROCESS"}, {"UNIT"}, {"HELD"}};
 	_cleanup_(grid_deinit) struct grid grid = GRID_NULL;
 	const struct explanation *explanation = evidence->explanation;
-	char cookie[32], queue[32], pid[32];
+	char cookie[32], queue[32], pid[32], address[ENDPOINT_TEXT_MAX];
 	int r;
 
 	if (!explanation->n_places)
@@ -110,7 +110,8 @@ static int print_places(const struct ctl *ctl, const struct evidence *evidence)
 
 		(void)snprintf(cookie, sizeof(cookie), "sk:%" PRIx64, place->cookie);
 		r = set_cells(&grid,
-			(const char *[]){explain_place_state(explanation, place), cookie, place->text,
+			(const char *[]){explain_place_state(explanation, place), cookie,
+				evidence_place_address(evidence, place, address),
 				format_queue(seen->socket, queue), format_pid(place->pid, pid),
 				seen->registrant.pid ? seen->registrant.name : NULL, place->unit,
 				yes_word(place->held)},

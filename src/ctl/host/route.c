@@ -98,6 +98,46 @@ int route_find(int family, const uint8_t *address, enum route *ret, struct refus
 	return route_ask(&question, ret, refusal);
 }
 
+/* ---- whose address it is */
+
+static int read_output(const struct nlattr *attribute, void *userdata)
+{
+	if (mnl_attr_get_type(attribute) == RTA_OIF &&
+		mnl_attr_get_payload_len(attribute) == sizeof(uint32_t))
+		*(uint32_t *)userdata = mnl_attr_get_u32(attribute);
+	return MNL_CB_OK;
+}
+
+/* For rtnetlink_ask() */
+static int read_device(const struct nlmsghdr *header, void *userdata)
+{
+	const struct rtmsg *message = mnl_nlmsg_get_payload(header);
+
+	if (!rtnetlink_has(header, sizeof(*message)))
+		return MNL_CB_ERROR;
+	if (message->rtm_type == RTN_LOCAL &&
+		mnl_attr_parse(header, sizeof(*message), read_output, userdata) < 0)
+		return MNL_CB_ERROR;
+	return MNL_CB_STOP;
+}
+
+int route_find_device(int family, const uint8_t *address, uint32_t *ret, struct refusal *refusal)
+{
+	_Alignas(struct nlmsghdr) char buffer[256] = {0};
+	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+	struct rtmsg *message;
+
+	*ret = 0;
+	header->nlmsg_type = RTM_GETROUTE;
+	message = mnl_nlmsg_put_extra_header(header, sizeof(*message));
+	message->rtm_family = (unsigned char)family;
+	message->rtm_dst_len = (unsigned char)address_bits(family);
+	/* the entry of the table: the route as it is used says lo */
+	message->rtm_flags = RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH;
+	mnl_attr_put(header, RTA_DST, address_size(family), address);
+	return rtnetlink_ask(header, read_device, NULL, ret, "the routes", refusal);
+}
+
 const char *route_word(enum route route)
 {
 	static const char *const words[] = {

@@ -38,5 +38,12 @@ int route_ask(const struct route_question *question, enum route *ret, struct ref
 /* route_find() - of an address alone, 4 or 16 bytes in network order. Return: as route_ask(). */
 int route_find(int family, const uint8_t *address, enum route *ret, struct refusal *refusal);
 
+/*
+ * route_find_device() - the device that has a local address; @ret: 0 when the address is not local
+ *
+ * What the host sends to such an address comes by lo, but for a lookup of sockets by that device.
+ */
+int route_find_device(int family, const uint8_t *address, uint32_t *ret, struct refusal *refusal);
+
 /* route_word() - "local", "elsewhere", "none", "broadcast", "multicast", "dropped", "unknown" */
 const char *route_word(enum route route);

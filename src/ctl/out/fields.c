@@ -39,6 +39,8 @@ void fields_print_json(const struct message *message, struct json *json, const e
 
 void fields_print_text(const struct message *message, FILE *out)
 {
+	const char *device = message_get(message, KEY_DEVICE);
+
 	for (size_t i = 0; i < message->n_fields; i++) {
 		const char *word = message->fields[i].word;
 		bool capital = true;
@@ -50,6 +52,9 @@ void fields_print_text(const struct message *message, FILE *out)
 				(void)fputc(capital ? *word : tolower((unsigned char)*word), out);
 			capital = *word == '_';
 		}
-		(void)fprintf(out, "=%s\n", message->fields[i].value);
+		(void)fprintf(out, "=%s", message->fields[i].value);
+		if (message->fields[i].key == KEY_ADDRESS && device)
+			(void)fprintf(out, "%%%s", device);
+		(void)fputc('\n', out);
 	}
 }

@@ -57,6 +57,11 @@ int grid_set(struct grid *grid, size_t column, const char *value)
 	return scols_line_set_data(grid->line, column, value) < 0 ? -ENOMEM : 0;
 }
 
+int grid_clear(struct grid *grid, size_t column)
+{
+	return scols_line_set_data(grid->line, column, NULL) < 0 ? -ENOMEM : 0;
+}
+
 static const char *column_key(const struct column *column, char key[static KEY_MAX])
 {
 	size_t i;

@@ -41,5 +41,8 @@ int grid_row(struct grid *grid);
 /* grid_set() - a cell of the row; NULL leaves it without a value; Return: 0 or -ENOMEM */
 int grid_set(struct grid *grid, size_t column, const char *value);
 
+/* grid_clear() - take the value of a cell away; Return: 0 or -ENOMEM */
+int grid_clear(struct grid *grid, size_t column);
+
 /* grid_print() - to standard output; @key is what the rows are called in JSON; Return: 0 or -ENOMEM */
 int grid_print(const struct grid *grid, const char *key);

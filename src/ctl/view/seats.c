@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../../util/array.h"
+#include "../../util/device.h"
 #include "../../util/text.h"
 
 static const enum message_key counter_keys[N_SEAT_COUNTERS] = {
@@ -92,22 +93,36 @@ static int add_seat(struct seats *seats, const struct client *client)
 	return 0;
 }
 
+/* The address comes with the device to which the socket is bound. */
+static const char *get_field(const struct client *client, size_t field, char text[static ENDPOINT_TEXT_MAX])
+{
+	const char *value = message_get(&client->message, place_keys[field]);
+
+	return field == PLACE_ADDRESS && value
+		       ? device_endpoint_join(value, message_get(&client->message, KEY_DEVICE), text)
+		       : value;
+}
+
 static int add_place(struct seat *seat, const struct client *client)
 {
 	struct listed_place *place;
+	char text[ENDPOINT_TEXT_MAX];
 	size_t size = 0;
 	char *end;
 
 	if (ARRAY_RESERVE(seat->places, seat->n_places) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < N_PLACE_FIELDS; i++)
-		size += strlen(ask_value(client, place_keys[i], "")) + 1;
+	for (size_t i = 0; i < N_PLACE_FIELDS; i++) {
+		const char *value = get_field(client, i, text);
+
+		size += value ? strlen(value) + 1 : 0;
+	}
 	place = calloc(1, sizeof(*place) + size);
 	if (!place)
 		return -ENOMEM;
 	end = place->text;
 	for (size_t i = 0; i < N_PLACE_FIELDS; i++) {
-		const char *value = message_get(&client->message, place_keys[i]);
+		const char *value = get_field(client, i, text);
 
 		if (!value)
 			continue;

@@ -26,7 +26,7 @@ enum seat_counter {
 enum place_field {
 	PLACE_STATE,
 	PLACE_COOKIE,
-	PLACE_ADDRESS,
+	PLACE_ADDRESS, /* with the device to which it is bound, "192.0.2.1:80%eth0" */
 	PLACE_PID,
 	PLACE_UNIT,
 	PLACE_VIA,

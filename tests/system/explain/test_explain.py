@@ -149,13 +149,15 @@ def test_many_listeners(broker):
         assert "and 5 more" in found.text
 
 
-def test_listener_on_an_interface(broker):
+def test_listener_on_an_interface(broker, client):
     broker()
     with make_socket("tcp", "0.0.0.0", 80, listen=False) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
         sock.listen()
-        found = explain("192.0.2.1:80")
-        assert found.code == 1 and [(row["interface"], row["gets_it"]) for row in found.data["listeners"]] == [("lo", False)]
+        for device, code, gets in ((None, 4, False), ("lo", 0, True), ("usher0", 1, False)):
+            found = explain("192.0.2.1:80", "tcp", *(["--device", device] if device else []))
+            assert found.code == code, found.text
+            assert [(row["interface"], row["gets_it"]) for row in found.data["listeners"]] == [("lo", gets)]
 
 
 # ---- the kernel as a listener

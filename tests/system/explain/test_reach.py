@@ -179,7 +179,7 @@ def test_reverse_path_filter(broker, client):
         assert who("192.0.2.1", 80, netns=client, source="198.51.77.1", seconds=MOMENT) == SILENCE
         assert running.list()[0]["LOOKUPS"] == "0"
         yield Explain("tcp 192.0.2.1:80", None, fail("source-dropped", client="198.51.77.1", device="usher0"), status=1,
-                      options=["--from", "198.51.77.1:4000", "--device", "usher0"], says=("dropped", {"packet": "tcp 192.0.2.1:80 from 198.51.77.1:4000"}), route="dropped")
+                      options=["--from", "198.51.77.1:4000", "--device", "usher0"], says=("dropped", {"packet": "tcp 192.0.2.1:80 from 198.51.77.1:4000 by usher0"}), route="dropped")
         yield Explain("tcp 192.0.2.1:80", None, options=["--from", f"{CLIENT_V4}:4000", "--device", "usher0"], status=0)
 
 

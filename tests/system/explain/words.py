@@ -17,6 +17,7 @@ SENTENCES = {
     "passed": "'{name}' has no socket for {packet} and passes it on, and nothing listens there: it is refused",
     "passed:goes": "'{name}' has no socket for {packet} and passes it on; it goes to {who} (pid {pid}) at {address}",
     "passed:unknown": "'{name}' has no socket for {packet} and passes it on; what listens there is unknown",
+    "device:pass": "'{name}' has no usable socket for {packet} and passes it on; it goes to {who} (pid {pid}) at {address}",
     "detached": "no rule is applied to {packet}, and nothing listens there: it is refused",
     "changed": "{packet} goes to … (by the rules in force; a reload changes that)",
     "open": "if the routing rules make {address} local: {sentence}",
@@ -77,6 +78,20 @@ EXPLAIN = {
         "restart the service, or withdraw the socket: usherctl withdraw {name}"),
     "socket-state:udp": "socket sk:… at {address} no longer takes datagrams from new clients (ESOCKTNOSUPPORT): …",
 
+    # it has a socket that is bound to another device
+    "device": (
+        "socket sk:… at {address} does not get what comes by {device} (ENODEV): it is bound to a device",
+        "hand in a socket that is bound to {wanted} or to no device (BindToDevice= of a socket unit, SO_BINDTODEVICE)"),
+    "device:over": (
+        "socket sk:… at {address} is passed over, for the packet comes by {device} (ENODEV): sk:… at {other} of … gets it",
+        "if that socket should get it, bind it to no device (BindToDevice= of a socket unit, SO_BINDTODEVICE)"),
+    "device:open": (
+        "socket sk:… at {address} takes only packets that come by {device}; whether this packet does was not looked at",
+        "if it comes by that device, ask for it, otherwise for the one by which it comes: usherctl explain … --device {device}"),
+    "device:listener": (
+        "{who} (pid {pid}) at {address} takes what comes by {device}; whether this packet does was not looked at",
+        "say by which device it comes: usherctl explain … --device {device}"),
+
     # it has a socket that no process serves
     "nobody-accepts": (
         "socket sk:… is held, but its process has ended: no process accepts its connections",
@@ -116,6 +131,9 @@ EXPLAIN = {
     "no-listener:detached": ("nothing listens at {address}, and no rule dispatches it", ""),
     "no-listener:multicast": (
         "nothing listens at {address}, and no rule dispatches it", "start the service that should listen"),
+    "no-listener:device": (
+        "what listens at {address} is bound to other devices, and no rule dispatches it",
+        "start the service that should listen, or write a rule: usher.rules(5)"),
     "no-listener:pass": ("nothing listens at {address}, and the rule passes on what finds no socket", ""),
     "v6only": (
         "{who} (pid {pid}) at {address} is v6only: it takes no IPv4",
