@@ -13,23 +13,44 @@
 
 #include "../rule/rule.h"
 #include "../util/error.h"
+#include "accounts.h"
 #include "identity.h"
 
-/* The sections [Access] and [Discover] of a rule set with users and groups as numbers. */
+/*
+ * The sections [Access] and [Discover] of a rule set, with users and groups as numbers as far as these are known. A word
+ * without a number admits nobody.
+ */
 struct access_table;
 
-/* Outcome of access_table_new() besides 0 */
-enum {
-	ACCESS_BAD = 1, /* a user or a group does not exist; the problems say which and where */
-};
+/* A number that was looked up longer ago than this is looked up again before a hand-in counts on it. */
+#define ACCESS_FRESH_SEC 10U
 
 /*
- * access_table_new() - look the users and groups of a rule set up (getpwnam(3), getgrnam(3))
- * @set: must live as long as the table
+ * access_table_new() - read the users and groups of a rule set; nothing is looked up
+ * @set:      must live as long as the table
+ * @accounts: shared with other tables, and must outlive this one; NULL: the table has its own
  *
- * Return: 0, ACCESS_BAD, or a negative errno.
+ * Return: 0 or -ENOMEM.
  */
-int access_table_new(const struct rule_set *set, struct access_table **ret, struct problems *problems);
+int access_table_new(const struct rule_set *set, struct accounts *accounts, struct access_table **ret);
+
+/* Outcome of access_table_look_up() besides 0 */
+enum {
+	ACCESS_LATE = 1, /* not all answers came in time */
+};
+
+#define ACCESS_LOOK_UP_MS 2000U
+
+/*
+ * access_table_look_up() - ask now for all numbers that are not known, and wait ACCESS_LOOK_UP_MS at most
+ *
+ * Not for the broker, which never waits (broker/lookups.h). Return: 0, ACCESS_LATE, or -ENOMEM.
+ */
+int access_table_look_up(struct access_table *table);
+
+/* access_table_warn() - a warning for each word whose number was looked up and is not known; Return: 0 or -ENOMEM */
+int access_table_warn(const struct access_table *table, struct problems *warnings);
+
 struct access_table *access_table_free(struct access_table *table);
 DEFINE_CLEANUP(struct access_table, access_table_free);
 
@@ -64,6 +85,16 @@ int access_check_bound(
 int access_check_owner(const struct access_table *table, const struct rule *rule,
 	const struct identity *owner, const char *executable, struct refusal *refusal);
 
-/* access_discover_uids() - User= of [Discover] as numbers, in the order of the file; borrowed from the table */
-void access_discover_uids(
-	const struct access_table *table, const struct rule *rule, const uid_t **ret, size_t *ret_n);
+/* access_discover_uids() - User= of [Discover] as numbers, in the order of the file, as far as they are known */
+size_t access_discover_uids(
+	const struct access_table *table, const struct rule *rule, uid_t *ret, size_t max);
+
+/*
+ * access_doubts() - find the accounts that are to be looked up before access_check() is asked
+ * @identity: NULL: any, and User= of [Discover] as well
+ * @now:      CLOCK_MONOTONIC, microseconds
+ *
+ * Those that are not known if the identity is refused without them, and those that were asked for too long ago.
+ */
+void access_doubts(const struct access_table *table, const struct rule *rule, const struct identity *identity,
+	uint64_t now, void (*function)(struct account *account, void *userdata), void *userdata);

@@ -20,6 +20,7 @@
 #include "../worker/staff.h"
 #include "early.h"
 #include "hand_in.h"
+#include "naming.h"
 #include "reap.h"
 
 /* ---- generations */
@@ -239,7 +240,8 @@ int broker_reload(struct broker *broker, struct rule_changes *ret_changes, struc
 	int r;
 
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_usec());
-	r = generation_parse(broker->generation, broker->instance->rule_dirs, &generation, problems);
+	r = generation_parse(
+		broker->generation, broker->instance->rule_dirs, broker->accounts, &generation, problems);
 	if (r == GENERATION_BAD)
 		r = BROKER_BAD_RULES;
 	if (r == 0)
@@ -247,6 +249,8 @@ int broker_reload(struct broker *broker, struct rule_changes *ret_changes, struc
 	if (r == 0)
 		r = apply(broker, &generation, refusal);
 	generation = generation_unref(generation); /* unless it is the broker's now */
+	if (r == 0)
+		naming_look_up(broker);
 	report_reload(broker, r, &changes, problems, refusal);
 	*ret_changes = changes;
 	broker_announce(broker);
@@ -283,7 +287,10 @@ int broker_adopt(struct broker *broker, sd_event *event, const struct instance *
 	broker->event = event;
 	broker->instance = instance;
 	broker->instance_name = instance_name;
-	r = generation_parse(NULL, instance->rule_dirs, &broker->parsed, problems);
+	broker->accounts = accounts_new();
+	if (!broker->accounts)
+		return -ENOMEM;
+	r = generation_parse(NULL, instance->rule_dirs, broker->accounts, &broker->parsed, problems);
 	if (r)
 		return r == GENERATION_BAD ? BROKER_BAD_RULES : r;
 	broker->holder = holder_new(event, close_held, broker);
@@ -323,6 +330,8 @@ int broker_apply(struct broker *broker, struct refusal *refusal)
 
 	if (!r)
 		reap_watch_registrants(broker);
+	if (!r)
+		naming_look_up(broker);
 	return r;
 }
 
@@ -343,6 +352,8 @@ void broker_close(struct broker *broker)
 	holder_free(broker->holder);
 	generation_unref(broker->parsed);
 	generation_unref(broker->generation);
+	lookups_free(broker->lookups);
+	accounts_free(broker->accounts);
 	registry_close(&broker->registry);
 	closep(&broker->adopted_program);
 	closep(&broker->link);

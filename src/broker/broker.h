@@ -20,6 +20,7 @@
 #include "../rule/problem.h"
 #include "../util/instance.h"
 #include "generation.h"
+#include "lookups.h"
 #include "registrant.h"
 
 struct broker {
@@ -34,6 +35,9 @@ struct broker {
 	int adopted_program;	   /* current when the broker started, until it has made a generation; -1 */
 	struct generation *parsed; /* what broker_apply() makes current */
 	struct generation *generation; /* the current one */
+	struct accounts *accounts;     /* that the rules of any generation name */
+	struct lookups *lookups;
+	bool warnings_due; /* about accounts, when they have been looked up */
 	struct holder *holder;
 	struct registrants *registrants;
 	struct events *events;

@@ -33,8 +33,6 @@ static void add_entry(struct early_plan *plan, const struct generation *generati
 {
 	struct registry_early_rule *entry = &plan->rules[plan->n_rules];
 	struct refusal refusal;
-	const uid_t *uids;
-	size_t n_uids;
 
 	entry->key = (struct usher_early_key){
 		.family = (uint8_t)family, .any = socket->prefix.family == AF_UNSPEC, .port = socket->first};
@@ -49,9 +47,8 @@ static void add_entry(struct early_plan *plan, const struct generation *generati
 			return; /* no hand-in would ever follow */
 		memcpy(entry->key.address, socket->prefix.address, sizeof(entry->key.address));
 	}
-	access_discover_uids(generation->access, rule, &uids, &n_uids);
-	for (size_t i = 0; i < n_uids && i < USHER_EARLY_UIDS; i++)
-		entry->rule.uids[entry->rule.n_uids++] = uids[i];
+	entry->rule.n_uids =
+		(uint32_t)access_discover_uids(generation->access, rule, entry->rule.uids, USHER_EARLY_UIDS);
 	write_unit(rule, entry->rule.unit);
 	plan->n_rules++;
 }

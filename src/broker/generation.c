@@ -29,11 +29,11 @@ struct generation *generation_unref(struct generation *generation)
 	return NULL;
 }
 
-int generation_parse(const struct generation *before, const char *const *directories, struct generation **ret,
-	struct problems *problems)
+int generation_parse(const struct generation *before, const char *const *directories,
+	struct accounts *accounts, struct generation **ret, struct problems *problems)
 {
 	_cleanup_(generation_unrefp) struct generation *generation = calloc(1, sizeof(*generation));
-	int r, bad;
+	int r;
 
 	if (!generation)
 		return -ENOMEM;
@@ -43,18 +43,16 @@ int generation_parse(const struct generation *before, const char *const *directo
 	r = files_reload(before ? before->rules : NULL, directories, &generation->rules, problems);
 	if (r)
 		return r < 0 ? r : GENERATION_BAD;
-	bad = access_table_new(generation->rules, &generation->access, problems);
-	if (bad < 0)
-		return bad;
+	r = access_table_new(generation->rules, accounts, &generation->access);
+	if (r < 0)
+		return r;
 	if (before)
 		r = image_recompile(
 			before->rules, before->image, generation->rules, &generation->image, problems);
 	else
 		r = image_compile(generation->rules, &generation->image, problems);
-	if (r < 0)
-		return r;
-	if (r || bad)
-		return GENERATION_BAD;
+	if (r)
+		return r < 0 ? r : GENERATION_BAD;
 	for (size_t i = 0; i < generation->rules->n_rules; i++)
 		generation->n_matches += generation->rules->rules[i].n_matches;
 	for (size_t i = 0; i < generation->image->n_classes; i++)

@@ -38,10 +38,11 @@ enum {
 
 /*
  * generation_parse() - make one from the rule files
- * @before: NULL, or a generation from which everything that has not changed is reused: rules of files, classes of ports
+ * @before:   NULL, or a generation from which everything that has not changed is reused: rules of files, classes of ports
+ * @accounts: for all generations, or NULL (access_table_new())
  */
-int generation_parse(const struct generation *before, const char *const *directories, struct generation **ret,
-	struct problems *problems);
+int generation_parse(const struct generation *before, const char *const *directories,
+	struct accounts *accounts, struct generation **ret, struct problems *problems);
 
 /*
  * generation_unref() - accepts NULL, returns NULL; what is loaded stays in the kernel while it is current

@@ -17,9 +17,14 @@
 
 static int show_problem(struct client *client, void *userdata)
 {
-	const char *line = ask_value(client, KEY_LINE, "0");
+	const char *line = ask_value(client, KEY_LINE, "0"), *warning = ask_value(client, KEY_WARNING, NULL);
 	unsigned *n_problems = userdata;
 
+	if (warning) {
+		(void)fprintf(
+			stderr, "%s:%s: warning: %s\n", ask_value(client, KEY_FILE, "?"), line, warning);
+		return 0;
+	}
 	(*n_problems)++;
 	if (strcmp(line, "0") == 0)
 		(void)fprintf(stderr, "%s: %s\n", ask_value(client, KEY_FILE, "?"),

@@ -16,6 +16,7 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
+#include "../broker/naming.h"
 #include "../observe/observe.h"
 #include "../util/clock.h"
 #include "../util/errno_name.h"
@@ -97,10 +98,15 @@ static int check(const struct instance *instance)
 	_cleanup_(generation_unrefp) struct generation *generation = NULL;
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	char text[1024];
-	int r = generation_parse(NULL, instance->rule_dirs, &generation, &problems);
+	int r = generation_parse(NULL, instance->rule_dirs, NULL, &generation, &problems);
 
+	if (!r) {
+		r = access_table_look_up(generation->access);
+		r = r < 0 ? r : access_table_warn(generation->access, &problems);
+	}
 	for (size_t i = 0; i < problems.n; i++)
-		fprintf(stderr, "usherd: %s\n", problem_format(&problems.items[i], text, sizeof(text)));
+		fprintf(stderr, r ? "usherd: %s\n" : "usherd: warning: %s\n",
+			problem_format(&problems.items[i], text, sizeof(text)));
 	if (r < 0)
 		fprintf(stderr, "usherd: cannot check the rules (%s)\n", errno_name(-r));
 	return r < 0 ? EX_OSERR : r ? EX_CONFIG : EXIT_SUCCESS;
@@ -206,9 +212,11 @@ static int start_staff(struct usherd *usherd)
 		[WORK_MAP_FRONT] = registry->maps[REGISTRY_FRONT],
 	};
 
+	int r;
+
 	usherd->staff.netns_cookie = usherd->broker.netns_cookie;
-	usherd->broker.staff = &usherd->staff;
-	return crew_start(usherd->staff.crew, maps);
+	r = naming_begin(&usherd->broker, &usherd->staff);
+	return r < 0 ? r : crew_start(usherd->staff.crew, maps);
 }
 
 static int start_usherd(

@@ -9,6 +9,7 @@
 
 #include "../broker/hand_in.h"
 #include "../broker/named_rule.h"
+#include "../broker/naming.h"
 #include "../broker/place.h"
 #include "../broker/withdrawal.h"
 #include "../observe/observe.h"
@@ -47,6 +48,7 @@ struct storing {
 	struct offer_socket sockets[PROTOCOL_HAND_IN_MAX];
 	uint64_t cookies[PROTOCOL_HAND_IN_MAX];
 	struct offer_request offer;
+	struct lookup_wait *wait; /* before the hand-in; or NULL */
 	struct hand_in *hand_in;
 };
 
@@ -92,6 +94,34 @@ static void on_done(
 	notify_door_done(request);
 }
 
+static int begin(struct storing *storing, struct refusal *refusal)
+{
+	int r = hand_in_begin(&storing->usherd->broker, &storing->offer, &storing->request->parcel, on_done,
+		storing, &storing->hand_in, refusal);
+
+	if (r)
+		storing_free(storing);
+	return r;
+}
+
+static void on_looked_up(void *userdata)
+{
+	struct storing *storing = userdata;
+	struct usherd *usherd = storing->usherd;
+	struct intake_request *request = storing->request;
+	char name[NOTIFY_NAME_MAX + 1];
+	struct refusal refusal;
+	int r;
+
+	storing->wait = NULL;
+	(void)snprintf(name, sizeof(name), "%s", storing->name);
+	r = begin(storing, &refusal);
+	if (!r)
+		return;
+	conclude(usherd, request, name, r, &refusal);
+	notify_door_done(request);
+}
+
 static int store(struct usherd *usherd, struct intake_request *request, const struct notify *notify,
 	struct refusal *refusal)
 {
@@ -125,11 +155,13 @@ static int store(struct usherd *usherd, struct intake_request *request, const st
 	};
 	storing->next = usherd->storings;
 	usherd->storings = storing;
-	r = hand_in_begin(&usherd->broker, &storing->offer, &request->parcel, on_done, storing,
-		&storing->hand_in, refusal);
-	if (r)
-		storing_free(storing);
-	return r;
+	storing->wait = lookups_wait(usherd->broker.lookups, on_looked_up, storing);
+	if (storing->wait)
+		naming_wait(&usherd->broker, storing->name, &request->identity, storing->wait);
+	if (storing->wait && !lookup_wait_is_over(storing->wait))
+		return 0;
+	lookup_cancel(TAKE_PTR(storing->wait));
+	return begin(storing, refusal);
 }
 
 /* Withdraws everything of that name, as the service manager does; closes descriptors that came along. */
@@ -172,7 +204,7 @@ static bool on_admit(const struct intake_request *request, const struct notify *
 
 	r = named_rule_find(broker, notify->name, &rule, &refusal);
 	if (!r)
-		r = access_check(broker->generation->access, rule, &request->identity, &refusal);
+		r = naming_admits(broker, rule, &request->identity, &refusal);
 	if (r)
 		conclude(usherd, request, notify->name, r, &refusal);
 	return !r;
@@ -187,7 +219,9 @@ static void on_cancel(struct intake_request *request, void *userdata)
 		storing = storing->next;
 	if (!storing)
 		return;
-	hand_in_cancel(storing->hand_in);
+	lookup_cancel(storing->wait);
+	if (storing->hand_in)
+		hand_in_cancel(storing->hand_in);
 	storing_free(storing);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../broker/named_rule.h"
+#include "../broker/naming.h"
 #include "../observe/observe.h"
 #include "../util/errno_name.h"
 #include "../util/name.h"
@@ -44,12 +45,13 @@ static const struct request_form {
 	bool takes_sockets; /* descriptors may come with it */
 	bool needs_root;
 	bool changes; /* something, so that a refusal is reported to the administrator */
+	bool named;   /* who may ask depends on the rule of a name */
 } forms[REQUEST_N] = {
-	[REQUEST_HAND_IN] = {true, false, true},
-	[REQUEST_HOLD] = {true, false, true},
-	[REQUEST_WITHDRAW] = {true, false, true},
+	[REQUEST_HAND_IN] = {true, false, true, true},
+	[REQUEST_HOLD] = {true, false, true, true},
+	[REQUEST_WITHDRAW] = {true, false, true, true},
 	[REQUEST_EVICT] = {false, true, true},
-	[REQUEST_CLAIM] = {false, false, true},
+	[REQUEST_CLAIM] = {false, false, true, true},
 	[REQUEST_RELOAD] = {false, true, true},
 	[REQUEST_DETACH] = {false, true, true},
 	[REQUEST_MONITOR] = {false, true, false},
@@ -128,7 +130,8 @@ static int perform(struct usherd *usherd, enum request_verb verb, struct intake_
 	case REQUEST_CLAIM:
 		return request_claim(broker, request, &outcome->source, &outcome->refusal);
 	case REQUEST_RELOAD:
-		return request_reload(usherd, &outcome->packet, &outcome->source, &outcome->refusal);
+		return request_reload(
+			usherd, outcome->session, &outcome->packet, &outcome->source, &outcome->refusal);
 	case REQUEST_DETACH:
 		return detach(broker, outcome);
 	case REQUEST_MONITOR:
@@ -221,12 +224,13 @@ static int admit(struct usherd *usherd, enum request_verb verb, const struct int
 	if (r)
 		return r;
 	name = names.items[0];
-	if (!is_hand_in(verb))
+	rule = rule_set_find(broker->generation->rules, name);
+	if (!is_hand_in(verb) && !rule)
 		return named_rule_check_access(broker, name, &request->identity, refusal);
 	r = named_rule_find(broker, name, &rule, refusal);
 	if (r || message_get(request->message, KEY_OWNER))
 		return r;
-	return access_check(broker->generation->access, rule, &request->identity, refusal);
+	return naming_admits(broker, rule, &request->identity, refusal);
 }
 
 int request_admit(struct session *session, const struct intake_request *request, struct refusal *refusal,
@@ -249,23 +253,19 @@ int request_admit(struct session *session, const struct intake_request *request,
 	return r;
 }
 
-void request_handle(struct session *session, struct intake_request *request, void *userdata)
+/* Return: whether it is answered; else the answer follows. */
+static bool answer(struct usherd *usherd, enum request_verb verb, struct session *session,
+	struct intake_request *request)
 {
 	struct outcome outcome = {.session = session, .packet = WRITER_NULL};
-	struct usherd *usherd = userdata;
-	enum request_verb verb;
-	int r;
+	int r = check_verb(verb, request, request->n_fds, session_uid(session), &outcome.refusal);
 
-	r = read_verb(request, &verb, &outcome.refusal);
-	if (r) {
-		session_refuse(session, &outcome.refusal);
-		return;
-	}
-	r = check_verb(verb, request, request->n_fds, session_uid(session), &outcome.refusal);
 	if (!r)
 		r = perform(usherd, verb, request, &outcome);
 	if (!r && (is_hand_in(verb) || verb == REQUEST_WITHDRAW))
-		return; /* the answer follows */
+		return false;
+	if (!r && !outcome.source.next && !outcome.packet.size)
+		return false; /* a reload waits */
 	if (r < 0)
 		(void)refuse_internal(-r, &outcome.refusal);
 	conclude(usherd, verb, session, request, r, &outcome.refusal);
@@ -275,4 +275,77 @@ void request_handle(struct session *session, struct intake_request *request, voi
 		session_answer_rows(session, &outcome.source);
 	else
 		session_answer(session, &outcome.packet);
+	return true;
+}
+
+/* ---- requests that wait until users and groups have been looked up */
+
+struct waiting {
+	struct usherd *usherd;
+	enum request_verb verb;
+	struct session *session;
+	struct intake_request *request; /* the session's */
+	struct lookup_wait *wait;
+};
+
+static void on_looked_up(void *userdata)
+{
+	_cleanup_free_ struct waiting *waiting = userdata;
+
+	if (answer(waiting->usherd, waiting->verb, waiting->session, waiting->request))
+		session_resume(waiting->session);
+}
+
+static void on_cancel(void *userdata)
+{
+	_cleanup_free_ struct waiting *waiting = userdata;
+
+	lookup_cancel(waiting->wait);
+}
+
+static void wait_for_names(const struct broker *broker, const struct waiting *waiting)
+{
+	const struct message *message = waiting->request->message;
+	const struct identity *identity =
+		message_get(message, KEY_OWNER) ? NULL : &waiting->request->identity;
+	struct refusal refusal;
+	struct names names;
+
+	if (names_read(message, 0, &names, &refusal))
+		return;
+	for (size_t i = 0; i < names.n; i++)
+		naming_wait(broker, names.items[i], identity, waiting->wait);
+}
+
+/* Return: whether the answer follows. */
+static bool wait_if_needed(struct usherd *usherd, enum request_verb verb, struct session *session,
+	struct intake_request *request)
+{
+	_cleanup_free_ struct waiting *waiting = forms[verb].named ? calloc(1, sizeof(*waiting)) : NULL;
+
+	if (!waiting)
+		return false;
+	*waiting = (struct waiting){
+		usherd, verb, session, request, lookups_wait(usherd->broker.lookups, on_looked_up, waiting)};
+	if (!waiting->wait)
+		return false;
+	wait_for_names(&usherd->broker, waiting);
+	if (lookup_wait_is_over(waiting->wait)) {
+		lookup_cancel(waiting->wait);
+		return false;
+	}
+	session_defer(session, on_cancel, TAKE_PTR(waiting));
+	return true;
+}
+
+void request_handle(struct session *session, struct intake_request *request, void *userdata)
+{
+	struct usherd *usherd = userdata;
+	struct refusal refusal;
+	enum request_verb verb;
+
+	if (read_verb(request, &verb, &refusal))
+		session_refuse(session, &refusal);
+	else if (!wait_if_needed(usherd, verb, session, request))
+		(void)answer(usherd, verb, session, request);
 }

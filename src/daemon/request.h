@@ -63,9 +63,12 @@ int request_withdraw(struct broker *broker, struct session *session, const struc
 int request_evict(
 	struct broker *broker, const struct message *message, struct writer *answer, struct refusal *refusal);
 
-/* request_reload() - one packet, or a row for each problem in the rule files */
-int request_reload(
-	struct usherd *usherd, struct writer *answer, struct answer_source *rows, struct refusal *refusal);
+/*
+ * request_reload() - one packet; or a row for each problem in the rule files; or nothing, and the session is answered and
+ * resumed when the users and groups in them have been looked up
+ */
+int request_reload(struct usherd *usherd, struct session *session, struct writer *answer,
+	struct answer_source *rows, struct refusal *refusal);
 
 /* request_status() - @asker: whom the refusals that are shown must concern */
 int request_status(struct usherd *usherd, const struct identity *asker, struct writer *answer);

@@ -12,7 +12,7 @@ int ruleset_load(struct ruleset *set, const char *const *directories, struct pro
 
 	r = files_reload(set->rules, directories, &rules, problems);
 	if (!r)
-		r = access_table_new(rules, &access, problems);
+		r = access_table_new(rules, NULL, &access);
 	if (r)
 		return r < 0 ? r : RULESET_BAD;
 	ruleset_deinit(set);

@@ -15,11 +15,13 @@
 #include <sys/time.h>
 
 #include "../scan/deliver.h"
+#include "../util/clock.h"
 #include "look.h"
 #include "scanner_record.h"
 
 #define BROKER_TIMEOUT_MS 5000
 #define NUDGE_USEC 10000
+#define LATE_PAUSE_SEC 30U
 
 static const unsigned capabilities[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_BPF, CAP_PERFMON};
 
@@ -161,8 +163,18 @@ static void look_at_agenda(const struct looker *looker, const struct scan *scan,
 	}
 }
 
+/* While a name service does not answer, it is not asked at each scan. */
+static void look_up(struct access_table *access, uint64_t *not_before)
+{
+	uint64_t now = clock_monotonic_usec();
+
+	if (now >= *not_before && access_table_look_up(access) == ACCESS_LATE)
+		*not_before = now + LATE_PAUSE_SEC * CLOCK_USEC_PER_SEC;
+}
+
 static void serve(const struct scanner_process *process, int socket)
 {
+	uint64_t not_before = 0;
 	const struct looker looker = {.socket = process->broker,
 		.complain = send_complaint,
 		.fail = send_failure,
@@ -186,6 +198,7 @@ static void serve(const struct scanner_process *process, int socket)
 			scan.broker = read_broker(process->broker);
 		scan.kin = request.kin;
 		scan.n_kin = request.n_kin;
+		look_up(process->set->access, &not_before);
 		nudge_every(NUDGE_USEC);
 		look_at_agenda(&looker, &scan, &request.agenda, &end);
 		nudge_every(0);

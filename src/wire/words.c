@@ -106,6 +106,7 @@ static const char *const keys[KEY_N] = {
 	KEY(VERIFIED),
 	KEY(VERSION),
 	KEY(VIA),
+	KEY(WARNING),
 	KEY(WINNER),
 	KEY(WITHDRAWN),
 };

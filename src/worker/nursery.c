@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../util/macro.h"
+#include "clerk_process.h"
 #include "sandbox.h"
 #include "work.h"
 #include "worker.h"
@@ -84,6 +85,18 @@ static void make_worker(int nursery, int channel_consume, const int *maps)
 		(void)packet_send(nursery, NURSERY_FAILED, strlen(NURSERY_FAILED), NULL, 0);
 }
 
+static void make_clerk(int nursery, int channel_consume)
+{
+	_cleanup_close_ int channel = channel_consume;
+
+	if (fork() == 0) {
+		(void)close(nursery);
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)prctl(PR_SET_NAME, "usherd-clerk");
+		clerk_run(channel);
+	}
+}
+
 /* What the service manager passed to the broker, among it sockets of strangers, is not to be held here as well. */
 static int close_inherited(int channel)
 {
@@ -113,6 +126,8 @@ static _Noreturn void run_nursery(int channel_given)
 				maps[i] = TAKE_FD(packet.fds[i]);
 		else if (!strcmp(packet.text, NURSERY_WORKER) && packet.n_fds == 1)
 			make_worker(channel, TAKE_FD(packet.fds[0]), maps);
+		else if (!strcmp(packet.text, NURSERY_CLERK) && packet.n_fds == 1)
+			make_clerk(channel, TAKE_FD(packet.fds[0]));
 	}
 }
 

@@ -8,13 +8,15 @@
  * all its descriptors. It keeps nothing but the maps, and ends with the broker.
  *
  * Its channel takes NURSERY_MAPS with the maps of work.h, once, then NURSERY_WORKER with the end of a channel for each
- * worker, and answers those, one after another: NURSERY_WORKER with the pidfd, or NURSERY_FAILED.
+ * worker, and answers those, one after another: NURSERY_WORKER with the pidfd, or NURSERY_FAILED. NURSERY_CLERK with the
+ * end of a channel (clerk.h) has no answer: if there is no clerk, the channel closes.
  */
 
 #include <sys/types.h>
 
 #define NURSERY_MAPS "maps"
 #define NURSERY_WORKER "worker"
+#define NURSERY_CLERK "clerk"
 #define NURSERY_FAILED "failed"
 
 #define NURSERY_END_MS 200

@@ -16,7 +16,7 @@
 
 #include "../util/macro.h"
 
-static int drop_capabilities(void)
+int sandbox_drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
@@ -106,7 +106,7 @@ int sandbox_enter(void)
 {
 	int r;
 
-	r = drop_capabilities();
+	r = sandbox_drop_capabilities();
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -12,3 +12,6 @@
  * Return: 0 or a negative errno.
  */
 int sandbox_enter(void);
+
+/* sandbox_drop_capabilities() - a part of it; Return: 0 or a negative errno */
+int sandbox_drop_capabilities(void);

@@ -15,6 +15,7 @@ int staff_new(sd_event *event, int nursery, struct staff *ret)
 		crew_free(staff.crew);
 		return -ENOMEM;
 	}
+	staff.nursery = nursery;
 	*ret = staff;
 	return 0;
 }

@@ -9,6 +9,7 @@
 struct staff {
 	struct crew *crew;
 	struct sweeper *sweeper;
+	int nursery;	       /* the crew's */
 	uint64_t netns_cookie; /* of the namespace that is served; to be set before a parcel is looked at */
 };
 

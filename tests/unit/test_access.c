@@ -20,6 +20,7 @@
 
 #include "access/access.h"
 #include "rule_text.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 /* ---- users and groups */
@@ -38,32 +39,105 @@ static void test_unknown_accounts(void **state)
 		const char *text;
 	} expected[] = {
 		{"/etc/usher/rules.d/a.rule", 4,
-			"there is no user 'no-such-user-1' on this host; create it or give its number"},
+			"there is no user 'no-such-user-1' on this host, so the word admits nobody until there is one; create it or give its number"},
 		{"/etc/usher/rules.d/a.rule", 6,
-			"there is no group 'no-such-group-1' on this host; create it or give its number"},
+			"there is no group 'no-such-group-1' on this host, so the word admits nobody until there is one; create it or give its number"},
 		{"/etc/usher/rules.d/b.rule", 5,
-			"there is no user 'no-such-user-2' on this host; create it or give its number"},
+			"there is no user 'no-such-user-2' on this host, so the word admits nobody until there is one; create it or give its number"},
 		{"/etc/usher/rules.d/d.rule", 5,
-			"there is no user 'no-such-user-3' on this host; create it or give its number"},
+			"there is no user 'no-such-user-3' on this host, so the word admits nobody until there is one; create it or give its number"},
 	};
 	_cleanup_(rule_set_freep) struct rule_set *set = make_set(given, ARRAY_SIZE(given));
-	struct problems problems = PROBLEMS_NULL;
-	struct access_table *table = NULL;
-	char text[256];
+	_cleanup_(access_table_freep) struct access_table *table = NULL;
+	struct problems warnings = PROBLEMS_NULL;
 
 	(void)state;
-	/* all problems at once, and no table */
-	assert_int_equal(access_table_new(set, &table, &problems), ACCESS_BAD);
-	assert_null(table);
-	assert_int_equal(problems.n, ARRAY_SIZE(expected));
-	for (size_t i = 0; i < problems.n; i++) {
-		assert_string_equal(problems.items[i].file, expected[i].file);
-		assert_int_equal(problems.items[i].line, expected[i].line);
-		assert_string_equal(problems.items[i].text, expected[i].text);
+	assert_int_equal(access_table_new(set, NULL, &table), 0);
+	/* nothing is said of what nobody has asked about */
+	assert_int_equal(access_table_warn(table, &warnings), 0);
+	assert_int_equal(warnings.n, 0);
+	assert_int_equal(access_table_look_up(table), 0);
+	assert_int_equal(access_table_warn(table, &warnings), 0);
+	assert_int_equal(warnings.n, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < warnings.n; i++) {
+		assert_string_equal(warnings.items[i].file, expected[i].file);
+		assert_int_equal(warnings.items[i].line, expected[i].line);
+		assert_string_equal(warnings.items[i].text, expected[i].text);
 	}
-	assert_string_equal(problem_format(&problems.items[0], text, sizeof(text)),
-		"/etc/usher/rules.d/a.rule:4: there is no user 'no-such-user-1' on this host; create it or give its number");
-	problems_deinit(&problems);
+	problems_deinit(&warnings);
+}
+
+/* A word without a number admits nobody, neither root's group nor uid 0 by its zero; the other words admit as ever. */
+static void test_unknown_admits_nobody(void **state)
+{
+	struct one one = make_one("[Access]\nUser=no-such-user 1000\n"),
+		   other = make_one("[Access]\nGroup=no-such-group\n");
+	struct identity identity = {.uid = 1000, .gid = 0, .unit = ""};
+	struct refusal refusal;
+
+	(void)state;
+	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), 0);
+	assert_int_equal(access_check(other.table, &other.set->rules[0], &identity, &refusal), REFUSED);
+	assert_string_equal(refusal.text,
+		"uid 1000 may not use the name 'web' (EACCES); of the groups that Group= in /etc/usher/rules.d/web.rule lists, this host does not know 'no-such-group'");
+	identity.uid = 1001;
+	assert_int_equal(access_check(one.table, &one.set->rules[0], &identity, &refusal), REFUSED);
+	assert_string_equal(refusal.text,
+		"uid 1001 may not use the name 'web' (EACCES); of the users that User= in /etc/usher/rules.d/web.rule lists, this host does not know 'no-such-user'");
+	free_one(&one);
+	free_one(&other);
+}
+
+static void count_doubt(struct account *account, void *userdata)
+{
+	(void)account;
+	(*(unsigned *)userdata)++;
+}
+
+static unsigned doubts(const struct access_table *table, const struct rule *rule, uid_t uid, uint64_t now)
+{
+	const struct identity identity = {.uid = uid, .gid = 5, .unit = ""};
+	unsigned n = 0;
+
+	access_doubts(table, rule, &identity, now, count_doubt, &n);
+	return n;
+}
+
+/* What is looked up again before a request is decided: what could admit it, and what was asked for long ago */
+static void test_doubts(void **state)
+{
+	static const struct given given[] = {
+		{"a", "[Rule]\nStream=80\n[Access]\nUser=one two 1000\n"},
+		{"b", "[Rule]\nStream=81\n"},
+	};
+	const uint64_t later = (ACCESS_FRESH_SEC + 2) * CLOCK_USEC_PER_SEC;
+	_cleanup_(rule_set_freep) struct rule_set *set = make_set(given, ARRAY_SIZE(given));
+	_cleanup_(accounts_freep) struct accounts *accounts = accounts_new();
+	struct access_table *table = NULL, *second = NULL;
+	struct account *one;
+
+	(void)state;
+	assert_int_equal(access_table_new(set, accounts, &table), 0);
+	assert_int_equal(access_table_new(set, accounts, &second), 0);
+	one = accounts_use(accounts, ACCOUNT_USER, "one");
+	assert_int_equal(doubts(table, &set->rules[0], 0, 1), 0);
+	assert_int_equal(doubts(table, &set->rules[1], 500, 1), 0);
+	assert_int_equal(doubts(table, &set->rules[0], 500, 1), 2);
+	assert_int_equal(doubts(table, &set->rules[0], 1000, 1), 0);
+	/* the answer is both tables' */
+	assert_true(account_answer(one, 0, 500, CLOCK_USEC_PER_SEC));
+	assert_int_equal(doubts(table, &set->rules[0], 500, CLOCK_USEC_PER_SEC), 0);
+	assert_int_equal(doubts(second, &set->rules[0], 500, CLOCK_USEC_PER_SEC), 0);
+	assert_int_equal(doubts(table, &set->rules[0], 501, CLOCK_USEC_PER_SEC), 1);
+	assert_int_equal(doubts(table, &set->rules[0], 500, later), 1);
+	/* who does not answer takes nothing away; who says that there is none does */
+	assert_false(account_answer(one, -ETIMEDOUT, 0, later));
+	assert_int_equal(doubts(table, &set->rules[0], 500, later), 0);
+	assert_true(account_answer(one, ACCOUNT_ABSENT, 0, later));
+	assert_int_equal(doubts(table, &set->rules[0], 500, later), 2);
+	accounts_drop(accounts, one);
+	access_table_free(table);
+	access_table_free(second);
 }
 
 /* A user and a group of the same name are different things. */
@@ -71,29 +145,29 @@ static void test_user_is_no_group(void **state)
 {
 	_cleanup_(rule_set_freep) struct rule_set *set = make_set(
 		&(struct given){"a", "[Rule]\nStream=80\n[Access]\nUser=nogroup\nGroup=nobody\n"}, 1);
-	struct problems problems = PROBLEMS_NULL;
-	struct access_table *table = NULL;
+	_cleanup_(access_table_freep) struct access_table *table = NULL;
+	struct problems warnings = PROBLEMS_NULL;
 	size_t n = (getpwnam("nogroup") == NULL) + (getgrnam("nobody") == NULL);
 
 	(void)state;
-	assert_int_equal(access_table_new(set, &table, &problems), n ? ACCESS_BAD : 0);
-	assert_int_equal(problems.n, n);
-	problems_deinit(&problems);
-	access_table_free(table);
+	assert_int_equal(access_table_new(set, NULL, &table), 0);
+	assert_int_equal(access_table_look_up(table), 0);
+	assert_int_equal(access_table_warn(table, &warnings), 0);
+	assert_int_equal(warnings.n, n);
+	problems_deinit(&warnings);
 }
 
 static void test_empty_set(void **state)
 {
-	struct problems problems = PROBLEMS_NULL;
 	struct rule_set set = {.n_rules = 0};
 	struct access_table *table = NULL;
 
 	(void)state;
-	assert_int_equal(access_table_new(&set, &table, &problems), 0);
+	assert_int_equal(access_table_new(&set, NULL, &table), 0);
 	assert_non_null(table);
+	assert_int_equal(access_table_look_up(table), 0);
 	assert_null(access_table_free(table));
 	assert_null(access_table_free(NULL));
-	assert_int_equal(problems.n, 0);
 }
 
 static void test_numbers(void **state)
@@ -245,11 +319,10 @@ static void test_rules_are_apart(void **state)
 		PERSON(1000, 5, 0, ""), PERSON(1001, 5, 0, ""), PERSON(5, 5, 0, "")};
 	_cleanup_(rule_set_freep) struct rule_set *set = make_set(given, ARRAY_SIZE(given));
 	_cleanup_(access_table_freep) struct access_table *table = NULL;
-	struct problems problems = PROBLEMS_NULL;
 	struct refusal refusal;
 
 	(void)state;
-	assert_int_equal(access_table_new(set, &table, &problems), 0);
+	assert_int_equal(access_table_new(set, NULL, &table), 0);
 	for (size_t rule = 0; rule < 3; rule++)
 		for (size_t person = 0; person < 3; person++) {
 			bool allowed = (rule == 0 && person == 0) || (rule == 2 && person == 1);
@@ -378,6 +451,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unknown_accounts),
+		cmocka_unit_test(test_unknown_admits_nobody),
+		cmocka_unit_test(test_doubts),
 		cmocka_unit_test(test_user_is_no_group),
 		cmocka_unit_test(test_empty_set),
 		cmocka_unit_test(test_numbers),

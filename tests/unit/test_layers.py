@@ -40,7 +40,7 @@ NEVER = [
     ("ctl/explain", "ctl/doctor ctl/check ctl"),
     ("ctl/doctor", "ctl/explain ctl"),
 ]
-PURE = {"util", "wire", "rule", "image", "access", "pins"}
+PURE = {"util", "wire", "rule", "image", "account", "access", "pins"}
 LIBRARIES = {"bpf": "libbpf", "systemd": "libsystemd", "libmnl": "libmnl", "libsmartcols": "libsmartcols"}
 
 # The only file that may call a function
@@ -48,6 +48,7 @@ ONE_CALLER = {
     r"recvm?msg": "src/wire/packet.c",
     r"bpf_link_update|bpf_link__update_\w+": "src/datapath/link.c",
     r"\w*pidfd_getfd": "src/scan/fetch.c",
+    r"get(?:pw|gr)\w+": "src/account/account.c",
     r"sd_journal_\w+": "src/observe/observe.c",
     r"sd_bus_(?:start|open\w*|call\w*)": "src/ctl/host/manager.c",
 }

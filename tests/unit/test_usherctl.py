@@ -157,10 +157,17 @@ def check_accepts_good_rules():
 @test
 def check_names_file_line_and_reason():
     with tempfile.TemporaryDirectory() as folder:
-        write(folder, a="[Rule]\nStream=80\n", b="[Rule]\nStream=80\n[Access]\nUser=nobody-of-that-name\n")
+        write(folder, a="[Rule]\nStream=80\n", b="[Rule]\nStream=80\n[Access]\nUser=nobody-of:that-name\n")
         done = run("check", folder)
-        expect(done, 65, "^$", rf"{folder}/b.rule:2: .*{folder}/a.rule:2")
-        expect(done, 65, "^$", rf"{folder}/b.rule:4: .*nobody-of-that-name")
+        expect(done, 65, "^$", rf"{folder}/b.rule:4: .*nobody-of:that-name")
+        write(folder, b="[Rule]\nStream=80\n[Access]\nUser=nobody-of-that-name\n")
+        expect(run("check", folder), 65, "^$", rf"{folder}/b.rule:2: .*{folder}/a.rule:2")
+        write(folder, b="[Rule]\nStream=81\n[Access]\nUser=nobody-of-that-name\n")
+        expect(run("check", "--no-listeners", folder), 0, "^ok: rules: 2, matches: 2, warnings: 1$",
+               rf"{folder}/b.rule:4: warning: .*nobody-of-that-name")
+        write(folder, b="[Rule]\nStream=80\n")
+        done = run("check", folder)
+        assert done.returncode == 65
         problems = json.loads(run("check", "--json", folder).stdout)["problems"]
         assert {"file", "line", "problem"} == set(problems[0]), problems
         expect(run("check", f"{folder}/none"), 1, "^$", "ENOENT")

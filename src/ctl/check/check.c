@@ -47,8 +47,32 @@ static int check_paths(const struct ctl *ctl, bool *ret_folders)
 	return 0;
 }
 
+static void print_problems_json(
+	const struct problems *problems, const char *member, const char *key, struct json *json)
+{
+	char number[32];
+
+	json_open(json, member, '[');
+	for (size_t i = 0; i < problems->n; i++) {
+		(void)snprintf(number, sizeof(number), "%u", problems->items[i].line);
+		json_open(json, NULL, '{');
+		json_string(json, "file", problems->items[i].file);
+		json_number(json, "line", number);
+		json_string(json, key, problems->items[i].text);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+}
+
+static void print_unknown(const struct problems *unknown)
+{
+	for (size_t i = 0; i < unknown->n; i++)
+		(void)fprintf(stderr, "%s:%u: warning: %s\n", unknown->items[i].file, unknown->items[i].line,
+			unknown->items[i].text);
+}
+
 static void print_result_json(size_t n_rules, size_t n_matches, const struct problems *problems,
-	const struct listeners *listeners, const struct hazards *hazards)
+	const struct problems *unknown, const struct listeners *listeners, const struct hazards *hazards)
 {
 	struct json json = JSON(stdout);
 	char number[32];
@@ -58,16 +82,8 @@ static void print_result_json(size_t n_rules, size_t n_matches, const struct pro
 	json_number(&json, "rules", number);
 	(void)snprintf(number, sizeof(number), "%zu", n_matches);
 	json_number(&json, "matches", number);
-	json_open(&json, "problems", '[');
-	for (size_t i = 0; i < problems->n; i++) {
-		(void)snprintf(number, sizeof(number), "%u", problems->items[i].line);
-		json_open(&json, NULL, '{');
-		json_string(&json, "file", problems->items[i].file);
-		json_number(&json, "line", number);
-		json_string(&json, "problem", problems->items[i].text);
-		json_close(&json, '}');
-	}
-	json_close(&json, ']');
+	print_problems_json(problems, "problems", "problem", &json);
+	print_problems_json(unknown, "unknown", "warning", &json);
 	listeners_print_json(listeners, &json);
 	hazards_print_json(hazards, &json);
 	json_close(&json, '}');
@@ -75,7 +91,7 @@ static void print_result_json(size_t n_rules, size_t n_matches, const struct pro
 
 int verb_check(const struct ctl *ctl)
 {
-	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL, unknown = PROBLEMS_NULL;
 	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
 	_cleanup_(image_freep) struct image *image = NULL;
 	_cleanup_(listeners_deinit) struct listeners listeners = {};
@@ -92,6 +108,8 @@ int verb_check(const struct ctl *ctl)
 		r = (folders ? files_load : files_load_named)(ctl->names, &set, &problems);
 	if (r == 0)
 		r = rule_check(set, &image, &problems);
+	if (r == 0)
+		r = rule_check_accounts(set, &unknown);
 	if (r == 0 && !ctl->no_listeners)
 		r = listeners_look(ctl, set, image, &listeners);
 	if (r == 0)
@@ -106,17 +124,18 @@ int verb_check(const struct ctl *ctl)
 			n_matches += set->rules[i].n_matches;
 	}
 	if (ctl->json)
-		print_result_json(n_rules, n_matches, &problems, &listeners, &hazards);
+		print_result_json(n_rules, n_matches, &problems, &unknown, &listeners, &hazards);
 	rule_check_print_problems(&problems);
 	if (r)
 		return EXIT_BAD_DATA;
+	print_unknown(&unknown);
 	listeners_print(&listeners, set);
 	hazards_print(&hazards);
 	if (ctl->json)
 		return EXIT_SUCCESS;
 	(void)printf("ok: rules: %zu, matches: %zu", n_rules, n_matches);
-	if (listeners.bypassed.n_all + hazards.n_all)
-		(void)printf(", warnings: %zu", listeners.bypassed.n_all + hazards.n_all);
+	if (unknown.n + listeners.bypassed.n_all + hazards.n_all)
+		(void)printf(", warnings: %zu", unknown.n + listeners.bypassed.n_all + hazards.n_all);
 	(void)printf("\n");
 	return EXIT_SUCCESS;
 }

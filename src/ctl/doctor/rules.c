@@ -15,6 +15,7 @@
 #include "../../util/errno_name.h"
 #include "../../util/netns.h"
 #include "../complain.h"
+#include "../view/rule_check.h"
 #include "doctor.h"
 
 static void check_files(struct doctor *doctor)
@@ -296,17 +297,15 @@ static void look_at_absent(
 static void scan(struct doctor *doctor)
 {
 	_cleanup_(access_table_freep) struct access_table *access = NULL;
-	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(scan_candidates_deinit) struct scan_candidates candidates = {};
 	struct scan scan = {.rules = doctor->set, .broker = doctor->pid};
 	struct refusal refusal = {};
-	int r = access_table_new(doctor->set, &access, &problems);
+	int r = access_table_new(doctor->set, NULL, &access);
 
-	if (r) {
-		doctor->report.out_of_memory = doctor->report.out_of_memory || r == -ENOMEM;
-		doctor_found(doctor, REPORT_SKIP,
-			"the sockets that [Discover] describes were not looked at: a user or group in [Access] is not known; see '%s check'",
-			doctor->command);
+	if (!r)
+		r = access_table_look_up(access);
+	if (r < 0) {
+		doctor->report.out_of_memory = true;
 		return;
 	}
 	scan.access = access;
@@ -343,8 +342,31 @@ static void check_discover(struct doctor *doctor)
 		doctor_found(doctor, REPORT_OK, "every socket that [Discover] describes is handed in");
 }
 
+static void check_accounts(struct doctor *doctor)
+{
+	_cleanup_(problems_deinit) struct problems unknown = PROBLEMS_NULL;
+	const struct rule_set *set = doctor->set ? doctor->set : doctor->files;
+
+	if (!set) {
+		doctor_found(doctor, REPORT_SKIP, "the rule files have errors");
+		return;
+	}
+	if (rule_check_accounts(set, &unknown) < 0)
+		doctor->report.out_of_memory = true;
+	for (size_t i = 0; i < unknown.n; i++) {
+		doctor_found(doctor, REPORT_WARN, "%s:%u: %s", unknown.items[i].file, unknown.items[i].line,
+			unknown.items[i].text);
+		doctor_remedy(doctor,
+			"correct %s:%u and run '%s reload', or create it: then the next hand-in finds it",
+			unknown.items[i].file, unknown.items[i].line, doctor->command);
+	}
+	if (!unknown.n)
+		doctor_found(doctor, REPORT_OK, "this host knows every user and group that the rules name");
+}
+
 const struct check rule_checks[] = {
 	{"files", check_files},
+	{"accounts", check_accounts},
 	{"masked", check_masked},
 	{"ignored", check_ignored},
 	{"in-force", check_in_force},

@@ -69,7 +69,6 @@ int described_socket_find(
 	const struct asked *asked, const struct explanation *explanation, struct described_socket *ret)
 {
 	_cleanup_(rule_set_freep) struct rule_set *rules = NULL;
-	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL;
 	_cleanup_(access_table_freep) struct access_table *access = NULL;
 	_cleanup_(scan_candidates_deinit) struct scan_candidates candidates = {};
 	struct scan scan = {
@@ -87,9 +86,12 @@ int described_socket_find(
 	rule = rule_set_find(rules, explanation->name);
 	if (!rule || !rule->discover.present)
 		return 0;
-	r = access_table_new(rules, &access, &problems);
-	if (!r)
-		r = netns_read_cookie(&scan.netns_cookie, &refusal);
+	r = access_table_new(rules, NULL, &access);
+	if (r < 0)
+		return r;
+	if (access_table_look_up(access) < 0)
+		return -ENOMEM;
+	r = netns_read_cookie(&scan.netns_cookie, &refusal);
 	scan.access = access;
 	if (!r)
 		r = scan_run(&scan, &candidates, &refusal);

@@ -8,22 +8,20 @@
 
 int rule_check(const struct rule_set *set, struct image **ret_image, struct problems *problems)
 {
-	_cleanup_(access_table_freep) struct access_table *table = NULL;
-	_cleanup_(image_freep) struct image *image = NULL;
-	bool bad;
-	int r;
+	int r = image_compile(set, ret_image, problems);
 
-	r = image_compile(set, &image, problems);
+	return r > 0 ? RULE_BAD : r;
+}
+
+int rule_check_accounts(const struct rule_set *set, struct problems *warnings)
+{
+	_cleanup_(access_table_freep) struct access_table *table = NULL;
+	int r = access_table_new(set, NULL, &table);
+
 	if (r < 0)
 		return r;
-	bad = r > 0;
-	r = access_table_new(set, &table, problems);
-	if (r < 0)
-		return r;
-	if (bad || r > 0)
-		return RULE_BAD;
-	*ret_image = TAKE_PTR(image);
-	return 0;
+	r = access_table_look_up(table);
+	return r < 0 ? r : access_table_warn(table, warnings);
 }
 
 void rule_check_print_problems(const struct problems *problems)

@@ -125,12 +125,20 @@ def test_bad_line(broker, rules):
 
 @setup
 def test_several_bad_files(broker, rules):
-    """Every problem in the files is reported: a conflict, and a user who does not exist."""
+    """Every problem in the files is reported: here two conflicts."""
     broker(web="Stream=192.0.2.0/24:80")
     with serving("web"):
-        rules(mail="Stream=192.0.2.0/24:80", none=["Stream=81", "[Access]", "User=nobody-of-that-name"])
+        rules(mail="Stream=192.0.2.0/24:80", none="Stream=81", some="Stream=81")
         yield Doctor(fail("files", problem=re.compile(r".*(web\.rule:2: .*mail\.rule:2|mail\.rule:2: .*web\.rule:2).*")),
-                     fail("files", problem=re.compile(r".*none\.rule:4: .*nobody-of-that-name.*")))
+                     fail("files", problem=re.compile(r".*(none\.rule:2: .*some\.rule:2|some\.rule:2: .*none\.rule:2).*")))
+
+
+@setup
+def test_unknown_user(broker):
+    """A user that does not exist admits nobody: a warning, which names file and line."""
+    broker(web=["Stream=192.0.2.0/24:80", "[Access]", "User=nobody-of-that-name"])
+    with serving("web"):
+        yield Doctor(warn("accounts", problem=re.compile(r".*web\.rule:4: .*nobody-of-that-name.*"), where=f"{FILE}:4"))
 
 
 def mask():

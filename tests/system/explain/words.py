@@ -284,6 +284,7 @@ DOCTOR = {
 
     # rules
     "files": ("{problem}", "fix the file, then usherctl check"),
+    "accounts": ("{problem}", "correct {where} and run 'usherctl reload', or create it: then the next hand-in finds it"),
     "masked": "{mask} masks the rule of that name",
     "masked:overridden": "{mask} is read in place of {where}",
     "ignored": "{where} is not read: rule files are named NAME.rule",

@@ -114,17 +114,6 @@ def test_group_numbers(broker):
     assert (grp.getgrnam("daemon").gr_gid, grp.getgrnam("mail").gr_gid) == (DAEMON, MAIL_GROUP)
 
 
-@pytest.mark.parametrize("line", ["User=no-such-user", "Group=no-such-group"])
-def test_unknown_user_in_a_rule(broker, rules, line):
-    """A rule with an unknown user is a bad rule: the error names file and line, and nothing changes."""
-    running = broker(web="Stream=80")
-    rules(shop=rule("Stream=81", access=["User=root", line]))
-    with pytest.raises(Refused, match=r"shop\.rule:5: .*no-such-") as refusal:
-        running.reload()
-    assert refusal.value.number == errno.EBADMSG
-    assert running.status()["RULES"] == "1"
-
-
 def test_one_name_of_two_is_not_allowed(broker):
     """A request for two names is allowed as a whole or not at all."""
     running = broker(mine=rule("Stream=80", access=["User=nobody"]), other="Stream=81")

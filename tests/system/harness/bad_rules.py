@@ -51,7 +51,7 @@ BAD_RULES = {
     "discover-ports": (["[Rule]", "Stream=80", "[Discover]", "Socket=80-81"], 4, "one port"),
     "discover-every-port": (["[Rule]", "Stream=80", "[Discover]", "Socket=127.0.0.2:*"], 4, "one port"),
     "discover-no-match": (["[Discover]", "Socket=80"], 0, "Stream"),
-    "discover-bad-user": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "User=no-such-user"], 5, "no-such-user"),
+    "discover-bad-user": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "User=no:user"], 5, "no:user"),
     "discover-group": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Group=root"], 5, "Group"),
     "discover-program-name": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Executable=sshd"], 5, "absolute"),
     "discover-bad-listen": (["[Rule]", "Stream=80", "[Discover]", "Socket=80", "Listen=often"], 5, "event or kernel"),

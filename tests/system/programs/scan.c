@@ -150,7 +150,8 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		set(&scan, argv[i], &times, &waits);
 	assert(!files_load(folders, &rules, &problems));
-	assert(!access_table_new(rules, &access, &problems));
+	assert(!access_table_new(rules, NULL, &access));
+	assert(access_table_look_up(access) >= 0);
 	scan.rules = rules;
 	scan.access = access;
 	for (unsigned i = 0; i < times && (!waits || fgets(line, sizeof(line), stdin)); i++)
