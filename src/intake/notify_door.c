@@ -15,31 +15,48 @@
 /* As PID 1 sets it for its own; CAP_NET_ADMIN lets usherd exceed the limit. */
 #define RECEIVE_BUFFER (8 * 1024 * 1024)
 
-/* A datagram that came with descriptors, from when they are fetched until it has been dealt with */
+/* How long a uid may have all its workers at work until what it sends is thrown away, so that others do not wait for it */
+#define PATIENCE_USEC 20000
+#define ACCURACY_USEC 1000
+
+/* Datagrams of one uid that wait for another one of it */
+#define WAITING_MAX 64
+
+/*
+ * A datagram that has left the queue, or is leaving it, until it has been dealt with
+ *
+ * Those of one uid are dealt with in their order, and wait for each other; those of other uids do not.
+ */
 struct delivery {
 	struct intake_request request; /* first: notify_door_done() finds the delivery by it */
 	struct notify_door *door;
-	struct delivery *next;
+	struct delivery *next; /* a later one */
 	struct packet packet;
 	struct notify notify;
 	struct parcel *parcel; /* being fetched */
+	bool begun;
 };
 
 struct notify_door {
 	int socket;
 	struct local_socket_path path;
-	sd_event_source *io;
+	sd_event_source *io, *patience;
 	const struct staff *staff; /* borrowed */
 	struct notify_handlers handlers;
-	struct delivery *deliveries;
-	bool receiving; /* a worker is, or throws a datagram away */
-	bool waiting;	/* for the deliveries: what comes next must not overtake them */
+	struct delivery *deliveries; /* in their order */
+	struct delivery *leaving;    /* it is still in the queue, and a worker is to receive it */
+	bool skipping;		     /* the sweeper throws one away */
 };
+
+static bool is_busy(const struct notify_door *door)
+{
+	return door->leaving || door->skipping;
+}
 
 static void listen_again(struct notify_door *door)
 {
-	if (!door->receiving && !door->waiting)
-		(void)sd_event_source_set_enabled(door->io, SD_EVENT_ON);
+	(void)sd_event_source_set_enabled(door->patience, SD_EVENT_OFF);
+	(void)sd_event_source_set_enabled(door->io, SD_EVENT_ON);
 }
 
 static void stop_listening(struct notify_door *door)
@@ -47,34 +64,106 @@ static void stop_listening(struct notify_door *door)
 	(void)sd_event_source_set_enabled(door->io, SD_EVENT_OFF);
 }
 
-static void delivery_free(struct delivery *delivery)
+/* ---- one after another of each uid */
+
+static uid_t uid_of(const struct delivery *delivery)
+{
+	return delivery->request.identity.uid;
+}
+
+static struct delivery *find_first(const struct notify_door *door, uid_t uid)
+{
+	struct delivery *delivery = door->deliveries;
+
+	while (delivery && uid_of(delivery) != uid)
+		delivery = delivery->next;
+	return delivery;
+}
+
+static size_t count(const struct notify_door *door, uid_t uid)
+{
+	size_t n = 0;
+
+	for (const struct delivery *delivery = door->deliveries; delivery; delivery = delivery->next)
+		n += uid_of(delivery) == uid;
+	return n;
+}
+
+/* Takes packet and request over, but without memory. */
+static struct delivery *delivery_new(struct notify_door *door, struct packet *packet,
+	const struct intake_request *request, const struct notify *notify)
+{
+	struct delivery *delivery = calloc(1, sizeof(*delivery)), **at = &door->deliveries;
+
+	if (!delivery)
+		return NULL;
+	*delivery =
+		(struct delivery){.request = *request, .door = door, .packet = *packet, .notify = *notify};
+	*packet = PACKET_NULL;
+	while (*at)
+		at = &(*at)->next;
+	*at = delivery;
+	return delivery;
+}
+
+static void unlink_delivery(struct delivery *delivery)
 {
 	struct delivery **at = &delivery->door->deliveries;
 
 	while (*at != delivery)
 		at = &(*at)->next;
 	*at = delivery->next;
+}
+
+static void delivery_free(struct delivery *delivery)
+{
+	unlink_delivery(delivery);
 	intake_request_deinit(&delivery->request);
 	packet_deinit(&delivery->packet);
 	free(delivery);
+}
+
+/* Return: whether it is done. */
+static bool begin(struct delivery *delivery)
+{
+	const struct notify_handlers *handlers = &delivery->door->handlers;
+
+	delivery->begun = true;
+	if (delivery->notify.action == NOTIFY_STORE || delivery->notify.action == NOTIFY_REMOVE)
+		return handlers->request(&delivery->request, &delivery->notify, handlers->userdata);
+	return true;
+}
+
+static void serve(struct notify_door *door, uid_t uid)
+{
+	struct delivery *delivery;
+
+	while ((delivery = find_first(door, uid)) && !delivery->parcel && !delivery->begun) {
+		if (!begin(delivery))
+			return;
+		delivery_free(delivery);
+	}
 }
 
 void notify_door_done(struct intake_request *request)
 {
 	struct delivery *delivery = (struct delivery *)request;
 	struct notify_door *door = delivery->door;
+	const uid_t uid = uid_of(delivery);
 
 	delivery_free(delivery);
-	if (!door->deliveries)
-		door->waiting = false;
-	listen_again(door);
+	serve(door, uid);
 }
+
+/* ---- descriptors */
 
 static void on_received(void *userdata)
 {
 	struct delivery *delivery = userdata;
 
-	delivery->door->receiving = false;
+	if (delivery->door->leaving != delivery)
+		return;
+	delivery->door->leaving = NULL;
 	listen_again(delivery->door);
 }
 
@@ -82,10 +171,10 @@ static void on_parcel(struct parcel *parcel, void *userdata)
 {
 	struct delivery *delivery = userdata;
 	struct notify_door *door = delivery->door;
+	const uid_t uid = uid_of(delivery);
 
 	delivery->parcel = NULL;
-	if (parcel->lost)
-		on_received(delivery);
+	on_received(delivery); /* by now, whatever came of it */
 	intake_request_open(&delivery->request, parcel);
 	if (parcel->result < 0)
 		(void)refuse(&parcel->refusal, -parcel->result, "the datagram could not be received (%s)",
@@ -93,33 +182,47 @@ static void on_parcel(struct parcel *parcel, void *userdata)
 	if (parcel->result) {
 		door->handlers.refused(
 			&delivery->request.identity, &parcel->refusal, door->handlers.userdata);
-		notify_door_done(&delivery->request);
-	} else if (door->handlers.request(&delivery->request, &delivery->notify, door->handlers.userdata)) {
-		notify_door_done(&delivery->request);
+		delivery_free(delivery);
 	}
+	serve(door, uid);
 }
 
-/* Takes the request over when it returns 0. */
+/* Root has done what it did to itself. */
+static bool is_too_busy(const struct notify_door *door, uid_t uid)
+{
+	return uid && crew_busy_usec(door->staff->crew, uid) >= PATIENCE_USEC;
+}
+
+static void start_patience(struct notify_door *door)
+{
+	(void)sd_event_source_set_time_relative(door->patience, PATIENCE_USEC);
+	(void)sd_event_source_set_enabled(door->patience, SD_EVENT_ONESHOT);
+}
+
+/* Takes packet and request over when it returns 0. */
 static int fetch(struct notify_door *door, struct packet *packet, const struct intake_request *request,
 	const struct notify *notify, struct refusal *refusal)
 {
-	struct delivery *delivery = calloc(1, sizeof(*delivery));
+	struct delivery *delivery;
 	int r;
 
+	if (count(door, request->identity.uid) >= WAITING_MAX || is_too_busy(door, request->identity.uid))
+		return crew_refuse_stuck(request->identity.uid, refusal);
+	delivery = delivery_new(door, packet, request, notify);
 	if (!delivery)
 		return -ENOMEM;
-	*delivery =
-		(struct delivery){.request = *request, .door = door, .packet = *packet, .notify = *notify};
-	r = parcel_fetch(door->staff->crew, packet->credentials.uid, door->socket, false,
+	door->leaving = delivery;
+	r = parcel_fetch(door->staff->crew, request->identity.uid, door->socket, false,
 		door->staff->netns_cookie, on_received, on_parcel, delivery, &delivery->parcel, refusal);
 	if (r) {
+		door->leaving = NULL;
+		*packet = delivery->packet;
+		unlink_delivery(delivery);
 		free(delivery);
 		return r;
 	}
-	delivery->next = door->deliveries;
-	door->deliveries = delivery;
-	door->receiving = true;
 	stop_listening(door);
+	start_patience(door);
 	return 0;
 }
 
@@ -128,20 +231,65 @@ static void on_skipped(bool skipped, void *userdata)
 	struct notify_door *door = userdata;
 
 	(void)skipped;
-	door->receiving = false;
+	door->skipping = false;
 	listen_again(door);
 }
 
 static void skip(struct notify_door *door)
 {
 	/* without memory it is looked at again */
-	if (!sweeper_skip(door->staff->sweeper, door->socket, on_skipped, door))
-		return;
-	door->receiving = true;
-	stop_listening(door);
+	door->skipping = sweeper_skip(door->staff->sweeper, door->socket, on_skipped, door);
+	if (door->skipping)
+		stop_listening(door);
+	else
+		listen_again(door);
 }
 
-enum { REFUSED_AND_REPORTED = REFUSED + 1 };
+/* All that is after it in the queue waits for the workers of one uid, which wait for its descriptors. */
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct notify_door *door = userdata;
+	struct delivery *delivery = door->leaving;
+	struct refusal refusal;
+
+	(void)source;
+	(void)usec;
+	if (!delivery)
+		return 0;
+	if (!parcel_is_waiting(delivery->parcel) || !is_too_busy(door, uid_of(delivery))) {
+		start_patience(door);
+		return 0;
+	}
+	(void)crew_refuse_stuck(uid_of(delivery), &refusal);
+	door->handlers.refused(&delivery->request.identity, &refusal, door->handlers.userdata);
+	parcel_release(TAKE_PTR(delivery->parcel), NULL, NULL);
+	door->leaving = NULL;
+	delivery_free(delivery);
+	skip(door);
+	return 0;
+}
+
+enum { DELIVERED = REFUSED + 1 };
+
+/* Return: 0 when the datagram is to be thrown away, DELIVERED, REFUSED, or a negative errno. */
+static int handle_descriptors(struct notify_door *door, struct packet *packet, struct intake_request *request,
+	const struct notify *notify, struct refusal *refusal)
+{
+	const bool alone = !find_first(door, request->identity.uid);
+	int r;
+
+	if (notify->action == NOTIFY_NOTHING)
+		return 0;
+	if (notify->action == NOTIFY_STORE && !door->handlers.admit(request, notify, door->handlers.userdata))
+		return 0;
+	if (notify->action == NOTIFY_STORE || !alone) {
+		r = fetch(door, packet, request, notify, refusal);
+		return r ? r : DELIVERED;
+	}
+	if (notify->action == NOTIFY_REMOVE)
+		(void)door->handlers.request(request, notify, door->handlers.userdata);
+	return 0;
+}
 
 /* A datagram that is still in the queue, because there are descriptors with it. */
 static void handle_with_fds(struct notify_door *door, struct packet *packet)
@@ -153,28 +301,27 @@ static void handle_with_fds(struct notify_door *door, struct packet *packet)
 
 	intake_request_init(&request, packet);
 	r = notify_parse(&notify, packet->text, packet->size, 1, &refusal);
-	if (r) {
-		door->handlers.refused(&request.identity, &refusal, door->handlers.userdata);
-	} else if (notify.action == NOTIFY_STORE) {
-		r = door->handlers.admit(&request, &notify, door->handlers.userdata)
-			    ? fetch(door, packet, &request, &notify, &refusal)
-			    : REFUSED_AND_REPORTED;
-		if (!r)
-			return;
-		if (r < 0)
-			(void)refuse(&refusal, -r, "internal error of the broker (%s)", errno_name(-r));
-		if (r != REFUSED_AND_REPORTED)
-			door->handlers.refused(&request.identity, &refusal, door->handlers.userdata);
-	} else if (door->deliveries) {
-		door->waiting = true;
-		stop_listening(door);
-		intake_request_deinit(&request);
+	if (!r)
+		r = handle_descriptors(door, packet, &request, &notify, &refusal);
+	if (r == DELIVERED)
 		return;
-	} else if (notify.action == NOTIFY_REMOVE) {
-		(void)door->handlers.request(&request, &notify, door->handlers.userdata);
-	}
+	if (r < 0)
+		r = refuse(&refusal, -r, "internal error of the broker (%s)", errno_name(-r));
+	if (r)
+		door->handlers.refused(&request.identity, &refusal, door->handlers.userdata);
 	intake_request_deinit(&request);
 	skip(door);
+}
+
+/* Takes packet and request over when it returns 0: an earlier one of the same uid is not dealt with yet. */
+static int put_off(struct notify_door *door, struct packet *packet, const struct intake_request *request,
+	const struct notify *notify, struct refusal *refusal)
+{
+	if (count(door, request->identity.uid) >= WAITING_MAX)
+		return crew_refuse_stuck(request->identity.uid, refusal);
+	return delivery_new(door, packet, request, notify)
+		       ? 0
+		       : refuse(refusal, ENOMEM, "internal error of the broker (ENOMEM)");
 }
 
 static void handle_datagram(struct notify_door *door, struct packet *packet)
@@ -182,12 +329,21 @@ static void handle_datagram(struct notify_door *door, struct packet *packet)
 	struct intake_request request;
 	struct refusal refusal;
 	struct notify notify;
+	int r;
 
 	intake_request_init(&request, packet);
-	if (notify_parse(&notify, packet->text, packet->size, 0, &refusal))
+	r = notify_parse(&notify, packet->text, packet->size, 0, &refusal);
+	if (!r && (notify.action == NOTIFY_STORE || notify.action == NOTIFY_REMOVE)) {
+		if (!find_first(door, request.identity.uid)) {
+			(void)door->handlers.request(&request, &notify, door->handlers.userdata);
+		} else {
+			r = put_off(door, packet, &request, &notify, &refusal);
+			if (!r)
+				return;
+		}
+	}
+	if (r)
 		door->handlers.refused(&request.identity, &refusal, door->handlers.userdata);
-	else if (notify.action == NOTIFY_STORE || notify.action == NOTIFY_REMOVE)
-		(void)door->handlers.request(&request, &notify, door->handlers.userdata);
 	intake_request_deinit(&request);
 }
 
@@ -211,12 +367,7 @@ static bool receive_datagram(struct notify_door *door)
 		} else {
 			handle_with_fds(door, &packet);
 		}
-		return !door->receiving && !door->waiting;
-	}
-	if (door->deliveries) {
-		door->waiting = true;
-		stop_listening(door);
-		return false;
+		return !is_busy(door);
 	}
 	packet_deinit(&packet);
 	r = packet_receive_with_pidfd(door->socket, &packet, &refusal);
@@ -256,6 +407,11 @@ int notify_door_new(sd_event *event, const struct staff *staff, int passed_consu
 	if (setsockopt(door->socket, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		(void)setsockopt(door->socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	r = sd_event_add_io(event, &door->io, door->socket, EPOLLIN, on_io, door);
+	if (r >= 0)
+		r = sd_event_add_time_relative(
+			event, &door->patience, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_patience, door);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(door->patience, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(door);
@@ -267,10 +423,11 @@ struct notify_door *notify_door_free(struct notify_door *door)
 	if (!door)
 		return NULL;
 	sd_event_source_disable_unref(door->io);
+	sd_event_source_disable_unref(door->patience);
 	while (door->deliveries) {
 		struct delivery *delivery = door->deliveries;
 
-		if (!delivery->parcel)
+		if (delivery->begun)
 			door->handlers.cancel(&delivery->request, door->handlers.userdata);
 		parcel_release(delivery->parcel, NULL, NULL);
 		delivery_free(delivery);

@@ -200,12 +200,39 @@ static struct crew_worker *find_idle(const struct crew *crew, bool bound, uid_t 
 	return worker;
 }
 
-static bool is_busy(const struct crew *crew, uid_t uid)
+/* The workers of a uid */
+struct shift {
+	unsigned busy, doomed;
+	uint64_t deadline; /* the first one of those that are busy, or UINT64_MAX */
+};
+
+static struct shift count_shift(const struct crew *crew, uid_t uid)
 {
-	for (const struct crew_worker *worker = crew->workers; worker; worker = worker->next)
-		if (worker->user && !worker->doomed && worker->uid == uid)
-			return true;
-	return false;
+	struct shift shift = {.deadline = UINT64_MAX};
+
+	for (const struct crew_worker *worker = crew->workers; worker; worker = worker->next) {
+		if (!worker->bound || worker->uid != uid)
+			continue;
+		shift.doomed += worker->doomed;
+		shift.busy += worker->user && !worker->doomed;
+		if (worker->user && worker->deadline && worker->deadline < shift.deadline)
+			shift.deadline = worker->deadline;
+	}
+	return shift;
+}
+
+/* Half of all workers are for the first user of each uid. */
+static bool has_room_beside(const struct crew *crew, const struct shift *shift)
+{
+	return shift->busy + shift->doomed < CREW_STUCK_MAX &&
+	       count(crew, false) - count(crew, true) < CREW_MAX / 2;
+}
+
+static bool has_turn(const struct crew *crew, const struct crew_user *user)
+{
+	const struct shift shift = count_shift(crew, user->uid);
+
+	return !shift.busy || (user->hurried && has_room_beside(crew, &shift));
 }
 
 /* The oldest that has nothing to do ends by itself when its channel closes. */
@@ -238,10 +265,11 @@ static void dispatch(struct crew *crew)
 
 	while (crew->started && *at) {
 		struct crew_user *user = *at;
-		struct crew_worker *worker = is_busy(crew, user->uid) ? NULL : find_worker(crew, user->uid);
+		bool turn = has_turn(crew, user);
+		struct crew_worker *worker = turn ? find_worker(crew, user->uid) : NULL;
 
 		if (!worker) {
-			missing |= !is_busy(crew, user->uid);
+			missing |= turn;
 			at = &user->next;
 			continue;
 		}
@@ -271,11 +299,17 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
 bool crew_is_stuck(const struct crew *crew, uid_t uid)
 {
-	unsigned n = 0;
+	return count_shift(crew, uid).doomed >= CREW_STUCK_MAX;
+}
 
-	for (const struct crew_worker *worker = crew->workers; worker; worker = worker->next)
-		n += worker->doomed && worker->bound && worker->uid == uid;
-	return n >= CREW_STUCK_MAX;
+uint64_t crew_busy_usec(const struct crew *crew, uid_t uid)
+{
+	const struct shift shift = count_shift(crew, uid);
+	const uint64_t start = shift.deadline - CREW_PATIENCE_MS * 1000ULL, now = clock_monotonic_usec();
+
+	if (shift.deadline == UINT64_MAX || has_room_beside(crew, &shift) || start > now)
+		return 0;
+	return now - start;
 }
 
 void crew_join(struct crew *crew, struct crew_user *user)

@@ -4,9 +4,10 @@
 /*
  * The workers, as the broker sees them: who has one, and what becomes of one that does not answer
  *
- * A worker serves one uid and one user of it (a parcel, or the sweeper) at a time. One that takes longer than
- * CREW_PATIENCE_MS is killed. It may be waiting where no signal reaches it: the broker waits for its end no more than for
- * anything else, and a uid with CREW_STUCK_MAX of them gets none until they have ended.
+ * A worker serves one uid and one user of it (a parcel, or the sweeper) at a time. The users of a uid wait for each other,
+ * but for those that are in a hurry. A worker that takes longer than CREW_PATIENCE_MS is killed. It may be waiting where no
+ * signal reaches it: the broker waits for its end no more than for anything else, and a uid with CREW_STUCK_MAX of them
+ * gets none until they have ended.
  */
 
 #include <stdbool.h>
@@ -39,6 +40,7 @@ enum crew_progress {
 /* Who wants a worker, or has one */
 struct crew_user {
 	uid_t uid;
+	bool hurried; /* other uids wait until it has a worker: it gets one beside others of its uid */
 	/* it has one: the first work can be sent. Nothing else may be called here but crew_send(). */
 	void (*ready)(struct crew_user *user);
 	/* What is attached and not taken is closed. */
@@ -69,6 +71,9 @@ DEFINE_CLEANUP(struct crew, crew_free);
 
 /* crew_is_stuck() - whether too many workers of this uid cannot be ended */
 bool crew_is_stuck(const struct crew *crew, uid_t uid);
+
+/* crew_busy_usec() - for how long a uid has had all the workers that it may have at work; 0 when it may have another one */
+uint64_t crew_busy_usec(const struct crew *crew, uid_t uid);
 
 /* crew_refuse_stuck() - say so; REFUSED */
 int crew_refuse_stuck(uid_t uid, struct refusal *refusal);

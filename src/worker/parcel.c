@@ -228,6 +228,7 @@ int parcel_fetch(struct crew *crew, uid_t uid, int socket, bool owner, uint64_t 
 		return -ENOMEM;
 	parcel->socket = socket;
 	parcel->received = received;
+	parcel->user.hurried = received;
 	parcel->work = (struct work){
 		.kind = WORK_RECEIVE, .announce = received, .owner = owner, .netns_cookie = netns_cookie};
 	*ret = parcel;
@@ -259,6 +260,11 @@ void parcel_stage(struct parcel *parcel, const struct work_item *items, size_t n
 	memcpy(parcel->work.items, items, n * sizeof(*items));
 	memcpy(parcel->work.hold, hold, n_hold);
 	send_work(parcel);
+}
+
+bool parcel_is_waiting(const struct parcel *parcel)
+{
+	return parcel->state == PARCEL_WAITING;
 }
 
 bool parcel_is_open(const struct parcel *parcel)

@@ -76,6 +76,9 @@ int parcel_take(struct crew *crew, const int *fds, size_t n_fds, uint64_t netns_
 void parcel_stage(struct parcel *parcel, const struct work_item *items, size_t n, const uint8_t *hold,
 	size_t n_hold, parcel_function *done, void *userdata);
 
+/* parcel_is_waiting() - whether no worker has begun with it */
+bool parcel_is_waiting(const struct parcel *parcel);
+
 /* parcel_is_open() - whether a worker has what is in it, and waits for work */
 bool parcel_is_open(const struct parcel *parcel);
 

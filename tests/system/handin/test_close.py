@@ -15,6 +15,7 @@ import pytest
 from harness import process
 from harness.fuse import SIZE, Stuck
 from harness.host import NOBODY, V4, rule
+from harness.notify import notify
 from harness.process import Child, in_child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import who
@@ -198,6 +199,41 @@ def test_file_that_nobody_wants(broker, stuck):
     assert [client.hear() for _ in range(6)] == [errno.EACCES] * 6
     assert stuck.flushes == []
     is_served(running)
+    stuck.release()
+    client.kill()
+
+
+def is_being_killed(pid):
+    """Whether a process waits where SIGKILL does not end it."""
+    status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status") if ":\t" in line)
+    return bool((int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)) >> (signal.SIGKILL - 1) & 1)
+
+
+@pytest.mark.parametrize("last", [[], [b"FDSTOREREMOVE=1\nFDNAME=web"], [b"BARRIER=1"], [b"FDSTOREREMOVE=1\nFDNAME=web"] * 99],
+                         ids=["store", "remove", "barrier", "many"])
+def test_datagrams_wait_for_no_other_uid(broker, stuck, last):
+    """The notify door is one queue. What a uid sends there may wait for its own descriptors, and keeps nobody else waiting:
+    others are served while the first of its workers has its time yet."""
+    running = broker(web=WEB, other="Stream=81")
+    is_served(running)
+
+    def send(tell):
+        opened = os.open(stuck.file, os.O_RDONLY)
+        for _ in range(12 if not last else 2):
+            notify("FDSTORE=1\nFDNAME=web", opened)
+        for text in last:
+            notify(text, *([opened] if b"BARRIER" in text else []))
+        tell("sent")
+        signal.pause()
+
+    with Service("other", port=8081) as service:
+        client = as_nobody(send)
+        assert client.hear() == "sent"
+        notify("FDSTORE=1\nFDNAME=other", service)
+        wait_until(lambda: running.sockets("other"))
+        assert stuck.flushes and not any(map(is_being_killed, running.workers()))
+    if not last:
+        wait_until(lambda: "uid 65534 sent keep 4 processes" in running.log)
     stuck.release()
     client.kill()
 
