@@ -11,7 +11,8 @@ import socket
 import pytest
 
 from harness import wire
-from harness.host import NOBODY, V4, rule
+from harness.broker import USHERCTL, ctl, ctl_json
+from harness.host import NOBODY, V4, rule, run
 from harness.process import MOMENT, PATIENCE, in_child, wait_until
 from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, Load, who
@@ -308,3 +309,49 @@ def test_broker_restart_keeps_what_is_held(broker):
         assert (row["COOKIE"], row["STATE"]) == (cookie(service.socket), "serving")
         assert who(V4, 80) == "web"
         assert wire.request("withdraw", NAME="web")["WITHDRAWN"] == "1"
+
+
+class TestHeld:
+    """`usherctl held`: the exit status is the answer, for scripts."""
+
+    def test_yes_and_no(self, broker):
+        """0 when each name has held sockets, 1 when one has none, and a table or JSON of those that are held."""
+        broker(web="Stream=80", dns="Datagram=53")
+        assert ctl("held", "web", check=False).returncode == 1
+        with Service("a", port=8081) as plain, Service("b") as kept:
+            hand_in("web", plain)
+            done = ctl("held", "web", check=False)
+            assert (done.returncode, done.stdout, done.stderr) == (1, "held: 0\n", "")
+            hold("web", kept)
+            row, = ctl_json("held", "web")
+            assert (row["name"], row["socket"], row["address"], row["waiting"]) == (
+                "web", "sk:" + cookie(kept.socket), "127.0.0.2:8080", 0)
+            assert "held: 1" in ctl("held").stdout
+            assert ctl("--no-legend", "held", "web").stdout.split()[0] == "web"
+            assert ctl("held", "web", "dns", check=False).returncode == 1
+            assert "held: 1" in run("setpriv", f"--reuid={NOBODY}", "--clear-groups", USHERCTL, "held", "web").stdout
+
+    def test_clients_wait(self, broker):
+        """WAITING counts clients in the backlog of a socket whose process has ended."""
+        broker(web="Stream=80")
+        service = ServiceProcess("web", before=lambda sock: hold("web", sock) and cookie(sock))
+        service.kill()
+        with contextlib.closing(socket.create_connection((V4, 80))):
+            row, = ctl_json("held", "web")
+            assert (row["waiting"], row["state"]) == (1, "serving")
+        assert ctl("withdraw", "web").returncode == 0
+        assert ctl("held", "web", check=False).returncode == 1
+
+    def test_not_known(self, broker):
+        """That the broker does not say it is not the answer no."""
+        running = broker(web="Stream=80")
+        done = ctl("held", "nope", check=False)
+        assert done.returncode == 1 and "nothing is held as 'nope'" in done.stderr
+        running.kill()
+        assert ctl("held", "web", check=False).returncode == 3
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as silent:
+            running.socket.unlink(missing_ok=True)
+            silent.bind(str(running.socket))
+            silent.listen()
+            done = ctl("--timeout=1", "held", "web", check=False)
+            assert done.returncode == 4 and "cannot say what is held as 'web'" in done.stderr
