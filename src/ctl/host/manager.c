@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -127,22 +130,125 @@ static int ask_unit(sd_bus *bus, const char *unit, sd_bus_message **ret, struct 
 	return r < 0 ? r : 0;
 }
 
-int manager_get_properties(
-	struct manager *manager, const char *unit, sd_bus_message **ret_properties, struct refusal *refusal)
+static int call_list(sd_bus *bus, const char *method, sd_bus_message **ret, sd_bus_error *error)
 {
-	int r = 0;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *request = NULL;
+	int r = sd_bus_message_new_method_call(bus, &request, "org.freedesktop.systemd1",
+		"/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", method);
 
+	if (r >= 0)
+		r = sd_bus_message_append(request, "asas", 0U, 1U, "*.socket");
+	return r < 0 ? r : sd_bus_call(bus, request, ANSWER_SECONDS * CLOCK_USEC_PER_SEC, error, ret);
+}
+
+static int append_name(char **names, size_t *size, const char *name, size_t length)
+{
+	char *longer;
+
+	for (const char *at = *names; at && *at; at += strlen(at) + 1)
+		if (strlen(at) == length && memcmp(at, name, length) == 0)
+			return 0;
+	longer = realloc(*names, *size + length + 2);
+	if (!longer)
+		return -ENOMEM;
+	memcpy(longer + *size, name, length);
+	longer[*size + length] = longer[*size + length + 1] = '\0';
+	*names = longer;
+	*size += length + 1;
+	return 0;
+}
+
+/* A list of units, or of their files: the first string of each item is the name, or the path */
+struct list {
+	const char *method, *rest; /* the types of what follows */
+};
+
+static int append_names(sd_bus_message *m, const struct list *list, char **names, size_t *size)
+{
+	char contents[16];
+	const char *name;
+	int r;
+
+	(void)snprintf(contents, sizeof(contents), "(s%s)", list->rest);
+	r = sd_bus_message_enter_container(m, 'a', contents);
+	(void)snprintf(contents, sizeof(contents), "s%s", list->rest);
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'r', contents)) > 0) {
+		r = sd_bus_message_read_basic(m, 's', &name);
+		if (r <= 0)
+			break;
+		if (strrchr(name, '/'))
+			name = strrchr(name, '/') + 1;
+		if (!strstr(name, "@."))
+			r = append_name(names, size, name, strlen(name));
+		if (r >= 0)
+			r = sd_bus_message_skip(m, list->rest);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int ask_sockets(sd_bus *bus, char **ret, struct refusal *refusal)
+{
+	static const struct list lists[] = {
+		{"ListUnitsByPatterns", "sssssouso"}, {"ListUnitFilesByPatterns", "s"}};
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_free_ char *names = calloc(1, 1);
+	size_t size = 0;
+	int r = names ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists) && r >= 0; i++) {
+		_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+		r = call_list(bus, lists[i].method, &m, &error);
+		if (r >= 0)
+			r = append_names(m, &lists[i], &names, &size);
+	}
+	if (r == -ETIMEDOUT)
+		return refuse_late(refusal);
+	if (r < 0 && r != -ENOMEM)
+		return refuse(refusal, -r, "systemd does not list socket units: %s (%s)",
+			error.message ? error.message : errno_text(-r),
+			error.name ? error.name : errno_name(-r));
+	if (r >= 0)
+		*ret = TAKE_PTR(names);
+	return r < 0 ? r : 0;
+}
+
+/* Is there a connection? Otherwise every further question gets the same refusal. */
+static int connect_once(struct manager *manager, struct refusal *refusal)
+{
 	if (manager->silence.error) {
 		*refusal = manager->silence;
 		return REFUSED;
 	}
 	if (sd_booted() <= 0)
-		r = refuse(refusal, ENOENT, "systemd does not run here");
-	else if (!manager->bus)
-		r = connect_bus(&manager->bus, refusal);
-	if (!r)
-		r = ask_unit(manager->bus, unit, ret_properties, refusal);
+		return refuse(refusal, ENOENT, "systemd does not run here");
+	return manager->bus ? 0 : connect_bus(&manager->bus, refusal);
+}
+
+static int conclude(struct manager *manager, int r, const struct refusal *refusal)
+{
 	if (r == REFUSED && (!manager->bus || refusal->error == ETIMEDOUT))
 		manager->silence = *refusal;
 	return r;
+}
+
+int manager_get_properties(
+	struct manager *manager, const char *unit, sd_bus_message **ret_properties, struct refusal *refusal)
+{
+	int r = connect_once(manager, refusal);
+
+	if (!r)
+		r = ask_unit(manager->bus, unit, ret_properties, refusal);
+	return conclude(manager, r, refusal);
+}
+
+int manager_get_sockets(struct manager *manager, char **ret_names, struct refusal *refusal)
+{
+	int r = connect_once(manager, refusal);
+
+	if (!r)
+		r = ask_sockets(manager->bus, ret_names, refusal);
+	return conclude(manager, r, refusal);
 }

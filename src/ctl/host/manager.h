@@ -30,3 +30,11 @@ void manager_deinit(struct manager *manager);
  */
 int manager_get_properties(
 	struct manager *manager, const char *unit, sd_bus_message **ret_properties, struct refusal *refusal);
+
+/*
+ * manager_get_sockets() - the names of all socket units, loaded or not: those that run, and those that only have a file
+ * @names: each terminated; an empty one ends the list. To be freed. Templates are left out.
+ *
+ * Refused and returned as by manager_get_properties().
+ */
+int manager_get_sockets(struct manager *manager, char **ret_names, struct refusal *refusal);

@@ -95,3 +95,14 @@ const char *unit_next(const struct unit *unit)
 
 	return sd_bus_message_read_basic(unit->properties, 's', &text) > 0 ? text : NULL;
 }
+
+bool unit_pairs(const struct unit *unit, const char *property)
+{
+	return find_property(unit, property, "a(ss)") &&
+	       sd_bus_message_enter_container(unit->properties, 'a', "(ss)") > 0;
+}
+
+bool unit_next_pair(const struct unit *unit, const char **ret_first, const char **ret_second)
+{
+	return sd_bus_message_read(unit->properties, "(ss)", ret_first, ret_second) > 0;
+}

@@ -39,3 +39,12 @@ uint64_t unit_number(const struct unit *unit, const char *property);
 bool unit_list(const struct unit *unit, const char *property);
 bool unit_filter(const struct unit *unit, const char *property, bool *ret_allows);
 const char *unit_next(const struct unit *unit);
+
+/*
+ * unit_pairs() - begin a list of pairs of strings, "a(ss)"
+ * unit_next_pair() - the next pair. Borrowed from the unit.
+ *
+ * Return: is there one?
+ */
+bool unit_pairs(const struct unit *unit, const char *property);
+bool unit_next_pair(const struct unit *unit, const char **ret_first, const char **ret_second);
