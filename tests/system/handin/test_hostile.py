@@ -7,13 +7,13 @@ import os
 import pathlib
 import signal
 import socket
-import struct
 import time
 
 import pytest
 
 from harness.broker import ctl
 from harness.host import NOBODY, rule
+from harness.lingering import make_lingering
 from harness.process import PATIENCE, Child, in_child
 from harness.service import make_socket
 from harness.wire import Connection, Refused, request
@@ -28,22 +28,6 @@ def let_attack(running, attackers):
     for _ in range(10):
         assert running.status()["RELOAD"] == "ok"
     assert time.monotonic() - start < PATIENCE
-
-
-def make_lingering():
-    """A connection on which close() blocks (SO_LINGER, and data that its peer never reads), and what keeps it so."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    lingering = socket.create_connection(listener.getsockname())
-    peer, _ = listener.accept()
-    lingering.setblocking(False)
-    try:
-        while True:
-            lingering.send(bytes(65536))
-    except BlockingIOError:
-        pass
-    lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
-    return lingering, (listener, peer)
 
 
 PACKETS = {

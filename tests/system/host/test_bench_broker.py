@@ -56,3 +56,10 @@ def test_every_row(table):
         found.setdefault(sample["row"], []).append(sample["column"])
     assert found == ROWS[table]
     assert list(found) == list(ROWS[table]), "the rows come in the order in which they are shown"
+
+
+@pytest.mark.parametrize("flood", ["connect and close", "datagrams with a file"])
+def test_floods(flood):
+    lines = run("/usr/bin/python3", PROGRAM.with_name("floods.py"), "--quick", "--priority", "--only", flood, BUILD,
+                timeout=5 * PATIENCE).stdout.splitlines()[2:]
+    assert [line.split(" | ")[1] for line in lines] == ["1", "50"], "one user, and fifty"
