@@ -76,6 +76,7 @@ static void commit_kept(struct offer *offer, const struct offered_socket *socket
 		return;
 	place_set_owner(&place.data, offer->request->owner);
 	place.data.destination = socket->facts.destination;
+	place.data.device = socket->facts.device;
 	if (offer->request->hold)
 		place.data.flags |= USHER_PLACE_HELD;
 	(void)registry_write_place(&offer->broker->registry, &place);

@@ -4,6 +4,7 @@
 /* Network devices, by their number (ifindex) in this network namespace */
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "address.h"
@@ -29,3 +30,12 @@ const char *device_endpoint_format(int family, const uint8_t *address, uint16_t 
 /* device_endpoint_join() - the same from texts; @device: NULL: none */
 const char *device_endpoint_join(
 	const char *endpoint, const char *device, char text[static ENDPOINT_TEXT_MAX]);
+
+/*
+ * device_find_vrf() - the VRF that a device belongs to
+ * @vrf: its name; "" on false
+ *
+ * Sysfs says it, which needs neither netlink nor a privilege. Return: false as well if this is not the sysfs of this
+ * network namespace: then it is not known.
+ */
+bool device_find_vrf(uint32_t device, char vrf[static IF_NAMESIZE]);

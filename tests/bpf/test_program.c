@@ -393,6 +393,90 @@ static void test_early_of_a_device(void **state)
 	assert_counters_add_up(seat, 0);
 }
 
+/*
+ * Every combination of two places and an early listener, each absent, free, bound to device 1, or shut down, and of the
+ * device by which the packet comes: compared with what the kernel's own lookup would take, the newest first.
+ */
+enum { ABSENT, FREE, BOUND, SOCKETS = 3, COMBINATIONS = 3 * 3 * 3 };
+
+/* What keeps the packet from a socket; 0: nothing */
+static int fault_of(int kind, bool is_down, uint32_t device)
+{
+	if (kind == BOUND && device != 0 && device != 1)
+		return ENODEV;
+	return is_down ? ESOCKTNOSUPPORT : 0;
+}
+
+/* @down: a set of bits */
+static void check_device(uint32_t seat, const int fds[static SOCKETS], const int kinds[static SOCKETS],
+	unsigned down, uint32_t device)
+{
+	struct question_packet packet = {.family = AF_INET,
+		.protocol = IPPROTO_TCP,
+		.local_address = {192, 0, 2, 1},
+		.local_port = 80,
+		.device = device};
+	struct question_answer answer;
+	int error = 0, taker = -1;
+
+	for (int i = 0; i < SOCKETS && taker < 0; i++) {
+		if (kinds[i] == ABSENT)
+			continue;
+		error = fault_of(kinds[i], down >> i & 1, device);
+		if (!error)
+			taker = i;
+	}
+	assert_int_equal(question_ask(&world.generation->question, &packet, &answer), 0);
+	assert_int_equal(answer.seat, seat);
+	assert_int_equal(answer.cookie, taker >= 0 ? world_cookie(fds[taker]) : 0);
+	assert_int_equal(answer.error, error);
+}
+
+/* Shut down those of @down, and let the others listen. */
+static void check_states(
+	uint32_t seat, const int fds[static SOCKETS], const int kinds[static SOCKETS], unsigned down)
+{
+	static const uint32_t devices[] = {0, 1, 7};
+
+	for (int i = 0; i < SOCKETS; i++) {
+		assert_int_equal(listen(fds[i], 1), 0);
+		if (down >> i & 1)
+			assert_int_equal(shutdown(fds[i], SHUT_RDWR), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+		check_device(seat, fds, kinds, down, devices[i]);
+}
+
+static void check_kinds(const int kinds[static SOCKETS])
+{
+	int fds[SOCKETS];
+	uint32_t seat;
+
+	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
+	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
+	for (int i = SOCKETS - 1; i >= 0; i--) {
+		fds[i] = world_listen(IPPROTO_TCP, AF_INET);
+		if (kinds[i] == BOUND)
+			bind_to(fds[i], 1);
+		if (kinds[i] != ABSENT && i == SOCKETS - 1)
+			put_early(seat, fds[i]);
+		else if (kinds[i] != ABSENT)
+			(void)world_seat_socket(&world, seat, fds[i]);
+	}
+	for (unsigned down = 0; down < 1U << SOCKETS; down++)
+		check_states(seat, fds, kinds, down);
+	assert_int_equal(counters(seat).lookups + refused_device(seat), 0); /* questions are not counted */
+	for (int i = 0; i < SOCKETS; i++)
+		assert_int_equal(close(fds[i]), 0);
+}
+
+static void test_devices_of_all(void **state)
+{
+	(void)state;
+	for (int combination = 0; combination < COMBINATIONS; combination++)
+		check_kinds((const int[SOCKETS]){combination % 3, combination / 3 % 3, combination / 9});
+}
+
 static void test_early_before_passing(void **state)
 {
 	int fd = world_listen(IPPROTO_TCP, AF_INET);
@@ -481,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_early_of_each_family),
 		cmocka_unit_test(test_early_of_a_device),
+		cmocka_unit_test(test_devices_of_all),
 		cmocka_unit_test(test_early_before_passing),
 		cmocka_unit_test(test_early_ends_with_the_seat),
 		cmocka_unit_test(test_early_rules),

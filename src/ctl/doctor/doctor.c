@@ -34,6 +34,7 @@ static const struct {
 	{"rules", match_checks},
 	{"rules", path_checks},
 	{"sockets", socket_checks},
+	{"sockets", device_checks},
 	{"sockets", udp_checks},
 };
 

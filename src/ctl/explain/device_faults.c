@@ -7,6 +7,7 @@
 
 #include "../../util/device.h"
 #include "../../util/transport.h"
+#include "../host/vrf.h"
 
 bool device_is_open(const struct evidence *evidence)
 {
@@ -64,6 +65,7 @@ static void find_refusing(
 	const struct evidence *evidence, const struct explained_place *place, struct findings *findings)
 {
 	char address[ENDPOINT_TEXT_MAX], by[EVIDENCE_DEVICE_MAX], name[DEVICE_TEXT_MAX];
+	bool by_vrf = evidence->asked->by_vrf;
 	int severity = evidence->explanation->verdict == VERDICT_PASSED ? FINDING_WARN : FINDING_FAIL;
 	struct finding *finding;
 
@@ -72,8 +74,30 @@ static void find_refusing(
 		place->cookie, evidence_place_address(evidence, place, address),
 		evidence_device_format(evidence->asked, by));
 	finding_remedy(finding,
-		"hand in a socket that is bound to %s or to no device (BindToDevice= of a socket unit, SO_BINDTODEVICE)",
+		by_vrf ? "hand in a socket that is bound to %s (BindToDevice= of a socket unit, SO_BINDTODEVICE)"
+		       : "hand in a socket that is bound to %s or to no device (BindToDevice= of a socket unit, SO_BINDTODEVICE)",
 		device_format(evidence->asked->ingress, name));
+}
+
+/* The program cannot see whether the kernel would give packets of VRFs to such a socket. */
+static void find_open_to_vrf(
+	const struct evidence *evidence, const struct explained_place *place, struct findings *findings)
+{
+	const struct asked *asked = evidence->asked;
+	char address[ENDPOINT_TEXT_MAX], vrf[DEVICE_TEXT_MAX];
+	struct finding *finding;
+
+	if (!asked->by_vrf || evidence_place_device(evidence, place) || vrf_is_open(asked->protocol))
+		return;
+	(void)device_format(asked->ingress, vrf);
+	finding = findings_add(findings, FINDING_WARN, "vrf",
+		"socket sk:%" PRIx64
+		" at %s is bound to no device: the kernel would give it no packet of VRF %s (net.ipv4.%s_l3mdev_accept=0), usher does, and the reply does not leave by %s",
+		place->cookie, evidence_place_address(evidence, place, address), vrf,
+		protocol_word(asked->protocol), vrf);
+	finding_remedy(finding,
+		"if the service should serve %s, bind a socket of its own to it (BindToDevice=%s in a socket unit, SO_BINDTODEVICE) and hand it in last; otherwise limit the rule to addresses that are not in %s",
+		vrf, vrf, vrf);
 }
 
 bool device_faults_find(const struct evidence *evidence, struct findings *findings)
@@ -84,6 +108,8 @@ bool device_faults_find(const struct evidence *evidence, struct findings *findin
 
 	if (chosen && device_is_open(evidence))
 		find_open(evidence, chosen, findings);
+	if (chosen)
+		find_open_to_vrf(evidence, chosen, findings);
 	if (!evidence->asked->ingress)
 		return false;
 	for (size_t i = 0; i < explanation->n_places && &explanation->places[i] != chosen; i++) {

@@ -166,7 +166,7 @@ int verb_explain(const struct ctl *ctl)
 
 	if (read_question(ctl, &asked))
 		return EXIT_USAGE;
-	if (ingress_find(&asked, &asked.ingress) < 0)
+	if (ingress_find(&asked) < 0)
 		return complain_memory();
 	r = explanation_read(ctl, &asked, &explanation, &refusal);
 	if (r == CLIENT_ABSENT)

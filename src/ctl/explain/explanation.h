@@ -27,6 +27,7 @@ struct asked {
 	uint32_t device; /* --device, or that of --from; 0: not given */
 	/* by which a lookup sees it come: the VRF, and what the host sends to itself comes by the device of the address */
 	uint32_t ingress;
+	bool by_vrf;   /* `ingress` is a VRF */
 	bool has_mark; /* --mark was given */
 	uint32_t mark;
 	char text[ENDPOINT_TEXT_MAX], from[ENDPOINT_TEXT_MAX]; /* `from` is "" without --from */

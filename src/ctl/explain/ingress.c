@@ -21,7 +21,7 @@ void ingress_split(
 	(void)snprintf(endpoint, INGRESS_ENDPOINT_MAX, "%.*s%s", (int)(percent - text), text, name + size);
 }
 
-int ingress_find(const struct asked *asked, uint32_t *ret)
+int ingress_find(struct asked *asked)
 {
 	_cleanup_(vrf_deinit) struct vrf_links links = VRF_LINKS_NULL;
 	const struct vrf_link *vrf;
@@ -29,18 +29,19 @@ int ingress_find(const struct asked *asked, uint32_t *ret)
 	uint32_t device = 0;
 	int r;
 
-	*ret = asked->device;
+	asked->ingress = asked->device;
 	if (!asked->device)
 		return 0;
 	if (asked->device == LOOPBACK) {
 		r = route_find_device(asked->family, asked->local, &device, &refusal);
 		if (!r && device)
-			*ret = device;
+			asked->ingress = device;
 		return r < 0 ? r : 0;
 	}
 	r = vrf_read(&links, &refusal);
 	vrf = r ? NULL : vrf_of(&links, asked->device);
+	asked->by_vrf = vrf != NULL;
 	if (vrf)
-		*ret = vrf->device;
+		asked->ingress = vrf->device;
 	return r < 0 ? r : 0;
 }

@@ -23,6 +23,6 @@ void ingress_split(
  * ingress_find() - what the program in the kernel compares with the device of a socket
  *
  * By a device in a VRF, that is the VRF. What the host sends to itself comes by lo, but counts as come by the device
- * that has the address. Return: 0 or -ENOMEM.
+ * that has the address. Sets `ingress` and `by_vrf`. Return: 0 or -ENOMEM.
  */
-int ingress_find(const struct asked *asked, uint32_t *ret);
+int ingress_find(struct asked *asked);

@@ -5,10 +5,12 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../util/array.h"
+#include "../../util/transport.h"
 #include "rtnetlink.h"
 
 /* How many masters a device may have above it */
@@ -90,6 +92,20 @@ int vrf_read(struct vrf_links *ret, struct refusal *refusal)
 	header->nlmsg_flags = NLM_F_DUMP;
 	(void)mnl_nlmsg_put_extra_header(header, sizeof(struct ifinfomsg));
 	return rtnetlink_ask(header, add_link, forget, ret, "the devices", refusal);
+}
+
+bool vrf_is_open(uint8_t protocol)
+{
+	char path[64], text[16] = "";
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s_l3mdev_accept", protocol_word(protocol));
+	file = fopen(path, "re");
+	if (!file)
+		return true;
+	(void)!fgets(text, sizeof(text), file);
+	(void)fclose(file);
+	return *text != '0';
 }
 
 static const struct vrf_link *find(const struct vrf_links *links, uint32_t device)

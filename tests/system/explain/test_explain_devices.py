@@ -8,6 +8,7 @@ import pytest
 
 from harness import wire
 from harness.broker import ctl, ctl_json
+from harness.diagnosed import Diagnosed
 from harness.explained import Explained
 from harness.host import CLIENT_V4, CLIENT_V6, HOST_V4, HOST_V6, V4, V6, ip, rule
 from harness.service import Service, make_socket
@@ -200,3 +201,16 @@ def test_of_the_broker(broker, client):
                 wire.request("explain", PROTOCOL="tcp", LOCAL=f"{V4}:80", DEVICE=device)
             assert refused.value.number == 19 and "no such device in its network namespace (ENODEV)" in str(refused.value)
     assert running.counters("web")["LOOKUPS"] == 0
+
+
+def test_gone(broker, client):
+    """doctor finds a socket that is bound to a device which is gone."""
+    broker(web="Stream=80")
+    with bound("web", "tcp", "127.0.0.2", 8080, "usher0") as service:
+        wire.hand_in("web", service)
+        found = lambda: [(row["result"], row["text"], row["remedy"]) for row in Diagnosed().rows if row["check"] == "devices"]
+        assert [result for result, *_ in found()] == ["ok"]
+        ip("link del usher0")
+        ((result, text, remedy),) = found()
+        assert result == "warn" and "of 'web' is bound to device #" in text and "restart the service" in remedy
+        assert "127.0.0.2:8080%#" in ctl("list").stdout

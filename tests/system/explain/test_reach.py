@@ -197,7 +197,8 @@ def test_vrf(broker, client):
                                          vrf=" by a device in VRF blue",
                                          command=f"usherctl explain {PACKET} --device blue"), status=4)
         for device in ("blue", "inner"):
-            yield Explain(PACKET, None, options=["--device", device], route="local", status=0)
+            yield Explain(PACKET, None, warn("vrf", address="127.0.0.2:8080", vrf="blue", protocol="tcp"),
+                          options=["--device", device], route="local", status=0)
         yield Explain(PACKET, None, fail("no-route:network", device="inner"), options=["--device", "usher0"], status=1)
 
 

@@ -88,6 +88,11 @@ EXPLAIN = {
     "device:open": (
         "socket sk:… at {address} takes only packets that come by {device}; whether this packet does was not looked at",
         "if it comes by that device, ask for it, otherwise for the one by which it comes: usherctl explain … --device {device}"),
+    "vrf": (
+        "socket sk:… at {address} is bound to no device: the kernel would give it no packet of VRF {vrf} "
+        "(net.ipv4.{protocol}_l3mdev_accept=0), usher does, and the reply does not leave by {vrf}",
+        "if the service should serve {vrf}, bind a socket of its own to it (BindToDevice={vrf} in a socket unit, "
+        "SO_BINDTODEVICE) and hand it in last; otherwise limit the rule to addresses that are not in {vrf}"),
     "device:listener": (
         "{who} (pid {pid}) at {address} takes what comes by {device}; whether this packet does was not looked at",
         "say by which device it comes: usherctl explain … --device {device}"),
