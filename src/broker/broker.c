@@ -14,6 +14,8 @@
 #include "../datapath/probe.h"
 #include "../datapath/program.h"
 #include "../observe/observe.h"
+#include "../rule/fault.h"
+#include "../rule/spare.h"
 #include "../util/clock.h"
 #include "../util/errno_name.h"
 #include "../util/netns.h"
@@ -132,6 +134,18 @@ static void report_switch(const struct broker *broker)
 			programs);
 }
 
+/* For the next start: then a file that has errors does not end the dispatch to its name. */
+static void save_rules(const struct broker *broker, struct generation *next)
+{
+	const struct rule_set *before = broker->generation ? broker->generation->rules : NULL;
+	int r = spare_save(broker->instance->in_force, before, next->rules);
+
+	if (r < 0)
+		observe(OBSERVE_FAILED, &(struct observed){.error = -r, .reason = errno_name(-r)},
+			"the rules cannot be copied to %s (%s): a name whose file has errors at the next start will have no rule then",
+			broker->instance->in_force, errno_name(-r));
+}
+
 /* Makes a loaded generation current: the steps of docs/switch.md. Takes it over on success. */
 static int make_current(struct broker *broker, struct generation **generation, struct early_plan *plan,
 	struct refusal *refusal)
@@ -159,6 +173,7 @@ static int make_current(struct broker *broker, struct generation **generation, s
 	state.generation = next->number;
 	state.applied = next->applied;
 	(void)registry_write_state(&broker->registry, &state);
+	save_rules(broker, next);
 	generation_unref(broker->generation);
 	broker->generation = TAKE_PTR(*generation);
 	closep(&broker->adopted_program);
@@ -194,11 +209,14 @@ static void give_memory_back(void)
 static void tell_service_manager(const struct broker *broker)
 {
 	const struct generation *generation = broker->generation;
+	const char *fault = generation->rules->n_faults ? generation->rules->faults[0].text : NULL;
 
 	(void)sd_notifyf(0,
-		"READY=1\nSTATUS=%s%.400s%sGeneration %" PRIu64 " in force, rules: %zu, matches: %zu",
+		"READY=1\nSTATUS=%s%.400s%s%s%.400s%sGeneration %" PRIu64
+		" in force, rules: %zu, matches: %zu",
 		broker->reload_failure ? "Reload failed: " : "",
 		broker->reload_failure ? broker->reload_failure : "", broker->reload_failure ? ". " : "",
+		fault ? "Not every rule file could be used: " : "", fault ? fault : "", fault ? ". " : "",
 		generation->number, generation->rules->n_rules, generation->n_matches);
 }
 
@@ -290,7 +308,8 @@ int broker_adopt(struct broker *broker, sd_event *event, const struct instance *
 	broker->accounts = accounts_new();
 	if (!broker->accounts)
 		return -ENOMEM;
-	r = generation_parse(NULL, instance->rule_dirs, broker->accounts, &broker->parsed, problems);
+	r = generation_parse_good(
+		instance->rule_dirs, instance->in_force, broker->accounts, &broker->parsed, problems);
 	if (r)
 		return r == GENERATION_BAD ? BROKER_BAD_RULES : r;
 	broker->holder = holder_new(event, close_held, broker);

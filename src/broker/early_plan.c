@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../rule/fault.h"
+
 _Static_assert(RULE_KERNEL_USERS_MAX == USHER_EARLY_UIDS, "an entry has room for all users of a rule");
 
 struct early_plan *early_plan_free(struct early_plan *plan)
@@ -126,7 +128,7 @@ int early_plan_new(const struct generation *generation, struct early_plan **ret,
 	if (!plan || !plan->rules)
 		return -ENOMEM;
 	for (size_t i = 0; i < set->n_rules; i++)
-		if (set->rules[i].discover.in_kernel)
+		if (set->rules[i].discover.in_kernel && !fault_find_own(set, set->rules[i].name))
 			add_rule(plan, generation, &set->rules[i]);
 	r = sort_entries(plan);
 	if (r < 0)

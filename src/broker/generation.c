@@ -29,30 +29,23 @@ struct generation *generation_unref(struct generation *generation)
 	return NULL;
 }
 
-int generation_parse(const struct generation *before, const char *const *directories,
-	struct accounts *accounts, struct generation **ret, struct problems *problems)
+static struct generation *generation_new(void)
 {
-	_cleanup_(generation_unrefp) struct generation *generation = calloc(1, sizeof(*generation));
-	int r;
+	struct generation *generation = calloc(1, sizeof(*generation));
 
-	if (!generation)
-		return -ENOMEM;
-	generation->n_references = 1;
-	generation->program = -1;
-	generation->question = QUESTION_NULL;
-	r = files_reload(before ? before->rules : NULL, directories, &generation->rules, problems);
-	if (r)
-		return r < 0 ? r : GENERATION_BAD;
-	r = access_table_new(generation->rules, accounts, &generation->access);
+	if (generation)
+		*generation =
+			(struct generation){.n_references = 1, .program = -1, .question = QUESTION_NULL};
+	return generation;
+}
+
+/* What follows from its rules and their image */
+static int complete(struct generation *generation, struct accounts *accounts)
+{
+	int r = access_table_new(generation->rules, accounts, &generation->access);
+
 	if (r < 0)
 		return r;
-	if (before)
-		r = image_recompile(
-			before->rules, before->image, generation->rules, &generation->image, problems);
-	else
-		r = image_compile(generation->rules, &generation->image, problems);
-	if (r)
-		return r < 0 ? r : GENERATION_BAD;
 	for (size_t i = 0; i < generation->rules->n_rules; i++)
 		generation->n_matches += generation->rules->rules[i].n_matches;
 	for (size_t i = 0; i < generation->image->n_classes; i++)
@@ -61,6 +54,94 @@ int generation_parse(const struct generation *before, const char *const *directo
 		else
 			generation->n_prefixes4 += generation->image->classes[i].n;
 	image_forget_prefixes(generation->image);
+	return 0;
+}
+
+int generation_parse(const struct generation *before, const char *const *directories,
+	struct accounts *accounts, struct generation **ret, struct problems *problems)
+{
+	_cleanup_(generation_unrefp) struct generation *generation = generation_new();
+	int r;
+
+	if (!generation)
+		return -ENOMEM;
+	r = files_reload_text(before ? before->rules : NULL, directories, &generation->rules, problems);
+	if (r)
+		return r < 0 ? r : GENERATION_BAD;
+	if (before)
+		r = image_recompile(
+			before->rules, before->image, generation->rules, &generation->image, problems);
+	else
+		r = image_compile(generation->rules, &generation->image, problems);
+	if (r)
+		return r < 0 ? r : GENERATION_BAD;
+	r = complete(generation, accounts);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(generation);
+	return 0;
+}
+
+/*
+ * Sets aside the files that have problems with each other, both of each conflict: neither is more right than the other.
+ * Return: how many, or -ENOMEM.
+ */
+static int set_aside(struct rule_set *rules, const char *spare, const struct problems *problems)
+{
+	int n = 0, r = 0;
+	char text[1024];
+
+	for (size_t i = 0; i < problems->n && r >= 0; i++) {
+		const struct problem *problem = &problems->items[i];
+
+		(void)problem_format(problem, text, sizeof(text));
+		r = files_set_aside(rules, problem->file, spare, text);
+		n += r > 0;
+		if (r >= 0 && problem->other)
+			r = files_set_aside(rules, problem->other, spare, text);
+		n += r > 0;
+	}
+	return r < 0 ? r : n;
+}
+
+static int take_over(struct problems *problems, struct problems *others)
+{
+	for (size_t i = 0; i < others->n; i++) {
+		const struct problem *other = &others->items[i];
+		int r = problems_add(problems, other->file, other->line, "%s", other->text);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int generation_parse_good(const char *const *directories, const char *spare, struct accounts *accounts,
+	struct generation **ret, struct problems *problems)
+{
+	_cleanup_(generation_unrefp) struct generation *generation = generation_new();
+	int r;
+
+	if (!generation)
+		return -ENOMEM;
+	r = files_load_good(directories, spare, &generation->rules, problems);
+	while (!r) {
+		_cleanup_(problems_deinit) struct problems found = PROBLEMS_NULL;
+
+		r = image_compile(generation->rules, &generation->image, &found);
+		if (r <= 0)
+			break;
+		r = set_aside(generation->rules, spare, &found);
+		if (r >= 0 && take_over(problems, &found) < 0)
+			r = -ENOMEM;
+		if (r == 0)
+			return GENERATION_BAD; /* it cannot be said which */
+		r = r < 0 ? r : 0;
+	}
+	if (!r)
+		r = complete(generation, accounts);
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(generation);
 	return 0;
 }

@@ -45,6 +45,16 @@ int generation_parse(const struct generation *before, const char *const *directo
 	struct accounts *accounts, struct generation **ret, struct problems *problems);
 
 /*
+ * generation_parse_good() - make one from the rule files that can be used
+ * @spare: as for files_load_good()
+ *
+ * Files that are in conflict with each other are set aside like those that cannot be read. GENERATION_BAD only when a
+ * problem is not that of a file.
+ */
+int generation_parse_good(const char *const *directories, const char *spare, struct accounts *accounts,
+	struct generation **ret, struct problems *problems);
+
+/*
  * generation_unref() - accepts NULL, returns NULL; what is loaded stays in the kernel while it is current
  *
  * An answer that lists the rules keeps a reference while it is being sent, so that a reload does not mix into it.

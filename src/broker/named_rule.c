@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../rule/fault.h"
 #include "../util/name.h"
 
 static int check_name(const char *name, struct refusal *refusal)
@@ -32,6 +33,18 @@ static int refuse_socket_unit(const struct broker *broker, const char *name, str
 		name, name, name, folder, name);
 }
 
+/* Not even root's: what the file says of Bound=, of [Access], or of the whole rule, may not be what its copy says. */
+int named_rule_check_fault(const struct broker *broker, const char *name, struct refusal *refusal)
+{
+	const char *fault = fault_find(broker->generation->rules, name);
+
+	if (!fault)
+		return 0;
+	return refuse(refusal, EBADMSG,
+		"'%s' takes no sockets, because its rule could not be read when the broker started (EBADMSG): %s; fix that, run 'usherctl reload', and hand in again",
+		name, fault);
+}
+
 static int refuse_missing(const struct broker *broker, const char *name, struct refusal *refusal)
 {
 	if (name_is_of_socket_unit(name))
@@ -46,6 +59,8 @@ int named_rule_find(
 {
 	int r = check_name(name, refusal);
 
+	if (!r)
+		r = named_rule_check_fault(broker, name, refusal);
 	if (r)
 		return r;
 	*ret = rule_set_find(broker->generation->rules, name);
@@ -58,10 +73,13 @@ int named_rule_check_access(const struct broker *broker, const char *name, const
 	const struct rule *rule;
 	int r = check_name(name, refusal);
 
+	if (r || !identity->uid)
+		return r;
+	r = named_rule_check_fault(broker, name, refusal);
 	if (r)
 		return r;
 	rule = rule_set_find(broker->generation->rules, name);
 	if (rule)
 		return access_check(broker->generation->access, rule, identity, refusal);
-	return identity->uid ? refuse_missing(broker, name, refusal) : 0;
+	return refuse_missing(broker, name, refusal);
 }

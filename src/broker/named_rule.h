@@ -6,9 +6,12 @@
 #include "../access/identity.h"
 #include "broker.h"
 
-/* named_rule_find() - Return: 0, or REFUSED: no valid name (EINVAL), or one without a rule (ENOENT) */
+/* named_rule_find() - Return: 0, or REFUSED: no valid name (EINVAL), one without a rule (ENOENT), or with a bad one (EBADMSG) */
 int named_rule_find(
 	const struct broker *broker, const char *name, const struct rule **ret, struct refusal *refusal);
+
+/* named_rule_check_fault() - Return: 0, or REFUSED (EBADMSG) when the rule file of the name could not be used at the start */
+int named_rule_check_fault(const struct broker *broker, const char *name, struct refusal *refusal);
 
 /*
  * named_rule_check_access() - may this process withdraw and claim sockets of a name?

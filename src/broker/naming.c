@@ -2,6 +2,7 @@
 #include "naming.h"
 
 #include "../observe/observe.h"
+#include "../rule/fault.h"
 #include "../util/clock.h"
 #include "../worker/staff.h"
 #include "early.h"
@@ -68,7 +69,7 @@ void naming_wait(const struct broker *broker, const char *name, const struct ide
 {
 	const struct rule *rule = rule_set_find(broker->generation->rules, name);
 
-	if (rule)
+	if (rule && !fault_find(broker->generation->rules, name))
 		access_doubts(broker->generation->access, rule, identity, clock_monotonic_usec(),
 			lookup_wait_for, wait);
 }

@@ -167,7 +167,10 @@ static int find_rule(struct handover *handover, const char *name, bool *ret, str
 	client_begin(&writer, REQUEST_LIST);
 	writer_put(&writer, KEY_NAME, "%s", name);
 	r = ask(&handover->client, &writer, NULL, 0, note_rule, ret, refusal);
-	return r == REFUSED && refusal->error == ENOENT ? 0 : r;
+	/* it has a rule that could not be read: the broker says so when the socket is offered */
+	if (r == REFUSED && refusal->error == EBADMSG)
+		*ret = true;
+	return r == REFUSED && (refusal->error == ENOENT || refusal->error == EBADMSG) ? 0 : r;
 }
 
 static int leave_without_rule(const struct handover *handover, struct passed_offer *offer)
@@ -248,7 +251,7 @@ static int offer_name(
 	struct handover *handover, struct passed_offer *offers, size_t n, struct refusal *refusal)
 {
 	int r = offer_together(handover, offers, n, refusal);
-	bool alone = n > 1 && refusal->error != ENOENT, any = false;
+	bool alone = n > 1 && refusal->error != ENOENT && refusal->error != EBADMSG, any = false;
 
 	if (r != REFUSED || handover->client.socket < 0 || is_for_lack(refusal))
 		return r;

@@ -77,6 +77,10 @@ static void print_status(const struct client *client)
 		(void)LINE("Reload", "failed: %s", VALUE(KEY_RELOAD_REASON));
 	else
 		(void)LINE("Reload", "%s", *reload ? reload : "none yet");
+	if (message_get(&client->message, KEY_FAULTS))
+		(void)LINE("Faults",
+			"rule files that could not be used at the start: %s; their names take no sockets: %s",
+			VALUE(KEY_FAULTS), VALUE(KEY_FAULT));
 	(void)LINE("Sockets", "%s under %s names, %s of them held", VALUE(KEY_SOCKETS), VALUE(KEY_NAMES),
 		VALUE(KEY_HELD));
 	(void)LINE("Lookups", "%s, of which %s missing and %s refused", VALUE(KEY_LOOKUPS),

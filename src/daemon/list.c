@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../broker/named_rule.h"
 #include "../util/address.h"
 #include "../util/destination.h"
 #include "../util/device.h"
@@ -202,9 +203,11 @@ int request_list(
 	if (r < 0)
 		return r;
 	if (name && !list->n_seats)
-		return refuse(refusal, ENOENT,
-			"there is no rule and no socket '%s' (ENOENT); 'usherctl rules' shows all rules",
-			name);
+		return named_rule_check_fault(broker, name, refusal)
+			       ? REFUSED
+			       : refuse(refusal, ENOENT,
+					 "there is no rule and no socket '%s' (ENOENT); 'usherctl rules' shows all rules",
+					 name);
 	*answer = (struct answer_source){.next = list_next, .release = list_release, .state = TAKE_PTR(list)};
 	return 0;
 }

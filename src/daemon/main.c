@@ -37,6 +37,8 @@ enum {
 /* To load a program takes 40; the rest are for clients. */
 #define DESCRIPTORS_MIN 64U
 
+#define FAULTS_REPORTED_MAX 100U
+
 struct options {
 	const char *instance;
 	bool check;
@@ -219,6 +221,22 @@ static int start_staff(struct usherd *usherd)
 	return r < 0 ? r : crew_start(usherd->staff.crew, maps);
 }
 
+static void report_faults(const struct problems *problems)
+{
+	char text[1024];
+
+	for (size_t i = 0; i < problems->n && i < FAULTS_REPORTED_MAX; i++) {
+		const struct observed about = {
+			.rule = problems->items[i].file, .reason = problems->items[i].text};
+
+		observe(OBSERVE_FAULT, &about, "%s", problem_format(&problems->items[i], text, sizeof(text)));
+	}
+	if (problems->n)
+		observe(OBSERVE_FAULT, NULL,
+			"errors in the rule files: %zu; names whose file has one take no sockets until 'usherctl reload' succeeds, and the other rules are in force",
+			problems->n);
+}
+
 static int start_usherd(
 	struct usherd *usherd, sd_event *event, const struct instance *instance, const char *name)
 {
@@ -242,6 +260,7 @@ static int start_usherd(
 		r = broker_apply(&usherd->broker, &refusal);
 	if (!r) {
 		detached_clear(instance);
+		report_faults(&problems);
 		restore_passed(&usherd->broker, &passed);
 		broker_announce(&usherd->broker);
 		return EXIT_SUCCESS;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../datapath/link.h"
+#include "../rule/fault.h"
 #include "../wire/protocol.h"
 #include "footprint.h"
 #include "request.h"
@@ -91,6 +92,10 @@ int request_status(struct usherd *usherd, const struct identity *asker, struct w
 	writer_put(answer, KEY_RELOAD, "%s", reload_word(broker->reload_failure ? RELOAD_FAILED : RELOAD_OK));
 	if (broker->reload_failure)
 		writer_put(answer, KEY_RELOAD_REASON, "%.1000s", broker->reload_failure);
+	if (generation->rules->n_faults) {
+		writer_put(answer, KEY_FAULTS, "%zu", generation->rules->n_faults);
+		writer_put(answer, KEY_FAULT, "%.1000s", generation->rules->faults[0].text);
+	}
 	write_map_sizes(generation, &totals, answer);
 	tally_write(&usherd->tally, answer);
 	refusals_write(refusals_find(&usherd->refusals, generation, NULL, asker), answer);

@@ -28,17 +28,12 @@ struct discoverer_manner {
 	int first_fd; /* processes that scan need the descriptors below it, which are open already */
 };
 
-/* Outcomes of discoverer_new() besides 0 and REFUSED */
-enum {
-	DISCOVERER_BAD_RULES = RULESET_BAD, /* the problems say why */
-};
-
 /*
  * discoverer_new() - read the rules, attach the hooks; the rest happens in the event loop
  *
  * Sends READY=1 with sd_notify(3) after the first scan is handed in, or if there is no broker yet.
  *
- * Return: 0, DISCOVERER_BAD_RULES, REFUSED, or a negative errno.
+ * Return: 0, REFUSED, or a negative errno.
  */
 int discoverer_new(sd_event *event, const struct discoverer_manner *manner, struct discoverer **ret,
 	struct problems *problems, struct refusal *refusal);

@@ -121,16 +121,21 @@ static int handle_signals(sd_event *event, struct discoverer *discoverer)
 	return r < 0 ? r : 0;
 }
 
-static int complain_start(int r, const struct problems *problems, struct refusal *refusal)
+static void report_faults(const struct problems *problems)
 {
 	char text[1024];
 
-	if (r == DISCOVERER_BAD_RULES) {
-		for (size_t i = 0; i < problems->n; i++)
-			observe(OBSERVE_NOT_STARTED, NULL, "%s",
-				problem_format(&problems->items[i], text, sizeof(text)));
-		return EX_CONFIG;
-	}
+	for (size_t i = 0; i < problems->n; i++)
+		observe(OBSERVE_FAULT, &(struct observed){.rule = problems->items[i].file}, "%s",
+			problem_format(&problems->items[i], text, sizeof(text)));
+	if (problems->n)
+		observe(OBSERVE_FAULT, NULL,
+			"errors in the rule files: %zu; for the names of these files nothing is discovered",
+			problems->n);
+}
+
+static int complain_start(int r, struct refusal *refusal)
+{
 	if (r < 0)
 		(void)refuse(refusal, -r, "%s (%s)", errno_text(-r), errno_name(-r));
 	observe(OBSERVE_NOT_STARTED, NULL, "cannot start: %s", refusal->text);
@@ -166,7 +171,8 @@ static int run_loop(const struct discoverer_manner *manner)
 	if (!r)
 		r = handle_signals(event, discoverer);
 	if (r)
-		return complain_start(r, &problems, &refusal);
+		return complain_start(r, &refusal);
+	report_faults(&problems);
 	(void)sd_event_set_watchdog(event, true);
 	r = sd_event_loop(event);
 	(void)sd_notify(0, "STOPPING=1");

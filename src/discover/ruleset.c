@@ -10,7 +10,10 @@ int ruleset_load(struct ruleset *set, const char *const *directories, struct pro
 	_cleanup_(rule_set_freep) struct rule_set *rules = NULL;
 	int r;
 
-	r = files_reload(set->rules, directories, &rules, problems);
+	if (set->rules)
+		r = files_reload(set->rules, directories, &rules, problems);
+	else
+		r = files_load_good(directories, NULL, &rules, problems);
 	if (!r)
 		r = access_table_new(rules, NULL, &access);
 	if (r)

@@ -16,7 +16,11 @@ enum {
 	RULESET_BAD = 2, /* the problems say why */
 };
 
-/* ruleset_load() - Return: 0; or RULESET_BAD or a negative errno, and the rules have not changed */
+/*
+ * ruleset_load() - the first time without the files that have errors (files_load_good()), later all or nothing
+ *
+ * Return: 0; or RULESET_BAD or a negative errno, and the rules have not changed.
+ */
 int ruleset_load(struct ruleset *set, const char *const *directories, struct problems *problems);
 void ruleset_deinit(struct ruleset *set);
 

@@ -45,12 +45,14 @@ static int report_conflict(
 	const char *key = rule_match_key(first->match->protocol);
 	bool any = (a->match->prefix.family == AF_UNSPEC) != (b->match->prefix.family == AF_UNSPEC);
 	char text[2][RULE_MATCH_TEXT_MAX];
+	int r;
 
-	return problems_add(problems, set->rules[later->rule].path, later->match->line,
+	r = problems_add(problems, set->rules[later->rule].path, later->match->line,
 		"%s=%s conflicts with %s=%s of the rule '%s' at %s:%u: the same prefix%s and port ranges of equal width; narrow one of them or remove it",
 		key, rule_match_format(later->match, text[0]), key, rule_match_format(first->match, text[1]),
 		set->rules[first->rule].name, set->rules[first->rule].path, first->match->line,
 		any ? " (any address counts as length 0)" : "");
+	return r < 0 ? r : problems_set_other(problems, set->rules[first->rule].path);
 }
 
 /* Compares each entry of a prefix with the last one before it that has equal width and another rule. */

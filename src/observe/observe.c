@@ -39,6 +39,7 @@ static const struct kind {
 	[OBSERVE_REFUSED] = {"refused", "5f59b5ec4dc344d88ca1b3f3082914e3", LOG_WARNING, true},
 	[OBSERVE_MISSING] = {"missing", "495e2fb0c633483bafdb5b46534fa246", LOG_WARNING, true},
 	[OBSERVE_RELOADED] = {"reloaded", "a64a4caee9d148e48507bc576e722680", LOG_INFO, false},
+	[OBSERVE_FAULT] = {"fault", "6c0d3b1e5f9a4b7c8f21d4a7e3c95b02", LOG_ERR, false},
 	[OBSERVE_UNKNOWN] = {"unknown", "1bb1c0ba3b6b4d11a4b4e2b1a9e0f6d7", LOG_WARNING, false},
 	[OBSERVE_RELOAD_FAILED] = {"reload-failed", "d0647596aa4e43ae8ddc0b7c77d73f31", LOG_ERR, false},
 	[OBSERVE_SWITCHED] = {"switched", "2ab973933072486abedd2ee13f2f9205", LOG_INFO, false},

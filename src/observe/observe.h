@@ -27,6 +27,7 @@ enum observe_kind {
 	OBSERVE_REFUSED,    /* a request was refused */
 	OBSERVE_MISSING,    /* traffic came, and no socket could take it */
 	OBSERVE_RELOADED,   /* the rules were read again and are in force */
+	OBSERVE_FAULT,	    /* a rule file could not be used at the start */
 	OBSERVE_UNKNOWN,    /* a rule names a user or a group that does not exist */
 	OBSERVE_RELOAD_FAILED, /* they could not be, the old ones stay in force */
 	OBSERVE_SWITCHED,      /* a generation became current */

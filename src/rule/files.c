@@ -2,42 +2,17 @@
 /* From directories and files to a rule set: which files are effective, and which of them are read. */
 #include "files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../util/array.h"
 #include "../util/name.h"
+#include "fault.h"
 #include "file.h"
 #include "parse.h"
-
-#define SUFFIX ".rule"
-
-/* A file name in one of the directories. */
-struct listed_file {
-	char *name;
-	size_t dir;
-};
-
-struct listing {
-	struct listed_file *items;
-	size_t n;
-};
-
-static void listing_deinit(struct listing *listing)
-{
-	for (size_t i = 0; i < listing->n; i++)
-		free(listing->items[i].name);
-	free(listing->items);
-}
-
-static bool ends_with_suffix(const char *name)
-{
-	size_t length = strlen(name);
-
-	return length >= strlen(SUFFIX) && !strcmp(name + length - strlen(SUFFIX), SUFFIX);
-}
+#include "visit.h"
 
 /* The rule that was read from this path earlier, if the file has not changed since; or NULL. */
 static const struct rule *find_unchanged(const struct rule_set *before, const char *name, const char *path)
@@ -49,8 +24,8 @@ static const struct rule *find_unchanged(const struct rule_set *before, const ch
 		       : NULL;
 }
 
-static int parse_file(const char *name, const char *path, const struct file *file, struct rule *ret,
-	struct problems *problems)
+static int parse_file(const char *name, const char *path, const struct file *file, bool keep_text,
+	struct rule *ret, struct problems *problems)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size;
@@ -64,8 +39,14 @@ static int parse_file(const char *name, const char *path, const struct file *fil
 		return r < 0 ? r : RULE_BAD;
 	}
 	r = parse_rule(name, path, text, size, ret, problems);
-	if (r || !file_is_settled(file))
+	if (r)
 		return r;
+	if (keep_text) {
+		ret->text = TAKE_PTR(text);
+		ret->text_size = size;
+	}
+	if (!file_is_settled(file))
+		return 0;
 	ret->origin = file_origin(file);
 	if (!ret->origin)
 		rule_deinit(ret);
@@ -77,11 +58,11 @@ static int parse_file(const char *name, const char *path, const struct file *fil
  *
  * Return: 0, RULE_BAD, FILE_*, or -ENOMEM.
  */
-static int load_rule_file(
-	const struct rule_set *before, const char *path, struct rule *ret, struct problems *problems)
+static int load_rule_file(const struct rule_set *before, const char *path, bool keep_text, struct rule *ret,
+	struct problems *problems)
 {
 	const char *slash = strrchr(path, '/'), *file_name = slash ? slash + 1 : path;
-	_cleanup_free_ char *name = strndup(file_name, strlen(file_name) - strlen(SUFFIX));
+	_cleanup_free_ char *name = strndup(file_name, strlen(file_name) - strlen(RULE_SUFFIX));
 	_cleanup_(file_close) struct file file = FILE_NULL;
 	const struct rule *unchanged;
 	int r;
@@ -94,7 +75,7 @@ static int load_rule_file(
 		return 0;
 	}
 	r = file_open(path, &file, problems);
-	return r ? r : parse_file(name, path, &file, ret, problems);
+	return r ? r : parse_file(name, path, &file, keep_text, ret, problems);
 }
 
 static int add_rule_consume(struct rule_set *set, struct rule *rule)
@@ -108,49 +89,6 @@ static int add_rule_consume(struct rule_set *set, struct rule *rule)
 	return r;
 }
 
-/* Hidden files are ignored: editors keep locks and copies in them. */
-static int collect_files(const char *path, size_t dir, struct listing *listing, struct problems *problems)
-{
-	DIR *stream = opendir(path);
-	int r = 0;
-
-	if (!stream && errno == ENOENT)
-		return 0;
-	if (!stream)
-		return file_complain_errno(problems, path, "cannot read the directory", errno);
-	while (!r) {
-		struct dirent *entry;
-
-		errno = 0;
-		entry = readdir(stream);
-		if (!entry) {
-			if (errno)
-				r = file_complain_errno(problems, path, "cannot read the directory", errno);
-			break;
-		}
-		if (entry->d_name[0] == '.' || !ends_with_suffix(entry->d_name))
-			continue;
-		r = ARRAY_RESERVE(listing->items, listing->n);
-		if (r < 0)
-			break;
-		listing->items[listing->n] = (struct listed_file){.name = strdup(entry->d_name), .dir = dir};
-		if (!listing->items[listing->n].name)
-			r = -ENOMEM;
-		else
-			listing->n++;
-	}
-	(void)closedir(stream);
-	return r;
-}
-
-static int compare_listed(const void *a, const void *b)
-{
-	const struct listed_file *x = a, *y = b;
-	int order = strcmp(x->name, y->name);
-
-	return order ? order : (x->dir > y->dir) - (x->dir < y->dir);
-}
-
 static int compare_loaded(const void *a, const void *b)
 {
 	const struct rule *x = a, *y = b;
@@ -159,99 +97,29 @@ static int compare_loaded(const void *a, const void *b)
 	return order ? order : strcmp(x->path, y->path);
 }
 
-struct visitor {
-	/* called for the strongest file of each name; Return: 0, RULE_BAD, FILE_GONE or FILE_MASKED, or -ENOMEM */
-	int (*function)(const char *path, void *userdata, struct problems *problems);
-	/* called for each weaker one, @by is the strongest one; may be NULL */
-	void (*hidden)(const char *path, const char *by, bool masked, void *userdata);
-	void *userdata;
-};
-
-/* Visits the files of each name; one that has gone meanwhile is ignored. */
-static int visit_listed(const char *const *dirs, const struct listing *listing, const struct visitor *visitor,
-	struct problems *problems)
-{
-	_cleanup_free_ char *by = NULL; /* is the strongest one of this name */
-	const char *name = NULL;
-	bool masked = false, bad = false;
-
-	for (size_t i = 0; i < listing->n; i++) {
-		const struct listed_file *file = &listing->items[i];
-		bool is_hidden = name && !strcmp(name, file->name);
-		_cleanup_free_ char *path = NULL;
-		int r;
-
-		if (is_hidden && !visitor->hidden)
-			continue;
-		if (asprintf(&path, "%s/%s", dirs[file->dir], file->name) < 0) {
-			path = NULL; /* asprintf(3) leaves it undefined */
-			return -ENOMEM;
-		}
-		if (is_hidden) {
-			visitor->hidden(path, by, masked, visitor->userdata);
-			continue;
-		}
-		r = visitor->function(path, visitor->userdata, problems);
-		if (r < 0)
-			return r;
-		if (r == RULE_BAD)
-			bad = true;
-		if (r == FILE_GONE)
-			continue;
-		name = file->name;
-		masked = r == FILE_MASKED;
-		free(by);
-		by = TAKE_PTR(path);
-	}
-	return bad ? RULE_BAD : 0;
-}
-
-/* A directory that cannot be read is a problem, but the others are read. */
-static int visit_files(const char *const *dirs, const struct visitor *visitor, struct problems *problems)
-{
-	_cleanup_(listing_deinit) struct listing listing = {0};
-	bool bad = false;
-	int r;
-
-	for (size_t i = 0; dirs[i]; i++) {
-		r = collect_files(dirs[i], i, &listing, problems);
-		if (r < 0)
-			return r;
-		bad = bad || r == RULE_BAD;
-	}
-	if (listing.n)
-		qsort(listing.items, listing.n, sizeof(*listing.items), compare_listed);
-	r = visit_listed(dirs, &listing, visitor, problems);
-	return r ? r : bad ? RULE_BAD : 0;
-}
-
 struct load_visit {
 	const struct rule_set *before;
 	struct rule_set *set;
+	bool keep_text;
+
+	/* files_load_good() */
+	bool good;
+	const char *spare;	 /* or NULL */
+	size_t suspect;		 /* the first directory that cannot be read */
+	struct problem *problem; /* with that; borrowed */
 };
 
-static int visit_load(const char *path, void *userdata, struct problems *problems)
-{
-	const struct load_visit *visit = userdata;
-	struct rule rule;
-	int r;
-
-	r = load_rule_file(visit->before, path, &rule, problems);
-	return r ? r : add_rule_consume(visit->set, &rule);
-}
-
-int files_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
-	struct problems *problems)
+static int load(const char *const *dirs, struct load_visit *visit, const struct visitor *visitor,
+	struct rule_set **ret, struct problems *problems)
 {
 	_cleanup_(rule_set_freep) struct rule_set *set = calloc(1, sizeof(*set));
 	int r;
 
 	if (!set)
 		return -ENOMEM;
-	r = visit_files(dirs,
-		&(struct visitor){.function = visit_load, .userdata = &(struct load_visit){before, set}},
-		problems);
-	if (r)
+	visit->set = set;
+	r = visit_files(dirs, visitor, problems);
+	if (r < 0 || (r && !visit->good))
 		return r;
 	if (set->n_rules) /* "a.rule" comes after "a-b.rule", but "a" before "a-b" */
 		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_loaded);
@@ -259,9 +127,205 @@ int files_reload(const struct rule_set *before, const char *const *dirs, struct 
 	return 0;
 }
 
+static int visit_load(const char *path, size_t dir, void *userdata, struct problems *problems)
+{
+	const struct load_visit *visit = userdata;
+	struct rule rule;
+	int r;
+
+	(void)dir;
+	r = load_rule_file(visit->before, path, visit->keep_text, &rule, problems);
+	return r ? r : add_rule_consume(visit->set, &rule);
+}
+
+static int reload(const struct rule_set *before, const char *const *dirs, bool keep_text,
+	struct rule_set **ret, struct problems *problems)
+{
+	struct load_visit visit = {.before = before, .keep_text = keep_text};
+
+	return load(
+		dirs, &visit, &(struct visitor){.function = visit_load, .userdata = &visit}, ret, problems);
+}
+
+int files_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
+	struct problems *problems)
+{
+	return reload(before, dirs, false, ret, problems);
+}
+
+int files_reload_text(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
+	struct problems *problems)
+{
+	return reload(before, dirs, true, ret, problems);
+}
+
 int files_load(const char *const *dirs, struct rule_set **ret, struct problems *problems)
 {
 	return files_reload(NULL, dirs, ret, problems);
+}
+
+/* ---- without the bad ones */
+
+/* The copy of a name's file. Return: 0, RULE_BAD when there is none that can be used, or -ENOMEM. */
+static int load_spare(const char *spare, const char *name, struct rule *ret)
+{
+	_cleanup_(problems_deinit) struct problems ignored = PROBLEMS_NULL;
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	if (!spare)
+		return RULE_BAD;
+	if (asprintf(&path, "%s/%s%s", spare, name, RULE_SUFFIX) < 0) {
+		path = NULL; /* asprintf(3) leaves it undefined */
+		return -ENOMEM;
+	}
+	r = load_rule_file(NULL, path, false, ret, &ignored);
+	return r < 0 ? r : r ? RULE_BAD : 0;
+}
+
+static int use_spare(const struct load_visit *visit, const char *path, const struct problem *problem)
+{
+	const char *slash = strrchr(path, '/'), *file_name = slash ? slash + 1 : path;
+	_cleanup_free_ char *name = strndup(file_name, strlen(file_name) - strlen(RULE_SUFFIX));
+	char text[1024];
+	struct rule rule;
+	int r;
+
+	if (!name)
+		return -ENOMEM;
+	if (!name_is_valid(name))
+		return RULE_BAD;
+	r = fault_add(visit->set, name, problem_format(problem, text, sizeof(text)));
+	if (!r)
+		r = load_spare(visit->spare, name, &rule);
+	return r ? r : add_rule_consume(visit->set, &rule);
+}
+
+static int visit_good(const char *path, size_t dir, void *userdata, struct problems *problems)
+{
+	const struct load_visit *visit = userdata;
+	size_t n = problems->n;
+	int r;
+
+	if (visit->problem && dir > visit->suspect)
+		return use_spare(visit, path, visit->problem);
+	r = visit_load(path, dir, userdata, problems);
+	return r == RULE_BAD && problems->n > n ? use_spare(visit, path, &problems->items[n]) : r;
+}
+
+static int visit_unreadable(size_t dir, void *userdata, const struct problem *problem)
+{
+	struct load_visit *visit = userdata;
+	char text[1024];
+	int r;
+
+	if (visit->problem)
+		return RULE_BAD;
+	/* the list of problems grows, and moves */
+	visit->problem = malloc(sizeof(*visit->problem));
+	if (!visit->problem)
+		return -ENOMEM;
+	*visit->problem = (struct problem){.file = strdup(problem->file), .text = strdup(problem->text)};
+	visit->suspect = dir;
+	if (!visit->problem->file || !visit->problem->text)
+		return -ENOMEM;
+	r = fault_add(visit->set, NULL, problem_format(problem, text, sizeof(text)));
+	return r < 0 ? r : RULE_BAD;
+}
+
+/* Whether a directory that can be read has a file of that name, which counts, or masks */
+static bool is_decided(const char *const *dirs, size_t n, const char *file_name)
+{
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *path = NULL;
+		struct stat status;
+
+		if (asprintf(&path, "%s/%s", dirs[i], file_name) < 0) {
+			path = NULL;
+			return true;
+		}
+		if (lstat(path, &status) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Names of which nothing is known but the copy, because their file may be in a directory that cannot be read */
+static int use_all_spares(const char *const *dirs, const struct load_visit *visit)
+{
+	_cleanup_(problems_deinit) struct problems ignored = PROBLEMS_NULL;
+	_cleanup_(visit_listing_deinit) struct listing listing = {0};
+	int r = visit_collect(visit->spare, 0, &listing, &ignored);
+
+	for (size_t i = 0; i < listing.n && r >= 0; i++) {
+		const char *file_name = listing.items[i].name;
+		_cleanup_free_ char *name = strndup(file_name, strlen(file_name) - strlen(RULE_SUFFIX));
+
+		if (!name)
+			return -ENOMEM;
+		if (!fault_find_own(visit->set, name) && !is_decided(dirs, visit->suspect, file_name))
+			r = use_spare(visit, file_name, visit->problem);
+	}
+	return r < 0 ? r : 0;
+}
+
+static void problem_freep(struct problem **problem)
+{
+	if (!*problem)
+		return;
+	free((*problem)->file);
+	free((*problem)->text);
+	free(*problem);
+}
+
+int files_load_good(
+	const char *const *dirs, const char *spare, struct rule_set **ret, struct problems *problems)
+{
+	struct load_visit visit = {.good = true, .keep_text = spare, .spare = spare};
+	_cleanup_(problem_freep) struct problem *problem = NULL;
+	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
+	int r;
+
+	r = load(dirs, &visit,
+		&(struct visitor){.function = visit_good, .unreadable = visit_unreadable, .userdata = &visit},
+		&set, problems);
+	problem = visit.problem;
+	if (!r && problem && spare) {
+		visit.set = set;
+		r = use_all_spares(dirs, &visit);
+	}
+	if (r < 0)
+		return r;
+	if (set->n_rules)
+		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_loaded);
+	*ret = TAKE_PTR(set);
+	return 0;
+}
+
+int files_set_aside(struct rule_set *set, const char *path, const char *spare, const char *text)
+{
+	size_t length = spare ? strlen(spare) : 0, i = 0;
+	struct rule *rule, other;
+	bool is_spare;
+	int r;
+
+	while (i < set->n_rules && strcmp(set->rules[i].path, path) != 0)
+		i++;
+	if (i == set->n_rules)
+		return 0;
+	rule = &set->rules[i];
+	is_spare = spare && !strncmp(path, spare, length) && path[length] == '/';
+	r = fault_add(set, rule->name, text);
+	if (!r)
+		r = is_spare ? RULE_BAD : load_spare(spare, rule->name, &other);
+	if (r < 0)
+		return r;
+	rule_deinit(rule);
+	if (r)
+		memmove(rule, rule + 1, (--set->n_rules - i) * sizeof(*rule));
+	else
+		*rule = other;
+	return 1;
 }
 
 struct text_visit {
@@ -269,7 +333,7 @@ struct text_visit {
 	void *userdata;
 };
 
-static int visit_text(const char *path, void *userdata, struct problems *problems)
+static int visit_text(const char *path, size_t dir, void *userdata, struct problems *problems)
 {
 	const struct text_visit *visit = userdata;
 	_cleanup_(file_close) struct file file = FILE_NULL;
@@ -277,6 +341,7 @@ static int visit_text(const char *path, void *userdata, struct problems *problem
 	size_t size = 0;
 	int r;
 
+	(void)dir;
 	r = file_open(path, &file, problems);
 	if (!r)
 		r = file_read(&file, path, &text, &size, problems);
@@ -299,11 +364,12 @@ struct path_visit {
 	void *userdata;
 };
 
-static int visit_path(const char *path, void *userdata, struct problems *problems)
+static int visit_path(const char *path, size_t dir, void *userdata, struct problems *problems)
 {
 	const struct path_visit *visit = userdata;
 	int r = file_look(path, problems);
 
+	(void)dir;
 	if (r >= 0 && r != FILE_GONE)
 		visit->function(
 			path, r == FILE_MASKED ? RULE_FILE_MASKS : RULE_FILE_COUNTS, NULL, visit->userdata);
@@ -333,9 +399,9 @@ static int load_named(const char *path, struct rule *ret, struct problems *probl
 {
 	int r;
 
-	if (!ends_with_suffix(path))
+	if (!visit_is_rule_file(path))
 		return file_complain(problems, path, "the name of a rule file is NAME.rule");
-	r = load_rule_file(NULL, path, ret, problems);
+	r = load_rule_file(NULL, path, false, ret, problems);
 	if (r == FILE_GONE)
 		return file_complain_errno(problems, path, "cannot open the file", ENOENT);
 	if (r == FILE_MASKED)

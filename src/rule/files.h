@@ -28,6 +28,34 @@ int files_load(const char *const *dirs, struct rule_set **ret, struct problems *
 int files_reload(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
 	struct problems *problems);
 
+/* files_reload_text() - the same, and the rules that were read have their text, for spare_save() */
+int files_reload_text(const struct rule_set *before, const char *const *dirs, struct rule_set **ret,
+	struct problems *problems);
+
+/*
+ * files_load_good() - as files_load(), but without the files that cannot be used
+ * @spare:    a folder with copies of files that were good (spare.h): such a copy takes the place of a bad file. May be NULL
+ * @problems: everything that is wrong
+ *
+ * The set has a fault for each name whose file cannot be used. If a directory cannot be read, this goes for all names of
+ * weaker directories, because the file that would count or mask theirs may be there, and for all copies.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int files_load_good(
+	const char *const *dirs, const char *spare, struct rule_set **ret, struct problems *problems);
+
+/*
+ * files_set_aside() - the file of a rule turned out not to fit the others
+ * @path: of the rule
+ * @text: for the fault
+ *
+ * If the rule is not from @spare, the copy there takes its place.
+ *
+ * Return: whether the set has changed, or -ENOMEM.
+ */
+int files_set_aside(struct rule_set *set, const char *path, const char *spare, const char *text);
+
 /*
  * files_foreach() - call a function with the text of every file that files_load() would read, in their order
  * @function: @text is NULL for a file that masks others; it is not terminated, and may have any bytes

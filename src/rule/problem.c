@@ -34,11 +34,21 @@ int problems_add(struct problems *problems, const char *file, unsigned line, con
 	return 0;
 }
 
+int problems_set_other(struct problems *problems, const char *file)
+{
+	char *copy = strdup(file);
+
+	if (copy)
+		problems->items[problems->n - 1].other = copy;
+	return copy ? 0 : -ENOMEM;
+}
+
 void problems_deinit(struct problems *problems)
 {
 	for (size_t i = 0; i < problems->n; i++) {
 		free(problems->items[i].file);
 		free(problems->items[i].text);
+		free(problems->items[i].other);
 	}
 	free(problems->items);
 	*problems = PROBLEMS_NULL;

@@ -11,6 +11,7 @@ struct problem {
 	char *file;    /* the path by which it was opened */
 	unsigned line; /* 0: the file as a whole */
 	char *text;    /* printable, one line */
+	char *other;   /* a second file without which there would be no problem; NULL: none */
 };
 
 struct problems {
@@ -23,6 +24,9 @@ struct problems {
 /* problems_add() - Return: 0 or -ENOMEM */
 int problems_add(struct problems *problems, const char *file, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* problems_set_other() - of the problem that was added last. Return: 0 or -ENOMEM */
+int problems_set_other(struct problems *problems, const char *file);
 
 void problems_deinit(struct problems *problems);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "fault.h"
 #include "file.h"
 
 static void words_deinit(struct rule_words *words)
@@ -33,6 +34,7 @@ static void release(struct rule *rule)
 
 void rule_deinit(struct rule *rule)
 {
+	free(rule->text);
 	if (!rule->origin || !--rule->origin->n_rules)
 		release(rule);
 	*rule = (struct rule){0};
@@ -40,8 +42,11 @@ void rule_deinit(struct rule *rule)
 
 struct rule rule_share(const struct rule *rule)
 {
+	struct rule shared = *rule;
+
 	rule->origin->n_rules++;
-	return *rule;
+	shared.text = NULL;
+	return shared;
 }
 
 bool rule_is_same(const struct rule *a, const struct rule *b)
@@ -56,6 +61,7 @@ struct rule_set *rule_set_free(struct rule_set *set)
 	for (size_t i = 0; i < set->n_rules; i++)
 		rule_deinit(&set->rules[i]);
 	free(set->rules);
+	faults_deinit(set);
 	free(set);
 	return NULL;
 }

@@ -69,11 +69,17 @@ struct rule {
 	struct rule_access access;
 	struct rule_discover discover;
 	struct rule_origin *origin; /* NULL: not from a file, or from one that must be read again */
+	char *text;		    /* of the file, until spare_save() has copied it; else NULL */
+	size_t text_size;
 };
+
+struct rule_fault; /* fault.h */
 
 struct rule_set {
 	struct rule *rules; /* sorted by name */
 	size_t n_rules;
+	struct rule_fault *faults; /* names whose file could not be used; only after files_load_good() */
+	size_t n_faults;
 };
 
 /* rule_set_free() - accepts NULL; returns NULL */

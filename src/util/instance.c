@@ -22,6 +22,7 @@ int instance_init(struct instance *instance, const char *name)
 	(void)snprintf(instance->run, sizeof(instance->run), "/run/%s", word);
 	(void)snprintf(instance->socket, sizeof(instance->socket), "/run/%s/usher.sock", word);
 	(void)snprintf(instance->notify, sizeof(instance->notify), "/run/%s/notify", word);
+	(void)snprintf(instance->in_force, sizeof(instance->in_force), "/run/%s/in-force", word);
 	(void)snprintf(instance->pins, sizeof(instance->pins), "/sys/fs/bpf/%s", word);
 	for (unsigned i = 0; i < INSTANCE_RULE_DIRS; i++) {
 		(void)snprintf(

@@ -14,10 +14,11 @@
 #define INSTANCE_RULE_DIRS 4
 
 struct instance {
-	char run[64 + 32];			       /* /run/usher */
-	char socket[64 + 48];			       /* /run/usher/usher.sock; fits sun_path (108) */
-	char notify[64 + 48];			       /* /run/usher/notify */
-	char pins[64 + 32];			       /* /sys/fs/bpf/usher */
+	char run[64 + 32];	/* /run/usher */
+	char socket[64 + 48];	/* /run/usher/usher.sock; fits sun_path (108) */
+	char notify[64 + 48];	/* /run/usher/notify */
+	char in_force[64 + 48]; /* /run/usher/in-force: copies of rule files (rule/spare.h) */
+	char pins[64 + 32];	/* /sys/fs/bpf/usher */
 	char rules[INSTANCE_RULE_DIRS][64 + 48];       /* in order of precedence, the strongest first */
 	const char *rule_dirs[INSTANCE_RULE_DIRS + 1]; /* pointers into rules[], NULL-terminated */
 };

@@ -28,6 +28,8 @@ static const char *const keys[KEY_N] = {
 	KEY(EVENTS_LOST),
 	KEY(EVICTED),
 	KEY(FAMILY),
+	KEY(FAULT),
+	KEY(FAULTS),
 	KEY(FDS),
 	KEY(FDS_MAX),
 	KEY(FILE),

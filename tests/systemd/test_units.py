@@ -9,7 +9,7 @@ import pytest
 from harness.process import wait_until
 from harness.traffic import REFUSED, who
 
-from units import enable, rule, service, settle, sockets, unit
+from units import ANSWER, enable, rule, service, settle, sockets, unit
 
 UNITS = ["usherd.service", "usherd.socket", "usherd@x.service", "usherd@x.socket", "usher@x.service",
          "usher-again@x.service", "usher-discover.service", "usher-metrics.socket", "usher-metrics@x.service"]
@@ -98,28 +98,80 @@ def test_notify_reload(machine):
 
 
 def test_bad_rules_at_the_start(machine):
-    """The service fails and is not restarted repeatedly. What was dispatched before still is. Once the rules are valid, one
-    start restores everything."""
+    """A restart of the broker succeeds; the bad file costs the other names nothing, and its own name no connection."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
     service(machine, "web", "127.0.0.2:8080")
-    enable(machine, "usherd.service", "web.socket", "usher@web.service")
-    assert who("192.0.2.1", 80) == "web"
+    service(machine, "mail", "127.0.0.3:8080")
+    rule(machine, "mail", "Stream=192.0.2.0/24:25")
+    enable(machine, "usherd.service", "web.socket", "usher@web.service", "mail.socket", "usher@mail.service")
+    assert (who("192.0.2.1", 80), who("192.0.2.1", 25)) == ("web", "mail")
     rule(machine, "mail", "nonsense=1")
-    assert machine.systemctl("restart", "usherd", check=False).returncode != 0
-    assert machine.state("usherd.service") == "failed/failed"
-    assert machine.show("usherd.service", "ExecMainStatus") == "78"
-    assert machine.show("usherd.service", "NRestarts") == "0"
-    assert who("192.0.2.1", 80) == "web", "the kernel dispatches without the broker"
-    # clients do not wait at the doors of a broker that will not start
-    wait_until(lambda: machine.state("usherd.socket") == "inactive/dead")
-    done = machine.run("usherctl", "list", check=False)
-    assert done.returncode == 3 and "no broker listens" in done.stderr, done.stderr
-    assert len([text for text in machine.messages("-u", "usherd.service") if "cannot start" in text]) == 1
+    rule(machine, "shop", "Stream=192.0.2.0/24:81")
+    machine.systemctl("restart", "usherd")
+    settle(machine)
+    assert machine.state("usherd.service") == "active/running"
+    assert "mail.rule:2: " in machine.show("usherd.service", "StatusText")
+    assert (who("192.0.2.1", 80), who("192.0.2.1", 25)) == ("web", "mail")
+    assert [text for text in machine.messages("-u", "usherd.service") if "/mail.rule:2: " in text]
+    # only what is refused fails: the unit that hands the sockets of that name in again
+    assert machine.systemctl("restart", "usher@web.service").returncode == 0
+    done = machine.systemctl("restart", "usher@mail.service", check=False)
+    assert done.returncode and [text for text in machine.messages("-u", "usher@mail.service") if "mail.rule:2: " in text]
+    assert machine.systemctl("reload", "usherd", check=False).returncode, "a reload is all or nothing"
+    rule(machine, "mail", "Stream=192.0.2.0/24:26")
+    machine.systemctl("reload", "usherd")
+    machine.systemctl("restart", "usher@mail.service")
+    assert (who("192.0.2.1", 25), who("192.0.2.1", 26), who("192.0.2.1", 80)) == (REFUSED, "mail", "web")
+    assert machine.show("usherd.service", "StatusText").startswith("Generation ")
+
+
+@pytest.mark.parametrize("how", ["broken", "unreadable"])
+def test_bad_rules_at_boot(machine, how):
+    """The machine boots, and everything is served but the name of the bad file, which nobody has served since the boot."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    rule(machine, "mail", "Stream=192.0.2.0/24:25")
+    service(machine, "web", "127.0.0.2:8080")
+    service(machine, "mail", "127.0.0.3:8080")
+    enable(machine, "usherd.service", "web.socket", "usher@web.service", "mail.socket", "usher@mail.service")
+    if how == "broken":
+        rule(machine, "mail", "Stream=192.0.2.1/24:25")
+    else:
+        machine.sh("chown daemon /etc/usher/rules.d/mail.rule && chmod 600 /etc/usher/rules.d/mail.rule")
+    machine.reboot(failing=True)
+    settle(machine)
+    assert machine.state("usherd.service") == "active/running"
     assert who("192.0.2.1", 80) == "web"
+    assert who("192.0.2.1", 25) == REFUSED
+    assert machine.state("usher@mail.service") == "failed/failed"
+    assert [text for text in machine.messages("-b", "-u", "usher@mail.service") if "/mail.rule" in text]
     machine.run("rm", "/etc/usher/rules.d/mail.rule")
-    machine.systemctl("start", "usherd.service")
-    assert machine.state("usherd.socket") == "active/running"
-    assert [line[0] for line in sockets(machine)] == ["web"]
+    rule(machine, "mail", "Stream=192.0.2.0/24:25")
+    machine.systemctl("reload", "usherd")
+    machine.systemctl("start", "usher@mail.service")
+    assert who("192.0.2.1", 25) == "mail"
+
+
+def test_user_that_appears(machine):
+    """A rule for a user that does not exist at boot keeps nothing down. A dynamic user is found when its service hands in."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80", "[Access]", "User=hello-dynamic")
+    rule(machine, "shop", "Stream=192.0.2.0/24:81", "[Access]", "User=later")
+    machine.write("/usr/local/bin/answer", ANSWER.read_text(), 0o755)
+    for name, user, port in (("web", "hello-dynamic", 8080), ("shop", "later", 8081)):
+        dynamic = ["DynamicUser=yes"] if name == "web" else []
+        unit(machine, f"{name}.socket", "[Socket]", f"ListenStream=127.0.0.2:{port}", f"FileDescriptorName={name}",
+             "[Install]", "WantedBy=sockets.target")
+        unit(machine, f"{name}.service", "[Service]", f"User={user}", *dynamic,
+             f"ExecStart=/usr/bin/usherctl hand-in -- /usr/local/bin/answer {name}")
+    enable(machine, "usherd.service", "web.socket", "shop.socket")
+    machine.reboot()
+    settle(machine)
+    assert machine.state("usherd.service") == "active/running"
+    wait_until(lambda: [text for text in machine.messages("-b", "-u", "usherd.service") if "no user 'later'" in text])
+    machine.systemctl("start", "web.service")
+    wait_until(lambda: who("192.0.2.1", 80) == "web")
+    machine.sh("echo later:x:4711:4711::/:/bin/false >> /etc/passwd")
+    machine.systemctl("start", "shop.service")
+    wait_until(lambda: who("192.0.2.1", 81) == "shop")
 
 
 def test_another_broker(machine):

@@ -84,19 +84,6 @@ def test_services_that_died_meanwhile(broker):
         assert who(V4, 80) == "third"
 
 
-def test_start_with_a_bad_rule_keeps_dispatching(broker, rules):
-    """A restart with a bad file does not end the existing dispatch."""
-    running = broker(web="Stream=80")
-    with Service("web") as service:
-        hand_in("web", service)
-        running.kill()
-        rules(shop="Stream=0")
-        running.spawn()
-        assert running.wait() == 78
-        assert "shop.rule:2" in running.log
-        assert who(V4, 80) == "web"
-
-
 def test_second_broker(broker, usherd):
     """The second of two brokers says why it ends, and changes nothing."""
     running = broker(web="Stream=80")

@@ -119,10 +119,10 @@ class TestItself:
         assert len(discover.log.splitlines()) == 2, discover.log
 
     def test_bad_rules_at_the_start(self, broker, rules, discover):
+        """It says which, and works for the other names."""
         broker(web=WEB)
         rules(bad="[Rule]\nStream=80\n[Discover]\n")
-        discover.spawn()
-        assert discover.wait() == 78
+        discover.start()
         assert "bad.rule:3" in discover.log
 
 

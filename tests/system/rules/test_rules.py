@@ -331,10 +331,3 @@ def test_rules_rows(broker):
     assert refusal.value.number == errno.ENOENT
 
 
-def test_start_with_a_bad_rule(usherd, rules):
-    """There are no rules in force to keep: the broker names the file and exits with 78, as in usherd(8)."""
-    rules(web="Stream=80", shop="Stream=0")
-    usherd.spawn()
-    assert usherd.wait() == 78
-    assert "shop.rule:2: " in usherd.log
-    assert who(V4, 80) == REFUSED
