@@ -19,6 +19,7 @@
 #include "out/json.h"
 #include "passed.h"
 #include "run.h"
+#include "spares.h"
 
 /* What one run of hand-in has done */
 struct handover {
@@ -351,8 +352,10 @@ static int hand_in_passed(const struct ctl *ctl)
 			passed.text);
 		r = EXIT_FAILURE;
 	}
-	if (!r)
+	if (!r) {
+		spares_complain(&passed);
 		r = check_counts(&passed);
+	}
 	if (!r)
 		r = connect_broker(&handover, passed.text);
 	if (r)

@@ -20,7 +20,8 @@ static int check_pid(const char *text, struct refusal *refusal)
 	unsigned long pid;
 
 	if (!text)
-		return refuse(refusal, EINVAL, "$LISTEN_FDS is set and $LISTEN_PID is not (EINVAL)");
+		return refuse(refusal, EINVAL,
+			"$LISTEN_FDS is set and $LISTEN_PID is not (EINVAL): what started usherctl has dropped it, or is not systemd; have it pass both (sh -c 'LISTEN_PID=$$ exec usherctl ...'), or name the descriptors: hand-in NAME --fd 3");
 	if (text_to_uint(text, INT_MAX, &pid) < 0 || pid == 0)
 		return refuse(refusal, EINVAL, "$LISTEN_PID '%.64s' is not a process id (EINVAL)", text);
 	if (pid == (unsigned long)getpid())

@@ -13,6 +13,7 @@
 #include "../util/macro.h"
 #include "../util/name.h"
 #include "complain.h"
+#include "host/own_unit.h"
 #include "listen.h"
 
 void passed_deinit(struct passed *passed)
@@ -321,13 +322,35 @@ int passed_describe(const struct ctl *ctl, struct passed *passed)
 	return 0;
 }
 
+/* Nothing was passed. In a unit, its line or its socket units are the reason. */
+static int explain_absence(struct refusal *refusal)
+{
+	struct own_unit unit;
+	int r = own_unit_read(&unit);
+
+	if (r < 0 || !*unit.name)
+		return r;
+	if (unit.key)
+		(void)refuse(refusal, ENOENT,
+			"no socket was passed (ENOENT): systemd passes sockets to ExecStart= only, and this is %s= of %s; write ExecStart=usherctl hand-in -- COMMAND there, or enable usher@NAME.service for NAME.socket",
+			unit.key, unit.name);
+	else
+		(void)refuse(refusal, ENOENT,
+			"no socket was passed (ENOENT): %s has no socket unit that is active; name it with Sockets=NAME.socket in %s, or with Service=%s in the socket unit",
+			unit.name, unit.name, unit.name);
+	return 0;
+}
+
 int passed_read(const struct ctl *ctl, struct passed *passed)
 {
 	struct listening listening;
 	struct refusal refusal;
 	int r;
 
-	if (listen_read(&listening, &refusal)) {
+	r = listen_read(&listening, &refusal);
+	if (r == LISTEN_NONE && refusal.error == ENOENT && explain_absence(&refusal) < 0)
+		return complain_memory();
+	if (r) {
 		if (ctl->n_names > 0)
 			complain("cannot hand in '%s': %s", ctl->names[0], refusal.text);
 		else

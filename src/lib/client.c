@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../util/clock.h"
 #include "../util/errno_name.h"
@@ -82,6 +84,49 @@ static int client_connect(struct client *client)
 	}
 }
 
+/* How a unit hides the socket of the broker from its processes */
+enum client_view {
+	CLIENT_VIEW_OPEN,
+	CLIENT_VIEW_SEALED, /* InaccessiblePaths=: an empty folder without permissions is mounted over it */
+	CLIENT_VIEW_OTHER,  /* another /run: where systemd runs, it has this folder (sd_booted(3)) */
+};
+
+static enum client_view client_look(const struct client *client, int length)
+{
+	char folder[sizeof(client->address.sun_path) + 1];
+	struct stat st;
+
+	if (!secure_getenv("INVOCATION_ID")) /* systemd sets it in every process that it starts */
+		return CLIENT_VIEW_OPEN;
+	(void)snprintf(folder, sizeof(folder), "%.*s", length, client->address.sun_path);
+	if (stat(folder, &st) == 0 && !(st.st_mode & ~(mode_t)S_IFMT))
+		return CLIENT_VIEW_SEALED;
+	return access("/run/systemd/system", F_OK) < 0 ? CLIENT_VIEW_OTHER : CLIENT_VIEW_OPEN;
+}
+
+/* Return: 0 when nothing is hidden; otherwise as client_open() */
+static int client_refuse_hidden(const struct client *client, int error, struct refusal *refusal)
+{
+	const char *path = client->address.sun_path, *slash = strrchr(path, '/');
+	int length = slash ? (int)(slash - path) : 0;
+
+	switch (client_look(client, length)) {
+	case CLIENT_VIEW_SEALED:
+		(void)refuse(refusal, error,
+			"InaccessiblePaths= of the unit hides the broker's socket %s (%s); take %.*s out of it",
+			path, errno_name(error), length, path);
+		break;
+	case CLIENT_VIEW_OTHER:
+		(void)refuse(refusal, error,
+			"the unit hides /run, and the broker's socket %s with it (%s): TemporaryFileSystem= or RootDirectory=, for example; add BindReadOnlyPaths=%.*s",
+			path, errno_name(error), length, path);
+		break;
+	default:
+		return 0;
+	}
+	return error == ENOENT ? CLIENT_ABSENT : REFUSED;
+}
+
 int client_open(struct client *client, const char *path, int timeout_ms, struct refusal *refusal)
 {
 	int error, r;
@@ -98,6 +143,9 @@ int client_open(struct client *client, const char *path, int timeout_ms, struct 
 	client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (client->socket < 0) {
 		error = errno;
+		if (error == EAFNOSUPPORT)
+			return refuse(refusal, error,
+				"cannot create a Unix socket (EAFNOSUPPORT): RestrictAddressFamilies= of the unit leaves AF_UNIX out; add it there");
 		return refuse(refusal, error, "cannot create a socket: %s (%s)", errno_text(error),
 			errno_name(error));
 	}
@@ -106,6 +154,9 @@ int client_open(struct client *client, const char *path, int timeout_ms, struct 
 		error = errno;
 	if (!error)
 		return 0;
+	r = error == ENOENT || error == EACCES ? client_refuse_hidden(client, error, refusal) : 0;
+	if (r)
+		return client_fail(client, r);
 	if (error == ENOENT || error == ECONNREFUSED) {
 		(void)refuse(refusal, error, "no broker listens on %s (%s); start usherd, or set $%s",
 			client->address.sun_path, errno_name(error), PROTOCOL_SOCKET_VARIABLE);

@@ -186,7 +186,7 @@ def what_was_passed_is_checked_before_the_broker_is_asked():
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         fds = [one.fileno(), two.fileno()]
         expect(run("hand-in", "web"), 78, "^$", "LISTEN_FDS is not set")
-        expect(run("hand-in", "web", environ={"LISTEN_FDS": "1"}), 78, "^$", "LISTEN_PID")
+        expect(run("hand-in", "web", environ={"LISTEN_FDS": "1"}), 78, "^$", "LISTEN_PID is not .*hand-in NAME --fd 3")
         expect(run("hand-in", "web", environ={"LISTEN_FDS": "1", "LISTEN_PID": "1"}), 78, "^$", "process 1 ")
         expect(run("hand-in", listen=fds), 78, "^$", "LISTEN_FDNAMES is not set")
         expect(run("hand-in", listen=fds, names="one"), 78, "^$", "1 names for 2")

@@ -15,6 +15,7 @@
 #include "../../util/errno_name.h"
 #include "../../util/netns.h"
 #include "../complain.h"
+#include "../host/name_units.h"
 #include "../view/rule_check.h"
 #include "doctor.h"
 
@@ -149,14 +150,29 @@ static void look_at_gap(struct doctor *doctor, const struct seat *seat)
 
 static void look_at_missing(struct doctor *doctor, const struct seat *seats, size_t n)
 {
+	struct name_fault units = {};
+	struct refusal refusal;
 	const char *name = seats->name;
 	uint64_t n_missing = 0;
+	int r = 0;
 
 	for (size_t i = 0; i < n; i++)
 		n_missing += seats[i].counters[SEAT_MISSING];
 	if (passes(doctor, name)) {
 		doctor_found(doctor, REPORT_INFO,
 			"'%s' has no socket, and its packets are passed on (Missing=pass)", name);
+		return;
+	}
+	/* which units hand in to another instance is up to their drop-ins */
+	if (!*doctor->name)
+		r = name_units_find(&doctor->manager, name, &units, &refusal);
+	if (r < 0)
+		doctor->report.out_of_memory = true;
+	if (!r && *units.text) {
+		doctor_found(doctor, REPORT_WARN,
+			"no socket is handed in as '%s', so its clients are refused; packets so far: %lu; %s",
+			name, (unsigned long)n_missing, units.text);
+		doctor_remedy(doctor, "%s%s%s", units.remedy, *units.command ? " " : "", units.command);
 		return;
 	}
 	doctor_found(doctor, REPORT_WARN,

@@ -3,6 +3,7 @@
 
 /* The evidence about a packet: what the broker, the kernel and the rule files say */
 
+#include "../host/name_units.h"
 #include "described_socket.h"
 #include "explanation.h"
 #include "host_view.h"
@@ -14,6 +15,7 @@ struct evidence {
 	const struct host_view *host;
 	const struct rule_files *files;
 	const struct described_socket *described;
+	const struct name_fault *units; /* of a name without a socket; its text is "" if nothing was found */
 };
 
 #define WHO_MAX 512

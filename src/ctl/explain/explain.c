@@ -152,6 +152,18 @@ static int complain_absent(const struct ctl *ctl, const struct asked *asked, con
 		CLIENT_ABSENT, &longer, "cannot explain %s %s", protocol_word(asked->protocol), asked->text);
 }
 
+/* Only of the default instance: which units hand in to another one is up to their drop-ins. */
+static int find_units(const struct ctl *ctl, const struct explanation *explanation, struct name_fault *units)
+{
+	_cleanup_(manager_deinit) struct manager manager = MANAGER_NULL;
+	struct refusal refusal;
+	int r = 0;
+
+	if (*explanation->name && !explanation->n_places && !*ctl->instance_name)
+		r = name_units_find(&manager, explanation->name, units, &refusal);
+	return r < 0 ? r : 0;
+}
+
 int verb_explain(const struct ctl *ctl)
 {
 	_cleanup_(explanation_deinit) struct explanation explanation = EXPLANATION_NULL;
@@ -160,7 +172,8 @@ int verb_explain(const struct ctl *ctl)
 	_cleanup_(described_socket_deinit) struct described_socket described = DESCRIBED_SOCKET_NULL;
 	_cleanup_(diagnosis_deinit) struct diagnosis diagnosis = {};
 	struct asked asked;
-	const struct evidence evidence = {&asked, &explanation, &host, &files, &described};
+	struct name_fault units = {};
+	const struct evidence evidence = {&asked, &explanation, &host, &files, &described, &units};
 	struct refusal refusal;
 	int r;
 
@@ -179,6 +192,8 @@ int verb_explain(const struct ctl *ctl)
 		r = rule_files_read(&asked, &explanation, &files);
 	if (!r)
 		r = described_socket_find(&asked, &explanation, &described);
+	if (!r)
+		r = find_units(ctl, &explanation, &units);
 	if (!r)
 		r = diagnosis_make(&evidence, &diagnosis);
 	if (r)

@@ -198,13 +198,20 @@ static void find_missing_socket(const struct evidence *evidence, struct findings
 {
 	const struct explanation *explanation = evidence->explanation;
 	bool passed = explanation->verdict == VERDICT_PASSED;
+	const struct name_fault *units = evidence->units;
 	struct finding *finding = findings_add(findings, passed ? FINDING_WARN : FINDING_FAIL, "missing",
-		"no socket is handed in as '%s' (%s over %s)", explanation->name,
-		protocol_name(evidence->asked->protocol), family_name(evidence->asked->family));
+		"no socket is handed in as '%s' (%s over %s)%s%s", explanation->name,
+		protocol_name(evidence->asked->protocol), family_name(evidence->asked->family),
+		*units->text ? ": " : "", units->text);
 
-	finding_remedy(finding,
-		"start the service; the journal shows which sockets the name had, and which hand-ins were refused:");
-	finding_command(finding, "journalctl USHER_NAME=%s", explanation->name);
+	if (*units->text) {
+		finding_remedy(finding, "%s", units->remedy);
+		finding_command(finding, "%s", units->command);
+	} else {
+		finding_remedy(finding,
+			"start the service; the journal shows which sockets the name had, and which hand-ins were refused:");
+		finding_command(finding, "journalctl USHER_NAME=%s", explanation->name);
+	}
 	find_refused(evidence, findings);
 	find_other_seats(evidence, findings);
 	find_discover(evidence, findings);
