@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../holder/store.h"
 #include "../observe/observe.h"
@@ -90,6 +92,25 @@ static pid_t process_of(const struct offer *offer)
 	return registrants_is_watched(offer->broker->registrants, pid) ? pid : 0;
 }
 
+/*
+ * Who serves before a socket takes over, if that is somebody else: another unit, or without units another process.
+ * Return: is there?
+ */
+static bool find_displaced(const struct offer *offer, const struct aim *aim, struct usher_place *ret)
+{
+	const struct identity *owner = offer->request->owner;
+	struct registry_place places[USHER_PLACES_MAX];
+	const struct usher_place *first = &places[0].data;
+
+	if (!aim->staged || reservation_rank(offer, aim) ||
+		!registry_read_places(&offer->broker->registry, aim->seat, places))
+		return false;
+	*ret = *first;
+	if (*first->unit || *owner->unit)
+		return strncmp(first->unit, owner->unit, sizeof(first->unit) - 1) != 0;
+	return first->pid != (uint32_t)owner->pid || first->uid != owner->uid;
+}
+
 /* Return: whether the socket is new in any of its seats. */
 static bool commit(struct hand_in *hand_in, const struct offered_socket *socket)
 {
@@ -114,21 +135,39 @@ static bool commit(struct hand_in *hand_in, const struct offered_socket *socket)
 	return added;
 }
 
-static void report_handed_in(const struct offer *offer, const struct offered_socket *socket)
+/* "nginx.service", or "process 7" without a unit */
+static const char *format_owner(const struct usher_place *place, char text[static sizeof(place->unit) + 16])
+{
+	if (*place->unit)
+		(void)snprintf(text, sizeof(place->unit) + 16, "%s", place->unit);
+	else
+		(void)snprintf(text, sizeof(place->unit) + 16, "process %u", place->pid);
+	return text;
+}
+
+/* @displaced: who served before; NULL: nobody else */
+static void report_handed_in(
+	const struct offer *offer, const struct offered_socket *socket, const struct usher_place *displaced)
 {
 	const struct aim *aim = &socket->aims[0];
 	const struct usher_seat *seat = &offer->broker->registry.seats[aim->seat];
 	const struct usher_place place =
 		place_make(&socket->facts, offer->request->owner, offer->request->via, 0);
 	struct observed about = place_observed(offer->broker, seat, &place);
-	char address[ENDPOINT_TEXT_MAX];
+	char address[ENDPOINT_TEXT_MAX], other[ENDPOINT_TEXT_MAX], owner[sizeof(place.unit) + 16];
+	const char *held = offer->request->hold ? ", held," : "";
 
 	about.uid = offer->request->owner->uid;
 	about.by_client = true;
 	about.pid = offer->request->owner->pid;
-	observe(OBSERVE_HANDED_IN, &about, "'%s': the %s socket at %s is handed in%s and serves", seat->name,
-		protocol_name(seat->protocol), place_address(&place, address),
-		offer->request->hold ? ", held," : "");
+	if (displaced)
+		observe(OBSERVE_HANDED_IN, &about,
+			"'%s': the %s socket at %s is handed in%s and serves, in place of that of %s at %s",
+			seat->name, protocol_name(seat->protocol), place_address(&place, address), held,
+			format_owner(displaced, owner), place_address(displaced, other));
+	else
+		observe(OBSERVE_HANDED_IN, &about, "'%s': the %s socket at %s is handed in%s and serves",
+			seat->name, protocol_name(seat->protocol), place_address(&place, address), held);
 }
 
 /* ---- the steps */
@@ -244,13 +283,17 @@ static void commit_all(struct hand_in *hand_in)
 
 	hand_in->committed = true;
 	/* the last socket first, so that the first one of the packet ends up in front */
-	for (size_t i = offer->request->n; i-- > 0;)
+	for (size_t i = offer->request->n; i-- > 0;) {
+		struct usher_place place;
+		bool displaces = find_displaced(offer, &offer->sockets[i].aims[0], &place);
+
 		if (commit(hand_in, &offer->sockets[i])) {
-			report_handed_in(offer, &offer->sockets[i]);
+			report_handed_in(offer, &offer->sockets[i], displaces ? &place : NULL);
 			if (offer->sockets[i].facts.protocol == IPPROTO_UDP)
 				udp_note(offer->broker, offer->sockets[i].rule);
 			added++;
 		}
+	}
 	for (size_t i = 0; i < offer->request->n; i++)
 		for (size_t k = 0; k < offer->sockets[i].n_aims; k++)
 			if (offer->sockets[i].aims[k].staged)

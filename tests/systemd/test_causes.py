@@ -165,3 +165,30 @@ class TestHandInOfAUnit:
         text = "\n".join(machine.messages("-u", "usher@web.service"))
         assert ("'web' has sockets at 9 addresses for TCP over IPv4: one serves, the others only stand by; one ListenStream= line "
                 "of the socket unit is enough, the rule says to which addresses and ports it applies") in text
+
+
+def test_taken_over(machine):
+    """A unit that takes a name over from another one: the journal says from whom, and doctor notes it while both are there."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080")
+    unit(machine, "new.socket", "[Socket]", "ListenStream=127.0.0.3:8080", "FileDescriptorName=web")
+    unit(machine, "new.service", "[Service]", "ExecStart=/usr/local/bin/answer new")
+    enable(machine, "usherd.service", "web.socket", "usher@web.service")
+    machine.systemctl("restart", "usher@web.service")
+
+    def said(name):
+        return [text for text in machine.messages("-t", "usherd", f"USHER_NAME={name}") if "is handed in" in text]
+
+    assert said("web") == ["'web': the TCP socket at 127.0.0.2:8080 is handed in and serves"], "nobody was there before"
+    machine.systemctl("start", "new.socket", "usher@new.service")
+    settle(machine)
+    assert said("web")[1:] == ["'web': the TCP socket at 127.0.0.3:8080 is handed in and serves, "
+                               "in place of that of usher@web.service at 127.0.0.2:8080"]
+    assert who(PUBLIC, 80) == "new"
+    noted, = [row for row in json.loads(machine.run("usherctl", "-j", "doctor", check=False).stdout)["findings"]
+              if row["check"] == "taken-over"]
+    assert (noted["result"], noted["text"]) == (
+        "info", "'web' (tcp over ipv4) has sockets of two units: that of usher@new.service serves, and that of usher@web.service "
+        "only stands by")
+    machine.systemctl("stop", "new.socket", "new.service")
+    wait_until(lambda: who(PUBLIC, 80) == "web", "the old one serves again")

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../scan/process.h"
 #include "../../scan/target.h"
@@ -226,10 +227,50 @@ static void check_mptcp(struct doctor *doctor)
 		doctor_found(doctor, REPORT_OK, "no listener that a rule concerns uses MPTCP");
 }
 
+/* A place that another unit has handed in than the one that serves; NULL: none */
+static const struct listed_place *find_other_unit(const struct seat *seat)
+{
+	const char *serves = seat->n_places ? seat->places[0]->fields[PLACE_UNIT] : NULL;
+
+	for (size_t i = 1; serves && i < seat->n_places; i++) {
+		const char *unit = seat->places[i]->fields[PLACE_UNIT];
+
+		if (unit && strcmp(unit, serves) != 0 && place_is(seat->places[i], STATE_STANDBY))
+			return seat->places[i];
+	}
+	return NULL;
+}
+
+/* The newest hand-in serves, whoever makes it: that is how to move a name, and what happens if two units use one. */
+static void check_taken_over(struct doctor *doctor)
+{
+	size_t before = doctor->report.n;
+
+	if (doctor_skips_unanswered(doctor))
+		return;
+	for (size_t i = 0; i < doctor->seats.n; i++) {
+		const struct seat *seat = &doctor->seats.items[i];
+		const struct listed_place *other = find_other_unit(seat);
+
+		if (!other)
+			continue;
+		doctor_found(doctor, REPORT_INFO,
+			"'%s' (%s over %s) has sockets of two units: that of %s serves, and that of %s only stands by",
+			seat->name, seat->protocol, seat->family, seat->places[0]->fields[PLACE_UNIT],
+			other->fields[PLACE_UNIT]);
+		doctor_remedy(doctor,
+			"the newest hand-in serves; if this is no upgrade, give one of them another name, or let only one use the name (Unit= in [Access])");
+	}
+	if (doctor->report.n == before)
+		doctor_found(doctor, REPORT_OK,
+			"no unit has taken a name over from another one that still has a socket");
+}
+
 const struct check socket_checks[] = {
 	{"listening", check_listening},
 	{"queues", check_queues},
 	{"held", check_held},
+	{"taken-over", check_taken_over},
 	{"mptcp", check_mptcp},
 	{},
 };

@@ -173,3 +173,15 @@ def test_replacing_under_load(broker, protocol):
         current = following
     results = load.finish()
     assert {name for _, name in results} == {f"s{i}" for i in range(50)}, results
+
+
+def test_the_journal_names_the_one_before(broker):
+    """A hand-in that takes over from another process says from whom; one of the same process does not."""
+    running = broker(web="Stream=80")
+    old = ServiceProcess("old", before=lambda sock: hand_in("web", sock) and cookie(sock))
+    with make_socket("tcp", "127.0.0.2", 8081) as new, make_socket("tcp", "127.0.0.2", 8082) as newer:
+        hand_in("web", new)
+        wait_until(lambda: "127.0.0.2:8081 is handed in and serves, in place of that of process " in running.log)
+        hand_in("web", newer)
+        wait_until(lambda: "127.0.0.2:8082 is handed in and serves\n" in running.log)
+    old.kill()
