@@ -29,7 +29,7 @@ struct sweeper {
 	struct grave *graves;
 	size_t n_graves;
 	unsigned n_burials; /* under way */
-	bool able;	    /* there is a worker, and it is not to end */
+	bool able;	    /* there is a worker, which has answered, and it is not to end */
 };
 
 static void send_next_skip(struct sweeper *sweeper)
@@ -68,12 +68,13 @@ static void send_all(struct sweeper *sweeper)
 	send_next_skip(sweeper);
 }
 
+/*
+ * The nursery may be unable to fork it, and drop what is in the channel: it would be the last to have a stranger's
+ * connection, and wait. So nothing is sent until the worker has answered.
+ */
 static void on_ready(struct crew_user *user)
 {
-	struct sweeper *sweeper = (struct sweeper *)user;
-
-	sweeper->able = true;
-	send_all(sweeper);
+	(void)crew_send(user, &(struct work){.kind = WORK_SETTLE}, NULL, 0);
 }
 
 static void remove_skip(struct sweeper_skip *skip)
@@ -107,7 +108,9 @@ static enum crew_progress on_report(
 	struct sweeper *sweeper = (struct sweeper *)user;
 
 	(void)attached;
-	if (report->kind == REPORT_SKIPPED && sweeper->skips && sweeper->skips->sent)
+	if (report->kind == REPORT_SKIPPED && !sweeper->able)
+		sweeper->able = true;
+	else if (report->kind == REPORT_SKIPPED && sweeper->skips && sweeper->skips->sent)
 		finish_skip(sweeper, true);
 	else if (report->kind == REPORT_CLOSED && sweeper->n_burials)
 		sweeper->n_burials--;
