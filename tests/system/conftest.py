@@ -12,6 +12,7 @@ from harness import host as _host
 from harness import isolate, process
 from harness.daemon import Daemon
 from harness.discover import Discover
+from harness.fuse import Stuck
 
 SECONDS = 300  # for one test, unless its mark sets another limit
 
@@ -125,6 +126,17 @@ def both(broker, discover):
         return running
 
     return start
+
+
+@pytest.fixture
+def stuck():
+    """A file that makes wait who reads or closes it."""
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("machine: there is no /dev/fuse")
+    os.mkdir("/run/test/mnt")
+    running = Stuck("/run/test/mnt")
+    yield running
+    running.release()  # or no process that has the file open could end
 
 
 @pytest.fixture

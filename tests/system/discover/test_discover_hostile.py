@@ -12,6 +12,7 @@ import pytest
 
 from harness import wire
 from harness.broker import USHERCTL
+from harness.faults import failing
 from harness.host import NOBODY, run
 from harness.process import Child, wait_until
 from harness.service import ServiceProcess, make_socket
@@ -171,6 +172,47 @@ def test_reload_while_a_scan_does_not_end(broker, discover, rules):
     discover.process.send_signal(signal.SIGHUP)
     wait_until(lambda: running.sockets("web"), "the daemon is found with the rules read again")
     assert not discover.said("given up")
+    daemon.kill()
+
+
+@pytest.mark.parametrize("error", ["EAGAIN", "ENOMEM"])
+def test_scanner_cannot_be_started(broker, discover, error):
+    """As with TasksMax= of the unit: usher-discover says so, and scans when it is over."""
+    running = broker(web=RULE)
+    discover.start()
+    discover.settle()
+    with failing(discover.pid, "clone,clone3,fork,vfork", f"error={error}"):
+        os.kill(discover.scanner, signal.SIGKILL)
+        daemon = ServiceProcess("web")
+        assert discover.wait_said(f"cannot start a process that scans \\({error}\\)")
+        assert not running.sockets("web")
+    wait_until(lambda: running.sockets("web"), "the daemon is found")
+    daemon.kill()
+
+
+@pytest.mark.seconds(120)
+def test_scanners_that_cannot_end(broker, discover):
+    """Eight processes that scan are where no SIGKILL reaches them: usher-discover says so, makes no further one, and goes on
+    when one of them has ended."""
+    running = broker(web=RULE)
+    discover.start()
+    discover.settle()
+    seen = []
+    with failing(discover.pid, "pidfd_send_signal", "retval=0"):
+        for number in range(8):
+            wait_until(lambda: len(discover.scanners()) == number + 1)
+            seen += set(discover.scanners()) - set(seen)
+            os.kill(seen[-1], signal.SIGSTOP)
+            discover.hang_up()  # the next scan has another process
+        assert discover.wait_said("8 processes that scanned were killed and cannot end")
+    daemon = ServiceProcess("web")
+    discover.hang_up()
+    assert sorted(discover.scanners()) == sorted(seen) and not running.sockets("web")
+    assert len(discover.said("cannot end")) == 1
+    os.kill(seen[3], signal.SIGKILL)
+    wait_until(lambda: running.sockets("web"), "the daemon is found")
+    for pid in set(seen) - {seen[3]}:
+        os.kill(pid, signal.SIGKILL)
     daemon.kill()
 
 

@@ -3,17 +3,16 @@
 
 import ctypes
 import errno
-import mmap
 import os
 import signal
 import socket
 import struct
-import threading
 
 import pytest
 
 from harness import process
-from harness.fuse import SIZE, Stuck
+from harness.faults import failing
+from harness.fuse import keep_locked
 from harness.host import NOBODY, V4, rule
 from harness.notify import notify
 from harness.process import Child, in_child, wait_until
@@ -24,17 +23,6 @@ from harness.wire import Connection, Refused, hand_in, request
 WEB = rule("Stream=80", access=["User=nobody"])
 AF_INET = struct.pack("=H", socket.AF_INET)
 LINGER = struct.pack("ii", 1, 36000)
-MSG_MORE = 0x8000
-
-
-@pytest.fixture
-def stuck():
-    if not os.path.exists("/dev/fuse"):
-        pytest.skip("machine: there is no /dev/fuse")
-    os.mkdir("/run/test/mnt")
-    running = Stuck("/run/test/mnt")
-    yield running
-    running.release()  # or no process that has the file open could end
 
 
 def as_nobody(function, *words):
@@ -239,18 +227,13 @@ def test_datagrams_wait_for_no_other_uid(broker, stuck, last):
 
 
 def test_socket_whose_lock_is_held(broker, stuck):
-    """sendto() from a page of the file keeps the lock of the socket: a process that looks at it waits, and SIGKILL does not end it."""
+    """A process that looks at it waits, and SIGKILL does not end it."""
     running = broker(web=rule("Datagram=80", "Stream=80", access=["User=nobody"]))
 
     def lock(tell):
-        page = mmap.mmap(os.open(stuck.file, os.O_RDONLY), SIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
         sock = make_socket("udp", "127.0.0.3", 0)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(page))
-        to = AF_INET + struct.pack(">H", 9) + socket.inet_aton("127.0.0.1") + bytes(8)
-        libc = ctypes.CDLL(None)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])  # in both threads, or it would end the process
-        threading.Thread(target=lambda: libc.sendto(
-            sock.fileno(), ctypes.c_void_p(address), ctypes.c_size_t(SIZE), MSG_MORE, to, 16), daemon=True).start()
+        keep_locked(sock, stuck.file)
         tell("sending")
         signal.sigwait([signal.SIGUSR1])
         try:
@@ -277,14 +260,9 @@ def test_socket_whose_lock_is_held(broker, stuck):
 
 # ---- workers that end
 
-def test_workers_are_replaced(broker):
-    """Without its workers the broker goes on and gets others; a client may have to ask again."""
-    running = broker(web=WEB)
-    is_served(running)
-    for pid in running.workers():
-        os.kill(pid, signal.SIGKILL)
-
-    def is_served_again():
+def is_served_again(running):
+    """In the end; before, it is said why not."""
+    def is_it():
         try:
             is_served(running)
         except Refused as refusal:
@@ -292,7 +270,42 @@ def test_workers_are_replaced(broker):
             return False
         return True
 
-    wait_until(is_served_again)
+    wait_until(is_it)
+
+
+def test_workers_are_replaced(broker):
+    """Without its workers the broker goes on and gets others; a client may have to ask again."""
+    running = broker(web=WEB)
+    is_served(running)
+    for pid in running.workers():
+        os.kill(pid, signal.SIGKILL)
+    is_served_again(running)
+
+
+@pytest.mark.parametrize("error", ["EAGAIN", "ENOMEM"])
+def test_workers_cannot_be_started(broker, error):
+    """As with TasksMax= of the unit: the client hears of it, requests without descriptors are served, and so are all when it
+    is over."""
+    running = broker(web=WEB)
+    is_served(running)
+    with Service("root", port=8443) as service:
+        with failing(running.nursery, "clone,clone3,fork,vfork", f"error={error}"):
+            for pid in running.workers():
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not running.workers())
+            running.status()
+            for _ in range(3):
+                with pytest.raises(Refused, match="cannot be started.*try again") as refusal:
+                    hand_in("web", service)
+                assert refusal.value.number == errno.ECHILD
+                assert running.status()["OK"] == "1"
+            notify("FDSTORE=1\nFDNAME=web", service)
+            wait_until(lambda: "refused 'datagram'" in running.log and "cannot be started" in running.log)
+            assert running.status()["SOCKETS"] == "0"
+        wait_until(lambda: running.status()["HELD"] == "1", what="the datagram that waited is served")
+        request("withdraw", [service], NAME="web")
+    wait_until(lambda: running.status()["SOCKETS"] == "0")
+    is_served_again(running)
 
 
 def test_workers_may_do_nothing(broker):

@@ -254,6 +254,22 @@ def test_orphans_make_way_in_a_full_seat(broker, n_old, n_new):
         sock.close()
 
 
+def test_orphan_among_the_living_makes_way(broker):
+    """Seven sockets have a process, one has none any more. It is the one that goes, and no other goes."""
+    running = broker(web="Stream=80")
+    living = [make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(7)]
+    hold("web", *living[:4])
+    orphan, = hold_in_child(1)
+    hold("web", *living[4:])
+    orphans = [row["COOKIE"] for row in running.sockets()].count(orphan)
+    new = make_socket("tcp", "127.0.0.2", 8080, reuseport=True)
+    assert hand_in("web", new)["ADDED"] == "1"
+    wait_until(lambda: sorted(row["COOKIE"] for row in running.sockets()) == sorted(map(cookie, [*living, new])))
+    assert running.status()["HELD"] == "7" and orphans <= 1
+    for sock in [*living, new]:
+        sock.close()
+
+
 def test_orphans_make_way_in_a_full_store(usherd, rules):
     """The service manager keeps three sockets, all of a process that has ended: its successor is held nevertheless."""
     rules(web="Stream=80")

@@ -49,6 +49,12 @@ class Usherd(Daemon):
         return [int(path.parent.name) for path in pathlib.Path("/proc").glob("[0-9]*/comm")
                 if reads(path) == "usherd-worker"]
 
+    @property
+    def nursery(self):
+        """The process that forks them."""
+        pid, = [int(path.parent.name) for path in pathlib.Path("/proc").glob("[0-9]*/comm") if reads(path) == "usherd-nursery"]
+        return pid
+
     def fds(self):
         """Without the channel and the pidfd of each worker: of these there are as many as the broker likes to have."""
         found = super().fds()
