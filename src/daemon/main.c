@@ -130,6 +130,7 @@ static int exit_status(int error)
 	case ENODEV:
 	case ENOTDIR:
 	case ELOOP:
+	case EADDRNOTAVAIL: /* of a door */
 	case ENOSPC:
 		return EX_CONFIG;
 	default:
@@ -249,7 +250,7 @@ static int start_usherd(
 	usherd->started = clock_realtime_usec();
 	r = handle_signals(event, usherd);
 	if (!r)
-		r = passed_take(&passed);
+		r = passed_take(instance, &passed, &refusal);
 	if (!r)
 		r = broker_adopt(&usherd->broker, event, instance, name, &problems, &refusal);
 	if (!r)

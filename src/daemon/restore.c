@@ -105,6 +105,16 @@ static void report_refusal(const char *name, const struct refusal *refusal)
 		"a socket that the service manager passed as '%s' is not handed in: %s", name, refusal->text);
 }
 
+/* No rule leads to it, and clients of another service would wait at it. */
+static void report_local(const struct passed_socket *socket)
+{
+	const struct observed about = {.name = socket->name, .error = EAFNOSUPPORT};
+
+	observe(OBSERVE_REFUSED, &about,
+		"the service manager passed a Unix socket at '%s' as '%s', which the broker has no use for (EAFNOSUPPORT); remove its unit from Sockets= of usherd.service, or that line from the unit",
+		socket->path, socket->name);
+}
+
 static void restore_consume(struct broker *broker, const char *name, uint64_t stored_cookie, int fd_given)
 {
 	_cleanup_close_ int fd = fd_given;
@@ -162,12 +172,14 @@ void restore_passed(struct broker *broker, struct passed *passed)
 
 	/* the store returns the newest socket first (measured with systemd 252 and 257) */
 	for (size_t i = passed->n_sockets; i-- > 0;)
-		if (store_parse_name(passed->sockets[i].name, name, &cookie))
+		if (!passed->sockets[i].local && store_parse_name(passed->sockets[i].name, name, &cookie))
 			restore_consume(broker, name, cookie, TAKE_FD(passed->sockets[i].fd));
 	for (size_t i = passed->n_sockets; i-- > 0;) {
 		const struct passed_socket *socket = &passed->sockets[i];
 
-		if (socket->fd >= 0 && hand_in_passed(broker, socket->name, socket->fd, false, &refusal))
+		if (socket->local)
+			report_local(socket);
+		else if (socket->fd >= 0 && hand_in_passed(broker, socket->name, socket->fd, false, &refusal))
 			report_refusal(socket->name, &refusal);
 	}
 	unmark_lost(broker);

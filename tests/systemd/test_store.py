@@ -196,3 +196,32 @@ def test_sockets_of_the_broker(machine):
     machine.systemctl("stop", "web.service")
     assert accepts()
     assert machine.state("web.service") == "inactive/dead"
+
+
+def test_unix_sockets_are_no_doors(machine):
+    """Units with Unix sockets among Sockets= of the broker: in whatever order systemd passes them, clients reach the broker
+    where they always do, and the journal says what is of no use."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    names = [f"other{n}" for n in range(6)]
+    for name in names:
+        unit(machine, f"{name}.socket", "[Socket]", f"ListenSequentialPacket=/run/{name}.packet",
+             f"ListenDatagram=/run/{name}.datagram", "Service=usherd.service")
+    unit(machine, "usherd.service.d/others.conf", "[Service]", *[f"Sockets={name}.socket" for name in names])
+    enable(machine, "usherd.service")
+    for _ in range(2):
+        machine.systemctl("restart", "usherd.service")
+        assert "Broker: usherd" in machine.run("usherctl", "status").stdout
+        said = [text for text in machine.messages("-u", "usherd.service") if "which the broker has no use for" in text]
+        assert {name for name in names if any(f"/run/{name}.packet" in text for text in said)} == set(names)
+
+
+def test_door_in_another_place(machine):
+    """A drop-in that moves the socket of usherd.socket leaves clients without a broker: the start fails, and says so."""
+    unit(machine, "usherd.socket.d/moved.conf", "[Socket]", "ListenSequentialPacket=",
+         "ListenSequentialPacket=/run/usher/moved.sock")
+    machine.systemctl("daemon-reload")
+    assert machine.systemctl("start", "usherd.service", check=False).returncode != 0
+    assert machine.show("usherd.service", "ExecMainStatus") == "78"
+    said = [text for text in machine.messages("-u", "usherd.service") if "which is not a door of this broker" in text]
+    assert said and "ListenSequentialPacket=/run/usher/usher.sock" in said[0], said
+    wait_until(lambda: machine.state("usherd.socket") == "inactive/dead")
