@@ -37,6 +37,7 @@ NEVER = [
     ("ctl/out", "ctl/explain ctl/doctor ctl/check ctl"),
     ("ctl/view", "ctl/explain ctl/doctor ctl/check ctl"),
     ("ctl/host", "ctl/explain ctl/doctor ctl/check ctl"),
+    ("ctl/filter", "ctl/explain ctl/doctor ctl/check ctl"),
     ("ctl/explain", "ctl/doctor ctl/check ctl"),
     ("ctl/doctor", "ctl/explain ctl"),
 ]

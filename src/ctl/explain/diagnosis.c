@@ -12,6 +12,7 @@
 #include "../../util/transport.h"
 #include "device_faults.h"
 #include "notes.h"
+#include "passage_faults.h"
 #include "reach_faults.h"
 #include "seat_faults.h"
 
@@ -115,13 +116,22 @@ static void say_condition(const char *format, const char *value, struct diagnosi
 static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 {
 	const struct reach *reach = &evidence->host->reach;
+	const struct act *act = acts_certain(&evidence->passage->acts, false);
 	const struct asked *asked = evidence->asked;
-	char packet[2 * ENDPOINT_TEXT_MAX + 48], address[INET6_ADDRSTRLEN], device[DEVICE_TEXT_MAX];
+	char packet[2 * ENDPOINT_TEXT_MAX + 48], address[INET6_ADDRSTRLEN], device[DEVICE_TEXT_MAX],
+		what[ACT_TEXT_MAX];
 
 	(void)snprintf(packet, sizeof(packet), "%s %s%s%s%s%s", protocol_word(asked->protocol), asked->text,
 		*asked->from ? " from " : "", asked->from, asked->device ? " by " : "",
 		device_format(asked->device, device));
 	(void)address_format(asked->family, asked->local, address);
+	if (act) {
+		SAY(act_keeps(act) ? "%s reaches no socket here: %s" : "packet filters decide about %s: %s",
+			packet, act_format(act, evidence->asked->family, what));
+		if (!act_keeps(act))
+			diagnosis->arrives = ARRIVAL_UNDECIDED;
+		return;
+	}
 	if (!reach->outcome.open && reach->route == ROUTE_DROPPED) {
 		SAY("%s reaches no socket here: the kernel drops it", packet);
 		return;
@@ -151,6 +161,38 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 			diagnosis);
 	if (reach->outcome.open)
 		say_condition("if the routing rules make %s local", address, diagnosis);
+}
+
+/* What packet filters do, if it does not decide */
+static void say_passage(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct passage *passage = evidence->passage;
+	const struct act *act = acts_certain(&passage->acts, true);
+	char sentence[sizeof(diagnosis->sentence)], what[ACT_TEXT_MAX];
+	const struct asked *question = evidence->question;
+
+	(void)snprintf(sentence, sizeof(sentence), "%s", diagnosis->sentence);
+	if (act && !passage->sent) {
+		SAY("packet filters decide about %s %s: %s", protocol_word(question->protocol),
+			question->text, act_format(act, question->family, what));
+		diagnosis->arrives = ARRIVAL_UNDECIDED;
+	} else if (act && evidence_is_sent_away(evidence)) {
+		SAY(passage->loopback == LOOPBACK_DROPPED
+				? "%s %s reaches no socket here: %s, which the kernel does not accept from other hosts"
+				: "%s %s reaches no socket here: %s, which is not an address of this host",
+			protocol_word(question->protocol), question->text,
+			act_format(act, question->family, what));
+		diagnosis->arrives = ARRIVAL_NO;
+	} else if (act) {
+		SAY("packet filters send %s %s to %s: %.800s", protocol_word(question->protocol),
+			question->text, evidence->asked->text, sentence);
+	}
+	if (!passage_is_open(passage))
+		return;
+	(void)snprintf(sentence, sizeof(sentence), "%s", diagnosis->sentence);
+	SAY("as far as was looked at: %.950s", sentence);
+	if (diagnosis->arrives == ARRIVAL_YES || passage_may_send(passage))
+		diagnosis->arrives = ARRIVAL_UNDECIDED;
 }
 
 /* The files may say something else by now. */
@@ -190,8 +232,10 @@ int diagnosis_make(const struct evidence *evidence, struct diagnosis *ret)
 {
 	*ret = (struct diagnosis){};
 	say(evidence, ret);
+	say_passage(evidence, ret);
 	say_by_which_rules(evidence, ret);
 	text_make_printable(ret->sentence);
+	passage_faults_find(evidence, &ret->findings);
 	reach_faults_find(evidence, &ret->findings);
 	find_namespace_fault(evidence, ret);
 	seat_faults_find(evidence, &ret->findings);

@@ -6,6 +6,12 @@
 #include "../../util/device.h"
 #include "../host/socket_owner.h"
 
+bool evidence_is_sent_away(const struct evidence *evidence)
+{
+	return evidence->passage->sent &&
+	       (evidence->passage->loopback == LOOPBACK_DROPPED || reach_is_away(&evidence->host->reach));
+}
+
 const char *evidence_place_format(
 	const struct explained_place *place, const struct place_seen *seen, char text[static WHO_MAX])
 {

@@ -3,6 +3,7 @@
 
 /* The evidence about a packet: what the broker, the kernel and the rule files say */
 
+#include "../filter/passage.h"
 #include "../host/name_units.h"
 #include "described_socket.h"
 #include "explanation.h"
@@ -10,13 +11,18 @@
 #include "rule_files.h"
 
 struct evidence {
-	const struct asked *asked;
+	const struct asked *question; /* as it was asked */
+	const struct asked *asked;    /* the same, or with the destination that packet filters give it */
+	const struct passage *passage;
 	const struct explanation *explanation;
 	const struct host_view *host;
 	const struct rule_files *files;
 	const struct described_socket *described;
 	const struct name_fault *units; /* of a name without a socket; its text is "" if nothing was found */
 };
+
+/* evidence_is_sent_away() - do packet filters send the packet where no socket of this host gets it? */
+bool evidence_is_sent_away(const struct evidence *evidence);
 
 #define WHO_MAX 512
 

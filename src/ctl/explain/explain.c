@@ -164,24 +164,65 @@ static int find_units(const struct ctl *ctl, const struct explanation *explanati
 	return r < 0 ? r : 0;
 }
 
+/* ---- packet filters */
+
+static int follow_filters(
+	const struct asked *asked, const struct explanation *explanation, struct passage *ret)
+{
+	const struct probe_question question = {
+		.family = asked->family,
+		.protocol = asked->protocol,
+		.destination = asked->local,
+		.source = asked->has_remote ? asked->remote : NULL,
+		.port = asked->port,
+		.source_port = asked->remote_port,
+		.device = asked->device,
+		.has_mark = asked->has_mark,
+		.mark = asked->mark,
+	};
+
+	/* those of that namespace are not visible here */
+	return explanation->foreign_namespace ? 0 : passage_read(&question, ret);
+}
+
+/* Packet filters send the packet to another destination: the rest is about that one. Return: as explanation_read(). */
+static int follow_destination(const struct ctl *ctl, const struct passage *passage, struct asked *asked,
+	struct explanation *explanation, struct refusal *refusal)
+{
+	memcpy(asked->local, passage->destination, sizeof(asked->local));
+	asked->port = passage->port;
+	(void)endpoint_format(asked->family, asked->local, asked->port, asked->text);
+	explanation_deinit(explanation);
+	if (ingress_find(asked) < 0)
+		return -ENOMEM;
+	return explanation_read(ctl, asked, explanation, refusal);
+}
+
 int verb_explain(const struct ctl *ctl)
 {
+	_cleanup_(passage_deinit) struct passage passage = PASSAGE_NULL;
 	_cleanup_(explanation_deinit) struct explanation explanation = EXPLANATION_NULL;
 	_cleanup_(host_view_deinit) struct host_view host = {};
 	_cleanup_(rule_files_deinit) struct rule_files files = RULE_FILES_NULL;
 	_cleanup_(described_socket_deinit) struct described_socket described = DESCRIBED_SOCKET_NULL;
 	_cleanup_(diagnosis_deinit) struct diagnosis diagnosis = {};
-	struct asked asked;
+	struct asked question, asked;
 	struct name_fault units = {};
-	const struct evidence evidence = {&asked, &explanation, &host, &files, &described, &units};
+	const struct evidence evidence = {
+		&question, &asked, &passage, &explanation, &host, &files, &described, &units};
 	struct refusal refusal;
 	int r;
 
-	if (read_question(ctl, &asked))
+	if (read_question(ctl, &question))
 		return EXIT_USAGE;
-	if (ingress_find(&asked) < 0)
+	if (ingress_find(&question) < 0)
 		return complain_memory();
+	asked = question;
 	r = explanation_read(ctl, &asked, &explanation, &refusal);
+	if (!r && follow_filters(&question, &explanation, &passage) < 0)
+		return complain_memory();
+	if (!r && passage.sent)
+		r = follow_destination(ctl, &passage, &asked, &explanation, &refusal);
 	if (r == CLIENT_ABSENT)
 		return complain_absent(ctl, &asked, &refusal);
 	if (r)

@@ -137,7 +137,8 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 
 	json_open(&json, NULL, '{');
 	json_string(&json, "protocol", protocol_word(asked->protocol));
-	json_string(&json, "local", asked->text);
+	json_string(&json, "local", evidence->question->text);
+	json_string(&json, "sent_to", evidence->passage->sent ? asked->text : NULL);
 	json_string(&json, "remote", or_null(asked->from));
 	json_string(&json, "device", or_null(device_format(asked->device, device)));
 	json_string(&json, "summary", diagnosis->sentence);

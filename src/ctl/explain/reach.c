@@ -3,6 +3,9 @@
 
 #include <errno.h>
 
+#define LOOPBACK                                                                                             \
+	1 /* the index of lo: packets that come by it left this host, and keep the route with which they left */
+
 void reach_deinit(struct reach *reach)
 {
 	routing_deinit(&reach->routing);
@@ -37,7 +40,7 @@ static int ask_route(const struct asked *asked, struct reach *reach)
 	if (r)
 		return r;
 	reach->route = output;
-	if (!asked->device || !asked->has_remote || reach_is_to_many(reach))
+	if (!asked->device || asked->device == LOOPBACK || !asked->has_remote || reach_is_to_many(reach))
 		return 0;
 	/* the kernel takes a device only together with a source */
 	question.source = asked->remote;
@@ -70,7 +73,7 @@ static int ask_rules(const struct asked *asked, struct reach *reach)
 	if (r || reach->outcome.open || reach->route == ROUTE_DROPPED || reach_is_to_many(reach))
 		return r;
 	/* the kernel was asked with all that is known */
-	if (asked->device && asked->has_remote)
+	if (asked->device && asked->device != LOOPBACK && asked->has_remote)
 		return 0;
 	if (reach->outcome.local)
 		reach->route = ROUTE_LOCAL;

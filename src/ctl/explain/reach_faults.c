@@ -161,7 +161,7 @@ void reach_faults_find(const struct evidence *evidence, struct findings *finding
 		find_dropped(evidence, findings);
 	else if (reach_is_away(reach) && is_led_away(evidence->asked, reach))
 		find_leading_away(evidence, findings);
-	else if (reach_is_away(reach))
+	else if (reach_is_away(reach) && !evidence->passage->sent)
 		find_no_route(evidence, findings);
 	find_no_reply(evidence, findings);
 	if (reach->route_unknown.error)

@@ -231,7 +231,8 @@ def test_nobody_discovers(broker, uid):
     broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=nobody"]))
     service = ServiceProcess("web", uid=uid, gid=uid)
     yield Explain(WEB, REFUSED, fail("missing"), warn("discover:found", address="127.0.0.2:8080", pid=service.pid))
-    yield Explain(WEB, None, fail("missing"), warn("discover:unknown", address="127.0.0.2/32:8080"), uid=1, status=1)
+    yield Explain(WEB, None, fail("missing"), warn("discover:unknown", address="127.0.0.2/32:8080"),
+                  warn("filters-unknown"), uid=1, status=1)
     yield Doctor(warn("missing"), warn("discover:found", address="127.0.0.2:8080"))
     ctl("discover", "web")
     yield Explain(WEB, "web")

@@ -21,6 +21,12 @@ SENTENCES = {
     "detached": "no rule is applied to {packet}, and nothing listens there: it is refused",
     "changed": "{packet} goes to … (by the rules in force; a reload changes that)",
     "open": "if the routing rules make {address} local: {sentence}",
+    "undecided": "as far as was looked at: {sentence}",
+    "filter:drop": "{packet} reaches no socket here: {act}",
+    "filter:sent": "packet filters decide about {packet}: {act}",
+    "filter:goes": "packet filters send {packet} to {destination}: {sentence}",
+    "filter:away": "{packet} reaches no socket here: {act}, which is not an address of this host",
+    "filter:loopback": "{packet} reaches no socket here: {act}, which the kernel does not accept from other hosts",
     "dropped": "{packet} reaches no socket here: the kernel drops it",
     "no-route": "{packet} reaches no socket here: {address} is not a local address",
     "multicast": "{packet} is not dispatched: {address} is a {what} address",
@@ -170,6 +176,27 @@ EXPLAIN = {
     "overridden": (
         "{where} would give the packet to '{name}', but {mask} is read in its place",
         "write the match there: of files with the same name, only the one in the first directory is read"),
+
+    # packet filters
+    "filter": (
+        "{act}, before any rule of usher is applied{rest}",
+        "if usher should decide about it, change that rule; this lists the chain: {command}"),
+    "filter:drop": (
+        "{act}, before any rule of usher is applied",
+        "if it should arrive, have a rule before that one accept it; this lists the chain: {command}"),
+    "filter-open": ("not decided: whether {act}; that depends on {on}", "{remedy}"),
+    "loopback": (
+        "the kernel drops packets of other hosts to {destination}: it is a loopback address, and "
+        "net.ipv4.conf.*.route_localnet is 0",
+        "have that rule send packets to another address of this host, which may be one of a dummy interface; …"),
+    "filters-unknown": (
+        "packet filters were not looked at: only root may read the packet filters", "run as root"),
+    "not-looked-at:legacy": (
+        "not looked at: tables of iptables-legacy have rules: {tables}",
+        "see whether that is about this packet: iptables-legacy-save"),
+    "not-looked-at:tc": (
+        "not looked at: filters or programs of tc see packets before the packet filters do, at {device}",
+        "see whether that is about this packet: tc filter show dev {device} ingress"),
 
     # the host
     "no-route": (

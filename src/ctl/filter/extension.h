@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* A match or a target of xtables in a rule of nf_tables, as iptables-nft writes it */
+
+#include <stdbool.h>
+
+#include "attributes.h"
+#include "evaluation.h"
+
+/* The layout of what it was given is that of the headers of the kernel, by name and revision. */
+struct extension {
+	const char *name;
+	uint32_t revision;
+	const void *info;
+	size_t size;
+};
+
+/* extension_read() - both kinds have the same attributes */
+void extension_read(const struct attributes *attributes, struct extension *ret);
+
+/* extension_copy() - Return: false when it is another revision than the one that is known, or too short */
+bool extension_copy(const struct extension *extension, uint32_t revision, void *info, size_t size);
+
+/* extension_doubt() - whether the rule fits depends on it; @kind: "match" */
+void extension_doubt(struct evaluation *evaluation, const char *kind, const struct extension *extension);
