@@ -49,8 +49,10 @@ const char *evidence_place_address(const struct evidence *evidence, const struct
 	const uint8_t *address;
 	int family;
 
-	if (!socket)
-		return place->text;
+	if (!socket) {
+		(void)snprintf(text, ENDPOINT_TEXT_MAX, "%s", place->text);
+		return text;
+	}
 	family = diag_address(socket, &address);
 	return device_endpoint_format(family, address, socket->port, socket->interface, text);
 }
