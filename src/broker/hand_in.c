@@ -289,8 +289,7 @@ static void commit_all(struct hand_in *hand_in)
 
 		if (commit(hand_in, &offer->sockets[i])) {
 			report_handed_in(offer, &offer->sockets[i], displaces ? &place : NULL);
-			if (offer->sockets[i].facts.protocol == IPPROTO_UDP)
-				udp_note(offer->broker, offer->sockets[i].rule);
+			udp_note(offer->broker, &offer->sockets[i]);
 			added++;
 		}
 	}

@@ -5,16 +5,19 @@
 
 #include "../kernel/udp_map.h"
 #include "../observe/observe.h"
+#include "../util/destination.h"
 #include "../util/errno_name.h"
 
 /* usherd.service permits no socket of IPv4. A kernel in which nothing is different is yet to come. */
-void udp_note(struct broker *broker, const struct rule *rule)
+void udp_note(struct broker *broker, const struct offered_socket *socket)
 {
+	const struct rule *rule = socket->rule;
 	const struct observed about = {.name = rule->name, .rule = rule->path, .protocol = IPPROTO_UDP};
 	struct udp_map map;
 	int r;
 
-	if (broker->udp_noted)
+	if (broker->udp_noted || socket->facts.protocol != IPPROTO_UDP ||
+		socket->facts.destination & DESTINATION_DROPS)
 		return;
 	broker->udp_noted = true;
 	r = udp_map_try(&map);

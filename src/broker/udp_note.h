@@ -3,8 +3,7 @@
 
 /* Reports once what the kernel's map does to the UDP sockets of services. */
 
-#include "../rule/rule.h"
-#include "broker.h"
+#include "offer.h"
 
-/* udp_note() - a UDP socket is in the map, as the name of this rule */
-void udp_note(struct broker *broker, const struct rule *rule);
+/* udp_note() - a socket is in the map. Only a UDP socket from which somebody reads is worth a note. */
+void udp_note(struct broker *broker, const struct offered_socket *socket);

@@ -39,6 +39,8 @@ struct ctl {
 	const char *sort;	   /* --sort, or NULL */
 	const char *from;	   /* --from, or NULL */
 	const char *device, *mark; /* --device, --mark, or NULL */
+	const char *stand_in;	   /* --stand-in, or NULL */
+	unsigned long members;	   /* --members; 0: one */
 	int *fds;		   /* --fd, in order */
 	size_t n_fds;
 	const char *const *names; /* arguments of the verb; NULL-terminated */

@@ -20,6 +20,7 @@
 #include "passed.h"
 #include "run.h"
 #include "spares.h"
+#include "stand_in.h"
 
 /* What one run of hand-in has done */
 struct handover {
@@ -116,32 +117,45 @@ static int connect_broker(struct handover *handover, const char *names)
 	return r ? complain_refusal(r, &refusal, "cannot hand in '%s'", names) : EXIT_SUCCESS;
 }
 
-/* ---- descriptors of --fd: the user chose them, so it is all of them or none */
+/* ---- descriptors of --fd: the user chose them, so it is all of them or none; and that of --stand-in */
 
-static int hand_in_given(const struct ctl *ctl)
+static int hand_in_these(const struct ctl *ctl, const int *fds, size_t n_fds)
 {
 	_cleanup_(handover_deinit) struct handover handover = {.ctl = ctl, .client = CLIENT_NULL};
 	const char *name = ctl->names[0];
 	struct refusal refusal;
 	int r;
 
-	for (size_t i = 0; i < ctl->n_fds; i++)
-		if (fcntl(ctl->fds[i], F_GETFD) < 0) {
-			complain(
-				"cannot hand in '%s': descriptor %d is not open (EBADF); see what starts usherctl",
-				name, ctl->fds[i]);
-			return EXIT_FAILURE;
-		}
-	r = check_count(ctl->n_fds);
-	if (!r)
-		r = connect_broker(&handover, name);
+	r = connect_broker(&handover, name);
 	if (r)
 		return r == WITHOUT_BROKER ? EXIT_SUCCESS : r;
-	r = request(&handover, KEY_NAME, name, ctl->fds, ctl->n_fds, &refusal);
+	r = request(&handover, KEY_NAME, name, fds, n_fds, &refusal);
 	if (r)
 		return complain_refusal(r, &refusal, "cannot hand in '%s'", name);
 	print_result(&handover, name, NULL);
 	return EXIT_SUCCESS;
+}
+
+static int hand_in_given(const struct ctl *ctl)
+{
+	int r;
+
+	for (size_t i = 0; i < ctl->n_fds; i++)
+		if (fcntl(ctl->fds[i], F_GETFD) < 0) {
+			complain(
+				"cannot hand in '%s': descriptor %d is not open (EBADF); see what starts usherctl",
+				ctl->names[0], ctl->fds[i]);
+			return EXIT_FAILURE;
+		}
+	r = check_count(ctl->n_fds);
+	return r ? r : hand_in_these(ctl, ctl->fds, ctl->n_fds);
+}
+
+static int hand_in_stand_in(const struct ctl *ctl)
+{
+	int fd, r = stand_in_open(ctl, &fd);
+
+	return r ? r : hand_in_these(ctl, &fd, 1);
 }
 
 /* ---- descriptors of $LISTEN_FDS */
@@ -374,7 +388,9 @@ int verb_hand_in(const struct ctl *ctl)
 {
 	int r = ctl->listen_fds ? bridge_check(ctl) : EXIT_SUCCESS;
 
-	if (!r)
+	if (!r && ctl->stand_in)
+		r = hand_in_stand_in(ctl);
+	else if (!r)
 		r = ctl->n_fds > 0 ? hand_in_given(ctl) : hand_in_passed(ctl);
 	if (!r && ctl->listen_fds)
 		r = bridge_build(ctl);

@@ -18,6 +18,7 @@
 
 #define TIMEOUT_MAX_S 86400UL
 #define COUNT_MAX 1000000000UL
+#define MEMBERS_MAX 64UL
 #define INTERVAL_MIN_S 0.1
 #define INTERVAL_MAX_S 3600.0
 
@@ -76,6 +77,14 @@ static int read_timeout(struct ctl *ctl, size_t member, const char *text)
 			text, TIMEOUT_MAX_S);
 	ctl->timeout_ms = (int)seconds * 1000;
 	return 0;
+}
+
+static int read_members(struct ctl *ctl, size_t member, const char *text)
+{
+	(void)member;
+	if (text_to_uint(text, MEMBERS_MAX, &ctl->members) == 0 && ctl->members)
+		return 0;
+	return usage("bad option --members '%s': not a number from 1 to %lu (EINVAL)", text, MEMBERS_MAX);
 }
 
 static int read_count(struct ctl *ctl, size_t member, const char *text)
@@ -264,6 +273,13 @@ static int check_choices(const struct ctl *ctl, const struct reading *reading)
 	if (ctl->listen_fds && !(ctl->n_fds > 0 && ctl->command))
 		return usage(
 			"bad option '--listen-fds': it passes the descriptors of --fd on to COMMAND (EINVAL); give both");
+	if (ctl->stand_in && (ctl->n_fds > 0 || ctl->hold || ctl->strict || reading->n_choices ||
+				     !ctl->n_names || !ctl->command))
+		return usage(
+			"bad option '--stand-in': it hands one socket in, which closes when COMMAND ends (EINVAL); give a NAME and a COMMAND, and neither --fd, --hold nor --strict");
+	if (ctl->members && !ctl->stand_in)
+		return usage(
+			"bad option '--members': it is for the group of a stand-in (EINVAL); give --stand-in too, or leave it out");
 	return 0;
 }
 

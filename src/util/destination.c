@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "destination.h"
 
+#include <linux/filter.h>
 #include <linux/in6.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -31,7 +32,18 @@ static const struct {
 	{DESTINATION_IPV6_RECVORIGDSTADDR, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, false, true,
 		"IPV6_RECVORIGDSTADDR"},
 	{DESTINATION_IPV6_2292PKTINFO, IPPROTO_IPV6, IPV6_2292PKTINFO, false, true, "IPV6_2292PKTINFO"},
+	{DESTINATION_DROPS, 0, 0, false, false, "stand-in"},
 };
+
+/* Is the filter of the socket "return 0"? A socket without a filter has one of 0 instructions. */
+static bool drops(int fd)
+{
+	struct sock_filter code = {};
+	socklen_t n = 1;
+
+	return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, &code, &n) == 0 && n == 1 &&
+	       code.code == (BPF_RET | BPF_K) && code.k == 0;
+}
 
 unsigned destination_read(int fd)
 {
@@ -42,13 +54,14 @@ unsigned destination_read(int fd)
 		socklen_t size = sizeof(value);
 
 		/* an IPv4 socket has no options of IPv6 */
-		if (getsockopt(fd, options[i].level, options[i].option, &value, &size) < 0)
+		if (!options[i].option ||
+			getsockopt(fd, options[i].level, options[i].option, &value, &size) < 0)
 			continue;
 		set |= DESTINATION_LOOKED;
 		if (value)
 			set |= options[i].bit;
 	}
-	return set;
+	return drops(fd) ? set | DESTINATION_DROPS : set;
 }
 
 const char *destination_format(unsigned set, char text[static DESTINATION_TEXT_MAX])

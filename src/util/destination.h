@@ -16,6 +16,7 @@
 #define DESTINATION_IPV6_RECVPKTINFO 0x04U
 #define DESTINATION_IPV6_RECVORIGDSTADDR 0x08U
 #define DESTINATION_IPV6_2292PKTINFO 0x10U
+#define DESTINATION_DROPS 0x40U	 /* its filter drops everything: a stand-in, for another of its group */
 #define DESTINATION_LOOKED 0x80U /* without this bit, nobody has looked at the socket */
 
 /* Longer than all of them */

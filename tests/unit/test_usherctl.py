@@ -72,6 +72,8 @@ def a_verb_accepts_the_options_of_its_help():
                 words = [*["1"] * bool(option.argument and not option.optional), "--socket", ""]
                 if option.name == "--listen-fds":
                     words += ["--fd", "3"]
+                if option.name == "--members":
+                    words += ["--stand-in", "127.0.0.2:53"]
                 arguments = {"NAME": ["web"], "PROTO ADDRESS:PORT": ["tcp", "192.0.2.1:80"], "[NAME…]": ["web"],
                              "[PATH…]": [], "[NAME[=FDNAME]…] [--] [COMMAND…]": ["web", "--", "true"],
                              "NAME… -- COMMAND…": ["web", "--", "true"]}[verb.arguments]

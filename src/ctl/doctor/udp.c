@@ -233,7 +233,8 @@ static bool look_at_address(struct doctor *doctor, const struct udp_match *item,
 		if (!is_group(&looks->sockets[i], item->socket))
 			continue;
 		if (looks->sets[i] & DESTINATION_LOOKED) {
-			if (destination_is_asked(looks->sets[i], family_of(item->seat)))
+			if (looks->sets[i] & DESTINATION_DROPS ||
+				destination_is_asked(looks->sets[i], family_of(item->seat)))
 				continue;
 			report_unasked(doctor, item, looks->now[i]);
 			return true;
@@ -273,6 +274,15 @@ static void check_addresses(struct doctor *doctor)
 
 /* ---- the map */
 
+/* Nobody reads from a stand-in, so it does not matter what the map does to it. */
+static bool is_read(const struct seat *seat)
+{
+	for (size_t i = 0; i < seat->n_places; i++)
+		if (!(destination_parse(seat->places[i]->fields[PLACE_DESTINATION]) & DESTINATION_DROPS))
+			return true;
+	return false;
+}
+
 static void report_map(struct doctor *doctor, const char *name, const struct udp_map *map)
 {
 	if (map->hides_size) {
@@ -283,7 +293,8 @@ static void report_map(struct doctor *doctor, const char *name, const struct udp
 				? ", and a receive of 0 bytes neither waits nor peeks nor discards"
 				: "");
 		doctor_remedy(doctor,
-			"nothing, if the service receives into a buffer of a fixed size; otherwise hand in a stand-in of its SO_REUSEPORT group, see usher.rules(5)");
+			"nothing, if the service receives into a buffer of a fixed size; otherwise have it open its socket with SO_REUSEPORT, and start it with 'usherctl hand-in --stand-in=ADDRESS:PORT %s -- COMMAND'",
+			name);
 	} else if (map->ignores_nothing)
 		doctor_found(doctor, REPORT_INFO,
 			"the UDP sockets of '%s' are in a map of this kernel, where a receive of 0 bytes neither waits nor peeks nor discards; FIONREAD is right",
@@ -309,14 +320,19 @@ static void check_map(struct doctor *doctor)
 		return;
 	}
 	for (size_t i = 0; i < seats->n; i++) {
-		if (is_in_use(&seats->items[i]) && strcmp(seats->items[i].name, last) != 0)
-			report_map(doctor, seats->items[i].name, &map);
-		if (is_in_use(&seats->items[i]))
-			last = seats->items[i].name;
+		const struct seat *seat = &seats->items[i];
+
+		if (!is_in_use(seat) || !is_read(seat))
+			continue;
+		if (strcmp(seat->name, last) != 0)
+			report_map(doctor, seat->name, &map);
+		last = seat->name;
 	}
 	if (doctor->report.n == before)
 		doctor_found(doctor, REPORT_OK,
-			"a UDP socket in a map of this kernel works as others do (FIONREAD, a receive of 0 bytes)");
+			map.hides_size || map.ignores_nothing
+				? "the UDP sockets that are handed in are stand-ins, from which no service reads"
+				: "a UDP socket in a map of this kernel works as others do (FIONREAD, a receive of 0 bytes)");
 }
 
 const struct check udp_checks[] = {

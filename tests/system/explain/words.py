@@ -399,7 +399,8 @@ DOCTOR = {
         "every UDP service asks to which address a datagram was sent, or is bound to the one address of its rule; …", ""),
     "udp-map:size": (
         "the UDP sockets of '{name}' are in a map of this kernel, where FIONREAD is 0 while a datagram waits, …",
-        "nothing, if …; otherwise hand in a stand-in of its SO_REUSEPORT group, see usher.rules(5)"),
+        "nothing, if …; otherwise have it open its socket with SO_REUSEPORT, and start it with "
+        "'usherctl hand-in --stand-in=ADDRESS:PORT {name} -- COMMAND'"),
     "mptcp": (
         "{who} (pid {pid}) listens on {address} with MPTCP, … (EOPNOTSUPP)",
         "disable MPTCP in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig"),

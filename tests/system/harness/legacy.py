@@ -220,9 +220,9 @@ def resolve(address, port, name="usher.example", protocol="udp"):
     return socket.inet_ntoa(answer[-4:]), source[0]
 
 
-def unbound(address="0.0.0.0", port=53, threads=1):
+def unbound(address="0.0.0.0", port=53, threads=1, before=()):
     config = WORK / "unbound.conf"
     config.write_text(UNBOUND.format(address=address, port=port, threads=threads, work=WORK,
                                      automatic="yes" if address == "0.0.0.0" else "no"))
     near = "127.0.0.1" if address == "0.0.0.0" else address
-    return Legacy("unbound", "-d", "-c", config, says=lambda: resolve(near, port, protocol="tcp"))
+    return Legacy(*before, "unbound", "-d", "-c", config, says=lambda: resolve(near, port, protocol="tcp"))
