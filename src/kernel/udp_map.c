@@ -2,10 +2,12 @@
 #include "udp_map.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -14,6 +16,7 @@
 #include "../util/macro.h"
 
 #define ARRIVES_MS 1000
+#define TYPES "/sys/kernel/btf/vmlinux"
 
 static const char datagram[] = "usher";
 
@@ -94,4 +97,28 @@ int udp_map_try(struct udp_map *ret)
 		return -errno;
 	arrived.fd = receiver;
 	return poll(&arrived, 1, ARRIVES_MS) == 1 ? look(receiver, ret) : -ETIME;
+}
+
+int udp_map_read(struct udp_map *ret)
+{
+	static const char function[] = "\0udp_bpf_ioctl"; /* a name in a table of strings, with both ends */
+	_cleanup_close_ int fd = open(TYPES, O_RDONLY | O_CLOEXEC);
+	char buffer[65536];
+	size_t kept = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	*ret = (struct udp_map){.ignores_nothing = true};
+	while ((n = read(fd, buffer + kept, sizeof(buffer) - kept)) > 0) {
+		size_t size = kept + (size_t)n;
+
+		if (memmem(buffer, size, function, sizeof(function))) {
+			ret->hides_size = true;
+			return 0;
+		}
+		kept = size < sizeof(function) ? size : sizeof(function) - 1;
+		memmove(buffer, buffer + size - kept, kept);
+	}
+	return n < 0 ? -errno : 0;
 }

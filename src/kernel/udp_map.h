@@ -24,3 +24,12 @@ struct udp_map {
  * Return: 0 or a negative errno: -EPERM without CAP_BPF and CAP_NET_ADMIN, -ETIME if the datagram does not arrive.
  */
 int udp_map_try(struct udp_map *ret);
+
+/*
+ * udp_map_read() - see without a socket whether ioctl(FIONREAD) is another: the kernel's type information names its function
+ *
+ * For a process that may open no socket. `ignores_nothing` is true, as on all kernels so far.
+ *
+ * Return: 0 or a negative errno: -ENOENT without type information.
+ */
+int udp_map_read(struct udp_map *ret);

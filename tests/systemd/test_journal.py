@@ -77,6 +77,37 @@ os.execlp("usherctl", "usherctl", "hand-in", "web", "--fd", str(sock.fileno()), 
     assert any("has closed" in text for text in machine.messages("-u", "web.service", "-t", "usherd"))
 
 
+def test_udp_socket(machine):
+    """The first UDP socket is noted once, with what this kernel does. The unit permits the broker no socket to try it with."""
+    machine.run("journalctl", "--update-catalog")
+    rule(machine, "dns", "Datagram=192.0.2.0/24:53")
+    machine.write("/usr/local/bin/serve", """#!/usr/bin/python3
+import array, fcntl, os, socket, subprocess, termios
+own, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+own.bind(("127.0.0.2", 53))
+os.set_inheritable(own.fileno(), True)
+subprocess.run(["usherctl", "hand-in", "dns", "--fd", str(own.fileno())], pass_fds=[own.fileno()], check=True)
+client.sendto(b"hello", ("127.0.0.2", 53))
+own.recv(1, socket.MSG_PEEK)
+size = array.array("i", [0])
+fcntl.ioctl(own, termios.FIONREAD, size)
+print(f"FIONREAD says {size[0]}", flush=True)
+os.execlp("sleep", "sleep", "infinity")
+""", 0o755)
+    unit(machine, "dns.service", "[Service]", "ExecStart=/usr/local/bin/serve")
+    enable(machine, "usherd.service")
+    for _ in range(2):
+        machine.systemctl("restart", "dns.service")
+        wait_until(lambda: any("FIONREAD says" in text for text in machine.messages("-u", "dns.service")))
+    wait_until(lambda: len(entries(machine, "HANDED_IN")) == 2)
+    entry, = entries(machine, "ALTERED")
+    hides = "FIONREAD says 0" in machine.messages("-u", "dns.service")
+    assert ("FIONREAD of its own" in entry["MESSAGE"]) == hides, entry["MESSAGE"]
+    assert ("FIONREAD is as before" in entry["MESSAGE"]) == (not hides), entry["MESSAGE"]
+    assert "a receive of 0 bytes" in entry["MESSAGE"] and entry["USHER_NAME"] == "dns"
+    assert "stand-in" in machine.run("journalctl", "--dump-catalog", kinds()["ALTERED"]).stdout
+
+
 def test_missing_socket(machine):
     """Packets without a socket are logged with the cause. However many there are, there are only a few messages."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")

@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import fcntl
+import pathlib
 import json
 import shutil
 import socket
@@ -192,6 +193,8 @@ def test_map(broker):
         assert differs(sock, ("127.0.0.2", 53)) == {"size": False, "nothing": False}
         hand_in("dns", sock)
         wanted = differs(sock, ("192.0.2.1", 53))
+        types = pathlib.Path("/sys/kernel/btf/vmlinux").read_bytes()  # which the broker reads where it may not try
+        assert wanted == {"size": b"\0udp_bpf_ioctl\0" in types, "nothing": True}
         before = running.counters("dns", "udp")
         found = Diagnosed()
         assert running.counters("dns", "udp") == before
