@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/promises.md names only existing tests, and leaves out no file of system tests. docs/developing.md lists what
-only tests/run --long runs. Prints TAP.
+"""docs/promises.md names only existing tests, and leaves out no file of system tests. docs/security.md names a test for each
+thing that an attacker can or cannot do. docs/developing.md lists what only tests/run --long runs. Prints TAP.
 
 usage: test_promises.py SOURCE-FOLDER
 """
@@ -15,25 +15,55 @@ from tap import run_checks
 root = pathlib.Path(sys.argv[1])
 tests = root / "tests"
 text = (root / "docs/promises.md").read_text()
+security = (root / "docs/security.md").read_text()
 
 REFERENCE = re.compile(r"`((?:system|systemd|unit|bpf|fuzz)/[\w/]+\.(?:py|c))(?:::(\w+(?:::\w+)?))?`")
 
 
-def promises():
-    """(sentence, [(file, test or None)]) of each promise."""
-    for item in re.findall(r"^- (.*?)(?=^- |^#|\Z)", text, re.M | re.S):
+def items(document):
+    """(sentence, [(file, test or None)]) of each item of its lists."""
+    for item in re.findall(r"^- (.*?)(?=^- |^#|^\n|\Z)", document, re.M | re.S):
         yield " ".join(REFERENCE.sub("", item).split()).rstrip(" ,"), REFERENCE.findall(item)
 
 
-def every_test_exists():
+def promises():
+    return items(text)
+
+
+def attackers():
+    """{attacker: its items}"""
+    section, = re.findall(r"^## Attackers$(.*?)(?=^## )", security, re.M | re.S)
+    kinds = re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", section, re.M | re.S)
+    return {kind: list(items(part)) for kind, part in kinds if kind != "Programs of usher"}
+
+
+def missing_tests(references):
     bad = []
-    for file, test in sorted({reference for _, references in promises() for reference in references}):
+    for file, test in sorted(references):
         path = tests / file
         if not path.exists():
             bad.append(f"there is no tests/{file}")
         bad += [f"tests/{file} has no {name}" for name in test.split("::") if test and path.exists() and not re.search(
             rf"^\s*(?:def|class|static void) {name}\b", path.read_text(), re.M)]
     return bad
+
+
+def every_test_exists():
+    return missing_tests({reference for _, references in promises() for reference in references})
+
+
+def attackers_have_tests():
+    """Each line of docs/security.md about an attacker says what it can or cannot do, and names tests, which exist."""
+    bad = []
+    for kind, lines in attackers().items():
+        for word in ("Can ", "Cannot "):
+            bad += [f"{kind}: nothing that it {word.strip().lower()} do"
+                    for _ in [0] if not any(sentence.startswith(word) for sentence, _ in lines)]
+        for sentence, references in lines:
+            bad += [f"{kind}: neither can nor cannot: {sentence}" for _ in [0] if not sentence.startswith(("Can ", "Cannot "))]
+            bad += [f"{kind}: no test is named for: {sentence}" for _ in [0] if not references]
+            bad += missing_tests(set(references))
+    return bad if len(attackers()) >= 8 else [f"only {len(attackers())} kinds of attackers are read"]
 
 
 def every_promise_has_a_test():
@@ -49,7 +79,7 @@ def every_file_is_named():
 
 def every_reference_is_read():
     """The pattern above reads every file in backquotes: one that it misses would not be checked."""
-    return [f"'{word}' is not read" for word in re.findall(r"`[^`]*test_\w+\.(?:py|c)[^`]*`", text)
+    return [f"'{word}' is not read" for word in re.findall(r"`[^`]*test_\w+\.(?:py|c)[^`]*`", text + security)
             if not REFERENCE.fullmatch(word) and not word.startswith("`tests/")]
 
 
@@ -73,8 +103,8 @@ def what_is_long_is_listed():
     return bad
 
 
-CHECKS = [every_test_exists, every_promise_has_a_test, every_file_is_named, every_reference_is_read,
-          what_is_long_is_listed]
+CHECKS = [every_test_exists, every_promise_has_a_test, attackers_have_tests, every_file_is_named,
+          every_reference_is_read, what_is_long_is_listed]
 
 print(f"# {len(list(promises()))} promises, {len({r for _, rs in promises() for r in rs})} tests named")
 run_checks(CHECKS)
