@@ -145,6 +145,26 @@ def test_two_names(machine):
     assert who(PUBLIC, 7, "udp") == "web"
 
 
+@pytest.mark.parametrize("way", [ONESHOT, EXEC])
+def test_bind_to_device(machine, way):
+    """BindToDevice=lo: the service gets what comes by lo alone, with a rule as without, after a restart of the broker too.
+
+    For other devices, systemd waits until udev knows them, and there is no udev here.
+    """
+    web(machine, way, socket=["BindToDevice=lo"])
+    for _ in range(2):
+        for address in (PUBLIC, PUBLIC_V6):
+            assert who(address, 80) == REFUSED
+            with machine.entered():
+                assert who(address, 80) == "web"
+        assert f"{PRIVATE}%lo" in machine.run("usherctl", "list").stdout
+        for device, status in (("eth0", 1), ("lo", 0)):
+            asked = machine.run("usherctl", "explain", "tcp", f"{PUBLIC}:80", "--device", device, check=False)
+            assert asked.returncode == status, asked.stdout
+        machine.systemctl("restart", "usherd.service")
+        settle(machine)
+
+
 # ---- what systemd does with a second service on a socket unit
 
 
