@@ -200,6 +200,15 @@ static struct crew_worker *find_idle(const struct crew *crew, bool bound, uid_t 
 	return worker;
 }
 
+static size_t count_hurried(const struct crew *crew)
+{
+	size_t n = 0;
+
+	for (const struct crew_worker *worker = crew->workers; worker; worker = worker->next)
+		n += worker->user && !worker->doomed && worker->user->hurried;
+	return n;
+}
+
 /* The workers of a uid */
 struct shift {
 	unsigned busy, doomed;
@@ -221,18 +230,16 @@ static struct shift count_shift(const struct crew *crew, uid_t uid)
 	return shift;
 }
 
-/* Half of all workers are for the first user of each uid. */
-static bool has_room_beside(const struct crew *crew, const struct shift *shift)
+static bool is_at_most(const struct crew *crew, const struct shift *shift)
 {
-	return shift->busy + shift->doomed < CREW_STUCK_MAX &&
-	       count(crew, false) - count(crew, true) < CREW_MAX / 2;
+	return shift->busy + shift->doomed >= CREW_STUCK_MAX || count_hurried(crew) >= CREW_HURRIED_MAX;
 }
 
 static bool has_turn(const struct crew *crew, const struct crew_user *user)
 {
 	const struct shift shift = count_shift(crew, user->uid);
 
-	return !shift.busy || (user->hurried && has_room_beside(crew, &shift));
+	return user->hurried ? !is_at_most(crew, &shift) : !shift.busy;
 }
 
 /* The oldest that has nothing to do ends by itself when its channel closes. */
@@ -307,7 +314,7 @@ uint64_t crew_busy_usec(const struct crew *crew, uid_t uid)
 	const struct shift shift = count_shift(crew, uid);
 	const uint64_t start = shift.deadline - CREW_PATIENCE_MS * 1000ULL, now = clock_monotonic_usec();
 
-	if (shift.deadline == UINT64_MAX || has_room_beside(crew, &shift) || start > now)
+	if (shift.deadline == UINT64_MAX || !is_at_most(crew, &shift) || start > now)
 		return 0;
 	return now - start;
 }

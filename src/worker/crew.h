@@ -19,8 +19,9 @@
 
 #define CREW_PATIENCE_MS 2000U
 #define CREW_STUCK_MAX 4U
-#define CREW_MAX 128U	  /* workers that are not to end */
-#define CREW_IDLE_MAX 16U /* of them, that have nothing to do */
+#define CREW_MAX 192U	     /* workers that are not to end */
+#define CREW_HURRIED_MAX 64U /* of them, those of users in a hurry; others need the rest */
+#define CREW_IDLE_MAX 16U    /* of them, that have nothing to do */
 
 /* Workers that serve no process's uid: no process can have these. */
 #define CREW_UID_SWEEPER ((uid_t)-1)

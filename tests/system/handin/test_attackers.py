@@ -12,7 +12,8 @@ import pytest
 
 from harness import process
 from harness.host import NOBODY, V4, rule
-from harness.process import Child, in_child
+from harness.notify import notify
+from harness.process import Child, in_child, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Refused, cookie, hand_in, request, request_as
@@ -89,6 +90,41 @@ def test_each_uid_has_its_workers(broker, stuck):
     stuck.release()
     first.kill()
     second.kill()
+
+
+def is_being_killed(pid):
+    """Whether a process waits where SIGKILL does not end it."""
+    status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status") if ":\t" in line)
+    return bool((int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)) >> (signal.SIGKILL - 1) & 1)
+
+
+def test_datagrams_of_many_uids_leave_workers_for_requests(broker, stuck):
+    """Two hundred uids have a datagram each whose descriptor cannot be closed. Who makes a request waits for none of them."""
+    uids = range(20000, 20200)
+    running = broker(web=rule("Stream=80", access=[f"User={' '.join(map(str, uids))}"]), own="Stream=81")
+
+    def send(tell):
+        opened = os.open(stuck.file, os.O_RDONLY)
+        tell("begins")
+        for uid in uids:
+            os.setresuid(uid, uid, 0)
+            notify("FDSTORE=1\nFDNAME=web", opened)
+            os.setresuid(0, 0, 0)
+        signal.pause()
+
+    with Service("own", port=8081) as service:
+        hand_in("own", service)
+        sender = Child(send)
+        assert sender.hear() == "begins"
+        wait_until(lambda: len(stuck.flushes) >= 64)
+        times = 0
+        while not any(map(is_being_killed, running.workers())):
+            assert hand_in("own", service)["KEPT"] == "1"
+            times += 1
+        print(times)
+        assert times > 100
+    stuck.release()
+    sender.kill()
 
 
 # ---- a worker
