@@ -334,6 +334,10 @@ static int explain_absence(struct refusal *refusal)
 		(void)refuse(refusal, ENOENT,
 			"no socket was passed (ENOENT): systemd passes sockets to ExecStart= only, and this is %s= of %s; write ExecStart=usherctl hand-in -- COMMAND there, or enable usher@NAME.service for NAME.socket",
 			unit.key, unit.name);
+	else if (*unit.socket)
+		(void)refuse(refusal, ENOENT,
+			"no socket was passed (ENOENT): %s, which passes its sockets to %s, is not active; see 'systemctl status %s'",
+			unit.socket, unit.name, unit.socket);
 	else
 		(void)refuse(refusal, ENOENT,
 			"no socket was passed (ENOENT): %s has no socket unit that is active; name it with Sockets=NAME.socket in %s, or with Service=%s in the socket unit",

@@ -78,6 +78,8 @@ class Machine:
     def _prepare(self):
         """Write what the machine's disk needs and its layers lack, and hide what belongs to the host below."""
         with self._mounted() as root:
+            for path in [*root.glob("etc/usher*"), *root.glob("usr/lib/usher*"), *root.glob("usr/local/lib/usher*")]:
+                shutil.rmtree(path)  # rules of the host below
             shutil.copytree(self.installed, root, symlinks=True, dirs_exist_ok=True)
             etc = root / "etc"
             for path in [etc / "systemd/system", etc / "rc.local", *etc.glob("rc?.d"), etc / "init.d",

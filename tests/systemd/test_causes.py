@@ -137,6 +137,17 @@ class TestHandInOfAUnit:
         text = hand_in_of(machine, listen=False)
         assert "web.service has no socket unit that is active; name it with Sockets=NAME.socket in web.service" in text
 
+    def test_socket_unit_is_not_active(self, machine):
+        """The socket unit of the service is there, and cannot listen."""
+        service(machine, "taker", "127.0.0.2:8080")
+        enable(machine, "taker.socket")
+        unit(machine, "web.socket", "[Socket]", "ListenStream=127.0.0.2:8080", "FileDescriptorName=web")
+        unit(machine, "web.service", "[Service]", "ExecStart=sleep infinity")
+        machine.systemctl("daemon-reload")
+        machine.systemctl("start", "web.socket", check=False)
+        text = hand_in_of(machine, listen=False)
+        assert "web.socket, which passes its sockets to web.service, is not active; see 'systemctl status web.socket'" in text
+
     def test_no_unix_sockets(self, machine):
         text = hand_in_of(machine, "RestrictAddressFamilies=AF_INET")
         assert "RestrictAddressFamilies= of the unit leaves AF_UNIX out; add it there" in text

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD, SOURCE
-from harness.process import PATIENCE
+from harness.process import PATIENCE, wait_until
 from units import settle
 
 TEXT = (SOURCE / "docs/systemd.md").read_text()
@@ -64,13 +64,13 @@ def do(machine, where, command):
     return done.stdout
 
 
-@pytest.mark.parametrize("title", recipes())
-def test_recipe(machine, title):
+def follow(machine, title):
+    """Do what a section says, and compare what it shows. Return: the last command that was answered by a service."""
     machine.run("ssh-keygen", "-A")
     shutil.copytree(SOURCE / "examples", machine.root / "root/usher/examples")
     machine.systemctl("enable", "--now", "usherd")
     settle(machine)
-    parts = PART.findall(SECTIONS[title])
+    parts, answered = PART.findall(SECTIONS[title]), None
     for path, text, _ in parts:
         if path:
             put(machine, path, text)
@@ -79,6 +79,102 @@ def test_recipe(machine, title):
         for where, command, shown in commands(console):
             output = do(machine, where, command)
             assert is_like(shown, output), f"{where} {command}\nshows\n{output}\ninstead of\n" + "\n".join(shown)
+            if is_question(where, command) and not shown[0].startswith("curl: "):
+                answered = where, command, shown
+    settle(machine)
+    return answered
+
+
+def is_question(where, command):
+    """Whether a service answers the command: those of clients, and a client that the server runs."""
+    return where == "client$" or "urlopen" in command or "socket.AF_UNIX" in command
+
+
+@pytest.mark.parametrize("title", recipes())
+def test_recipe(machine, title):
+    follow(machine, title)
+    assert machine.systemctl("list-units", "--failed", "--no-legend").stdout == ""
+
+
+# The services and socket units of each recipe, and what happens to clients while they are stopped: "activated": a client starts
+# the service, "refused": none is answered, and none is left waiting.
+LIFE = {
+    "A socket unit": (["web.service"], "activated"),
+    "A socket unit, with systemd 256 or newer": (["web.service"], "activated"),
+    "nginx": (["nginx.service"], "waits"),
+    "sshd": (["ssh.service"], "activated"),
+    "A daemon that opens its own sockets": (["hello.service", "held.service"], "refused"),
+    "A static daemon": (["static.service"], "refused"),
+    "Sockets of the broker itself": (["web.service"], "waits"),
+    "Restarting a socket unit": (["web.service", "web.socket"], "activated"),
+    "Another network namespace": (["web.service"], "activated"),
+    "Metrics": (["usher-metrics.socket"], "refused"),
+}
+
+
+def recipes_with_life():
+    return [recipe for recipe in recipes() if recipe.values[0] != "The broker"]
+
+
+def test_every_recipe_lives():
+    assert {recipe.values[0] for recipe in recipes_with_life()} == set(LIFE)
+
+
+@pytest.mark.seconds(600)
+@pytest.mark.parametrize("title", recipes_with_life())
+def test_life_of_a_recipe(machine, title):
+    """What a recipe makes goes on after restart, reload, stop and start, a kill of service and broker, and a reboot."""
+    services, stopped = LIFE[title]
+    where, command, shown = follow(machine, title)
+    # of recipes with two services, the last command asks the second one only
+    asked = {service: (where, command, shown) for service in services}
+    if title == "A daemon that opens its own sockets":
+        asked["hello.service"] = ("client$", "curl -s telnet://192.0.2.1:2000 < /dev/null", ["hello"])
+
+    def answers(service, at):
+        wait_until(lambda: is_like(asked[service][2], do(machine, *asked[service][:2])), f"an answer after {at} of {service}")
+
+    def control(*words):
+        machine.systemctl("reset-failed")  # the limit of starts: nobody does all this in ten seconds
+        machine.systemctl(*words)
+
+    for service in services:
+        restarts = "no" if service.endswith(".socket") else machine.show(service, "Restart")
+        for at in range(2):
+            control("restart", service)
+            assert machine.state(service).startswith("active/"), "no start fails because an address is in use"
+            answers(service, f"restart {at}")
+        if machine.show(service, "CanReload") == "yes":
+            control("reload", service)
+            answers(service, "reload")
+        if not service.endswith(".socket"):
+            before = machine.show(service, "MainPID")
+            control("kill", "--signal=KILL", service)
+            wait_until(lambda: machine.show(service, "MainPID") != before, "the process has gone")
+            if restarts == "no" and stopped != "activated":
+                control("start", service)
+            answers(service, "kill")
+        control("stop", service)
+        if stopped == "activated" and not service.endswith(".socket"):
+            answers(service, "stop")
+        elif stopped == "refused":
+            wait_until(lambda: not is_like(asked[service][2], do(machine, *asked[service][:2])), "nobody answers")
+            assert machine.run("usherctl", "held", service.split(".")[0], check=False).returncode == 1, "no client is left in a backlog"
+        control("start", service)
+        answers(service, "start")
+    broker = "usherd@blue.service" if title == "Another network namespace" else "usherd.service"
+    for how in (["restart"], ["kill", "--signal=KILL"], ["reload"]):
+        before = machine.show(broker, "MainPID")
+        control(*how, broker)
+        answers(services[-1], f"{how[0]} of the broker")
+        wait_until(lambda: machine.state(broker) == "active/running"
+                   and (how == ["reload"] or machine.show(broker, "MainPID") != before), "the broker is back")
+    if title == "A static daemon":
+        control("stop", "static.service")  # the other way of the two is the one that can be enabled
+        control("enable", "--now", "static.socket", "usher@static")
+    machine.reboot()
+    for service in services:
+        answers(service, "reboot")
     settle(machine)
     assert machine.systemctl("list-units", "--failed", "--no-legend").stdout == ""
 

@@ -29,6 +29,20 @@ static bool is_of_user(const char *unit)
 	return strncmp(unit, "user@", 5) == 0;
 }
 
+static void find_socket(const struct unit *unit, char ret[static OWN_UNIT_MAX])
+{
+	const char *name;
+
+	if (!unit_list(unit, "TriggeredBy"))
+		return;
+	while ((name = unit_next(unit))) {
+		size_t length = strlen(name);
+
+		if (length > 7 && length < OWN_UNIT_MAX && strcmp(name + length - 7, ".socket") == 0)
+			(void)strcpy(ret, name);
+	}
+}
+
 int own_unit_read(struct own_unit *ret)
 {
 	_cleanup_(manager_deinit) struct manager manager = MANAGER_NULL;
@@ -51,6 +65,7 @@ int own_unit_read(struct own_unit *ret)
 		*ret->name = '\0';
 		return r == -ENOMEM ? r : 0;
 	}
+	find_socket(&unit, ret->socket);
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
 		if (unit_is(&unit, "SubState", lines[i].state))
 			ret->key = lines[i].key;
