@@ -86,12 +86,11 @@ static int load_rules(struct discovery *discovery)
 		r = rule_check(discovery->rules, &image, &problems);
 	if (r == 0)
 		r = access_table_new(discovery->rules, NULL, &discovery->access);
-	if (r == 0)
+	if (r == 0) {
 		r = access_table_look_up(discovery->access);
-	if (r == ACCESS_LATE)
-		r = 0;
-	if (r == 0)
-		return EXIT_SUCCESS;
+		if (r >= 0)
+			return EXIT_SUCCESS;
+	}
 	if (r < 0) {
 		complain("cannot read the rules: %s (%s)", errno_text(-r), errno_name(-r));
 		return EXIT_FAILURE;
