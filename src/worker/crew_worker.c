@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "../util/clock.h"
+#include "../util/errno_name.h"
 #include "crew.h"
 #include "nursery.h"
 
@@ -70,9 +71,17 @@ void crew_worker_doom_late(struct crew_worker *worker)
 {
 	struct refusal refusal;
 
-	(void)refuse(&refusal, ETIMEDOUT,
-		"the descriptors kept the process that inspects them waiting for %u s (ETIMEDOUT); send sockets that nobody keeps busy, and no files",
-		CREW_PATIENCE_MS / 1000);
+	if (worker->unsent)
+		(void)refuse(&refusal, worker->unsent,
+			"the descriptors cannot be passed to the process that inspects them (%s)%s",
+			errno_name(worker->unsent),
+			worker->unsent == ETOOMANYREFS
+				? "; the user of usherd has more of them in the queues of sockets than LimitNOFILE= of its unit: raise that, or try again later"
+				: "; try again");
+	else
+		(void)refuse(&refusal, ETIMEDOUT,
+			"the descriptors kept the process that inspects them waiting for %u s (ETIMEDOUT); send sockets that nobody keeps busy, and no files",
+			CREW_PATIENCE_MS / 1000);
 	doom(worker, &refusal);
 }
 
@@ -147,9 +156,13 @@ int crew_worker_send(struct crew_worker *worker, const struct work *work, const 
 	size_t size = offsetof(struct work, items) + work->n_items * sizeof(*work->items);
 	int r = packet_send(worker->channel, (const char *)work, size, fds, n_fds);
 
-	/* what is not sent is not done: the deadline comes */
 	if (work->kind != WORK_KEEP)
 		set_deadline(worker);
+	/* what is not sent is not done; its user is not ready to hear of that before this function returns */
+	if (r < 0 && r != -EAGAIN && worker->deadline) {
+		worker->unsent = -r;
+		worker->deadline = 1;
+	}
 	return r;
 }
 

@@ -37,6 +37,7 @@ struct crew_worker {
 	int channel;
 	int pidfd;	   /* -1 until the nursery has answered */
 	uint64_t deadline; /* CLOCK_MONOTONIC, microseconds; 0 while it has nothing to do */
+	int unsent;	   /* positive errno: why its work did not reach it, and it is late at once */
 	sd_event_source *io, *death;
 };
 

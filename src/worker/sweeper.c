@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sweeper.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,12 +36,14 @@ struct sweeper {
 static void send_next_skip(struct sweeper *sweeper)
 {
 	struct sweeper_skip *skip = sweeper->skips;
+	int r;
 
 	if (!sweeper->able || !skip || skip->sent)
 		return;
-	skip->sent =
-		crew_send(&sweeper->user, &(struct work){.kind = skip->socket < 0 ? WORK_SETTLE : WORK_SKIP},
-			&skip->socket, skip->socket >= 0) == 0;
+	r = crew_send(&sweeper->user, &(struct work){.kind = skip->socket < 0 ? WORK_SETTLE : WORK_SKIP},
+		&skip->socket, skip->socket >= 0);
+	/* what cannot be sent at all fails with the worker; a full queue only lets it wait */
+	skip->sent = r != -EAGAIN;
 }
 
 /* The sweeper keeps it until the broker has closed its own, which is not the last one then. */
@@ -51,12 +54,19 @@ static void send_graves(struct sweeper *sweeper)
 	while (sweeper->able && sweeper->n_graves) {
 		const struct grave *grave = &sweeper->graves[sweeper->n_graves - 1];
 		const struct work work = {.kind = WORK_KEEP, .drain = grave->drain};
+		int r = crew_send(&sweeper->user, &work, &grave->fd, 1);
 
-		if (crew_send(&sweeper->user, &work, &grave->fd, 1) < 0)
+		/*
+		 * ETOOMANYREFS: processes of usherd's own user fill queues of sockets with descriptors, maybe that of this
+		 * very connection. They could as well kill usherd, so it does not protect itself from what closing may cost.
+		 */
+		if (r < 0 && r != -ETOOMANYREFS)
 			break;
+		while (r < 0 && grave->drain && packet_skip(grave->fd))
+			continue;
 		(void)close(grave->fd);
 		sweeper->n_graves--;
-		any = true;
+		any = any || r == 0;
 	}
 	if (any && crew_send(&sweeper->user, &(struct work){.kind = WORK_BURY}, NULL, 0) == 0)
 		sweeper->n_burials++;
