@@ -11,7 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "../datapath/link.h"
-#include "../datapath/probe.h"
+#include "../datapath/loader.h"
 #include "../datapath/program.h"
 #include "../observe/observe.h"
 #include "../rule/fault.h"
@@ -124,7 +124,7 @@ static int refuse_pin(const struct broker *broker, int error, struct refusal *re
 static void report_switch(const struct broker *broker)
 {
 	const struct generation *generation = broker->generation;
-	int programs = link_count_programs(broker->netns);
+	int programs = loader_count_programs(broker->netns);
 
 	observe(OBSERVE_SWITCHED, NULL, "generation %" PRIu64 " is in force, rules: %zu, matches: %zu",
 		generation->number, generation->rules->n_rules, generation->n_matches);
@@ -326,7 +326,7 @@ int broker_adopt(struct broker *broker, sd_event *event, const struct instance *
 		return r;
 	r = registry_open(&broker->pins, broker->netns_cookie, &broker->registry, refusal);
 	if (r < 0)
-		return probe_explain(r, refusal);
+		return loader_explain(r, refusal);
 	if (r)
 		return r;
 	if (broker->registry.lost)

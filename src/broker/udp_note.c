@@ -3,7 +3,7 @@
 
 #include <netinet/in.h>
 
-#include "../kernel/udp_map.h"
+#include "../datapath/loader.h"
 #include "../observe/observe.h"
 #include "../util/destination.h"
 #include "../util/errno_name.h"
@@ -38,7 +38,7 @@ void udp_note(struct broker *broker, const struct offered_socket *socket)
 		socket->facts.destination & DESTINATION_DROPS)
 		return;
 	broker->udp_noted = true;
-	r = udp_map_try(&map);
+	r = loader_try_udp_map(&map);
 	if (r < 0)
 		note_unseen(&about, rule->name, -r);
 	else if (map.hides_size)

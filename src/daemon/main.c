@@ -17,6 +17,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "../broker/naming.h"
+#include "../datapath/loader.h"
 #include "../observe/observe.h"
 #include "../util/clock.h"
 #include "../util/errno_name.h"
@@ -280,6 +281,15 @@ static int start_usherd(
 	return exit_status(refusal.error);
 }
 
+/* No rule could be changed any more: the service manager starts the broker anew, and dispatch goes on. */
+static int on_loader_end(sd_event_source *source, int channel, uint32_t revents, void *userdata)
+{
+	(void)channel;
+	(void)revents;
+	(void)userdata;
+	return sd_event_exit(sd_event_source_get_event(source), -ECHILD);
+}
+
 /* As sd_event_loop(), and each turn is timed. */
 static int run_loop(sd_event *event, struct tally *tally)
 {
@@ -311,7 +321,7 @@ int main(int argc, char **argv)
 	struct usherd usherd = USHERD_NULL;
 	struct options options = {.instance = ""};
 	struct instance instance;
-	int status, nursery = -1, r;
+	int status, loader, nursery = -1, r;
 	pid_t nursery_pid;
 
 	status = parse_options(argc, argv, &options);
@@ -329,6 +339,12 @@ int main(int argc, char **argv)
 	(void)umask(022);
 	if (!raise_descriptor_limit())
 		return EX_OSERR;
+	loader = loader_start();
+	if (loader < 0) {
+		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no process that loads programs (%s)",
+			errno_name(-loader));
+		return EX_OSERR;
+	}
 	r = nursery_start(&nursery, &nursery_pid);
 	if (r < 0) {
 		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no process for descriptors of clients (%s)",
@@ -340,6 +356,8 @@ int main(int argc, char **argv)
 	r = sd_event_new(&event);
 	if (r >= 0)
 		r = staff_new(event, nursery, &usherd.staff);
+	if (r >= 0)
+		r = sd_event_add_io(event, NULL, loader, EPOLLRDHUP, on_loader_end, NULL);
 	if (r < 0) {
 		observe(OBSERVE_NOT_STARTED, NULL, "cannot start: no event loop (%s)", errno_name(-r));
 		return EX_OSERR;

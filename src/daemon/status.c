@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../datapath/link.h"
+#include "../datapath/loader.h"
 #include "../rule/fault.h"
 #include "../wire/protocol.h"
 #include "footprint.h"
@@ -55,7 +56,7 @@ int request_status(struct usherd *usherd, const struct identity *asker, struct w
 {
 	struct broker *broker = &usherd->broker;
 	const struct generation *generation = broker->generation;
-	int programs = link_count_programs(broker->netns);
+	int programs = loader_count_programs(broker->netns);
 	struct totals totals = {0};
 	struct link_info link;
 	int r;

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "loader.h"
+
 int link_read_info(int link, struct link_info *ret)
 {
 	struct bpf_link_info info = {0};
@@ -43,14 +45,14 @@ bool link_is_attached(const struct pins_folder *pins)
 
 static int attach(const struct pins_folder *pins, int netns, int program, int *ret, struct refusal *refusal)
 {
-	_cleanup_close_ int link = bpf_link_create(program, netns, BPF_SK_LOOKUP, NULL);
+	_cleanup_close_ int link = loader_attach(program, netns);
 	int r;
 
-	if (link < 0 && errno == E2BIG)
+	if (link == -E2BIG)
 		return refuse(refusal, E2BIG,
 			"the network namespace has 64 sk_lookup programs, the most that the kernel allows (E2BIG); 'bpftool net' and 'bpftool link' show them");
 	if (link < 0)
-		return -errno;
+		return link;
 	r = pins_replace(pins, "link", link);
 	if (r < 0)
 		return r;
@@ -80,14 +82,4 @@ int link_switch(
 	closep(link);
 	*link = made;
 	return 0;
-}
-
-int link_count_programs(int netns)
-{
-	uint32_t n = 0;
-
-	/* without a buffer for identifiers the kernel only counts (kernel/bpf/net_namespace.c) */
-	if (bpf_prog_query(netns, BPF_SK_LOOKUP, 0, NULL, NULL, &n) < 0)
-		return -errno;
-	return (int)n;
 }

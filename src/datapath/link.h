@@ -49,6 +49,3 @@ bool link_is_attached(const struct pins_folder *pins);
  */
 int link_switch(
 	const struct pins_folder *pins, int *link, int netns, int current, int next, struct refusal *refusal);
-
-/* link_count_programs() - how many sk_lookup programs run in the namespace; Return: the number or a negative errno */
-int link_count_programs(int netns);

@@ -21,8 +21,6 @@
 #include "census.h"
 #include "pins.h"
 
-struct dispatch;
-
 enum registry_map {
 	REGISTRY_SOCKETS,
 	REGISTRY_FRONT,
@@ -77,9 +75,6 @@ void registry_close(struct registry *registry);
  * Return: 0 or -ENOMEM.
  */
 int registry_repair(struct registry *registry);
-
-/* registry_share() - let a program that is about to be loaded use these maps */
-int registry_share(const struct registry *registry, struct dispatch *program);
 
 /* The record of generations. From what registry_write_state() stores, a restarted broker continues the numbers. */
 int registry_read_state(const struct registry *registry, struct usher_state *ret);

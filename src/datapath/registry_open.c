@@ -12,20 +12,8 @@
 #include "../util/errno_name.h"
 #include "dispatch.skel.h"
 #include "link.h"
+#include "loader.h"
 #include "registry.h"
-
-static const char *const map_names[REGISTRY_MAPS] = {
-	[REGISTRY_SOCKETS] = "sockets",
-	[REGISTRY_FRONT] = "front",
-	[REGISTRY_EARLY] = "early",
-	[REGISTRY_EARLY_RULES] = "early_rules",
-	[REGISTRY_SEATS] = "seats",
-	[REGISTRY_PLACES] = "places",
-	[REGISTRY_COUNTERS] = "counters",
-	[REGISTRY_REFUSED_DEVICE] = "refused_device",
-	[REGISTRY_EVENTS] = "events",
-	[REGISTRY_STATE] = "state",
-};
 
 /* Maps that only make sense together: a seat number or a slot means the same in all of them. */
 static bool is_coherent(enum registry_map map)
@@ -52,11 +40,6 @@ static size_t seats_size(void)
 	return USHER_SEATS_MAX * sizeof(struct usher_seat);
 }
 
-static struct bpf_map *find_map(const struct dispatch *program, enum registry_map map)
-{
-	return bpf_object__find_map_by_name(program->obj, map_names[map]);
-}
-
 static bool same_layout(int fd, const struct bpf_map *wanted)
 {
 	struct bpf_map_info info = {0};
@@ -78,7 +61,7 @@ static int refuse_schema(struct refusal *refusal, const struct pins_folder *pins
 static int adopt_map(const struct pins_folder *pins, const struct dispatch *program, enum registry_map map,
 	int *ret, struct refusal *refusal)
 {
-	_cleanup_close_ int fd = pins_get(pins, map_names[map]);
+	_cleanup_close_ int fd = pins_get(pins, objects_map_name(map));
 
 	if (fd == -ENOENT)
 		return 0;
@@ -88,26 +71,21 @@ static int adopt_map(const struct pins_folder *pins, const struct dispatch *prog
 			pins->path);
 	if (fd < 0)
 		return refuse(refusal, -fd, "cannot open the pin %s/%s (%s); remove it if it is not usherd's",
-			pins->path, map_names[map], errno_name(-fd));
-	if (!same_layout(fd, find_map(program, map)))
-		return refuse_schema(refusal, pins, map_names[map]);
+			pins->path, objects_map_name(map), errno_name(-fd));
+	if (!same_layout(fd, objects_find_map(program, map)))
+		return refuse_schema(refusal, pins, objects_map_name(map));
 	*ret = TAKE_FD(fd);
 	return 0;
 }
 
-static int make_map(
-	const struct pins_folder *pins, const struct dispatch *program, enum registry_map map, int *ret)
+static int make_map(const struct pins_folder *pins, enum registry_map map, int *ret)
 {
-	const struct bpf_map *wanted = find_map(program, map);
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(wanted));
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = loader_make_map(map);
 	int r;
 
-	fd = bpf_map_create(bpf_map__type(wanted), map_names[map], bpf_map__key_size(wanted),
-		bpf_map__value_size(wanted), bpf_map__max_entries(wanted), &options);
 	if (fd < 0)
-		return -errno;
-	r = pins_replace(pins, map_names[map], fd);
+		return fd;
+	r = pins_replace(pins, objects_map_name(map), fd);
 	if (r < 0)
 		return r;
 	*ret = TAKE_FD(fd);
@@ -176,7 +154,7 @@ static int drop_leftovers(struct pins_folder *pins, struct refusal *refusal)
 	int r = drop_leftover(&leftovers, "link");
 
 	for (enum registry_map map = 0; map < REGISTRY_MAPS && !r; map++)
-		r = drop_leftover(&leftovers, map_names[map]);
+		r = drop_leftover(&leftovers, objects_map_name(map));
 	return r ? r : pins_folder_foreach_program(pins->path, drop_program, &leftovers);
 }
 
@@ -230,7 +208,7 @@ int registry_open(
 			continue;
 		closep(&registry.maps[map]);
 		registry.maps[map] = -1;
-		r = make_map(pins, program, map, &registry.maps[map]);
+		r = make_map(pins, map, &registry.maps[map]);
 		if (r < 0)
 			return r;
 	}
@@ -266,13 +244,4 @@ void registry_close(struct registry *registry)
 	free(registry->cpus);
 	census_free(registry->census);
 	*registry = REGISTRY_NULL;
-}
-
-int registry_share(const struct registry *registry, struct dispatch *program)
-{
-	int r = 0;
-
-	for (enum registry_map map = 0; map < REGISTRY_MAPS && !r; map++)
-		r = bpf_map__reuse_fd(find_map(program, map), registry->maps[map]);
-	return r;
 }

@@ -15,6 +15,7 @@
 #include <sys/time.h>
 
 #include "../scan/deliver.h"
+#include "../util/capability.h"
 #include "../util/clock.h"
 #include "look.h"
 #include "scanner_record.h"
@@ -23,28 +24,10 @@
 #define NUDGE_USEC 10000
 #define LATE_PAUSE_SEC 30U
 
-static const unsigned capabilities[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_BPF, CAP_PERFMON};
+static const uint64_t capabilities =
+	1ULL << CAP_SYS_PTRACE | 1ULL << CAP_DAC_READ_SEARCH | 1ULL << CAP_BPF | 1ULL << CAP_PERFMON;
 
 /* ---- becoming a process of its own */
-
-/* Where capset(2) is forbidden, it keeps what usher-discover has. */
-static void drop_capabilities(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-	uint32_t wanted[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	for (size_t i = 0; i < sizeof(capabilities) / sizeof(*capabilities); i++)
-		wanted[CAP_TO_INDEX(capabilities[i])] |= CAP_TO_MASK(capabilities[i]);
-	if (syscall(SYS_capget, &header, data) < 0)
-		return;
-	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		data[i].permitted &= wanted[i];
-		data[i].effective &= wanted[i];
-		data[i].inheritable = 0;
-	}
-	(void)syscall(SYS_capset, &header, data);
-}
 
 static void on_nudge(int number)
 {
@@ -213,7 +196,8 @@ void scanner_process_run(const struct scanner_process *process)
 	(void)prctl(PR_SET_NAME, "usher-scanner");
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != process->parent)
 		_exit(EXIT_FAILURE);
-	drop_capabilities();
+	/* where capset(2) is forbidden, it keeps what usher-discover has */
+	(void)capability_keep(capabilities);
 	receive_signals();
 	serve(process, socket);
 	_exit(EXIT_SUCCESS);

@@ -42,6 +42,13 @@ static int check_parent(const char *path, struct refusal *refusal)
 	return 0;
 }
 
+static int refuse_owner(const char *path, uid_t owner, struct refusal *refusal)
+{
+	return refuse(refusal, EPERM,
+		"%s belongs to uid %u, not to uid %u (EPERM); remove it if that user runs no usherd", path,
+		owner, geteuid());
+}
+
 static int check_owner(const struct pins_folder *folder, struct refusal *refusal)
 {
 	struct stat st;
@@ -49,9 +56,7 @@ static int check_owner(const struct pins_folder *folder, struct refusal *refusal
 	if (fstat(folder->fd, &st) < 0)
 		return -errno;
 	if (st.st_uid != geteuid())
-		return refuse(refusal, EPERM,
-			"%s belongs to uid %u, not to uid %u (EPERM); remove it if that user runs no usherd",
-			folder->path, st.st_uid, geteuid());
+		return refuse_owner(folder->path, st.st_uid, refusal);
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return refuse(refusal, EPERM, "%s may be written by others (EPERM); chmod go-w %s",
 			folder->path, folder->path);
@@ -61,11 +66,15 @@ static int check_owner(const struct pins_folder *folder, struct refusal *refusal
 static int open_folder(const char *path, struct pins_folder *folder, struct refusal *refusal)
 {
 	struct statfs fs;
+	struct stat st;
 
 	(void)snprintf(folder->path, sizeof(folder->path), "%s", path);
 	folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (folder->fd < 0 && errno == ENOENT)
 		return PINS_FOLDER_ABSENT;
+	/* root without capabilities, as usherd is, may not look into what others have */
+	if (folder->fd < 0 && errno == EACCES && geteuid() == 0 && lstat(path, &st) == 0 && st.st_uid != 0)
+		return refuse_owner(path, st.st_uid, refusal);
 	if (folder->fd < 0)
 		return refuse(refusal, errno, "cannot open the folder %s (%s)%s", path, errno_name(errno),
 			errno == EACCES || errno == EPERM ? "; run this as root"

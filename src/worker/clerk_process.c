@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "../util/capability.h"
 #include "../util/macro.h"
 #include "../wire/packet.h"
 #include "clerk.h"
-#include "sandbox.h"
 
 /* The default action of the signal ends the process, wherever it waits. */
 static void limit_time(unsigned milliseconds)
@@ -24,7 +24,7 @@ _Noreturn void clerk_run(int channel)
 	(void)signal(SIGALRM, SIG_DFL);
 	/* a module may start a process and wait for it */
 	(void)signal(SIGCHLD, SIG_DFL);
-	if (sandbox_drop_capabilities() < 0)
+	if (capability_keep(0) < 0)
 		_exit(1);
 	for (;;) {
 		_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/bpf.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
@@ -14,15 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../util/capability.h"
 #include "../util/macro.h"
-
-int sandbox_drop_capabilities(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
-}
 
 /* A kernel without Landlock, or a filter that does not allow it, leaves the system calls below, none of which opens. */
 static void leave_files(void)
@@ -106,7 +98,7 @@ int sandbox_enter(void)
 {
 	int r;
 
-	r = sandbox_drop_capabilities();
+	r = capability_keep(0);
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

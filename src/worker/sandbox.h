@@ -12,6 +12,3 @@
  * Return: 0 or a negative errno.
  */
 int sandbox_enter(void);
-
-/* sandbox_drop_capabilities() - a part of it; Return: 0 or a negative errno */
-int sandbox_drop_capabilities(void);

@@ -39,10 +39,17 @@ def test_enable(machine):
     rule(machine, "web", "Stream=192.0.2.0/24:80", "Stream=[2001:db8:1::/48]:80")
     enable(machine, "usherd.service")
     assert machine.show("usherd.service", "StatusText") == "Generation 1 in force, rules: 1, matches: 2"
-    status = (machine.root / f"proc/{machine.show('usherd.service', 'MainPID')}/status").read_text()
-    fields = dict(line.split(":\t", 1) for line in status.splitlines())
-    assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 1 << 39 | 1 << 12, "CAP_BPF and CAP_NET_ADMIN"
-    assert fields["Seccomp"] == "2" and fields["NoNewPrivs"] == "1"
+    pid = machine.show("usherd.service", "MainPID")
+    found = {}
+    for path in machine.root.glob("proc/[0-9]*/status"):
+        fields = dict(line.split(":\t", 1) for line in path.read_text().splitlines())
+        if pid in (fields["Pid"], fields["PPid"]) and fields["Name"] != "usherd-nursery":
+            found[fields["Name"]] = fields
+    assert set(found) == {"usherd", "usherd-loader"}
+    two = 1 << 39 | 1 << 12  # CAP_BPF, CAP_NET_ADMIN
+    for name, wanted in ("usherd", 0), ("usherd-loader", two):
+        assert (int(found[name]["CapPrm"], 16), int(found[name]["CapBnd"], 16)) == (wanted, two), name
+        assert found[name]["Seccomp"] == "2" and found[name]["NoNewPrivs"] == "1"
     machine.reboot()
     assert machine.state("usherd.service") == "active/running"
     assert "matches: 2" in machine.show("usherd.service", "StatusText")

@@ -130,19 +130,43 @@ static void check_own_capabilities(struct doctor *doctor)
 			"usherctl lacks %s, which it needs only to see everything here", missing);
 }
 
+/* The child of usherd that loads programs. Return: its pid, or 0: not visible, or a broker that has none */
+static pid_t find_loader(pid_t usherd)
+{
+	_cleanup_free_ char *children = NULL;
+	char path[64], *at, *word;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", usherd, usherd);
+	if (proc_read(AT_FDCWD, path, &children) < 0)
+		return 0;
+	for (word = strtok_r(children, " ", &at); word; word = strtok_r(NULL, " ", &at)) {
+		_cleanup_free_ char *name = NULL;
+
+		(void)snprintf(path, sizeof(path), "/proc/%.16s/comm", word);
+		if (proc_read(AT_FDCWD, path, &name) == 0 && strcmp(name, "usherd-loader\n") == 0)
+			return atoi(word);
+	}
+	return 0;
+}
+
 static void check_capabilities(struct doctor *doctor)
 {
 	char process[32];
+	pid_t loader;
 	uint64_t set;
 
 	if (doctor->answer.r) {
 		doctor_found(doctor, REPORT_SKIP, "there is no broker to examine");
 		return;
 	}
-	(void)snprintf(process, sizeof(process), "%d", doctor->pid);
+	loader = doctor->pid ? find_loader(doctor->pid) : 0;
+	(void)snprintf(process, sizeof(process), "%d", loader ? loader : doctor->pid);
 	set = doctor->pid ? read_capabilities(process) : 0;
 	if (!doctor->pid)
 		doctor_found(doctor, REPORT_SKIP, "the broker's process is not visible here");
+	else if (!*missing_capabilities(set) && loader)
+		doctor_found(doctor, REPORT_OK, "the loader of usherd (pid %d) has CAP_BPF and CAP_NET_ADMIN",
+			loader);
 	else if (!*missing_capabilities(set))
 		doctor_found(doctor, REPORT_OK, "usherd (pid %d) has CAP_BPF and CAP_NET_ADMIN", doctor->pid);
 	else {
