@@ -247,3 +247,19 @@ int diag_dump(uint8_t protocol, const uint16_t *ports, size_t n_ports, struct di
 	*ret_n = list.n;
 	return 0;
 }
+
+bool diag_is_group(const struct diag_socket *a, const struct diag_socket *b)
+{
+	return a->protocol == b->protocol && a->family == b->family && a->port == b->port &&
+	       a->uid == b->uid && a->interface == b->interface &&
+	       memcmp(a->address, b->address, sizeof(a->address)) == 0;
+}
+
+size_t diag_count_group(const struct diag_socket *sockets, size_t n, const struct diag_socket *socket)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += diag_is_group(&sockets[i], socket);
+	return count;
+}

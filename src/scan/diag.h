@@ -53,3 +53,9 @@ bool diag_queue_is_full(const struct diag_socket *socket);
  */
 int diag_dump(uint8_t protocol, const uint16_t *ports, size_t n_ports, struct diag_socket **ret,
 	size_t *ret_n, struct refusal *refusal);
+
+/* diag_is_group() - are two sockets bound alike, by one user, so that they are one SO_REUSEPORT group if they listen? */
+bool diag_is_group(const struct diag_socket *a, const struct diag_socket *b);
+
+/* diag_count_group() - how many of these are one group with a socket, itself included */
+size_t diag_count_group(const struct diag_socket *sockets, size_t n, const struct diag_socket *socket);

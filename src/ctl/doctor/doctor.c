@@ -36,6 +36,7 @@ static const struct {
 	{"sockets", socket_checks},
 	{"sockets", device_checks},
 	{"sockets", udp_checks},
+	{"sockets", udp_map_checks},
 };
 
 static void doctor_deinit(struct doctor *doctor)
@@ -98,6 +99,20 @@ bool doctor_seat_is_udp(const struct seat *seat)
 	return protocol_from_word(seat->protocol, &protocol) && protocol == IPPROTO_UDP;
 }
 
+bool doctor_serves_udp(const struct seat *seat)
+{
+	return doctor_seat_is_udp(seat) && seat->n_places;
+}
+
+bool doctor_has_no_udp(struct doctor *doctor)
+{
+	for (size_t i = 0; i < doctor->seats.n; i++)
+		if (doctor_serves_udp(&doctor->seats.items[i]))
+			return false;
+	doctor_found(doctor, REPORT_OK, "no UDP socket is handed in");
+	return true;
+}
+
 unsigned long doctor_number(const struct doctor *doctor, enum message_key key)
 {
 	unsigned long number;
@@ -120,6 +135,14 @@ const struct diag_socket *doctor_find(const struct doctor *doctor, const struct 
 	if (!doctor->n_sockets)
 		return NULL;
 	return bsearch(&key, doctor->sockets, doctor->n_sockets, sizeof(key), compare_cookies);
+}
+
+const struct diag_socket *doctor_serving(const struct doctor *doctor, const struct seat *seat)
+{
+	for (size_t i = 0; i < seat->n_places; i++)
+		if (doctor_find(doctor, seat->places[i]))
+			return doctor_find(doctor, seat->places[i]);
+	return NULL;
 }
 
 int doctor_read(const char *path, char *text, size_t size)

@@ -74,7 +74,8 @@ struct check {
 
 /* Each ends with a name of NULL */
 extern const struct check kernel_checks[], host_checks[], unit_checks[], broker_checks[], pin_checks[],
-	rule_checks[], match_checks[], path_checks[], socket_checks[], device_checks[], udp_checks[];
+	rule_checks[], match_checks[], path_checks[], socket_checks[], device_checks[], udp_checks[],
+	udp_map_checks[];
 
 #define doctor_found(doctor, result, ...) report_add(&(doctor)->report, (result), __VA_ARGS__)
 #define doctor_remedy(doctor, ...) report_remedy(&(doctor)->report, __VA_ARGS__)
@@ -91,11 +92,20 @@ bool doctor_skips_sockets(struct doctor *doctor);
 
 bool doctor_seat_is_udp(const struct seat *seat);
 
+/* doctor_serves_udp() - is it one of UDP, with a socket? */
+bool doctor_serves_udp(const struct seat *seat);
+
+/* doctor_has_no_udp() - is there no such seat? Then the check has nothing to look at, which is reported */
+bool doctor_has_no_udp(struct doctor *doctor);
+
 /* doctor_number() - a number of the answer to status; 0 when it has none */
 unsigned long doctor_number(const struct doctor *doctor, enum message_key key);
 
 /* doctor_find() - the socket of a place as sock_diag lists it, or NULL */
 const struct diag_socket *doctor_find(const struct doctor *doctor, const struct listed_place *place);
+
+/* doctor_serving() - the socket of a seat that gets its packets, as sock_diag lists it, or NULL */
+const struct diag_socket *doctor_serving(const struct doctor *doctor, const struct seat *seat);
 
 /* doctor_read() - the first line of a small file; Return: 0 or a negative errno */
 int doctor_read(const char *path, char *text, size_t size);

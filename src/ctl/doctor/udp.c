@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Services of UDP: whether their replies can reach clients, and what the kernel's map does to their sockets */
+/* Services of UDP: whether their replies can reach clients */
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../kernel/udp_map.h"
 #include "../../scan/fetch.h"
 #include "../../scan/openers.h"
 #include "../../util/destination.h"
@@ -19,21 +18,6 @@
 
 #define LOOKS_MAX 64 /* sockets that are looked at */
 
-static bool is_in_use(const struct seat *seat)
-{
-	return doctor_seat_is_udp(seat) && seat->n_places;
-}
-
-/* Without a UDP socket there is nothing to look at. */
-static bool has_none(struct doctor *doctor)
-{
-	for (size_t i = 0; i < doctor->seats.n; i++)
-		if (is_in_use(&doctor->seats.items[i]))
-			return false;
-	doctor_found(doctor, REPORT_OK, "no UDP socket is handed in");
-	return true;
-}
-
 static int family_of(const struct seat *seat)
 {
 	int family = AF_INET;
@@ -43,14 +27,6 @@ static int family_of(const struct seat *seat)
 }
 
 /* ---- matches and their sockets */
-
-static const struct diag_socket *find_serving(const struct doctor *doctor, const struct seat *seat)
-{
-	for (size_t i = 0; i < seat->n_places; i++)
-		if (doctor_find(doctor, seat->places[i]))
-			return doctor_find(doctor, seat->places[i]);
-	return NULL;
-}
 
 /* A match of a rule that sends datagrams to a socket */
 struct udp_match {
@@ -66,14 +42,15 @@ static void foreach_udp_match(struct doctor *doctor, udp_match_function *functio
 {
 	for (size_t i = 0; i < doctor->seats.n; i++) {
 		const struct seat *seat = &doctor->seats.items[i];
-		const struct rule *rule = is_in_use(seat) ? rule_set_find(doctor->set, seat->name) : NULL;
-		struct udp_match item = {.seat = seat, .socket = rule ? find_serving(doctor, seat) : NULL};
+		const struct rule *rule =
+			doctor_serves_udp(seat) ? rule_set_find(doctor->set, seat->name) : NULL;
+		struct udp_match item = {.seat = seat, .socket = rule ? doctor_serving(doctor, seat) : NULL};
 
-		if (is_in_use(seat) && !rule)
+		if (doctor_serves_udp(seat) && !rule)
 			doctor_found(doctor, REPORT_SKIP,
 				"'%s' was not looked at: it has a socket, and the files have no rule for it",
 				seat->name);
-		else if (rule && is_in_use(seat) && !item.socket)
+		else if (rule && doctor_serves_udp(seat) && !item.socket)
 			doctor_found(doctor, REPORT_SKIP,
 				"'%s' was not looked at: none of its sockets takes datagrams from all clients",
 				seat->name);
@@ -109,7 +86,7 @@ static void check_ports(struct doctor *doctor)
 {
 	size_t before = doctor->report.n;
 
-	if (doctor_skips_unread(doctor) || doctor_skips_sockets(doctor) || has_none(doctor))
+	if (doctor_skips_unread(doctor) || doctor_skips_sockets(doctor) || doctor_has_no_udp(doctor))
 		return;
 	foreach_udp_match(doctor, look_at_port, NULL);
 	if (doctor->report.n == before)
@@ -127,12 +104,6 @@ struct looks {
 	size_t n;
 	bool all;
 };
-
-static bool is_group(const struct diag_socket *a, const struct diag_socket *b)
-{
-	return a->protocol == b->protocol && a->family == b->family && a->port == b->port &&
-	       a->interface == b->interface && memcmp(a->address, b->address, sizeof(a->address)) == 0;
-}
 
 static void add_look(struct looks *looks, const struct diag_socket *socket, unsigned set)
 {
@@ -157,7 +128,7 @@ static void add_group(const struct doctor *doctor, struct looks *looks, const st
 		return;
 	add_look(looks, socket, destination_parse(place->fields[PLACE_DESTINATION]));
 	for (size_t i = 0; i < doctor->n_sockets; i++)
-		if (is_group(&doctor->sockets[i], socket))
+		if (diag_is_group(&doctor->sockets[i], socket))
 			add_look(looks, &doctor->sockets[i], 0);
 }
 
@@ -230,7 +201,7 @@ static bool look_at_address(struct doctor *doctor, const struct udp_match *item,
 	for (size_t i = 0; i < looks->n; i++) {
 		bool is_own = looks->sockets[i].cookie == item->socket->cookie;
 
-		if (!is_group(&looks->sockets[i], item->socket))
+		if (!diag_is_group(&looks->sockets[i], item->socket))
 			continue;
 		if (looks->sets[i] & DESTINATION_LOOKED) {
 			if (looks->sets[i] & DESTINATION_DROPS ||
@@ -259,10 +230,11 @@ static void check_addresses(struct doctor *doctor)
 	struct looks looks = {.all = true};
 	size_t before = doctor->report.n;
 
-	if (doctor_skips_unread(doctor) || doctor_skips_sockets(doctor) || has_none(doctor))
+	if (doctor_skips_unread(doctor) || doctor_skips_sockets(doctor) || doctor_has_no_udp(doctor))
 		return;
 	for (size_t i = 0; i < doctor->seats.n; i++)
-		for (size_t j = 0; is_in_use(&doctor->seats.items[i]) && j < doctor->seats.items[i].n_places;
+		for (size_t j = 0;
+			doctor_serves_udp(&doctor->seats.items[i]) && j < doctor->seats.items[i].n_places;
 			j++)
 			add_group(doctor, &looks, doctor->seats.items[i].places[j]);
 	look_now(doctor, &looks);
@@ -272,72 +244,8 @@ static void check_addresses(struct doctor *doctor)
 			"every UDP service asks to which address a datagram was sent, or is bound to the one address of its rule; whether it replies from there was not looked at");
 }
 
-/* ---- the map */
-
-/* Nobody reads from a stand-in, so it does not matter what the map does to it. */
-static bool is_read(const struct seat *seat)
-{
-	for (size_t i = 0; i < seat->n_places; i++)
-		if (!(destination_parse(seat->places[i]->fields[PLACE_DESTINATION]) & DESTINATION_DROPS))
-			return true;
-	return false;
-}
-
-static void report_map(struct doctor *doctor, const char *name, const struct udp_map *map)
-{
-	if (map->hides_size) {
-		doctor_found(doctor, REPORT_WARN,
-			"the UDP sockets of '%s' are in a map of this kernel, where FIONREAD is 0 while a datagram waits%s: a service that sizes its buffer by it gets nothing, or spins",
-			name,
-			map->ignores_nothing
-				? ", and a receive of 0 bytes neither waits nor peeks nor discards"
-				: "");
-		doctor_remedy(doctor,
-			"nothing, if the service receives into a buffer of a fixed size; otherwise have it open its socket with SO_REUSEPORT, and start it with 'usherctl hand-in --stand-in=ADDRESS:PORT %s -- COMMAND'",
-			name);
-	} else if (map->ignores_nothing)
-		doctor_found(doctor, REPORT_INFO,
-			"the UDP sockets of '%s' are in a map of this kernel, where a receive of 0 bytes neither waits nor peeks nor discards; FIONREAD is right",
-			name);
-}
-
-static void check_map(struct doctor *doctor)
-{
-	const struct seats *seats = &doctor->seats;
-	size_t before = doctor->report.n;
-	const char *last = "";
-	struct udp_map map;
-	int r;
-
-	if (doctor_skips_unanswered(doctor) || has_none(doctor))
-		return;
-	r = udp_map_try(&map);
-	if (r < 0) {
-		doctor_found(doctor, REPORT_SKIP,
-			"what the kernel's map does to a UDP socket was not looked at: %s (%s); run as root%s",
-			errno_text(-r), errno_name(-r),
-			doctor->root ? ", with CAP_BPF and CAP_NET_ADMIN, where 127.0.0.1 works" : "");
-		return;
-	}
-	for (size_t i = 0; i < seats->n; i++) {
-		const struct seat *seat = &seats->items[i];
-
-		if (!is_in_use(seat) || !is_read(seat))
-			continue;
-		if (strcmp(seat->name, last) != 0)
-			report_map(doctor, seat->name, &map);
-		last = seat->name;
-	}
-	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK,
-			map.hides_size || map.ignores_nothing
-				? "the UDP sockets that are handed in are stand-ins, from which no service reads"
-				: "a UDP socket in a map of this kernel works as others do (FIONREAD, a receive of 0 bytes)");
-}
-
 const struct check udp_checks[] = {
 	{"udp-port", check_ports},
 	{"udp-address", check_addresses},
-	{"udp-map", check_map},
 	{},
 };

@@ -40,6 +40,17 @@ static void say_dispatched(const struct evidence *evidence, const char *packet, 
 	seen = &evidence->host->places[place - explanation->places];
 	(void)evidence_place_format(place, seen, who);
 	(void)evidence_place_address(evidence, place, address);
+	if (place->stand_in && seen->socket && seen->n_group == 1) {
+		SAY("%s is lost: it is for '%s', and the stand-in at %s of %s, which drops it, has no other socket beside it",
+			packet, explanation->name, address, who);
+		diagnosis->arrives = ARRIVAL_NO;
+		return;
+	}
+	if (place->stand_in && seen->n_group > 1) {
+		SAY("%s goes to '%s': a socket of the service at %s, beside the stand-in of %s", packet,
+			explanation->name, address, who);
+		return;
+	}
 	if (seen->n_group > 1) {
 		SAY("%s goes to '%s': one of %zu sockets at %s of %s", packet, explanation->name,
 			seen->n_group, address, who);

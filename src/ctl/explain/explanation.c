@@ -8,6 +8,7 @@
 
 #include "../../rule/match.h"
 #include "../../util/array.h"
+#include "../../util/destination.h"
 #include "../../util/device.h"
 #include "../../util/macro.h"
 #include "../../util/netns.h"
@@ -218,6 +219,8 @@ static int add_place(struct client *client, void *userdata)
 		.cookie = strtoull(ask_value(client, KEY_COOKIE, "0"), NULL, 16),
 		.held = is_yes(client, KEY_HELD),
 		.dual_stack = is_yes(client, KEY_DUAL_STACK),
+		.stand_in =
+			destination_parse(message_get(&client->message, KEY_DESTINATION)) & DESTINATION_DROPS,
 		.pid = (pid_t)to_number(client, KEY_PID),
 		.uid = (uid_t)to_number(client, KEY_UID),
 	};

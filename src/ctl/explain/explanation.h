@@ -44,7 +44,7 @@ struct cover {
 /* A socket in the seat of the winner */
 struct explained_place {
 	uint64_t cookie; /* 0: none */
-	bool held, dual_stack;
+	bool held, dual_stack, stand_in;
 	int family; /* of `address`; 0 when the broker does not know the address */
 	uint8_t address[16];
 	uint16_t port;

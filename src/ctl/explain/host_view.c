@@ -127,21 +127,6 @@ const struct listener *host_view_bound_taker(const struct host_view *host)
 
 /* ---- places */
 
-static size_t count_group(const struct host_view *host, const struct diag_socket *socket)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < host->n_sockets; i++) {
-		const struct diag_socket *other = &host->sockets[i];
-
-		n += other->protocol == socket->protocol && other->family == socket->family &&
-		     other->port == socket->port && other->uid == socket->uid &&
-		     other->interface == socket->interface &&
-		     !memcmp(other->address, socket->address, sizeof(socket->address));
-	}
-	return n;
-}
-
 static int look_at_own_place(
 	struct host_view *host, const struct explained_place *place, struct place_seen *seen)
 {
@@ -157,7 +142,7 @@ static int look_at_own_place(
 		if (host->sockets[i].cookie == place->cookie)
 			seen->socket = &host->sockets[i];
 	if (seen->socket)
-		seen->n_group = count_group(host, seen->socket);
+		seen->n_group = diag_count_group(host->sockets, host->n_sockets, seen->socket);
 	return 0;
 }
 

@@ -304,6 +304,24 @@ static void find_queue_fault(const struct evidence *evidence, struct findings *f
 			evidence_place_format(place, seen, who));
 }
 
+/* It stands for the sockets of a service, which has none. */
+static void find_lone_stand_in(const struct evidence *evidence, struct findings *findings)
+{
+	const struct explanation *explanation = evidence->explanation;
+	const struct explained_place *place = explanation_chosen(explanation);
+	const struct place_seen *seen = place ? &evidence->host->places[place - explanation->places] : NULL;
+	char address[ENDPOINT_TEXT_MAX];
+	struct finding *finding;
+
+	if (!place || !place->stand_in || !seen->socket || seen->n_group > 1)
+		return;
+	finding = findings_add(findings, FINDING_FAIL, "stand-in",
+		"socket sk:%" PRIx64
+		" is a stand-in, from which nobody reads, and no other socket is bound to %s: datagrams are dropped",
+		place->cookie, evidence_place_address(evidence, place, address));
+	finding_remedy(finding, "have the service bind %s with SO_REUSEPORT, as the same user", address);
+}
+
 void seat_faults_find(const struct evidence *evidence, struct findings *findings)
 {
 	const struct explanation *explanation = evidence->explanation;
@@ -314,6 +332,7 @@ void seat_faults_find(const struct evidence *evidence, struct findings *findings
 	by_device = device_faults_find(evidence, findings);
 	if (explanation->verdict == VERDICT_DISPATCHED) {
 		find_queue_fault(evidence, findings);
+		find_lone_stand_in(evidence, findings);
 		return;
 	}
 	if (explanation->n_places && !by_device)

@@ -12,6 +12,8 @@ SENTENCES = {
     "missing": "{packet} is refused: '{name}' has no socket for {what}",
     "unusable": "{packet} is refused: no socket of '{name}' can take it ({error})",
     "lost": "{packet} is lost: it is for '{name}', and the queue of socket sk:{cookie} at {address} of {who} is full",
+    "lost:stand-in": "{packet} is lost: it is for '{name}', and the stand-in at {address} of {who}, which drops it, has no other "
+                     "socket beside it",
     "no-rule": "no rule matches {packet}, and nothing listens there: it is refused",
     "no-rule:goes": "no rule matches {packet}; it goes to {who} (pid {pid}) at {address}",
     "passed": "'{name}' has no socket for {packet} and passes it on, and nothing listens there: it is refused",
@@ -400,7 +402,11 @@ DOCTOR = {
     "udp-map:size": (
         "the UDP sockets of '{name}' are in a map of this kernel, where FIONREAD is 0 while a datagram waits, …",
         "nothing, if …; otherwise have it open its socket with SO_REUSEPORT, and start it with "
-        "'usherctl hand-in --stand-in=ADDRESS:PORT {name} -- COMMAND'"),
+        "'usherctl hand-in --stand-in={address}… {name} -- COMMAND'"),
+    "stand-in": (
+        "the stand-in of '{name}' is alone at {address}: its service (pid {pid}) has no socket there, and datagrams are "
+        "dropped",
+        "have the service bind {address} with SO_REUSEPORT, as the same user"),
     "mptcp": (
         "{who} (pid {pid}) listens on {address} with MPTCP, … (EOPNOTSUPP)",
         "disable MPTCP in it; in Go: GODEBUG=multipathtcp=0, or SetMultipathTCP(false) of net.ListenConfig"),

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from harness import legacy, observed
 from harness.broker import USHERCTL, fails
 from harness.diagnosed import Diagnosed
+from harness.explained import explain
 from harness.host import V4, V6, rule
 from harness.legacy import resolve
 from harness.process import MOMENT, PATIENCE, libc, wait_until
@@ -70,8 +72,8 @@ class Started:
         self.end()
 
     def socket(self):
-        """A duplicate of the only socket that the process has open."""
-        number, = [int(path.name) for path in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()
+        """A duplicate of the first socket that the process has open."""
+        number, *_ = [int(path.name) for path in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()
                    if os.readlink(path).startswith("socket:")]
         process = os.pidfd_open(self.process.pid)
         try:
@@ -183,6 +185,60 @@ def test_doctor_and_journal(broker):
         assert result == "ok" and ("stand-in" in text or "works as others do" in text), found.text
         [(result, text)] = found.of("udp-address")
         assert result == "warn" and "does not ask" in text, found.text
+        [(result, text)] = found.of("stand-in")
+        assert result == "ok" and "has another socket" in text, found.text
+        found = explain(f"{V4}:80", "udp")
+        assert found.code == 0 and "a socket of the service at 127.0.0.2:80, beside the stand-in of" in found.first
+
+
+def test_remedy_of_doctor(broker):
+    """What doctor advises for a service that is handed in, with two sockets, serves it."""
+    broker(web=RULE)
+    with Started(members=2) as started:
+        serves("member0", "127.0.0.2", 80, "udp")
+        with started.socket() as sock:
+            hand_in("web", sock)
+        [remedy] = [row["remedy"] for row in Diagnosed().rows if row["check"] == "udp-map"]
+    if not remedy:
+        pytest.skip("this kernel leaves FIONREAD alone")
+    words = re.search(r"'usherctl hand-in (.*) web -- COMMAND'", remedy)[1].split()
+    assert words == ["--stand-in=127.0.0.2:80", "--members=2"]
+    with Started(*words, members=2):
+        wait_until(lambda: {who(V4, 80, "udp", seconds=MOMENT) for _ in range(30)} == {"member0", "member1"})
+
+
+def test_stand_in_that_is_alone(broker):
+    """What reaches it is dropped, and doctor and explain say so."""
+    broker(web=RULE)
+    running = subprocess.Popen([USHERCTL, "hand-in", "--stand-in=127.0.0.2:80", "web", "sleep", "600"])
+    try:
+        wait_until(lambda: who(V4, 80, "udp", seconds=MOMENT) == SILENCE)
+        [(result, text)] = Diagnosed().of("stand-in")
+        assert result == "warn" and f"alone at 127.0.0.2:80: its service (pid {running.pid})" in text
+        found = explain(f"{V4}:80", "udp")
+        assert found.code == 1 and "is lost: it is for 'web', and the stand-in at 127.0.0.2:80" in found.first
+        found.because("stand-in", "datagrams are dropped", "bind 127.0.0.2:80 with SO_REUSEPORT")
+    finally:
+        running.kill()
+        running.wait()
+    wait_until(lambda: who(V4, 80, "udp") == REFUSED)
+    assert Diagnosed().of("stand-in") == [("ok", "no stand-in is handed in")]
+
+
+def test_without_a_broker():
+    """--if-broker: the service runs all the same, at its own address."""
+    with Started("--if-broker", "--stand-in", "127.0.0.2:80"):
+        serves("member0", "127.0.0.2", 80, "udp")
+
+
+def test_as_another_user(broker):
+    """The stand-in needs no privilege. Its group is of one user, so that the service must run as that."""
+    broker(web=rule("Datagram=8053", access=["User=nobody"]))
+    words = [sys.executable, "-c", SERVICE.replace("(address, 80)", "(address, 8053)"), "127.0.0.2", "1", "1"]
+    with subprocess.Popen([USHERCTL, "hand-in", "--stand-in=127.0.0.2:8053", "web", "--", *words], user="nobody",
+                          extra_groups=[]) as started:
+        serves("member0", V4, 8053, "udp")
+        started.kill()
 
 
 def test_unbound(broker):
