@@ -216,6 +216,19 @@ static bool glob_matches(const struct rule_words *globs, const char *text, int f
 	return false;
 }
 
+/* Of a user's service manager. UserUnit= is nothing without User=, which the parser requires. */
+static int check_user_unit(const struct rule_words *user_units, const struct rule *rule,
+	const struct identity *identity, const char *key, struct refusal *refusal)
+{
+	const char *unit = identity->user_unit ? identity->user_unit : "";
+
+	if (!user_units->n || glob_matches(user_units, unit, 0))
+		return 0;
+	return refuse(refusal, EACCES,
+		"unit '%s' of the service manager of uid %u may not have the name '%s' (EACCES); %s in %s does not match it",
+		*unit ? unit : "(none)", identity->uid, rule->name, key, rule->path);
+}
+
 static bool lists_anybody(const struct rule_access *access)
 {
 	return access->users.n || access->groups.n || access->units.n;
@@ -278,7 +291,7 @@ int access_check(const struct access_table *table, const struct rule *rule, cons
 		return refuse(refusal, EACCES,
 			"unit '%s' may not use the name '%s' (EACCES); Unit= in %s does not match it",
 			*identity->unit ? identity->unit : "(none)", rule->name, rule->path);
-	return 0;
+	return check_user_unit(&access->user_units, rule, identity, "UserUnit=", refusal);
 }
 
 int access_check_bound(
@@ -310,6 +323,8 @@ int access_check_owner(const struct access_table *table, const struct rule *rule
 		return refuse(refusal, EACCES,
 			"unit '%s' may not own a socket of the name '%s' (EACCES); Unit= under [Discover] in %s does not match it",
 			*owner->unit ? owner->unit : "(none)", rule->name, rule->path);
+	if (check_user_unit(&discover->user_units, rule, owner, "UserUnit= under [Discover]", refusal))
+		return REFUSED;
 	if (discover->executables.n && executable &&
 		!glob_matches(&discover->executables, executable, FNM_PATHNAME))
 		return refuse(refusal, EACCES,

@@ -5,7 +5,7 @@
  * Who may hand sockets in under a name, hold them, claim them and withdraw them
  *
  * Root always may. Everybody else needs a section [Access] that lists them: at least one of the keys User=, Group= and
- * Unit= must have a value, and the identity must match one value of each key that has any.
+ * Unit= must have a value, and the identity must match one value of each key that has any, UserUnit= included.
  */
 
 #include <stdbool.h>
@@ -76,7 +76,7 @@ int access_check_bound(
  * @owner:      the process that has the socket open
  * @executable: path of its program, or NULL if the caller does not check it
  *
- * Allows nothing that the owner could not do itself or that [Discover] does not explicitly allow. If Unit= or
+ * Allows nothing that the owner could not do itself or that [Discover] does not explicitly allow. If Unit=, UserUnit= or
  * Executable= have values, one value of each must match, whatever the user. The user must be root, or one of User= if
  * that has values, or else anybody if Unit= has values, or else one that access_check() allows.
  *

@@ -14,5 +14,7 @@ struct identity {
 	size_t n_groups;
 	pid_t pid;	  /* 0: not visible in the broker's pid namespace */
 	const char *unit; /* systemd unit, "" when there is none; borrowed */
-	bool verified;	  /* pid and unit come from a pidfd that the kernel attached to the packet */
+	const char *
+		user_unit; /* unit of the service manager of this very uid; NULL or "" when there is none; borrowed */
+	bool verified; /* pid and unit come from a pidfd that the kernel attached to the packet */
 };

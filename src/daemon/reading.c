@@ -17,6 +17,7 @@ struct reading {
 	struct message message; /* of those keys; its values are its own */
 	struct identity asker;	/* its groups are the session's */
 	char *unit;		/* owns asker.unit */
+	char *user_unit;	/* owns asker.user_unit */
 	bool begun;
 	struct answer_source rows; /* once it has begun, if its answer has rows */
 };
@@ -30,6 +31,7 @@ static void reading_release(void *state)
 	for (size_t i = 0; i < reading->message.n_fields; i++)
 		free((char *)reading->message.fields[i].value);
 	free(reading->unit);
+	free(reading->user_unit);
 	free(reading);
 }
 
@@ -92,7 +94,8 @@ int reading_postpone(struct usherd *usherd, enum request_verb verb, const struct
 	reading->verb = verb;
 	reading->asker = asker;
 	reading->asker.unit = reading->unit = strdup(asker.unit);
-	if (!reading->unit)
+	reading->asker.user_unit = reading->user_unit = asker.user_unit ? strdup(asker.user_unit) : NULL;
+	if (!reading->unit || !reading->user_unit != !asker.user_unit)
 		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		const char *value = message_get(message, keys[i]);

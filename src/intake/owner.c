@@ -11,6 +11,7 @@
 #include "../util/macro.h"
 #include "../util/pidfd.h"
 #include "../util/proc.h"
+#include "user_unit.h"
 
 /* ---- which process: "Pid:" in the fdinfo of a pidfd, of no other kind of descriptor */
 
@@ -85,6 +86,8 @@ int owner_take(int *fd, struct owner *ret, struct refusal *refusal)
 		return r;
 	if (!r && sd_pid_get_unit(pid, &owner.unit) < 0)
 		owner.unit = NULL;
+	if (!r)
+		owner.user_unit = user_unit_read(pid, owner.identity.uid);
 	if (r < 0 || !pidfd_is_alive(owner.pidfd))
 		return refuse_gone(pid, refusal);
 	if (group != pid)
@@ -94,6 +97,7 @@ int owner_take(int *fd, struct owner *ret, struct refusal *refusal)
 	*ret = owner;
 	ret->identity.groups = owner.groups;
 	ret->identity.unit = owner.unit ? owner.unit : "";
+	ret->identity.user_unit = owner.user_unit;
 	owner = OWNER_NULL;
 	return 0;
 }
@@ -103,4 +107,5 @@ void owner_deinit(struct owner *owner)
 	closep(&owner->pidfd);
 	free(owner->groups);
 	free(owner->unit);
+	free(owner->user_unit);
 }

@@ -10,7 +10,7 @@ struct owner {
 	struct identity identity; /* verified; borrows from below */
 	int pidfd;
 	gid_t *groups;
-	char *unit;
+	char *unit, *user_unit;
 };
 
 #define OWNER_NULL ((struct owner){.pidfd = -1})

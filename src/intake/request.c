@@ -8,6 +8,7 @@
 #include "../util/clock.h"
 #include "../util/macro.h"
 #include "../util/pidfd.h"
+#include "user_unit.h"
 
 static void identify(struct intake_request *request)
 {
@@ -21,9 +22,12 @@ static void identify(struct intake_request *request)
 	/* for pid 0, a process that is not visible, it would return the broker's own unit */
 	if (request->pidfd >= 0 && identity->pid > 0 && sd_pid_get_unit(identity->pid, &request->unit) >= 0)
 		identity->unit = request->unit;
+	if (request->pidfd >= 0 && identity->pid > 0)
+		identity->user_unit = request->user_unit = user_unit_read(identity->pid, identity->uid);
 	/* /proc was about this process only if it still lives now */
 	if (!pidfd_is_alive(request->pidfd)) {
 		identity->unit = "";
+		identity->user_unit = NULL;
 		identity->verified = false;
 	}
 }
@@ -52,8 +56,10 @@ void intake_request_open(struct intake_request *request, struct parcel *parcel)
 	closep(&request->own_pidfd);
 	request->own_pidfd = request->pidfd = TAKE_FD(parcel->pidfd);
 	identity->verified = pidfd_is_alive(request->pidfd);
-	if (!identity->verified)
+	if (!identity->verified) {
 		identity->unit = "";
+		identity->user_unit = NULL;
+	}
 }
 
 void intake_request_deinit(struct intake_request *request)
@@ -61,4 +67,5 @@ void intake_request_deinit(struct intake_request *request)
 	parcel_release(request->parcel, NULL, NULL);
 	closep(&request->own_pidfd);
 	free(request->unit);
+	free(request->user_unit);
 }

@@ -20,8 +20,9 @@ struct intake_request {
 	uint64_t received;	  /* clock_monotonic_nsec() */
 	int pidfd;		  /* of the sender, or -1 when the process is gone or not visible; borrowed */
 
-	int own_pidfd; /* owns `pidfd` if it was opened by number */
-	char *unit;    /* owns identity.unit */
+	int own_pidfd;	 /* owns `pidfd` if it was opened by number */
+	char *unit;	 /* owns identity.unit */
+	char *user_unit; /* owns identity.user_unit */
 };
 
 /*

@@ -166,6 +166,7 @@ static void check_rule(struct parser *parser)
 		parser->line = 0;
 		parser_complain(parser, "the rule matches nothing; write Stream= or Datagram= under [Rule]");
 	}
+	section_access_check(parser);
 	section_discover_check(parser);
 }
 

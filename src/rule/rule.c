@@ -25,10 +25,12 @@ static void release(struct rule *rule)
 	words_deinit(&rule->access.users);
 	words_deinit(&rule->access.groups);
 	words_deinit(&rule->access.units);
+	words_deinit(&rule->access.user_units);
 	free(rule->access.bound);
 	free(rule->discover.sockets);
 	words_deinit(&rule->discover.users);
 	words_deinit(&rule->discover.units);
+	words_deinit(&rule->discover.user_units);
 	words_deinit(&rule->discover.executables);
 }
 

@@ -33,7 +33,7 @@ struct rule_words {
 
 struct rule_access {
 	bool present; /* there is a section [Access]; without it only root may hand in */
-	struct rule_words users, groups, units;
+	struct rule_words users, groups, units, user_units;
 	struct prefix *bound; /* where sockets may be bound; the default if Bound= is not set */
 	size_t n_bound;
 	bool bound_any;	     /* Bound=any: no limit; n_bound is 0 */
@@ -45,7 +45,7 @@ struct rule_discover {
 	bool present;		    /* there is a section [Discover]; then there is at least one socket */
 	struct rule_match *sockets; /* protocol is 0: as in the matches; one port; AF_UNSPEC: any address */
 	size_t n_sockets;
-	struct rule_words users, units, executables;
+	struct rule_words users, units, user_units, executables;
 	bool in_kernel;	      /* Listen=kernel; then there are 1 to RULE_KERNEL_USERS_MAX users */
 	unsigned listen_line; /* 0: the default, Listen=event */
 	unsigned

@@ -12,7 +12,7 @@
 struct section {
 	const char *name;
 	const char *known;  /* the keys, for a message */
-	struct key keys[7]; /* the last one has no name */
+	struct key keys[8]; /* the last one has no name */
 };
 
 #define WORDS(member) offsetof(struct rule, member)
@@ -27,17 +27,20 @@ static const struct section sections[] = {
 	},
 	{
 		.name = "Access",
-		.known = "User, Group, Unit and Bound",
+		.known = "User, Group, Unit, UserUnit and Bound",
 		.keys = {{"User", key_assign_users, WORDS(access.users)},
 			{"Group", key_assign_groups, WORDS(access.groups)},
-			{"Unit", key_assign_units, WORDS(access.units)}, {"Bound", section_access_bound, 0}},
+			{"Unit", key_assign_units, WORDS(access.units)},
+			{"UserUnit", key_assign_units, WORDS(access.user_units)},
+			{"Bound", section_access_bound, 0}},
 	},
 	{
 		.name = "Discover",
-		.known = "Socket, User, Unit, Executable, Listen and ScanInterval",
+		.known = "Socket, User, Unit, UserUnit, Executable, Listen and ScanInterval",
 		.keys = {{"Socket", section_discover_sockets, 0},
 			{"User", key_assign_users, WORDS(discover.users)},
 			{"Unit", key_assign_units, WORDS(discover.units)},
+			{"UserUnit", key_assign_units, WORDS(discover.user_units)},
 			{"Executable", key_assign_executables, WORDS(discover.executables)},
 			{"Listen", section_discover_listen, 0},
 			{"ScanInterval", section_discover_scan_interval, 0}},

@@ -24,6 +24,13 @@ void section_access_bound(struct parser *parser, const struct key *key, char *va
 /* section_access_set_default_bound() - where sockets may be bound if Bound= is not set; frees earlier prefixes */
 void section_access_set_default_bound(struct parser *parser);
 
+/* section_access_check() - after all of the file was read: check its keys against each other */
+void section_access_check(struct parser *parser);
+
+/* section_complain_user_units() - UserUnit= without User= says nothing: anybody may have a unit of that name */
+void section_complain_user_units(struct parser *parser, const char *section,
+	const struct rule_words *user_units, const struct rule_words *users);
+
 /* section_discover_enter() - a line [Discover] */
 void section_discover_enter(struct parser *parser);
 

@@ -75,3 +75,21 @@ void section_access_bound(struct parser *parser, const struct key *key, char *va
 		word = key_next_word(&value))
 		bound_add(parser, word);
 }
+
+void section_complain_user_units(struct parser *parser, const char *section,
+	const struct rule_words *user_units, const struct rule_words *users)
+{
+	if (!user_units->n || users->n)
+		return;
+	parser->line = user_units->items[0].line;
+	parser_complain(parser,
+		"UserUnit=%s needs users, because any user can have a unit of that name; write User= under [%s]",
+		user_units->items[0].text, section);
+}
+
+void section_access_check(struct parser *parser)
+{
+	const struct rule_access *access = &parser->rule.access;
+
+	section_complain_user_units(parser, "Access", &access->user_units, &access->users);
+}

@@ -161,4 +161,5 @@ void section_discover_check(struct parser *parser)
 			parser, "[Discover] names no socket; write Socket= under it, or remove the section");
 	if (discover->in_kernel)
 		check_in_kernel(parser);
+	section_complain_user_units(parser, "Discover", &discover->user_units, &discover->users);
 }

@@ -102,6 +102,7 @@ static bool get_discover(struct walk *walk, const struct rule_discover *discover
 {
 	return get_discovered(walk, discover) || get_words(walk, "Discover", "User", &discover->users) ||
 	       get_words(walk, "Discover", "Unit", &discover->units) ||
+	       get_words(walk, "Discover", "UserUnit", &discover->user_units) ||
 	       get_words(walk, "Discover", "Executable", &discover->executables) ||
 	       get_word(walk, "Discover", "Listen", discover->in_kernel ? "kernel" : "event",
 		       discover->listen_line) ||
@@ -120,7 +121,9 @@ bool setting_get(const struct rule *rule, size_t index, char text[static RULE_MA
 	       get_word(&walk, "Rule", "Order", "first", rule->order_line) ||
 	       get_words(&walk, "Access", "User", &rule->access.users) ||
 	       get_words(&walk, "Access", "Group", &rule->access.groups) ||
-	       get_words(&walk, "Access", "Unit", &rule->access.units) || get_bound(&walk, &rule->access) ||
+	       get_words(&walk, "Access", "Unit", &rule->access.units) ||
+	       get_words(&walk, "Access", "UserUnit", &rule->access.user_units) ||
+	       get_bound(&walk, &rule->access) ||
 	       (rule->discover.present && get_discover(&walk, &rule->discover));
 }
 

@@ -66,12 +66,15 @@ static int read_executable(int directory, struct process *process)
 
 static int read_unit(struct process *process)
 {
+	_cleanup_free_ char *cgroup = NULL;
 	int r = sd_pid_get_unit(process->pid, &process->unit);
 
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)
 		process->unit = strdup("");
+	if (sd_pid_get_cgroup(process->pid, &cgroup) >= 0)
+		process->user_unit = proc_find_user_unit(cgroup, process->uid);
 	return process->unit ? 0 : -ENOMEM;
 }
 
@@ -126,6 +129,7 @@ void process_close(struct process *process)
 	closep(&process->pidfd);
 	free(process->groups);
 	free(process->unit);
+	free(process->user_unit);
 	free(process->executable);
 	*process = PROCESS_NULL;
 }
@@ -137,8 +141,10 @@ int process_copy(const struct process *process, struct process *ret)
 	copy.pidfd = -1;
 	copy.groups = calloc(process->n_groups + 1, sizeof(*copy.groups));
 	copy.unit = strdup(process->unit);
+	copy.user_unit = process->user_unit ? strdup(process->user_unit) : NULL;
 	copy.executable = process->executable ? strdup(process->executable) : NULL;
-	if (!copy.groups || !copy.unit || !copy.executable != !process->executable)
+	if (!copy.groups || !copy.unit || !copy.user_unit != !process->user_unit ||
+		!copy.executable != !process->executable)
 		return -ENOMEM;
 	if (process->n_groups)
 		memcpy(copy.groups, process->groups, process->n_groups * sizeof(*copy.groups));
@@ -161,6 +167,7 @@ struct identity process_identity(const struct process *process)
 		.n_groups = process->n_groups,
 		.pid = process->pid,
 		.unit = process->unit,
+		.user_unit = process->user_unit,
 		.verified = true,
 	};
 }

@@ -25,6 +25,7 @@ struct process {
 	gid_t *groups;
 	size_t n_groups;
 	char *unit;	  /* systemd unit; "" if there is none */
+	char *user_unit;  /* unit of the service manager of this uid; NULL if there is none */
 	char *executable; /* /proc/PID/exe without " (deleted)"; NULL if it cannot be read */
 	char name[32];	  /* comm, printable */
 };

@@ -165,3 +165,37 @@ bool proc_parse_pidfd(const char *text, pid_t *ret)
 	*ret = negative ? -(pid_t)number : (pid_t)number;
 	return true;
 }
+
+/* The next part of a path that is no slice; its length is 0 at the end. */
+static size_t next_part(const char **path, const char **ret)
+{
+	for (;;) {
+		size_t length;
+
+		*path += strspn(*path, "/");
+		*ret = *path;
+		length = strcspn(*path, "/");
+		*path += length;
+		if (length <= strlen(".slice") ||
+			memcmp(*path - strlen(".slice"), ".slice", strlen(".slice")) != 0)
+			return length;
+	}
+}
+
+char *proc_find_user_unit(const char *cgroup, uid_t uid)
+{
+	char manager[64];
+	const char *part;
+	size_t length = next_part(&cgroup, &part);
+
+	(void)snprintf(manager, sizeof(manager), "user@%u.service", uid);
+	if (length != strlen(manager) || memcmp(part, manager, length) != 0)
+		return NULL;
+	length = next_part(&cgroup, &part);
+	/* systemd puts it before names that could be taken for files of the kernel */
+	if (length && *part == '_') {
+		part++;
+		length--;
+	}
+	return length ? strndup(part, length) : NULL;
+}

@@ -34,5 +34,15 @@ struct proc_stat {
 /* proc_parse_stat() - Return: 0 or -EBADMSG */
 int proc_parse_stat(const char *text, struct proc_stat *ret);
 
+/*
+ * proc_find_user_unit() - the unit of a user's service manager in a path of "cgroup"
+ *
+ * "web.service" in /user.slice/user-1000.slice/user@1000.service/app.slice/web.service, for uid 1000 and nobody else: only
+ * the manager of that user, and so that user, decides what is called how below user@1000.service.
+ *
+ * Return: the name, to be freed; NULL when there is none, or no memory.
+ */
+char *proc_find_user_unit(const char *cgroup, uid_t uid);
+
 /* proc_parse_pidfd() - the pid in "fdinfo" of a pidfd, which can be 0 or -1; false for any other kind of descriptor */
 bool proc_parse_pidfd(const char *text, pid_t *ret);

@@ -223,6 +223,11 @@ static gid_t some_groups[] = {50, 60, 70};
 		.uid = u, .gid = g, .groups = some_groups, .n_groups = n, .unit = unit_name                  \
 	}
 
+#define OF_USER(u, name)                                                                                     \
+	{                                                                                                    \
+		.uid = u, .gid = u, .unit = "user@1000.service", .user_unit = name                           \
+	}
+
 static const struct {
 	const char *access;
 	struct identity identity;
@@ -252,6 +257,15 @@ static const struct {
 	{"[Access]\nGroup=1001\n", PERSON(1001, 1000, 3, ""), false},
 	{"[Access]\nGroup=0\n", PERSON(1001, 1000, 3, ""), false},
 	{"[Access]\nUnit=a.service\n", PERSON(1001, 1000, 3, "a.service"), true},
+	/* UserUnit= counts together with User= */
+	{"[Access]\nUser=1000\nUserUnit=web.service\n", OF_USER(1000, "web.service"), true},
+	{"[Access]\nUser=1000\nUserUnit=mail.service w*.service\n", OF_USER(1000, "web.service"), true},
+	{"[Access]\nUser=1000\nUserUnit=web.service\n", OF_USER(1000, "mail.service"), false},
+	{"[Access]\nUser=1000\nUserUnit=web.service\n", OF_USER(1001, "web.service"), false},
+	{"[Access]\nUser=1000\nUserUnit=*\n", OF_USER(1000, NULL), false},
+	{"[Access]\nUser=1000\nUserUnit=web.service\n", PERSON(1000, 1000, 0, "web.service"), false},
+	{"[Access]\nUser=1000\nUnit=web.service\n", OF_USER(1000, "web.service"), false},
+	{"[Access]\nUser=1000\nUnit=user@*\nUserUnit=web.service\n", OF_USER(1000, "web.service"), true},
 	{"[Access]\nUnit=a.service\n", PERSON(1001, 1000, 3, "b.service"), false},
 	{"[Access]\nUnit=a.service\n", PERSON(1001, 1000, 3, ""), false},
 	/* values of one key add up, on one line or on several */

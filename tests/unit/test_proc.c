@@ -142,6 +142,48 @@ static void what_cannot_be_read(void **state)
 	assert_null(text);
 }
 
+static void user_units(void **state)
+{
+	static const struct {
+		const char *cgroup, *unit;
+	} cases[] = {
+		{"/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", "web.service"},
+		{"/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.slice/web.service",
+			"web.service"},
+		{"/user.slice/user-1000.slice/user@1000.service/web.service/below", "web.service"},
+		{"/user.slice/user-1000.slice/user@1000.service/app.slice/_cgroup.service", "cgroup.service"},
+		{"/user.slice/user-1000.slice/user@1000.service/init.scope", "init.scope"},
+		{"/x.slice/user@1000.service/a.service/user@0.service/b.service", "a.service"},
+		/* what another user, or another manager, calls so */
+		{"/user.slice/user-1001.slice/user@1001.service/app.slice/web.service", NULL},
+		{"/user.slice/user-1000.slice/user@10000.service/app.slice/web.service", NULL},
+		{"/user.slice/user-1001.slice/user@1001.service/user@1000.service/web.service", NULL},
+		{"/user.slice/user-1000.slice/session-1.scope/user@1000.service/web.service", NULL},
+		{"/system.slice/web.service", NULL},
+		{"/system.slice/a.service/user@1000.service/web.service", NULL},
+		/* nothing below */
+		{"/user.slice/user-1000.slice/user@1000.service", NULL},
+		{"/user.slice/user-1000.slice/user@1000.service/", NULL},
+		{"/user.slice/user-1000.slice/user@1000.service/app.slice", NULL},
+		{"/user.slice/user-1000.slice/user@1000.service/_", NULL},
+		{"/", NULL},
+		{"", NULL},
+		{"///", NULL},
+		{".slice", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *unit = proc_find_user_unit(cases[i].cgroup, 1000);
+
+		if (cases[i].unit)
+			assert_string_equal(unit ? unit : "(none)", cases[i].unit);
+		else
+			assert_null(unit);
+		free(unit);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +194,7 @@ int main(void)
 		cmocka_unit_test(fields_of_stat),
 		cmocka_unit_test(pids_of_pidfds),
 		cmocka_unit_test(what_cannot_be_read),
+		cmocka_unit_test(user_units),
 	};
 
 	return cmocka_run_group_tests_name("proc", tests, NULL, NULL);
