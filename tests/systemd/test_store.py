@@ -226,3 +226,46 @@ def test_door_in_another_place(machine):
     said = [text for text in machine.messages("-u", "usherd.service") if "which is not a door of this broker" in text]
     assert said and "ListenSequentialPacket=/run/usher/usher.sock" in said[0], said
     wait_until(lambda: machine.state("usherd.socket") == "inactive/dead")
+
+
+LINGERS = """#!/usr/bin/python3
+# Have usher hold a listener, turn it into a connection that lingers for an hour, and close the own copy.
+import ctypes, os, signal, socket, struct, subprocess
+
+sink = socket.create_server(("127.0.0.1", 0))
+sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+listener = socket.create_server(("127.0.0.2", 8080))
+subprocess.run(["usherctl", "hand-in", "--hold", "web", "--fd", str(listener.fileno())],
+               pass_fds=[listener.fileno()], check=True)
+listener.shutdown(socket.SHUT_RDWR)
+address = struct.pack("=H", socket.AF_INET) + struct.pack(">H", sink.getsockname()[1]) + socket.inet_aton("127.0.0.1")
+assert ctypes.CDLL(None).connect(listener.fileno(), ctypes.create_string_buffer(address + bytes(8)), 16) == 0
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+listener.setblocking(False)
+try:
+    while True:
+        listener.send(bytes(65536))
+except BlockingIOError:
+    pass
+listener.setblocking(True)  # or close(2) does not wait
+subprocess.run(["systemd-notify", "--ready"], check=True)
+signal.pause()
+"""
+
+
+def test_store_of_a_lingering_connection(machine):
+    """The service manager drops its copies of held sockets without waiting for them, even if it has the last one."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80", "[Access]", "User=nobody")
+    machine.write("/usr/local/bin/lingers", LINGERS, 0o755)
+    unit(machine, "lingers.service", "[Service]", "Type=notify", "NotifyAccess=all", "User=nobody",
+         "ExecStart=/usr/local/bin/lingers")
+    enable(machine, "usherd.service")
+    machine.systemctl("start", "lingers.service")
+    assert machine.show("usherd.service", "NFileDescriptorStore") == "1"
+    # its process ends: the copies that are left are those of usherd and of the manager
+    machine.systemctl("kill", "--signal=KILL", "lingers.service")
+    machine.systemctl("kill", "--signal=KILL", "usherd.service")
+    for what in "stop", "start", "restart":
+        machine.systemctl(what, "usherd.service", "usherd.socket")
+        assert machine.show("lingers.service", "ActiveState") == "failed"
+    assert machine.state("usherd.service") == "active/running"
