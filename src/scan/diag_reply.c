@@ -56,6 +56,10 @@ static void read_attribute(const struct nlattr *attribute, struct diag_socket *s
 		if (mnl_attr_get_payload_len(attribute) >= sizeof(uint8_t))
 			socket->v6only = mnl_attr_get_u8(attribute);
 		break;
+	case INET_DIAG_CGROUP_ID:
+		if (mnl_attr_get_payload_len(attribute) >= sizeof(uint64_t))
+			socket->cgroup = mnl_attr_get_u64(attribute);
+		break;
 	/* before Linux 6.15, only shown to processes with CAP_NET_ADMIN */
 	case INET_DIAG_ULP_INFO:
 		socket->mptcp = is_mptcp(attribute);

@@ -11,6 +11,7 @@
 #include "../../util/text.h"
 #include "../../util/transport.h"
 #include "device_faults.h"
+#include "guard_faults.h"
 #include "notes.h"
 #include "passage_faults.h"
 #include "reach_faults.h"
@@ -174,6 +175,20 @@ static void say(const struct evidence *evidence, struct diagnosis *diagnosis)
 		say_condition("if the routing rules make %s local", address, diagnosis);
 }
 
+/* The unit of the socket does not let it receive the packet. */
+static void say_guarded(const struct evidence *evidence, struct diagnosis *diagnosis)
+{
+	const struct asked *asked = evidence->asked;
+	const struct guard *guard = evidence->guard;
+
+	if (guard->verdict != GUARD_REFUSES || diagnosis->arrives == ARRIVAL_NO)
+		return;
+	SAY("%s %s is lost: it is for a socket of %s, which does not receive it (%s=)",
+		protocol_word(asked->protocol), asked->text, guard->unit,
+		guard->prefix ? "IPAddressDeny" : "RestrictNetworkInterfaces");
+	diagnosis->arrives = ARRIVAL_NO;
+}
+
 /* What packet filters do, if it does not decide */
 static void say_passage(const struct evidence *evidence, struct diagnosis *diagnosis)
 {
@@ -198,7 +213,7 @@ static void say_passage(const struct evidence *evidence, struct diagnosis *diagn
 		SAY("packet filters send %s %s to %s: %.800s", protocol_word(question->protocol),
 			question->text, evidence->asked->text, sentence);
 	}
-	if (!passage_is_open(passage))
+	if (!passage_is_open(passage) && !guard_is_open(evidence->guard))
 		return;
 	(void)snprintf(sentence, sizeof(sentence), "%s", diagnosis->sentence);
 	SAY("as far as was looked at: %.950s", sentence);
@@ -243,12 +258,14 @@ int diagnosis_make(const struct evidence *evidence, struct diagnosis *ret)
 {
 	*ret = (struct diagnosis){};
 	say(evidence, ret);
+	say_guarded(evidence, ret);
 	say_passage(evidence, ret);
 	say_by_which_rules(evidence, ret);
 	text_make_printable(ret->sentence);
 	passage_faults_find(evidence, &ret->findings);
 	reach_faults_find(evidence, &ret->findings);
 	find_namespace_fault(evidence, ret);
+	guard_faults_find(evidence, &ret->findings);
 	seat_faults_find(evidence, &ret->findings);
 	notes_find(evidence, &ret->findings);
 	return ret->findings.out_of_memory ? -ENOMEM : 0;

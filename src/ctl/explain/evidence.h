@@ -7,6 +7,7 @@
 #include "../host/name_units.h"
 #include "described_socket.h"
 #include "explanation.h"
+#include "guard.h"
 #include "host_view.h"
 #include "rule_files.h"
 
@@ -16,6 +17,7 @@ struct evidence {
 	const struct passage *passage;
 	const struct explanation *explanation;
 	const struct host_view *host;
+	const struct guard *guard;
 	const struct rule_files *files;
 	const struct described_socket *described;
 	const struct name_fault *units; /* of a name without a socket; its text is "" if nothing was found */

@@ -201,6 +201,7 @@ static int follow_destination(const struct ctl *ctl, const struct passage *passa
 int verb_explain(const struct ctl *ctl)
 {
 	_cleanup_(passage_deinit) struct passage passage = PASSAGE_NULL;
+	_cleanup_(guard_deinit) struct guard guard = GUARD_NULL;
 	_cleanup_(explanation_deinit) struct explanation explanation = EXPLANATION_NULL;
 	_cleanup_(host_view_deinit) struct host_view host = {};
 	_cleanup_(rule_files_deinit) struct rule_files files = RULE_FILES_NULL;
@@ -209,7 +210,7 @@ int verb_explain(const struct ctl *ctl)
 	struct asked question, asked;
 	struct name_fault units = {};
 	const struct evidence evidence = {
-		&question, &asked, &passage, &explanation, &host, &files, &described, &units};
+		&question, &asked, &passage, &explanation, &host, &guard, &files, &described, &units};
 	struct refusal refusal;
 	int r;
 
@@ -229,6 +230,8 @@ int verb_explain(const struct ctl *ctl)
 		return complain_refusal(
 			r, &refusal, "cannot explain %s %s", protocol_word(asked.protocol), asked.text);
 	r = host_view_read(&asked, &explanation, &host);
+	if (!r)
+		r = guard_read(&asked, &explanation, &host, &guard);
 	if (!r)
 		r = rule_files_read(&asked, &explanation, &files);
 	if (!r)

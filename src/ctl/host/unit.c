@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 void unit_deinit(struct unit *unit)
 {
@@ -105,4 +106,31 @@ bool unit_pairs(const struct unit *unit, const char *property)
 bool unit_next_pair(const struct unit *unit, const char **ret_first, const char **ret_second)
 {
 	return sd_bus_message_read(unit->properties, "(ss)", ret_first, ret_second) > 0;
+}
+
+bool unit_prefixes(const struct unit *unit, const char *property)
+{
+	return find_property(unit, property, "a(iayu)") &&
+	       sd_bus_message_enter_container(unit->properties, 'a', "(iayu)") > 0;
+}
+
+bool unit_next_prefix(const struct unit *unit, struct prefix *ret)
+{
+	sd_bus_message *m = unit->properties;
+	const void *address;
+	uint32_t length;
+	size_t size;
+	int family;
+
+	if (sd_bus_message_enter_container(m, 'r', "iayu") <= 0 ||
+		sd_bus_message_read_basic(m, 'i', &family) <= 0 ||
+		sd_bus_message_read_array(m, 'y', &address, &size) <= 0 ||
+		sd_bus_message_read_basic(m, 'u', &length) <= 0 || sd_bus_message_exit_container(m) < 0)
+		return false;
+	if ((family != AF_INET && family != AF_INET6) || size != address_size(family) ||
+		length > address_bits(family))
+		return false;
+	*ret = (struct prefix){.family = (uint8_t)family, .length = (uint8_t)length};
+	memcpy(ret->address, address, size);
+	return true;
 }

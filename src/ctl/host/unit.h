@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../../util/prefix.h"
 #include "manager.h"
 
 struct unit {
@@ -48,3 +49,10 @@ const char *unit_next(const struct unit *unit);
  */
 bool unit_pairs(const struct unit *unit, const char *property);
 bool unit_next_pair(const struct unit *unit, const char **ret_first, const char **ret_second);
+
+/*
+ * unit_prefixes() - begin a list of prefixes of addresses, "a(iayu)"
+ * unit_next_prefix() - the next one of it; Return: is there one?
+ */
+bool unit_prefixes(const struct unit *unit, const char *property);
+bool unit_next_prefix(const struct unit *unit, struct prefix *ret);

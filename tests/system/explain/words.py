@@ -196,6 +196,16 @@ EXPLAIN = {
     "not-looked-at:legacy": (
         "not looked at: tables of iptables-legacy have rules: {tables}",
         "see whether that is about this packet: iptables-legacy-save"),
+    "not-looked-at:xdp": (
+        "not looked at: an XDP program sees packets before the packet filters do, at {device}",
+        "see whether that is about this packet: ip link show dev {device}"),
+    "not-looked-at:cgroup": (
+        "not looked at: BPF program {program} (id …) sees what the socket receives, by its cgroup",
+        "see whether that is about this packet: bpftool cgroup show … effective"),
+    "not-looked-at:gone": (
+        "not looked at: BPF programs of the cgroup in which the socket was created, which is gone; there are some that may "
+        "be those",
+        "have the service hand in a new socket, or see which programs of the type cgroup_skb there are: bpftool prog list"),
     "not-looked-at:tc": (
         "not looked at: filters or programs of tc see packets before the packet filters do, at {device}",
         "see whether that is about this packet: tc filter show dev {device} ingress"),
