@@ -103,6 +103,8 @@ LIFE = {
     "A socket unit, with systemd 256 or newer": (["web.service"], "activated"),
     "nginx": (["nginx.service"], "waits"),
     "sshd": (["ssh.service"], "activated"),
+    "sshd on a second port": (["ssh.service"], "refused"),
+    "A daemon that starts on demand": (["nginx.service"], "activated"),
     "A daemon that opens its own sockets": (["hello.service", "held.service"], "refused"),
     "A static daemon": (["static.service"], "refused"),
     "Sockets of the broker itself": (["web.service"], "waits"),
