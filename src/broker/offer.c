@@ -47,21 +47,6 @@ static int check_maker(const struct offer *offer, const struct sight *sight, str
 		sight->maker, (int)offer->request->owner->pid, offer->request->owner->uid);
 }
 
-/*
- * The program compares with the device of a lookup, which for packets by a VRF is the VRF. The kernel's own lookup also
- * knows by which device of the VRF they came.
- */
-static int check_device(const struct socket_facts *facts, struct refusal *refusal)
-{
-	char device[DEVICE_TEXT_MAX], vrf[IF_NAMESIZE];
-
-	if (!device_find_vrf(facts->device, vrf))
-		return 0;
-	return refuse(refusal, EOPNOTSUPP,
-		"is bound to %s, which is in VRF %s: an sk_lookup program sees only the VRF of a packet, so the socket would get none (EOPNOTSUPP); bind it to %s instead (BindToDevice= of a socket unit, SO_BINDTODEVICE)",
-		device_format(facts->device, device), vrf, vrf);
-}
-
 static int examine(struct offer *offer, size_t index, struct refusal *refusal)
 {
 	const struct parcel *parcel = offer->request->parcel;
@@ -79,7 +64,7 @@ static int examine(struct offer *offer, size_t index, struct refusal *refusal)
 		r = access_check_bound(
 			socket->rule, facts->address_family, facts->address, facts->port, refusal);
 	if (!r)
-		r = check_device(facts, refusal);
+		r = device_refuse_in_vrf(facts->device, refusal);
 	return r ? r : find_aims(offer->broker, socket, refusal);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "../util/array.h"
+#include "../util/device.h"
 #include "../util/transport.h"
 #include "fetch.h"
 #include "group.h"
@@ -124,7 +125,9 @@ static int weigh(struct round *round, const struct target_hit *hit, const struct
 			"takes only %s, for which the rule '%s' has no match (EPROTONOSUPPORT); add one with %s= to %s, or remove the socket from Socket=",
 			family_name(family), hit->rule->name, rule_match_key(socket->protocol),
 			hit->rule->path);
-	return r ? r : access_check_bound(hit->rule, family, address, socket->port, refusal);
+	if (!r)
+		r = access_check_bound(hit->rule, family, address, socket->port, refusal);
+	return r ? r : device_refuse_in_vrf(socket->interface, refusal);
 }
 
 /* Return: 0, ROUND_CHANGED, ROUND_UNSETTLED, or -ENOMEM. */

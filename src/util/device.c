@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "device.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/ethtool.h>
@@ -119,4 +120,15 @@ bool device_find_vrf(uint32_t device, char vrf[static IF_NAMESIZE])
 		return false;
 	(void)snprintf(vrf, IF_NAMESIZE, "%.15s", basename(master));
 	return true;
+}
+
+int device_refuse_in_vrf(uint32_t device, struct refusal *refusal)
+{
+	char name[DEVICE_TEXT_MAX], vrf[IF_NAMESIZE];
+
+	if (!device_find_vrf(device, vrf))
+		return 0;
+	return refuse(refusal, EOPNOTSUPP,
+		"is bound to %s, which is in VRF %s: an sk_lookup program sees only the VRF of a packet, so the socket would get none (EOPNOTSUPP); bind it to %s instead (BindToDevice= of a socket unit, SO_BINDTODEVICE)",
+		device_format(device, name), vrf, vrf);
 }

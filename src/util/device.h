@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "address.h"
+#include "error.h"
 
 /* "#4294967295" fits. */
 #define DEVICE_TEXT_MAX IF_NAMESIZE
@@ -39,3 +40,11 @@ const char *device_endpoint_join(
  * network namespace: then it is not known.
  */
 bool device_find_vrf(uint32_t device, char vrf[static IF_NAMESIZE]);
+
+/*
+ * device_refuse_in_vrf() - refuse a socket that is bound to a device in a VRF; 0: to none
+ *
+ * The program compares with the device of a lookup, which for packets by a VRF is the VRF. The kernel's own lookup also
+ * knows by which device of the VRF they came. Return: REFUSED (the text is a predicate of the socket) or 0.
+ */
+int device_refuse_in_vrf(uint32_t device, struct refusal *refusal);

@@ -107,7 +107,7 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 			evidence_listener_format(bound, text));
 		diagnosis->arrives = ARRIVAL_UNDECIDED;
 	} else if (evidence->host->takers.n) {
-		SAY("%s, and what listens there is bound to other devices: it is refused", start);
+		SAY("%s, and what listens there gets nothing that comes by that device: it is refused", start);
 	} else {
 		SAY("%s, and nothing listens there: it is refused", start);
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../host/socket_owner.h"
+#include "../host/vrf.h"
 
 static void list_deinit(struct listener_list *list)
 {
@@ -105,7 +106,8 @@ static const struct listener *find_taker(
 
 static bool takes(const struct host_view *host, uint32_t device)
 {
-	return !device || device == host->ingress;
+	/* without a rule, the kernel also knows by which device of a VRF it came */
+	return device ? device == host->ingress || device == host->device : !host->closed_to_vrf;
 }
 
 static bool may_take(const struct host_view *host, uint32_t device)
@@ -231,7 +233,11 @@ int host_view_read(const struct asked *asked, const struct explanation *explanat
 {
 	int r;
 
-	*ret = (struct host_view){.ingress = asked->ingress};
+	*ret = (struct host_view){
+		.device = asked->by_vrf ? asked->device : asked->ingress,
+		.ingress = asked->ingress,
+		.closed_to_vrf = asked->by_vrf && !vrf_is_open(asked->protocol),
+	};
 	for (size_t i = 0; i < PLACES_MAX; i++)
 		ret->places[i] =
 			(struct place_seen){.registrant = PROCESS_NULL, .holder = PROCESS_NULL, .n_group = 1};

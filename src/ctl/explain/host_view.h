@@ -47,8 +47,9 @@ struct host_view {
 	struct listener_list takers; /* would take the packet if there were no rule; without the places */
 	struct listener_list v6only; /* would take it if they were not v6only */
 	struct listener_list
-		mptcp;	  /* MPTCP listeners when a TCP socket is missing: on the port, then on others */
-	uint32_t ingress; /* of the packet that was asked about; 0: not known */
+		mptcp; /* MPTCP listeners when a TCP socket is missing: on the port, then on others */
+	uint32_t device, ingress; /* of the packet that was asked about; 0: not known */
+	bool closed_to_vrf; /* it comes by a VRF, and sockets that are bound to no device get nothing of VRFs */
 	struct refusal sockets_unknown; /* error is 0 when they are known */
 };
 

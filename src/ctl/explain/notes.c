@@ -147,7 +147,7 @@ static void find_listeners(const struct evidence *evidence, struct findings *fin
 	if (host_view_bound_taker(evidence->host))
 		return;
 	finding = findings_add(findings, FINDING_FAIL, "no-listener",
-		evidence->host->takers.n ? "what listens at %s is bound to other devices, and %s"
+		evidence->host->takers.n ? "what listens at %s gets nothing that comes by that device, and %s"
 					 : "nothing listens at %s, and %s",
 		evidence->asked->text,
 		explanation->verdict == VERDICT_PASSED ? "the rule passes on what finds no socket"

@@ -145,7 +145,7 @@ EXPLAIN = {
     "no-listener:multicast": (
         "nothing listens at {address}, and no rule dispatches it", "start the service that should listen"),
     "no-listener:device": (
-        "what listens at {address} is bound to other devices, and no rule dispatches it",
+        "what listens at {address} gets nothing that comes by that device, and no rule dispatches it",
         "start the service that should listen, or write a rule: usher.rules(5)"),
     "no-listener:pass": ("nothing listens at {address}, and the rule passes on what finds no socket", ""),
     "v6only": (

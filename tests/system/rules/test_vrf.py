@@ -13,11 +13,12 @@ import subprocess
 import pytest
 
 from harness import isolate, wire
+from harness.broker import ctl
 from harness.diagnosed import Diagnosed
 from harness.explained import Explained
 from harness.host import HOST_V4, HOST_V6, V4, ip, rule
 from harness.process import MOMENT, wait_until
-from harness.service import Service, make_socket
+from harness.service import Service, ServiceProcess, make_socket
 from harness.traffic import REFUSED, SILENCE, who
 
 pytestmark = pytest.mark.vm
@@ -171,6 +172,29 @@ def test_bound_to_a_member(broker, blue, protocol, address):
         service.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"blue")
         wire.hand_in("web", service)
         assert who(address, 80, protocol, netns=blue) == "web"
+
+
+def test_discovered(broker, blue):
+    """usher-discover says it, too, before it tries."""
+    broker(web=rule("Stream=80", access=["Bound=any"], discover=["Socket=8080"]))
+    sock = make_socket("tcp", "0.0.0.0", 8080, listen=False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"usher0")
+    sock.listen()
+    with ServiceProcess("web", sock=sock):
+        done = ctl("discover", "--dry-run", "web", check=False)
+        assert done.returncode == 1 and "bind it to blue instead" in " ".join(done.stdout.split()), done.stdout
+
+
+@pytest.mark.parametrize("device", [None, "blue", "usher0", "lo"])
+@pytest.mark.parametrize("open_to_vrfs", ["0", "1"])
+def test_explain_without_a_rule(broker, blue, device, open_to_vrfs):
+    accept(open_to_vrfs)
+    broker(web="Stream=81")
+    with bound("plain", "tcp", HOST_V4, 90, device):
+        met = who(HOST_V4, 90, netns=blue)
+        found = Explained("tcp", f"{HOST_V4}:90", "--device", "usher0")
+        assert met == ("plain" if {None: open_to_vrfs == "1", "lo": False}.get(device, True) else REFUSED)
+        assert found.data["arrives"] is (met == "plain"), found.text
 
 
 def test_becomes_a_member(broker, blue):
