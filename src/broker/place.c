@@ -16,7 +16,7 @@ struct usher_place place_make(
 		.port = facts->port,
 		.family = (uint8_t)facts->address_family,
 		.via = (uint8_t)via,
-		.flags = flags,
+		.flags = flags | (facts->reuseport ? USHER_PLACE_REUSEPORT : 0),
 		.destination = facts->destination,
 		.device = facts->device,
 	};
@@ -36,6 +36,14 @@ void place_set_owner(struct usher_place *place, const struct identity *identity)
 		place->flags |= USHER_PLACE_VERIFIED;
 	memset(place->unit, 0, sizeof(place->unit));
 	(void)snprintf(place->unit, sizeof(place->unit), "%s", identity->unit);
+}
+
+/* The kernel lets sockets share an address only in one group: all with the option, and of one user. */
+bool place_is_of_group(const struct usher_place *place, const struct usher_place *other)
+{
+	return place->flags & other->flags & USHER_PLACE_REUSEPORT && place->family == other->family &&
+	       place->port == other->port && place->device == other->device &&
+	       !memcmp(place->address, other->address, sizeof(place->address));
 }
 
 const char *place_rule(const struct broker *broker, const char *name)

@@ -225,7 +225,10 @@ static int correct_row(struct listing *listing, const struct listed_socket *list
 	if (!socket)
 		return grid_set(listing->grid, STATE, STATE_UNUSABLE);
 	if (listed->state != STATE_UNROUTED) {
-		r = grid_set(listing->grid, STATE, state_word(*served ? STATE_STANDBY : STATE_SERVING));
+		/* members of one SO_REUSEPORT group serve together */
+		bool serves = !*served || listed->state == STATE_SERVING;
+
+		r = grid_set(listing->grid, STATE, state_word(serves ? STATE_SERVING : STATE_STANDBY));
 		if (r)
 			return r;
 	}

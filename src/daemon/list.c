@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../broker/named_rule.h"
+#include "../broker/place.h"
 #include "../util/address.h"
 #include "../util/destination.h"
 #include "../util/device.h"
@@ -177,7 +178,10 @@ static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 	} else {
 		bool routed = is_routed(list->broker, seat, number);
 
-		write_state(row, !routed ? STATE_UNROUTED : list->place ? STATE_STANDBY : STATE_SERVING);
+		bool serves = !list->place ||
+			      place_is_of_group(&list->places[list->place].data, &list->places[0].data);
+
+		write_state(row, !routed ? STATE_UNROUTED : serves ? STATE_SERVING : STATE_STANDBY);
 		write_place(row, &list->places[list->place].data, list->place + 1);
 	}
 	if (!list->place)

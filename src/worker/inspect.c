@@ -151,7 +151,7 @@ static int read_address(int fd, struct socket_facts *facts)
 int inspect_socket(int fd, uint64_t netns_cookie, struct socket_facts *ret, struct refusal *refusal)
 {
 	struct socket_facts facts = {0};
-	int family = AF_UNSPEC, v6only = 0, device = 0, r;
+	int family = AF_UNSPEC, v6only = 0, device = 0, reuseport = 0, r;
 	uint64_t netns;
 
 	r = check_descriptor(fd, refusal);
@@ -173,8 +173,11 @@ int inspect_socket(int fd, uint64_t netns_cookie, struct socket_facts *ret, stru
 		r = get_option64(fd, SO_COOKIE, &facts.cookie);
 	if (!r)
 		r = get_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device);
+	if (!r)
+		r = get_option(fd, SOL_SOCKET, SO_REUSEPORT, &reuseport);
 	if (r)
 		return r;
+	facts.reuseport = reuseport;
 	facts.device = (uint32_t)device;
 	facts.serves_ipv4 = family == AF_INET || !v6only;
 	facts.serves_ipv6 = facts.address_family == AF_INET6;

@@ -25,7 +25,7 @@ static bool is_failure(int32_t result)
 
 static bool check_facts(const struct socket_facts *facts)
 {
-	return is_flag(&facts->serves_ipv4) && is_flag(&facts->serves_ipv6) &&
+	return is_flag(&facts->serves_ipv4) && is_flag(&facts->serves_ipv6) && is_flag(&facts->reuseport) &&
 	       (facts->protocol == IPPROTO_TCP || facts->protocol == IPPROTO_UDP) &&
 	       facts->address_family == (facts->serves_ipv6 ? AF_INET6 : AF_INET);
 }

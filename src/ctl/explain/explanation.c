@@ -219,6 +219,7 @@ static int add_place(struct client *client, void *userdata)
 		.cookie = strtoull(ask_value(client, KEY_COOKIE, "0"), NULL, 16),
 		.held = is_yes(client, KEY_HELD),
 		.dual_stack = is_yes(client, KEY_DUAL_STACK),
+		.serves = !strcmp(ask_value(client, KEY_STATE, ""), state_word(STATE_SERVING)),
 		.stand_in =
 			destination_parse(message_get(&client->message, KEY_DESTINATION)) & DESTINATION_DROPS,
 		.pid = (pid_t)to_number(client, KEY_PID),

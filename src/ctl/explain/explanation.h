@@ -45,7 +45,8 @@ struct cover {
 struct explained_place {
 	uint64_t cookie; /* 0: none */
 	bool held, dual_stack, stand_in;
-	int family; /* of `address`; 0 when the broker does not know the address */
+	bool serves; /* the first of the seat does, and members of its SO_REUSEPORT group */
+	int family;  /* of `address`; 0 when the broker does not know the address */
 	uint8_t address[16];
 	uint16_t port;
 	char text[ENDPOINT_TEXT_MAX]; /* address, port, and device at the hand-in */

@@ -28,7 +28,7 @@ const char *explain_place_state(const struct explanation *explanation, const str
 {
 	const struct explained_place *chosen = explanation_chosen(explanation);
 
-	if (place == chosen)
+	if (place == chosen || (chosen && place > chosen && place->serves && chosen->serves))
 		return state_word(STATE_SERVING);
 	return chosen && place > chosen ? state_word(STATE_STANDBY) : "unusable";
 }

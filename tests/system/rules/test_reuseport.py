@@ -11,6 +11,7 @@ import socket
 import pytest
 
 from harness.bpf import BPFTOOL
+from harness.broker import ctl_json
 from harness.daemon import PROGRAMS
 from harness.host import V4, V6, run
 from harness.process import libc
@@ -46,6 +47,25 @@ def test_reuseport_both_members(broker):
     hand_in("web", first, second)
     first.close()
     assert {who(V4, 80) for _ in range(20)} == {"member1"}
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("address", ["127.0.0.2", "fd00:1::2"])
+def test_members_serve_together(broker, protocol, address):
+    """list and explain say so: of the group that serves no member stands by. A socket of its own does, and so does a group
+    after a newer hand-in."""
+    running = broker(web=BOTH)
+    group = [Service(f"member{i}", protocol, address, 8080, reuseport=True) for i in range(3)]
+    with Service("old", protocol, address, 8079, reuseport=True) as old:
+        hand_in("web", old)
+        hand_in("web", *group)
+        assert [row["STATE"] for row in running.sockets("web")] == ["serving"] * 3 + ["standby"]
+        assert [row["state"] for row in ctl_json("list", "web") if row["state"] != "missing"] == ["serving"] * 3 + ["standby"]
+        with Service("new", protocol, address, 8078) as new:
+            hand_in("web", new)
+            assert [row["STATE"] for row in running.sockets("web")] == ["serving"] + ["standby"] * 4
+    for member in group:
+        member.close()
 
 
 def test_reuseport_udp_with_a_connected_member(broker):
