@@ -61,6 +61,31 @@ static void take_out_early(
 		note(broker, seat, &place, withdrawal, seen);
 }
 
+static bool is_of(const struct usher_seat *seat, const struct withdrawal *withdrawal)
+{
+	return strcmp(seat->name, withdrawal->name) == 0 &&
+	       (!withdrawal->protocol || withdrawal->protocol == seat->protocol) &&
+	       (!withdrawal->family || withdrawal->family == seat->family);
+}
+
+/* In another seat of the name */
+static bool is_left(struct broker *broker, const struct withdrawal *withdrawal, uint64_t cookie)
+{
+	struct registry_place places[USHER_PLACES_MAX];
+
+	registry_foreach_seat (&broker->registry, seat) {
+		unsigned n;
+
+		if (strcmp(broker->registry.seats[seat].name, withdrawal->name) != 0)
+			continue;
+		n = registry_read_places(&broker->registry, seat, places);
+		for (unsigned i = 0; i < n; i++)
+			if (places[i].data.cookie == cookie)
+				return true;
+	}
+	return false;
+}
+
 static void take_out(
 	struct broker *broker, uint32_t seat, const struct withdrawal *withdrawal, struct seen *seen)
 {
@@ -86,14 +111,15 @@ int withdrawal_perform(
 	if (r)
 		return r;
 	registry_foreach_seat (&broker->registry, seat)
-		if (!strcmp(broker->registry.seats[seat].name, withdrawal->name))
+		if (is_of(&broker->registry.seats[seat], withdrawal))
 			take_out(broker, seat, withdrawal, &seen);
 	for (size_t i = 0; i < seen.n; i++)
-		(void)holder_drop(broker->holder, withdrawal->name, seen.cookies[i]);
+		if (!withdrawal->family || !is_left(broker, withdrawal, seen.cookies[i]))
+			(void)holder_drop(broker->holder, withdrawal->name, seen.cookies[i]);
 	free(seen.cookies);
 	if (!seen.n)
 		return refuse(refusal, ENOENT,
-			withdrawal->cookies
+			withdrawal->cookies || withdrawal->protocol || withdrawal->family
 				? "no such socket is handed in as '%s' (ENOENT); 'usherctl list' shows all sockets"
 				: "nothing is handed in as '%s' (ENOENT); 'usherctl list' shows all sockets",
 			withdrawal->name);

@@ -34,14 +34,15 @@ struct ctl {
 	int timeout_ms;	    /* 0: the default of the request */
 	bool hold, strict, listen_fds, if_broker, if_held, dry_run, no_listeners;
 	enum { GRAPH_NONE, GRAPH_TREE, GRAPH_DOT } graph;
-	unsigned long count;	   /* --count; 0: unlimited */
-	int interval_ms;	   /* --interval; 0: the default */
-	const char *sort;	   /* --sort, or NULL */
-	const char *from;	   /* --from, or NULL */
-	const char *device, *mark; /* --device, --mark, or NULL */
-	const char *stand_in;	   /* --stand-in, or NULL */
-	unsigned long members;	   /* --members; 0: one */
-	int *fds;		   /* --fd, in order */
+	unsigned long count;	       /* --count; 0: unlimited */
+	int interval_ms;	       /* --interval; 0: the default */
+	const char *sort;	       /* --sort, or NULL */
+	const char *from;	       /* --from, or NULL */
+	const char *device, *mark;     /* --device, --mark, or NULL */
+	const char *protocol, *family; /* --protocol, --family, or NULL */
+	const char *stand_in;	       /* --stand-in, or NULL */
+	unsigned long members;	       /* --members; 0: one */
+	int *fds;		       /* --fd, in order */
 	size_t n_fds;
 	const char *const *names; /* arguments of the verb; NULL-terminated */
 	size_t n_names;

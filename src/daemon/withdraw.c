@@ -11,6 +11,7 @@
 #include "../util/errno_name.h"
 #include "../util/macro.h"
 #include "../util/text.h"
+#include "../util/transport.h"
 #include "request.h"
 
 static int read_cookies(const struct intake_request *request, uint64_t *ret, struct refusal *refusal)
@@ -24,6 +25,22 @@ static int read_cookies(const struct intake_request *request, uint64_t *ret, str
 				i + 1, errno_name(sight->cookie_error));
 		ret[i] = sight->facts.cookie;
 	}
+	return 0;
+}
+
+static int read_transport(
+	const struct message *message, struct withdrawal *withdrawal, struct refusal *refusal)
+{
+	const char *protocol = message_get(message, KEY_PROTOCOL), *family = message_get(message, KEY_FAMILY);
+	uint8_t number = 0;
+
+	if (protocol && !protocol_from_word(protocol, &number))
+		return refuse(refusal, EINVAL,
+			"'%.32s' is not a protocol (EINVAL); send PROTOCOL=tcp or PROTOCOL=udp", protocol);
+	if (family && !family_from_word(family, &withdrawal->family))
+		return refuse(refusal, EINVAL,
+			"'%.32s' is not an address family (EINVAL); send FAMILY=ipv4 or FAMILY=ipv6", family);
+	withdrawal->protocol = number;
 	return 0;
 }
 
@@ -58,7 +75,7 @@ int request_withdraw(struct broker *broker, struct session *session, const struc
 {
 	_cleanup_free_ struct settling *settling = calloc(1, sizeof(*settling));
 	uint64_t cookies[PACKET_FDS_MAX];
-	const struct withdrawal withdrawal = {
+	struct withdrawal withdrawal = {
 		.sender = &request->identity,
 		.name = message_get(request->message, KEY_NAME),
 		.cookies = request->n_fds ? cookies : NULL,
@@ -72,6 +89,8 @@ int request_withdraw(struct broker *broker, struct session *session, const struc
 	if (!withdrawal.name)
 		return refuse(refusal, EINVAL, "the request has no name (EINVAL); send NAME=");
 	r = read_cookies(request, cookies, refusal);
+	if (!r)
+		r = read_transport(request->message, &withdrawal, refusal);
 	if (!r)
 		r = withdrawal_perform(broker, &withdrawal, &n, refusal);
 	if (r)

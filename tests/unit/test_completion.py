@@ -64,7 +64,7 @@ def options_have_letters(shell):
 
 @in_each_shell
 def values_of_options(shell):
-    assert set(VALUES) == {"--graph", "--sort"}, VALUES
+    assert set(VALUES) == {"--family", "--graph", "--protocol", "--sort"}, VALUES
     for option in map(HELP.options.get, VALUES):
         for verb in option.verbs:
             assert shell.words(f"usherctl {verb} {option.name}=") == VALUES[option.name]
@@ -159,8 +159,8 @@ def usherctl_accepts_the_values():
     for option in map(HELP.options.get, VALUES):
         for verb in option.verbs:
             for value in VALUES[option.name] | {"nonsense"}:
-                done = subprocess.run([USHERCTL, "--socket", "/nonexistent/usher.sock", verb, f"{option.name}={value}"],
-                                      capture_output=True, text=True, timeout=60, check=False)
+                done = subprocess.run([USHERCTL, "--socket", "/nonexistent/usher.sock", verb, f"{option.name}={value}",
+                                       *(["web"] if HELP.verbs[verb].arguments == "NAME" else [])], capture_output=True, text=True, timeout=60, check=False)
                 assert done.returncode == (2 if value == "nonsense" else 3), (verb, option.name, value, done)
 
 

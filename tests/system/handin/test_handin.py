@@ -2,6 +2,7 @@
 """Handing in and withdrawing: the broker's answers, its listing, and what stays the same.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from harness import wire
+from harness.broker import ctl
 from harness.host import V4, V6, rule
 from harness.process import wait_until
 from harness.service import Service, ServiceProcess
@@ -205,6 +207,49 @@ class TestLeaving:
             hand_in("web", new)
             assert wire.request("withdraw", [new], NAME="web")["WITHDRAWN"] == "1"
             assert who(V4, 80) == "old"
+
+    @pytest.mark.vm_long
+    @pytest.mark.parametrize("fields, left", [
+        ({"PROTOCOL": "tcp"}, {"udp", "six-udp"}), ({"PROTOCOL": "udp"}, {"tcp", "six"}),
+        ({"FAMILY": "ipv4"}, {"six", "six-udp"}), ({"FAMILY": "ipv6"}, {"tcp", "udp"}),
+        ({"PROTOCOL": "tcp", "FAMILY": "ipv6"}, {"tcp", "udp", "six-udp"}),
+    ])
+    def test_withdraw_a_protocol_or_a_family(self, broker, fields, left):
+        running = broker(web=BOTH)
+        kinds = {"tcp": ("tcp", "127.0.0.2"), "udp": ("udp", "127.0.0.2"), "six": ("tcp", "::1"), "six-udp": ("udp", "::1")}
+        with contextlib.ExitStack() as stack:
+            services = {name: stack.enter_context(Service(name, *kind)) for name, kind in kinds.items()}
+            hand_in("web", *services.values())
+            options = [word for key, value in fields.items() for word in (f"--{key.lower()}", value)]
+            assert ctl("withdraw", "web", *options).stdout == f"withdrew 'web': sockets: {4 - len(left)}\n"
+            assert {row["COOKIE"] for row in running.sockets()} == {cookie(services[name].socket) for name in left}
+            found = {who(V4, 80), who(V4, 80, "udp"), who(V6, 80), who(V6, 80, "udp")}
+            assert found == left | {REFUSED}
+            with pytest.raises(Refused) as refusal:
+                wire.request("withdraw", NAME="web", **fields)
+            assert refusal.value.number == errno.ENOENT
+
+    @pytest.mark.vm_long
+    def test_withdraw_one_family_of_a_held_socket(self, broker):
+        """It serves the other family, and is still held, until that is withdrawn as well."""
+        running = broker(web=rule(*BOTH, access=["Bound=any"]))
+        with Service("web", address="::", port=8080, v6only=False) as service:
+            wire.request("hold", [service], NAME="web")
+            assert who(V4, 80) == who(V6, 80) == "web"
+            assert wire.request("withdraw", NAME="web", FAMILY="ipv4")["WITHDRAWN"] == "1"
+            assert (who(V4, 80), who(V6, 80)) == (REFUSED, "web") and running.status()["HELD"] == "1"
+            assert wire.request("withdraw", NAME="web", FAMILY="ipv6")["WITHDRAWN"] == "1"
+            assert who(V6, 80) == REFUSED and running.status()["HELD"] == "0"
+
+    @pytest.mark.vm_long
+    @pytest.mark.parametrize("fields", [{"PROTOCOL": "sctp"}, {"FAMILY": "inet"}, {"PROTOCOL": ""}])
+    def test_withdraw_of_no_such_protocol(self, broker, fields):
+        broker(web=BOTH)
+        with Service("web") as service:
+            hand_in("web", service)
+            with pytest.raises(Refused, match="EINVAL"):
+                wire.request("withdraw", NAME="web", **fields)
+            assert who(V4, 80) == "web", "nothing is withdrawn"
 
     @pytest.mark.vm_long
     @pytest.mark.parametrize("fields", [{"NAME": "web"}, {"NAME": "nobody-knows"}])
