@@ -102,6 +102,7 @@ LIFE = {
     "A socket unit": (["web.service"], "activated"),
     "A socket unit, with systemd 256 or newer": (["web.service"], "activated"),
     "nginx": (["nginx.service"], "waits"),
+    "haproxy": (["haproxy.service"], "waits"),
     "gunicorn": (["gunicorn.service"], "activated"),
     "supervisord": (["supervisor.service"], "refused"),
     "sshd": (["ssh.service"], "activated"),
@@ -124,6 +125,19 @@ def test_every_recipe_lives():
     assert {recipe.values[0] for recipe in recipes_with_life()} == set(LIFE)
 
 
+# Prints the flags of each listening TCP socket that a process of the service has open.
+FLAGS = """
+import glob, os, re, sys
+listening = {line.split()[9] for path in ("tcp", "tcp6") for line in open(f"/proc/net/{path}").readlines()[1:]
+             if line.split()[3] == "0A"}
+for pid in open(f"/sys/fs/cgroup/system.slice/{sys.argv[1]}/cgroup.procs").read().split():
+    for path in glob.glob(f"/proc/{pid}/fd/*"):
+        link = re.fullmatch(r"socket:\\[(\\d+)\\]", os.readlink(path))
+        if link and link[1] in listening:
+            print(int(re.search(r"flags:\\s*(\\d+)", open(path.replace("/fd/", "/fdinfo/")).read())[1], 8))
+"""
+
+
 @pytest.mark.seconds(600)
 @pytest.mark.parametrize("title", recipes_with_life())
 def test_life_of_a_recipe(machine, title):
@@ -141,6 +155,12 @@ def test_life_of_a_recipe(machine, title):
     def control(*words):
         machine.systemctl("reset-failed")  # the limit of starts: nobody does all this in ten seconds
         machine.systemctl(*words)
+
+    def blocks():
+        """Whether a process of the service can hang in accept(2) on a socket that systemd passed to it"""
+        found = {int(line) for line in machine.run("python3", "-c", FLAGS, services[0]).stdout.split()}
+        assert found
+        return any(not flags & os.O_NONBLOCK for flags in found)
 
     for service in services:
         restarts = "no" if service.endswith(".socket") else machine.show(service, "Restart")
@@ -167,6 +187,7 @@ def test_life_of_a_recipe(machine, title):
             assert machine.run("usherctl", "held", service.split(".")[0], check=False).returncode == 1, "no client is left in a backlog"
         control("start", service)
         answers(service, "start")
+    before_broker = blocks() if title in ("nginx", "haproxy", "gunicorn") else None
     broker = "usherd@blue.service" if title == "Another network namespace" else "usherd.service"
     for how in (["restart"], ["kill", "--signal=KILL"], ["reload"]):
         before = machine.show(broker, "MainPID")
@@ -174,6 +195,9 @@ def test_life_of_a_recipe(machine, title):
         answers(services[-1], f"{how[0]} of the broker")
         wait_until(lambda: machine.state(broker) == "active/running"
                    and (how == ["reload"] or machine.show(broker, "MainPID") != before), "the broker is back")
+    settle(machine)
+    if before_broker is not None:
+        assert not before_broker and not blocks(), "the hand-in leaves the socket as the daemon has made it"
     if title == "A static daemon":
         control("stop", "static.service")  # the other way of the two is the one that can be enabled
         control("enable", "--now", "static.socket", "usher@static")
