@@ -33,6 +33,7 @@ static const struct {
 	{"rules", rule_checks},
 	{"rules", match_checks},
 	{"rules", path_checks},
+	{"rules", filter_checks},
 	{"sockets", socket_checks},
 	{"sockets", device_checks},
 	{"sockets", udp_checks},

@@ -74,7 +74,7 @@ struct check {
 
 /* Each ends with a name of NULL */
 extern const struct check kernel_checks[], host_checks[], unit_checks[], broker_checks[], pin_checks[],
-	rule_checks[], match_checks[], path_checks[], socket_checks[], device_checks[], udp_checks[],
+	rule_checks[], match_checks[], path_checks[], filter_checks[], socket_checks[], device_checks[], udp_checks[],
 	udp_map_checks[];
 
 #define doctor_found(doctor, result, ...) report_add(&(doctor)->report, (result), __VA_ARGS__)

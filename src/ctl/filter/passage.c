@@ -209,3 +209,14 @@ int passage_read(const struct probe_question *question, struct passage *ret)
 	ruleset_deinit(&ruleset);
 	return r < 0 ? r : 0;
 }
+
+int passage_follow(struct ruleset *ruleset, const struct probe_question *question, struct acts *ret)
+{
+	struct refusal refusal;
+	struct probe probe;
+	int r;
+
+	*ret = ACTS_NULL;
+	r = probe_init(question, &probe, &refusal);
+	return r ? r : walk_run(ruleset, &probe, ret);
+}

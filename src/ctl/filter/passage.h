@@ -40,6 +40,14 @@ struct passage {
 int passage_read(const struct probe_question *question, struct passage *ret);
 void passage_deinit(struct passage *passage);
 
+/*
+ * passage_follow() - the rules of nf_tables alone, for one of many packets
+ * @ret: to be released with acts_deinit() on any result
+ *
+ * Return: 0, REFUSED (the devices cannot be listed), or -ENOMEM.
+ */
+int passage_follow(struct ruleset *ruleset, const struct probe_question *question, struct acts *ret);
+
 /* passage_is_open() - something may act that depends on what was not asked for, or was not looked at */
 bool passage_is_open(const struct passage *passage);
 

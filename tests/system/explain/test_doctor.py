@@ -91,7 +91,7 @@ class TestHealthy:
         found = Diagnosed(command=WORK / "usherctl", **AS_NOBODY)
         assert found.wrong() == [("missing", "warn")]
         skipped = {row["check"] for row in found.rows if row["result"] == "skip" and "run as root" in row["text"]}
-        assert {"maps", "program", "pins-folder", "pins", "program-pins", "instances", "held"} == skipped
+        assert {"maps", "program", "pins-folder", "pins", "program-pins", "instances", "filters", "held"} == skipped
 
     def test_usage(self):
         assert ctl("doctor", "web", check=False).returncode == 2

@@ -365,6 +365,19 @@ DOCTOR = {
         "the local route {prefix} takes {taken}: this host does not reach others there, and answers none of them",
         "make only those addresses local that clients use, as 'usherctl explain' advises, then: "
         "ip route del local {prefix} dev lo table 255"),
+    "filters": (
+        "'{name}' gets nothing at {packet} from other hosts: {act}",
+        "if it should, change that: {command}; 'usherctl explain' shows what becomes of a packet"),
+    "filters:open": (
+        "packet filters may act on some packets to '{name}', for example {packet}, which depends on what is not known here; "
+        "packets like that: {n}",
+        "usherctl explain {packet}"),
+    "filters:legacy": (
+        "not looked at: tables of iptables-legacy have rules: {tables}",
+        "see whether they keep packets from the rules: iptables-legacy-save"),
+    "filters:none": ("no rule of nf_tables drops or redirects the first packet to any match; …", ""),
+    "filters:address": ("matches of any address were not looked at: this host has no address but loopback ones", ""),
+    "filters:unprivileged": ("only root can see this; run as root", ""),
     "bypassed": (
         "'{name}' takes {match} from {who}, which listens on {address}",
         "narrow the match, or have the service listen on an address within Bound= of the rule and hand that socket in"),
