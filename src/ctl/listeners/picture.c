@@ -102,21 +102,33 @@ static bool leads_to(const struct setting *setting, const struct seat *seat)
 	       (strchr(setting->prefix, ':') != NULL) == (family == AF_INET6);
 }
 
-static int add_rules(const struct picture *picture, const struct seat *seat, struct picture_row *row)
+/*
+ * The matches of a seat, of which there may be a million: so nothing is compared with those that are there.
+ * @again: those of the other family of the name are there already, and those for any address with them
+ */
+static int add_rules(
+	const struct picture *picture, const struct seat *seat, bool again, struct picture_row *row)
 {
 	const struct settings *settings = &picture->settings;
-	int r = 0;
+	struct picture_words *rules = &row->rules;
 
 	for (size_t i = settings_find(settings, seat->name);
-		i < settings->n && strcmp(settings->items[i]->name, seat->name) == 0 && !r; i++)
-		if (leads_to(settings->items[i], seat))
-			r = add_word(&row->rules, settings->items[i]->value);
-	return r;
+		i < settings->n && strcmp(settings->items[i]->name, seat->name) == 0; i++) {
+		const struct setting *setting = settings->items[i];
+
+		if (!leads_to(setting, seat) || (again && strcmp(setting->prefix, "*") == 0))
+			continue;
+		if (ARRAY_RESERVE(rules->items, rules->n) < 0)
+			return -ENOMEM;
+		rules->items[rules->n++] = setting->value;
+	}
+	return 0;
 }
 
 static int find_places(
 	const struct picture *picture, const struct diag_socket *socket, struct picture_row *row)
 {
+	size_t n_before;
 	int r = 0;
 
 	for (size_t i = 0; i < picture->seats.n && !r; i++) {
@@ -130,9 +142,10 @@ static int find_places(
 				continue;
 			if (!row->state || place_is(place, STATE_SERVING))
 				row->state = place->fields[PLACE_STATE];
+			n_before = row->names.n;
 			r = add_word(&row->names, seat->name);
 			if (!r)
-				r = add_rules(picture, seat, row);
+				r = add_rules(picture, seat, row->names.n == n_before, row);
 		}
 	}
 	return r;

@@ -6,7 +6,7 @@ import shutil
 import socket
 
 from harness.broker import USHERCTL, ctl
-from harness.host import AS_NOBODY, WORK, run
+from harness.host import AS_NOBODY, WORK, rule, run
 from harness.service import ServiceProcess, make_socket
 from harness.wire import cookie, hand_in
 
@@ -49,6 +49,24 @@ def test_table(broker):
         first, second = lines[1:3]
         assert (first[7:10], second[7:10]) == (["web", "serving", "1000,1001,1002,1003+6"], ["-", "-", "-"])
         assert "socket units were not looked at" in done.stderr
+
+
+def test_dual_stack(broker):
+    """A socket of both families: the matches of both, and those for any address once."""
+    broker(web=rule("Stream=80", "Stream=192.0.2.0/24:81", "Stream=[2001:db8::/32]:82", access=["Bound=any"]))
+    with make_socket("tcp", "::", 8080, v6only=False) as sock:
+        hand_in("web", sock)
+        rows, _ = table()
+        assert sorted(rows["tcp", "[::]:8080"]["rules"]) == ["192.0.2.0/24:81", "80", "[2001:db8::/32]:82"]
+        assert rows["tcp", "[::]:8080"]["names"] == ["web"]
+
+
+def test_many_matches(broker):
+    """The time grows with the matches, not with their square."""
+    broker(web="\n".join(f"Stream=10.{i >> 8}.{i & 255}.0/24:80" for i in range(50000)))
+    with make_socket("tcp", "127.0.0.2", 8080) as sock:
+        hand_in("web", sock)
+        assert len(table()[0]["tcp", "127.0.0.2:8080"]["rules"]) == 50000
 
 
 def test_standby(broker):
