@@ -41,6 +41,8 @@ DIFFERENCES = [
                 "sender, control messages, `MSG_TRUNC`; the size if that was asked for", "0 and nothing else")),
     Difference("udp", "recv* of 0 bytes, *; a* datagram waits, what is left", "", ("0", "5"), KERNELS,
                ("the same without `MSG_PEEK`", "removes the datagram", "leaves it")),
+    Difference("udp", "into a REUSEPORT_SOCKARRAY of the owner", "0", ("EBUSY",), KERNELS,
+               ("put into a `BPF_MAP_TYPE_REUSEPORT_SOCKARRAY`", "possible", "`EBUSY`")),
     Difference("listener", "re* of 0 bytes, *", "ENOTCONN", NOTHING, KERNELS,
                ("receive with 0 bytes of room", "`ENOTCONN`", "0, at once")),
     Difference("listener", "re* of * bytes*", "ENOTCONN", ("EAGAIN", "EAGAIN waited"), KERNELS,
@@ -48,6 +50,8 @@ DIFFERENCES = [
                 "waits, as long as `SO_RCVTIMEO`; `EAGAIN` with `MSG_DONTWAIT`")),
     Difference("listener", "setsockopt IPV6_ADDRFORM", "ENOTCONN", ("EBUSY",), KERNELS,
                ("`setsockopt(IPV6_ADDRFORM)`", "`ENOTCONN`", "`EBUSY`")),
+    Difference("listener", "into a REUSEPORT_SOCKARRAY of the owner", "0", ("EBUSY",), KERNELS,
+               ("put into a `BPF_MAP_TYPE_REUSEPORT_SOCKARRAY`", "possible", "`EBUSY`")),
 ]
 
 

@@ -19,7 +19,7 @@ from .process import PATIENCE, libc, wait_until
 
 SO_REUSEPORT_CBPF, SO_PEEK_OFF, SO_TIMESTAMPING, SO_RXQ_OVFL = 51, 42, 37, 40
 UDP_SEGMENT, UDP_GRO, IP_RECVERR, IPV6_RECVERR = 103, 104, 11, 25
-BPF_MAP_CREATE, BPF_MAP_UPDATE, SOCKMAP, SOCKARRAY = 0, 2, 15, 20
+BPF_MAP_CREATE, BPF_MAP_UPDATE, SOCKARRAY = 0, 2, 20
 
 
 def outcome(function):
@@ -58,8 +58,7 @@ def put_into(sock, kind):
 
 
 def own_maps(sock):
-    return {"into a SOCKMAP of the owner": outcome(lambda: put_into(sock, SOCKMAP)),
-            "into a REUSEPORT_SOCKARRAY of the owner": outcome(lambda: put_into(sock, SOCKARRAY))}
+    return {"into a REUSEPORT_SOCKARRAY of the owner": outcome(lambda: put_into(sock, SOCKARRAY))}
 
 
 def group_program(sock):
@@ -229,7 +228,7 @@ def datagrams(sock, client):
     fill = lambda: (client.sendto(b"hello", sock.getsockname()), arrived(sock))
     fill_only = lambda: client.sendto(b"hello", sock.getsockname())
     receive = lambda: sock.recv(100)
-    found = {}
+    found = own_maps(sock)
     for scene in (segmented, peeked_at, several_at_once, errors):
         found.update(scene(sock, client))
         observed.drain(sock)
@@ -239,7 +238,6 @@ def datagrams(sock, client):
     for scene in (connected, overflown, shut):
         found.update(scene(sock, client))
     found.update(group_program(sock))
-    found.update(own_maps(sock))
     return found
 
 
