@@ -22,6 +22,7 @@ EXPECTED = """
     usr/lib/systemd/system/usherd.socket
     usr/lib/systemd/system/usherd@.service
     usr/lib/systemd/system/usherd@.socket
+    usr/lib/systemd/user/usher@.service
     usr/lib/TRIPLET/libusher.so
     usr/lib/TRIPLET/libusher.so.0
     usr/lib/TRIPLET/libusher.so.0.1.0
