@@ -57,8 +57,8 @@ static const struct doubt *doubt_before(const struct acts *acts)
 static void add_act(
 	struct walk *walk, enum act_kind kind, const struct position *position, const struct doubt *doubt)
 {
-	const struct doubt *before = doubt_before(walk->acts);
 	const struct ruleset_chain *chain = position->chain;
+	const struct doubt *before;
 	struct act *act;
 
 	if (doubt->causes && walk->acts->n >= POSSIBLE_MAX) {
@@ -69,11 +69,12 @@ static void add_act(
 		walk->out_of_memory = true;
 		return;
 	}
+	before = doubt->causes ? NULL : doubt_before(walk->acts);
 	act = &walk->acts->items[walk->acts->n++];
 	*act = (struct act){.kind = kind,
 		.family = chain->family,
 		.handle = position->handle,
-		.doubt = !doubt->causes && before ? *before : *doubt};
+		.doubt = before ? *before : *doubt};
 	if (kind == ACT_SENT || kind == ACT_SOCKET)
 		act->sent = walk->evaluation.sent;
 	(void)snprintf(act->table, sizeof(act->table), "%s", chain->table);
@@ -239,12 +240,14 @@ static enum way walk_rule(struct walk *walk, const struct ruleset_rule *rule, st
 {
 	struct evaluation *evaluation = &walk->evaluation;
 	const struct nlattr *expression = (const struct nlattr *)rule->expressions;
-	const uint8_t *last = rule->expressions + rule->size;
+	const uint8_t *last;
 	enum way way = WAY_ON;
 
+	if (!rule->size)
+		return WAY_ON;
+	last = rule->expressions + rule->size;
 	evaluation_begin(evaluation, !position->later.causes && !walk->left.causes);
-	while (rule->size && way == WAY_ON &&
-		mnl_attr_ok(expression, (int)(last - (const uint8_t *)expression))) {
+	while (way == WAY_ON && mnl_attr_ok(expression, (int)(last - (const uint8_t *)expression))) {
 		evaluation->end = EVALUATION_ON;
 		evaluation_step(evaluation, expression);
 		expression = mnl_attr_next(expression);
