@@ -156,7 +156,8 @@ int crew_worker_send(struct crew_worker *worker, const struct work *work, const 
 	size_t size = offsetof(struct work, items) + work->n_items * sizeof(*work->items);
 	int r = packet_send(worker->channel, (const char *)work, size, fds, n_fds);
 
-	if (work->kind != WORK_KEEP)
+	/* nothing is answered to the first, and the second cannot take long: without a deadline, no clock wakes the broker */
+	if (work->kind != WORK_KEEP && work->kind != WORK_GREET)
 		set_deadline(worker);
 	/* what is not sent is not done; its user is not ready to hear of that before this function returns */
 	if (r < 0 && r != -EAGAIN && worker->deadline) {

@@ -84,7 +84,7 @@ static void send_all(struct sweeper *sweeper)
  */
 static void on_ready(struct crew_user *user)
 {
-	(void)crew_send(user, &(struct work){.kind = WORK_SETTLE}, NULL, 0);
+	(void)crew_send(user, &(struct work){.kind = WORK_GREET}, NULL, 0);
 }
 
 static void remove_skip(struct sweeper_skip *skip)

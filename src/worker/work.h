@@ -27,6 +27,7 @@ enum work_kind {
 	WORK_CLOSE,   /* all descriptors */
 	WORK_SKIP,    /* throw the next packet of the socket that is attached away */
 	WORK_SETTLE,  /* nothing: what was asked for before is done */
+	WORK_GREET,   /* nothing: it lives */
 	WORK_KEEP,    /* have the socket that is attached until WORK_BURY */
 	WORK_BURY,    /* close what is kept: the broker has closed its own */
 };

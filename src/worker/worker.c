@@ -236,6 +236,7 @@ static void perform(const struct work *work, struct packet *packet)
 			skip(TAKE_FD(packet->fds[0]));
 		break;
 	case WORK_SETTLE:
+	case WORK_GREET:
 		report.kind = REPORT_SKIPPED;
 		send_report(&report, NULL, 0);
 		break;
