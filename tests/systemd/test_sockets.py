@@ -2,6 +2,7 @@
 """Socket units: the public port works, with a service that starts at the first connection, across restarts of everything;
 and what systemd does with a second service on a socket unit."""
 
+import os
 import subprocess
 
 import pytest
@@ -241,10 +242,40 @@ def test_no_remain_after_exit(machine):
     wait_until(lambda: machine.state("web.service") == "active/running")
 
 
+def test_broker_restarts_and_sockets_stay_as_they_are(machine):
+    """What its service did to the socket lasts: the broker finds it in the kernel, and nothing is handed in again. After
+    detach, it is."""
+    web(machine)
+    assert who(PUBLIC, 80) == "web"
+
+    def is_blocking():
+        pid = machine.show("web.service", "MainPID")
+        text = (machine.root / f"proc/{pid}/fdinfo/3").read_text()
+        return not int(text.split("flags:")[1].split()[0], 8) & os.O_NONBLOCK
+
+    assert not is_blocking()
+    before = len(machine.messages("-t", "usherctl"))
+    for command in (["restart", "usherd.service"], ["kill", "--signal=KILL", "usherd.service"]):
+        broker = machine.show("usherd.service", "MainPID")
+        machine.systemctl(*command)
+        wait_until(lambda: machine.state("usherd.service") == "active/running"
+                   and machine.show("usherd.service", "MainPID") != broker)
+        settle(machine)
+        assert machine.state("usher-again@web.service") == "inactive/dead"
+        assert not is_blocking() and who(PUBLIC, 80) == "web"
+    assert len(machine.messages("-t", "usherctl")) == before
+    machine.run("usherctl", "detach")
+    machine.systemctl("start", "usherd.service")
+    settle(machine)
+    wait_until(lambda: len(machine.messages("-t", "usherctl")) > before, what="the sockets are handed in again")
+    assert who(PUBLIC, 80) == "web"
+
+
 def test_broker_is_not_there(machine):
     """A socket unit with usher@ works by itself if the broker cannot start. Once the broker starts, the hand-in follows."""
-    rule(machine, "web", "nonsense=1")
+    rule(machine, "web", "Stream=80")
     service(machine, "web", PRIVATE)
+    unit(machine, "usherd.service.d/wrong.conf", "[Service]", "CapabilityBoundingSet=")
     machine.systemctl("daemon-reload")
     machine.systemctl("enable", "usherd.service", "web.socket", "usher@web.service")
     machine.systemctl("start", "web.socket")
@@ -253,7 +284,10 @@ def test_broker_is_not_there(machine):
     with machine.entered():
         assert who("127.0.0.2", 8080) == "web"
     assert machine.state("web.socket") == "active/running"
-    rule(machine, "web", "Stream=80")
+    assert machine.state("usherd.service") != "active/running"
+    machine.run("rm", "/etc/systemd/system/usherd.service.d/wrong.conf")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("reset-failed", "usherd.service")
     machine.systemctl("start", "usherd.service")
     settle(machine)
     assert who(PUBLIC, 80) == "web"

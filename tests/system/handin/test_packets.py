@@ -239,7 +239,7 @@ def test_broker_out_of_descriptors(usherd, rules, uid, number, word):
     def ask():
         with running.connect() as connection:
             connection.request("status")
-            sockets = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(64)]
+            sockets = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(80)]
             refusal = refused_and_closed(
                 connection, text_of({"REQUEST": "hand-in", "NAME": "web"}), [s.fileno() for s in sockets], number)
             assert word in refusal.reason
