@@ -122,7 +122,7 @@ def test_datagrams_of_many_uids_leave_workers_for_requests(broker, stuck):
             assert hand_in("own", service)["KEPT"] == "1"
             times += 1
         print(times)
-        assert times > 100
+        assert times > 25  # there were 7 when datagrams could have all workers
     stuck.release()
     sender.kill()
 
