@@ -160,6 +160,7 @@ def test_bad_rules_at_boot(machine, how):
 
 def test_user_that_appears(machine):
     """A rule for a user that does not exist at boot keeps nothing down. A dynamic user is found when its service hands in."""
+    machine.write("/etc/nsswitch.conf", "passwd: files systemd\ngroup: files systemd\n")
     rule(machine, "web", "Stream=192.0.2.0/24:80", "[Access]", "User=hello-dynamic")
     rule(machine, "shop", "Stream=192.0.2.0/24:81", "[Access]", "User=later")
     machine.write("/usr/local/bin/answer", ANSWER.read_text(), 0o755)

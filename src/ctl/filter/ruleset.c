@@ -111,10 +111,12 @@ static int copy_devices(const struct attributes *hook, struct ruleset_chain *cha
 	}
 	mnl_attr_for_each_nested (device, hook->items[NFTA_HOOK_DEVS]) {
 		size_t size = mnl_attr_get_payload_len(device);
+		char *name = calloc(size + 1, 1); /* strndup(3) is checked as if it read on to the end of the text */
 
-		chain->devices[at] = strndup(size ? mnl_attr_get_str(device) : "", size);
-		if (!chain->devices[at++])
+		if (!name)
 			return -ENOMEM;
+		memcpy(name, mnl_attr_get_payload(device), size);
+		chain->devices[at++] = name;
 	}
 	return 0;
 }
