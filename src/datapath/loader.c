@@ -156,7 +156,7 @@ static int ask(const struct loader_order *order, const int *fds, size_t n_fds, i
 {
 	_cleanup_(packet_deinit) struct packet packet = PACKET_NULL;
 	struct loader_answer answer;
-	struct refusal broken;
+	struct refusal broken = {};
 	int r;
 
 	r = packet_send(channel, (const char *)order, sizeof(*order), fds, n_fds);

@@ -294,7 +294,7 @@ int files_load_good(
 		visit.set = set;
 		r = use_all_spares(dirs, &visit);
 	}
-	if (r < 0)
+	if (r < 0 || !set)
 		return r;
 	if (set->n_rules)
 		qsort(set->rules, set->n_rules, sizeof(*set->rules), compare_loaded);

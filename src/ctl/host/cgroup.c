@@ -159,7 +159,7 @@ static struct {
 static int note_attached(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	const char *name = path + ftw->base;
-	uint32_t ids[CGROUP_PROGRAMS_MAX];
+	uint32_t ids[CGROUP_PROGRAMS_MAX] = {};
 	size_t n;
 
 	(void)st;

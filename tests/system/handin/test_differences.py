@@ -34,7 +34,7 @@ def compare(kind, before, after):
     shown = "\n".join([f"{what}: {one!r} became {other!r}" for what, one, other in unknown] +
                       [f"there is no {row.what}: {row.before} -> {row.after}" for row in absent])
     if shown and not kernel:
-        pytest.skip(f"the table has no column for Linux {os.uname().release}; other than in the last one: {shown}")
+        pytest.skip(f"machine: the table has no column for Linux {os.uname().release}; other than in the last one: {shown}")
     assert not shown, shown
 
 

@@ -200,7 +200,7 @@ def test_remedy_of_doctor(broker):
             hand_in("web", sock)
         [remedy] = [row["remedy"] for row in Diagnosed().rows if row["check"] == "udp-map"]
     if not remedy:
-        pytest.skip("this kernel leaves FIONREAD alone")
+        pytest.skip("machine: this kernel leaves FIONREAD alone")
     words = re.search(r"'usherctl hand-in (.*) web -- COMMAND'", remedy)[1].split()
     assert words == ["--stand-in=127.0.0.2:80", "--members=2"]
     with Started(*words, members=2):
