@@ -75,7 +75,7 @@ static void ask_next(struct lookups *lookups)
 	}
 	lookups->asking = lookups->urgent.first ? &lookups->urgent : &lookups->rest;
 	account = lookups->asking->first->account;
-	/* whoever wants it from now on wants a later answer */
+	/* a request that comes from now on wants a later answer */
 	lookups->asking->first->account->lookup = NULL;
 	lookups->asked = clock_monotonic_usec();
 	clerk_ask(lookups->clerk, account->kind, account->name);

@@ -26,7 +26,7 @@ struct lookup_wait;
 int lookups_new(sd_event *event, int nursery, struct accounts *accounts,
 	void (*idle)(bool altered, void *userdata), void *userdata, struct lookups **ret);
 
-/* lookups_free() - whoever waits has gone; accepts NULL, returns NULL */
+/* lookups_free() - all that wait have gone; accepts NULL, returns NULL */
 struct lookups *lookups_free(struct lookups *lookups);
 DEFINE_CLEANUP(struct lookups, lookups_free);
 

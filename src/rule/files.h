@@ -37,7 +37,7 @@ int files_reload_text(const struct rule_set *before, const char *const *dirs, st
  * @spare:    a folder with copies of files that were good (spare.h): such a copy takes the place of a bad file. May be NULL
  * @problems: everything that is wrong
  *
- * The set has a fault for each name whose file cannot be used. If a directory cannot be read, this goes for all names of
+ * The set has a fault for each name whose file cannot be used. If a directory cannot be read, this applies to all names of
  * weaker directories, because the file that would count or mask theirs may be there, and for all copies.
  *
  * Return: 0 or -ENOMEM.

@@ -241,7 +241,7 @@ static const struct listed_place *find_other_unit(const struct seat *seat)
 	return NULL;
 }
 
-/* The newest hand-in serves, whoever makes it: that is how to move a name, and what happens if two units use one. */
+/* The newest hand-in serves, from any unit: that is how to move a name, and what happens if two units use one. */
 static void check_taken_over(struct doctor *doctor)
 {
 	size_t before = doctor->report.n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The device by which a packet comes, as whoever asks names it, and as a lookup of sockets sees it */
+/* The device by which a packet comes, as the user names it, and as a lookup of sockets sees it */
 
 #include <net/if.h>
 
