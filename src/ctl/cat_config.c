@@ -38,5 +38,7 @@ int verb_cat_config(const struct ctl *ctl)
 	if (r < 0)
 		return complain_memory();
 	rule_check_print_problems(&problems);
+	if (rule_check_warn_stray(ctl->instance.rule_dirs) < 0)
+		return complain_memory();
 	return r == RULE_BAD ? EXIT_BAD_DATA : EXIT_SUCCESS;
 }

@@ -32,7 +32,7 @@ static int load_files(const struct ctl *ctl, struct settings *ret)
 	if (r < 0)
 		return complain_memory();
 	if (r == 0)
-		return EXIT_SUCCESS;
+		return rule_check_warn_stray(ctl->instance.rule_dirs) < 0 ? complain_memory() : EXIT_SUCCESS;
 	rule_check_print_problems(&problems);
 	complain(
 		"cannot compare the rules: problems in the rule files: %zu (EBADMSG); a reload would change nothing",

@@ -113,6 +113,11 @@ int help_print(const struct verb *verb)
 
 int verb_help(const struct ctl *ctl)
 {
-	(void)ctl;
-	return help_print(NULL);
+	const struct verb *verb = ctl->n_names ? verb_find(ctl->names[0]) : NULL;
+
+	if (!verb && ctl->n_names) {
+		verb_complain(ctl->names[0]);
+		return EXIT_USAGE;
+	}
+	return help_print(verb);
 }

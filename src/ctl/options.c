@@ -15,6 +15,7 @@
 #include "../util/text.h"
 #include "../wire/protocol.h"
 #include "complain.h"
+#include "suggest.h"
 
 #define TIMEOUT_MAX_S 86400UL
 #define COUNT_MAX 1000000000UL
@@ -156,6 +157,26 @@ static const struct ctl_option *option_find(int found)
 	return NULL;
 }
 
+/* An option that does not exist, or a shortened one that may be one of several */
+static int complain_option(const struct verb *verb, const char *word)
+{
+	char name[64];
+	struct suggestion suggestion = SUGGESTION(name);
+
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + strspn(word, "-"), "="),
+		word + strspn(word, "-"));
+	for (const struct ctl_option *option = ctl_options; option < ctl_options + OPTIONS; option++)
+		if (!verb || option_is_for(option, verb))
+			suggest(&suggestion, "--", option->name);
+	if (suggestion.text[0])
+		return usage("bad option '%s': there is no such option (EINVAL); did you mean %s?", word,
+			suggestion.text);
+	if (verb)
+		return usage(
+			"bad option '%s': there is no such option (EINVAL); " SEE_VERB, word, verb->name);
+	return usage("bad option '%s': there is no such option (EINVAL); " SEE_HELP, word);
+}
+
 static int read_option(struct ctl *ctl, struct reading *reading, int found, const char *word)
 {
 	const struct ctl_option *option = option_find(found);
@@ -163,7 +184,7 @@ static int read_option(struct ctl *ctl, struct reading *reading, int found, cons
 	if (found == ':')
 		return usage("bad option '%s': it needs a value (EINVAL); " SEE_HELP, word);
 	if (!option)
-		return usage("bad option '%s': there is no such option (EINVAL); " SEE_HELP, word);
+		return complain_option(reading->verb, word);
 	if (option->outcome)
 		return option->outcome;
 	reading->options |= 1U << (option - ctl_options);
@@ -196,7 +217,10 @@ static int read_word(struct ctl *ctl, struct reading *reading, const char *word)
 {
 	if (!reading->verb) {
 		reading->verb = verb_find(word);
-		return reading->verb ? 0 : usage("unknown verb '%s' (EINVAL); " SEE_HELP, word);
+		if (reading->verb)
+			return 0;
+		verb_complain(word);
+		return OPTIONS_USAGE;
 	}
 	if (reading->verb->chooses && strchr(word, '='))
 		return read_choice(ctl, reading, word);

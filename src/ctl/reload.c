@@ -14,6 +14,7 @@
 #include "complain.h"
 #include "ctl.h"
 #include "out/fields.h"
+#include "view/rule_check.h"
 
 static int show_problem(struct client *client, void *userdata)
 {
@@ -108,5 +109,7 @@ int verb_reload(const struct ctl *ctl)
 	if (r)
 		return complain_refusal(r, &refusal, "cannot reload the rules");
 	print_reloaded(ctl, &client);
+	if (rule_check_warn_stray(ctl->instance.rule_dirs) < 0)
+		return complain_memory();
 	return warn_of_never(&client);
 }

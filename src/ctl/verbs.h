@@ -22,7 +22,13 @@ struct verb {
 	const char *arguments; /* for the help text */
 	const char *help;      /* one line, without a full stop */
 	size_t names_min, names_max;
-	enum { TAKES_NOTHING, TAKES_NAMES, TAKES_PACKET, TAKES_PATHS } takes; /* the kind of its arguments */
+	enum {
+		TAKES_NOTHING,
+		TAKES_NAMES,
+		TAKES_PACKET,
+		TAKES_PATHS,
+		TAKES_VERB
+	} takes;      /* the kind of its arguments */
 	bool chooses; /* a name may be NAME=FDNAME, and of these there may be several */
 	enum { COMMAND_NONE, COMMAND_ALLOWED, COMMAND_NEEDED } command;
 };
@@ -31,3 +37,6 @@ extern const struct verb verbs[VERBS];
 
 /* verb_find() - the verb of that name, or NULL */
 const struct verb *verb_find(const char *name);
+
+/* verb_complain() - on standard error: there is no verb of that name, and which one may be meant */
+void verb_complain(const char *name);

@@ -139,6 +139,31 @@ def wrong_command_lines_are_usage_errors():
 
 
 @test
+def what_may_be_meant_is_said():
+    for word, meant in {"lsit": "'list'", "explian": "'explain'", "handin": "'hand-in'", "mon": "'monitor'", "helo": "'held' or 'help'",
+                        "cat": "'cat-config'", "reloads": "'reload'", "re": "'reload'", "dis": "'discover'"}.items():
+        expect(run(word), 2, "^$", rf"^usherctl: unknown verb '{word}' \(EINVAL\); did you mean {meant}\?\n$")
+        expect(run("help", word), 2, "^$", rf"^usherctl: unknown verb '{word}' \(EINVAL\); did you mean {meant}\?\n$")
+    expect(run("d"), 2, "^$", "see usherctl --help\n$")
+    expect(run("frobnicate"), 2, "^$", "see usherctl --help\n$")
+    expect(run("--jsno"), 2, "^$", r"bad option '--jsno'.*; did you mean '--json'\?\n$")
+    expect(run("list", "--grpah=dot"), 2, "^$", r"did you mean '--graph'\?\n$")
+    expect(run("check", "--no-l"), 2, "^$", r"did you mean '--no-listeners' or '--no-legend'\?\n$")
+    expect(run("list", "--no-lsiteners"), 2, "^$", "see usherctl list --help\n$")  # no option of list
+    expect(run("list", "-x"), 2, "^$", "bad option '-x'.*see usherctl list --help\n$")
+
+
+@test
+def help_of_a_verb_is_that_of_its_option():
+    for verb in Help(USHERCTL).verbs:
+        done = run("help", verb)
+        expect(done, 0, rf"^usherctl \[OPTION…\] {verb}\b", "^$")
+        assert done.stdout == run(verb, "--help").stdout
+    assert run("help").stdout == run("--help").stdout
+    expect(run("help", "list", "show"), 2, "^$", "takes no more arguments")
+
+
+@test
 def no_broker_is_said_and_has_its_own_code():
     for line in (["list"], ["rules"], ["show", "web"], ["diff"], ["reload"], ["withdraw", "web"], ["list", "--json"],
                  ["explain", "tcp", "192.0.2.1:80"]):
@@ -174,6 +199,30 @@ def check_names_file_line_and_reason():
         assert {"file", "line", "problem"} == set(problems[0]), problems
         expect(run("check", f"{folder}/none"), 1, "^$", "ENOENT")
         expect(run("check", folder, f"{folder}/a.rule"), 1, "^$", "mixed")
+
+
+@test
+def check_names_what_is_not_read():
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, web="[Rule]\nStream=80\n")
+        for name in "site.conf", "web.rules", "web.rule.example", "web.rule~", "web.rule.dpkg-new", "README", ".web.rule.swp":
+            (Path(folder) / name).touch()
+        expect(run("check", "--no-listeners", folder), 0, "^ok: rules: 1, matches: 1, warnings: 2\n$",
+               rf"^{folder}/site.conf: warning: it is not read: rule files are named NAME.rule\n{folder}/web.rules: .*\n$")
+        stray = json.loads(run("check", "--no-listeners", "--json", folder).stdout)["stray"]
+        assert [one["file"] for one in stray] == [f"{folder}/site.conf", f"{folder}/web.rules"], stray
+
+
+@test
+def check_of_nothing_fails():
+    with tempfile.TemporaryDirectory() as folder:
+        expect(run("check", folder), 1, "^$", rf"^usherctl: cannot check '{folder}': it has no file NAME.rule .*/etc/usher/rules.d\n$")
+        (Path(folder) / "site.conf").touch()
+        expect(run("check", folder), 1, "^$", rf"{folder}/site.conf: warning: it is not read")
+        (Path(folder) / "rules.d").mkdir()
+        expect(run("check", folder), 1, "^$", rf"ENOENT.*; did you mean {folder}/rules.d\?\n$")
+        write(f"{folder}/rules.d", web="")
+        expect(run("check", "--no-listeners", f"{folder}/rules.d"), 0, "^ok: rules: 0, matches: 0\n$", "^$")
 
 
 @test

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "../../rule/files.h"
+#include "../../rule/stray.h"
 #include "../../util/errno_name.h"
 #include "../../util/macro.h"
 #include "../complain.h"
@@ -64,15 +65,71 @@ static void print_problems_json(
 	json_close(json, ']');
 }
 
-static void print_unknown(const struct problems *unknown)
+/* For files_foreach_path() */
+static void count_path(const char *path, enum rule_file_role role, const char *by, void *userdata)
 {
-	for (size_t i = 0; i < unknown->n; i++)
-		(void)fprintf(stderr, "%s:%u: warning: %s\n", unknown->items[i].file, unknown->items[i].line,
-			unknown->items[i].text);
+	(void)path;
+	(void)role;
+	(void)by;
+	++*(size_t *)userdata;
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Nothing was checked, so nothing is "ok": it is the wrong folder, or the file has the wrong name. */
+static int complain_nothing(const struct ctl *ctl, const struct problems *stray)
+{
+	static const char *const below[] = {"rules.d", "usher/rules.d"};
+	const char *folder = ctl->names[0];
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(below); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, below[i]);
+		if (!is_folder(path))
+			continue;
+		complain("cannot check '%s': it has no file NAME.rule (ENOENT); did you mean %s?", folder,
+			path);
+		return EXIT_FAILURE;
+	}
+	rule_check_print_warnings(stray);
+	complain("cannot check '%s': it has no file NAME.rule (ENOENT); the broker reads %s", folder,
+		ctl->instance.rule_dirs[0]);
+	return EXIT_FAILURE;
+}
+
+/*
+ * Files and folders that are not read.
+ *
+ * Return: 0, an exit code after a complaint, or -ENOMEM.
+ */
+static int look_for_stray(const struct ctl *ctl, bool folders, struct problems *stray)
+{
+	_cleanup_(problems_deinit) struct problems ignored = PROBLEMS_NULL;
+	const char *const *dirs = ctl->n_names ? ctl->names : ctl->instance.rule_dirs;
+	size_t n = 0;
+	int r;
+
+	if (ctl->n_names && !folders)
+		return 0;
+	r = stray_collect(dirs, stray);
+	if (!r)
+		r = files_foreach_path(dirs, count_path, &n, &ignored);
+	if (r < 0 || n || ignored.n)
+		return r < 0 ? r : 0;
+	if (ctl->n_names)
+		return complain_nothing(ctl, stray);
+	return problems_add(stray, dirs[0], 0,
+		"there is no rule file NAME.rule here, nor in the other folders of the broker: nothing is dispatched");
 }
 
 static void print_result_json(size_t n_rules, size_t n_matches, const struct problems *problems,
-	const struct problems *unknown, const struct listeners *listeners, const struct hazards *hazards)
+	const struct problems *unknown, const struct problems *stray, const struct listeners *listeners,
+	const struct hazards *hazards)
 {
 	struct json json = JSON(stdout);
 	char number[32];
@@ -84,6 +141,7 @@ static void print_result_json(size_t n_rules, size_t n_matches, const struct pro
 	json_number(&json, "matches", number);
 	print_problems_json(problems, "problems", "problem", &json);
 	print_problems_json(unknown, "unknown", "warning", &json);
+	print_problems_json(stray, "stray", "warning", &json);
 	listeners_print_json(listeners, &json);
 	hazards_print_json(hazards, &json);
 	json_close(&json, '}');
@@ -91,7 +149,8 @@ static void print_result_json(size_t n_rules, size_t n_matches, const struct pro
 
 int verb_check(const struct ctl *ctl)
 {
-	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL, unknown = PROBLEMS_NULL;
+	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL, unknown = PROBLEMS_NULL,
+						   stray = PROBLEMS_NULL;
 	_cleanup_(rule_set_freep) struct rule_set *set = NULL;
 	_cleanup_(image_freep) struct image *image = NULL;
 	_cleanup_(listeners_deinit) struct listeners listeners = {};
@@ -106,6 +165,11 @@ int verb_check(const struct ctl *ctl)
 		r = files_load(ctl->instance.rule_dirs, &set, &problems);
 	else
 		r = (folders ? files_load : files_load_named)(ctl->names, &set, &problems);
+	if (r == 0) {
+		r = look_for_stray(ctl, folders, &stray);
+		if (r > 0)
+			return r;
+	}
 	if (r == 0)
 		r = rule_check(set, &image, &problems);
 	if (r == 0)
@@ -124,18 +188,20 @@ int verb_check(const struct ctl *ctl)
 			n_matches += set->rules[i].n_matches;
 	}
 	if (ctl->json)
-		print_result_json(n_rules, n_matches, &problems, &unknown, &listeners, &hazards);
+		print_result_json(n_rules, n_matches, &problems, &unknown, &stray, &listeners, &hazards);
 	rule_check_print_problems(&problems);
 	if (r)
 		return EXIT_BAD_DATA;
-	print_unknown(&unknown);
+	rule_check_print_warnings(&stray);
+	rule_check_print_warnings(&unknown);
 	listeners_print(&listeners, set);
 	hazards_print(&hazards);
 	if (ctl->json)
 		return EXIT_SUCCESS;
 	(void)printf("ok: rules: %zu, matches: %zu", n_rules, n_matches);
-	if (unknown.n + listeners.bypassed.n_all + hazards.n_all)
-		(void)printf(", warnings: %zu", unknown.n + listeners.bypassed.n_all + hazards.n_all);
+	if (stray.n + unknown.n + listeners.bypassed.n_all + hazards.n_all)
+		(void)printf(
+			", warnings: %zu", stray.n + unknown.n + listeners.bypassed.n_all + hazards.n_all);
 	(void)printf("\n");
 	return EXIT_SUCCESS;
 }

@@ -98,7 +98,7 @@ static void print_bash_option(const struct ctl_option *option)
 
 static void print_bash_verb(const struct verb *verb)
 {
-	static const char *const takes[] = {"", "names", "packet", "paths"};
+	static const char *const takes[] = {"", "names", "packet", "paths", "verb"};
 	const struct ctl_option *options[OPTIONS];
 	size_t n = options_of(verb, options);
 
@@ -190,6 +190,8 @@ static const char *zsh_arguments(const struct verb *verb)
 		return "'*:rule file or directory:_files'";
 	case TAKES_NAMES:
 		return verb->names_max == MANY ? "'*:name:_usherctl_names'" : "'2:name:_usherctl_names'";
+	case TAKES_VERB:
+		return "'2:verb:_usherctl_verbs'";
 	case TAKES_NOTHING:
 		break;
 	}
@@ -248,7 +250,12 @@ static void print_fish_arguments(const struct verb *verb)
 	static const char *const arguments[] = {
 		"", "-a '(__usherctl_names)' -d name", "-a 'tcp udp' -d protocol", "-F"};
 
-	if (verb->takes != TAKES_NOTHING)
+	if (verb->takes == TAKES_VERB) {
+		(void)printf("complete -c usherctl -n '__usherctl_takes %s 1' -a '", verb->name);
+		for (size_t i = 0; i < VERBS; i++)
+			(void)printf("%s%s", i ? " " : "", verbs[i].name);
+		(void)printf("' -d verb\n");
+	} else if (verb->takes != TAKES_NOTHING)
 		(void)printf("complete -c usherctl -n '__usherctl_takes %s %lu' %s\n", verb->name,
 			verb->takes == TAKES_PACKET ? 1UL : names_max(verb), arguments[verb->takes]);
 }

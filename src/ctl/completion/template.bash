@@ -93,6 +93,7 @@ _usherctl() {
 	case $takes in
 	names) words=$(_usherctl_names) ;;
 	packet) ((n > 0)) || words='tcp udp' ;;
+	verb) words=$verbs ;;
 	paths)
 		_usherctl_paths
 		return

@@ -10,6 +10,7 @@
 
 #include "../../access/access.h"
 #include "../../rule/files.h"
+#include "../../rule/stray.h"
 #include "../../scan/scan.h"
 #include "../../util/cleanup.h"
 #include "../../util/errno_name.h"
@@ -79,10 +80,7 @@ static void look_at_names(struct doctor *doctor, const char *path)
 		doctor_found(doctor, REPORT_SKIP, "the files in %s were not looked at (%s); run as root",
 			path, errno_name(errno));
 	while (folder && (entry = readdir(folder))) {
-		const char *suffix = strrchr(entry->d_name, '.');
-
-		/* hidden files are left out on purpose */
-		if (entry->d_name[0] != '.' && (!suffix || strcmp(suffix, ".rule") != 0))
+		if (stray_is_name(entry->d_name))
 			doctor_found(doctor, REPORT_INFO, "%s/%s is not read: rule files are named NAME.rule",
 				path, entry->d_name);
 	}
@@ -95,7 +93,8 @@ static void check_ignored(struct doctor *doctor)
 	for (const char *const *dir = doctor->instance.rule_dirs; *dir; dir++)
 		look_at_names(doctor, *dir);
 	if (doctor->report.n == before)
-		doctor_found(doctor, REPORT_OK, "every file in the rule directories is named NAME.rule");
+		doctor_found(doctor, REPORT_OK,
+			"the rule directories have no file that looks like a rule and is not read");
 }
 
 static void check_in_force(struct doctor *doctor)

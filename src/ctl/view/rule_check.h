@@ -16,5 +16,11 @@ int rule_check(const struct rule_set *set, struct image **ret_image, struct prob
 /* rule_check_accounts() - a warning for each user and group that this host does not know; Return: 0 or -ENOMEM */
 int rule_check_accounts(const struct rule_set *set, struct problems *warnings);
 
+/* rule_check_print_warnings() - lines "file:line: warning: text" on standard error */
+void rule_check_print_warnings(const struct problems *warnings);
+
+/* rule_check_warn_stray() - such lines about files of these directories that are not read; Return: 0 or -ENOMEM */
+int rule_check_warn_stray(const char *const *dirs);
+
 /* rule_check_print_problems() - lines "file:line: text" on standard error */
 void rule_check_print_problems(const struct problems *problems);

@@ -12,7 +12,7 @@ import pytest
 
 from harness.bad_rules import BAD_RULES
 from harness.broker import USHERCTL, USHERD, ctl, ctl_json, fails
-from harness.host import AS_NOBODY, V4, WORK, rule, run, write_rule
+from harness.host import AS_NOBODY, RULE_FOLDERS, V4, WORK, rule, run, write_rule
 from harness.process import PATIENCE
 from harness.service import Service
 from harness.traffic import REFUSED, who
@@ -185,6 +185,18 @@ class TestChanging:
         assert "shop.rule:4: " in text
         for verb in ("check", "diff"):
             assert "shop.rule:2: " in fails(65, verb)
+
+    def test_stray_file(self, broker):
+        """Every verb that reads the rule directories names a file there that is not read."""
+        broker(web="Stream=80")
+        stray = RULE_FOLDERS[1] / "site.conf"
+        stray.write_text(rule("Stream=81"))
+        for verb in (["check", "--no-listeners"], ["diff"], ["reload"], ["cat-config"]):
+            done = ctl(*verb)
+            assert f"{stray}: warning: it is not read: rule files are named NAME.rule\n" in done.stderr, (verb, done)
+        assert "warnings: 1" in ctl("check", "--no-listeners").stdout
+        stray.unlink()
+        assert not ctl("reload").stderr
 
     def test_check_paths(self):
         good, bad = WORK / "good.rule", WORK / "bad.rule"
