@@ -23,8 +23,9 @@ LEVELS = {"SOL_SOCKET": (socket.SOL_SOCKET, 100), "IPPROTO_IP": (socket.IPPROTO_
           "IPPROTO_IPV6": (socket.IPPROTO_IPV6, 100), "IPPROTO_TCP": (socket.IPPROTO_TCP, 80),
           "IPPROTO_UDP": (socket.IPPROTO_UDP, 130)}
 
-# SO_INCOMING_CPU and SO_INCOMING_NAPI_ID change with each packet, TCP_INFO and TCP_TIMESTAMP with time.
-VOLATILE = {"getsockopt SOL_SOCKET 49", "getsockopt SOL_SOCKET 56", "getsockopt IPPROTO_TCP 11", "getsockopt IPPROTO_TCP 24"}
+# SO_INCOMING_CPU and SO_INCOMING_NAPI_ID change with each packet, TCP_INFO, TCP_TIMESTAMP and TCP_CC_INFO with time.
+VOLATILE = {"getsockopt SOL_SOCKET 49", "getsockopt SOL_SOCKET 56", "getsockopt IPPROTO_TCP 11", "getsockopt IPPROTO_TCP 24",
+            "getsockopt IPPROTO_TCP 26"}
 
 IOCTLS = {"FIONREAD": 0x541B, "SIOCOUTQ": 0x5411, "SIOCOUTQNSD": 0x894B, "SIOCATMARK": 0x8905, "SIOCGPGRP": 0x8904,
           "FIOGETOWN": 0x8903, "FIONBIO": 0x5421, "FIOASYNC": 0x5452, "SIOCGSTAMP": 0x8906, "SIOCGSTAMPNS": 0x8907,

@@ -17,7 +17,6 @@ from harness import wire
 from harness.bad_rules import BAD_RULES
 from harness.broker import ctl
 from harness.host import RULE_FOLDERS, V4, rule, write_rule
-from harness.isolate import overlay
 from harness.process import PATIENCE
 from harness.service import Service
 from harness.traffic import REFUSED, who
@@ -33,8 +32,6 @@ def matches(running):
 
 @pytest.fixture
 def folders():
-    for folder in ("/usr/local/lib", "/usr/lib"):
-        overlay(folder)
     return RULE_FOLDERS
 
 
