@@ -10,11 +10,23 @@ import pytest
 from harness import broker as _broker
 from harness import host as _host
 from harness import isolate, process
+from harness.choice import each_choice
 from harness.daemon import Daemon
 from harness.discover import Discover
 from harness.fuse import Stuck
 
 SECONDS = 300  # for one test, unless its mark sets another limit
+
+
+def pytest_addoption(parser):
+    parser.addoption("--each-choice", action="store_true",
+                     help="each value of each parameter of a test runs in one case, and not all combinations of them")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.option.each_choice:
+        items[:], left_out = each_choice(items)
+        config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_configure(config):
@@ -46,7 +58,7 @@ def _pins_of_the_machine():
 
 
 def _traces():
-    return [path for path in ("/run/usher", "/etc/usher/rules.d") if os.path.exists(path)]
+    return [path for path in ("/run/usher", *map(str, _host.RULE_FOLDERS)) if os.path.exists(path)]
 
 
 def pytest_sessionstart(session):

@@ -73,6 +73,7 @@ TELLS = {"IP_PKTINFO": {4}, "IP_RECVORIGDSTADDR": {4}, "IPV6_RECVPKTINFO": {4, 6
          "IPV6_2292PKTINFO": {6}}
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("option", TELLS)
 def test_what_an_option_tells(broker, option):
     """The families of an option are those that the kernel has: the service gets an address or nothing."""
@@ -91,6 +92,7 @@ def test_what_an_option_tells(broker, option):
         assert warned == {4, 6} - TELLS[option], found.text
 
 
+@pytest.mark.vm_long
 @setup
 def test_wildcard(broker):
     """A wildcard socket that does not ask. It was "ok" before anybody had looked. As root, it is looked at again."""
@@ -113,6 +115,7 @@ def test_wildcard(broker):
         yield Doctor(warn("udp-address:any", name="dns", when="now"))
 
 
+@pytest.mark.vm_long
 @setup
 def test_address_of_the_rule(broker):
     """Bound to the one address of the rule, a service need not ask."""
@@ -155,6 +158,7 @@ def forget_destination():
         libc("syscall", 321, 2, struct_of(places, 0, ctypes.addressof(key), ctypes.addressof(value), 0), 32)
 
 
+@pytest.mark.vm_long
 @setup
 def test_socket_of_an_earlier_broker(broker):
     """The pins of a broker that did not look are adopted; what is not known is not "ok"."""
@@ -208,6 +212,7 @@ def test_map(broker):
         assert result == "skip" and "not looked at" in text and "run as root" in text
 
 
+@pytest.mark.vm_long
 def test_note(broker):
     """The first hand-in of a UDP socket is noted, one that follows is not, nor that of a TCP socket."""
     running = broker(dns=rule("Datagram=192.0.2.0/24:53", "Stream=53"))

@@ -49,6 +49,7 @@ def by(client, came, *options):
     return Explained(*came.split(), *words)
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_shown(broker, client, protocol):
     """list, its tree, show and explain name the device with the address; JSON has it as a value of its own."""
@@ -68,6 +69,7 @@ def test_shown(broker, client, protocol):
         assert "127.0.0.2:8080%lo" in running.log
 
 
+@pytest.mark.vm_long
 def test_shown_as_it_is_now(broker):
     broker(web="Stream=80")
     with Service("web") as service:
@@ -137,6 +139,7 @@ def test_refused(broker, client):
             yield Explain(PACKET, None, options=["--device", "lo"], status=0)
 
 
+@pytest.mark.vm_long
 @setup
 def test_passed_on(broker, client):
     """Missing=pass: the kernel prefers a listener that is bound to the device, and takes none of another one."""
@@ -150,6 +153,7 @@ def test_passed_on(broker, client):
                               options=["--device", "lo"], says=("device:pass", {"packet": f"{PACKET} by lo"}), status=0)
 
 
+@pytest.mark.vm_long
 @setup
 def test_no_rule(broker, client):
     broker(web="Stream=81")
@@ -160,6 +164,7 @@ def test_no_rule(broker, client):
         yield Explain(PACKET, None, fail("no-listener:device", address=f"{V4}:80"), options=["--device", "lo"], status=1)
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("source", [f"{CLIENT_V4}:4000%usher0", f"[{CLIENT_V6}]:4000%usher0", f"[{CLIENT_V6}%usher0]:4000",
                                     f"{CLIENT_V4}%usher0:4000"])
 def test_from(broker, client, source):
@@ -176,6 +181,7 @@ def test_from(broker, client, source):
         assert running.counters("web", family="ipv6" if ":" in target else "ipv4")["LOOKUPS"] == 0
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("options, says", [
     (["--device", "nothing9"], "bad option --device 'nothing9': no such device in this network namespace (ENODEV)"),
     (["--from", "203.0.113.2:5%nothing9"], "bad option --from 'nothing9': no such device in this network namespace (ENODEV)"),
@@ -188,6 +194,7 @@ def test_wrong_devices(client, options, says):
     assert (done.returncode, done.stdout) == (2, "") and says in done.stderr, done.stderr
 
 
+@pytest.mark.vm_long
 def test_of_the_broker(broker, client):
     """The broker answers for a device of its network namespace, and refuses one that it does not have."""
     running = broker(web="Stream=80")

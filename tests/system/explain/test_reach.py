@@ -93,6 +93,7 @@ def test_rule_of_a_device(broker, table):
         yield Explain(PACKET, None, options=came, status=0)
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("rule, options, status", [
     (f"from {CLIENT_V4} lookup 100", ["--from", f"{CLIENT_V4}:5"], 0),
     (f"from {CLIENT_V4} lookup 100", ["--from", "203.0.113.9:5"], 1),
@@ -132,6 +133,7 @@ def test_rule_that_takes_away(broker, table):
                       options=["--mark", "9"], status=1)
 
 
+@pytest.mark.vm_long
 @setup
 def test_rules_that_do_not_matter(broker, table):
     """Rules for replies, as of a host with two uplinks, change nothing for local addresses and those of nobody."""
@@ -143,6 +145,7 @@ def test_rules_that_do_not_matter(broker, table):
         assert Explained(*PACKET.split()).code == 1
 
 
+@pytest.mark.vm_long
 @setup
 def test_not_dispatched_either_way(broker, table):
     """A packet that no socket gets does not arrive, whatever the routing rules say."""
@@ -202,6 +205,7 @@ def test_vrf(broker, client):
         yield Explain(PACKET, None, fail("no-route:network", device="inner"), options=["--device", "usher0"], status=1)
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("options, says", [
     (["--device", "nothing9"], "no such device in this network namespace (ENODEV)"),
     (["--mark", "red"], "not a number from 0 to 0xffffffff"),

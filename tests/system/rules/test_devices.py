@@ -257,6 +257,7 @@ def test_discovered(broker, client, discover, protocol, key):
         assert [who(V4, 80, protocol), who(V4, 80, protocol, netns=client)] == [REFUSED, "web"]
 
 
+@pytest.mark.vm_long
 def test_early(broker, client):
     """A listener that Listen=kernel let in."""
     running = broker(web=rule("Stream=80", discover=["Socket=127.0.0.2:8080", "User=nobody", "Listen=kernel"]))
@@ -266,6 +267,7 @@ def test_early(broker, client):
         assert running.counters("web")["REFUSED_DEVICE"] >= 1
 
 
+@pytest.mark.vm_long
 def test_handed_in_again(broker, client):
     """The device of the place follows the socket."""
     running = broker(web="Stream=80")
@@ -277,6 +279,7 @@ def test_handed_in_again(broker, client):
         assert running.sockets()[0]["DEVICE"] == "usher0"
 
 
+@pytest.mark.vm_long
 def test_pins_of_an_older_usher(broker, client):
     """An usher without the check left its pins, which lack the map: the next broker makes it, and its program checks."""
     running = broker(web="Stream=80")

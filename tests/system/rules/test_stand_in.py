@@ -124,6 +124,7 @@ def test_members(broker):
             assert len({ask(V4, 80, "udp", source="127.0.0.9", source_port=port).name for _ in range(5)}) == 1
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("address, target", [("127.0.0.2", V4), ("::1", V6)])
 def test_restarts(broker, address, target):
     """The stand-in closes with the service: clients are refused, not ignored, until the service is there again."""
@@ -137,6 +138,7 @@ def test_restarts(broker, address, target):
             started.start()
 
 
+@pytest.mark.vm_long
 def test_must_be_the_first(broker):
     """A stand-in that is not the first of its group would get datagrams that are lost, so that it is refused."""
     running = broker(web=RULE)
@@ -166,6 +168,7 @@ def test_position_of_a_stand_in_that_is_the_last(broker):
                 assert last.recv(10) == b"?"
 
 
+@pytest.mark.vm_long
 def test_service_without_reuseport(broker):
     """Its bind fails, and says so: nothing is served by halves."""
     broker(web=RULE)
@@ -191,6 +194,7 @@ def test_doctor_and_journal(broker):
         assert found.code == 0 and "a socket of the service at 127.0.0.2:80, beside the stand-in of" in found.first
 
 
+@pytest.mark.vm_long
 def test_remedy_of_doctor(broker):
     """What doctor advises for a service that is handed in, with two sockets, serves it."""
     broker(web=RULE)
@@ -207,6 +211,7 @@ def test_remedy_of_doctor(broker):
         wait_until(lambda: {who(V4, 80, "udp", seconds=MOMENT) for _ in range(30)} == {"member0", "member1"})
 
 
+@pytest.mark.vm_long
 def test_stand_in_that_is_alone(broker):
     """What reaches it is dropped, and doctor and explain say so."""
     broker(web=RULE)
@@ -225,12 +230,14 @@ def test_stand_in_that_is_alone(broker):
     assert Diagnosed().of("stand-in") == [("ok", "no stand-in is handed in")]
 
 
+@pytest.mark.vm_long
 def test_without_a_broker():
     """--if-broker: the service runs all the same, at its own address."""
     with Started("--if-broker", "--stand-in", "127.0.0.2:80"):
         serves("member0", "127.0.0.2", 80, "udp")
 
 
+@pytest.mark.vm_long
 def test_as_another_user(broker):
     """The stand-in needs no privilege. Its group is of one user, so that the service must run as that."""
     broker(web=rule("Datagram=8053", access=["User=nobody"]))
@@ -241,6 +248,7 @@ def test_as_another_user(broker):
         started.kill()
 
 
+@pytest.mark.vm_long
 def test_unbound(broker):
     """A resolver with two threads, unchanged, that answers from the address that was asked."""
     broker(dns=rule("Datagram=5300", access=["Bound=any"]))
@@ -252,6 +260,7 @@ def test_unbound(broker):
         unbound.restart(wait=False)
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("words, said", [
     (["--stand-in=127.0.0.2", "web", "true"], "bad option --stand-in"),
     (["--stand-in=127.0.0.0/8:80", "web", "true"], "must be one address and one port"),
@@ -270,6 +279,7 @@ def test_bad_lines(broker, words, said):
     assert said in fails(2, "hand-in", *words)
 
 
+@pytest.mark.vm_long
 def test_address_of_another_host(broker):
     broker(web=RULE)
     assert "EADDRNOTAVAIL" in fails(1, "hand-in", "--stand-in=203.0.113.200:80", "web", "true")

@@ -185,6 +185,7 @@ def test_discovered(broker, blue):
         assert done.returncode == 1 and "bind it to blue instead" in " ".join(done.stdout.split()), done.stdout
 
 
+@pytest.mark.vm_long
 @pytest.mark.parametrize("device", [None, "blue", "usher0", "lo"])
 @pytest.mark.parametrize("open_to_vrfs", ["0", "1"])
 def test_explain_without_a_rule(broker, blue, device, open_to_vrfs):
@@ -218,6 +219,7 @@ def test_becomes_a_member(broker, blue):
         assert who(HOST_V4, 80, netns=blue) == "web" and [row[0] for row in devices()] == ["info"]
 
 
+@pytest.mark.vm_long
 def test_of_another_namespace(broker, blue):
     """A sysfs of another network namespace says nothing about the devices of this one."""
     for folder in ("class", "devices"):
