@@ -54,6 +54,8 @@ int verb_detach(const struct ctl *ctl)
 		r = ask(&client, &request, NULL, 0, NULL, NULL, &refusal);
 		if (r)
 			return complain_refusal(r, &refusal, "cannot detach");
+		/* or 'systemctl start usherd.service', right after, would find it running */
+		(void)client_wait_end(&client, &refusal);
 		return finish_detach(
 			ctl, true, "detached: nothing is dispatched any more, and the broker ends");
 	}

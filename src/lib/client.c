@@ -354,6 +354,17 @@ int client_next(struct client *client, struct refusal *refusal)
 	return refuse(refusal, (int)number, "%s", reason && *reason ? reason : errno_text((int)number));
 }
 
+int client_wait_end(struct client *client, struct refusal *refusal)
+{
+	int r;
+
+	client_renew(client);
+	do
+		r = client_receive(client, refusal);
+	while (r == 0);
+	return refusal->error == ECONNRESET ? 0 : r;
+}
+
 void client_close(struct client *client)
 {
 	closep(&client->socket);

@@ -95,5 +95,12 @@ int client_request(
  */
 int client_next(struct client *client, struct refusal *refusal);
 
+/*
+ * client_wait_end() - wait until the broker closes the connection; what it still sends is dropped
+ *
+ * Return: 0 or REFUSED (ETIMEDOUT).
+ */
+int client_wait_end(struct client *client, struct refusal *refusal);
+
 /* client_close() - disconnect, and close descriptors that were not taken; the client can be opened again */
 void client_close(struct client *client);

@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import traceback
 
@@ -168,6 +169,8 @@ class Machine:
         self.pid = None
         for folder, _, _ in sorted(os.walk(self.cgroup), reverse=True):
             wait_until(lambda path=folder: not os.path.exists(path) or os.rmdir(path) is None, f"no {folder}")
+        # the kernel removes a namespace, and with it the cable, some time after the last process in it has ended
+        wait_until(lambda: "machine0" not in [name for _, name in socket.if_nameindex()], "no cable to the machine")
 
     @classmethod
     def end_all(cls):

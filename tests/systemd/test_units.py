@@ -253,6 +253,21 @@ def test_stop_and_detach(machine):
     assert machine.show("usherd.service", "NRestarts") == "0"
 
 
+def test_start_right_after_detach(machine):
+    """The broker has ended when detach returns, and what closes the sockets then does not cancel a start that root asks for."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, "web", "127.0.0.2:8080")
+    enable(machine, "usherd.service", "web.socket", "usher@web.service")
+    for _ in range(10):
+        before = machine.show("usherd.service", "MainPID")
+        machine.sh("usherctl detach; systemctl start usherd.service")
+        assert machine.show("usherd.service", "MainPID") not in (before, "0")
+        assert machine.state("usherd.service") == "active/running"
+        assert machine.state("usherd.socket").startswith("active/")
+        wait_until(lambda: [line[0] for line in sockets(machine)] == ["web"])
+        assert who("192.0.2.1", 80) == "web"
+
+
 def test_detached_stays_detached(machine):
     """Clients do not start a broker that root has detached, however many of them ask; root does."""
     rule(machine, "web", "Stream=192.0.2.0/24:80")
