@@ -87,7 +87,7 @@ int owner_take(int *fd, struct owner *ret, struct refusal *refusal)
 	if (!r && sd_pid_get_unit(pid, &owner.unit) < 0)
 		owner.unit = NULL;
 	if (!r)
-		owner.user_unit = user_unit_read(pid, owner.identity.uid);
+		owner.user_unit = user_unit_read(pid, owner.identity.uid, owner.unit);
 	if (r < 0 || !pidfd_is_alive(owner.pidfd))
 		return refuse_gone(pid, refusal);
 	if (group != pid)

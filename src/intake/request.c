@@ -22,8 +22,8 @@ static void identify(struct intake_request *request)
 	/* for pid 0, a process that is not visible, it would return the broker's own unit */
 	if (request->pidfd >= 0 && identity->pid > 0 && sd_pid_get_unit(identity->pid, &request->unit) >= 0)
 		identity->unit = request->unit;
-	if (request->pidfd >= 0 && identity->pid > 0)
-		identity->user_unit = request->user_unit = user_unit_read(identity->pid, identity->uid);
+	identity->user_unit = request->user_unit =
+		user_unit_read(identity->pid, identity->uid, request->unit);
 	/* /proc was about this process only if it still lives now */
 	if (!pidfd_is_alive(request->pidfd)) {
 		identity->unit = "";
