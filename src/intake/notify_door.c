@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "../util/errno_name.h"
+#include "delivery.h"
 #include "local_socket.h"
 
 /* Datagrams handled before other event sources get their turn */
@@ -21,21 +22,6 @@
 
 /* Datagrams of one uid that wait for another one of it */
 #define WAITING_MAX 64
-
-/*
- * A datagram that has left the queue, or is leaving it, until it has been dealt with
- *
- * Those of one uid are dealt with in their order, and wait for each other; those of other uids do not.
- */
-struct delivery {
-	struct intake_request request; /* first: notify_door_done() finds the delivery by it */
-	struct notify_door *door;
-	struct delivery *next; /* a later one */
-	struct packet packet;
-	struct notify notify;
-	struct parcel *parcel; /* being fetched */
-	bool begun;
-};
 
 struct notify_door {
 	int socket;
@@ -66,61 +52,15 @@ static void stop_listening(struct notify_door *door)
 
 /* ---- one after another of each uid */
 
-static uid_t uid_of(const struct delivery *delivery)
-{
-	return delivery->request.identity.uid;
-}
-
-static struct delivery *find_first(const struct notify_door *door, uid_t uid)
-{
-	struct delivery *delivery = door->deliveries;
-
-	while (delivery && uid_of(delivery) != uid)
-		delivery = delivery->next;
-	return delivery;
-}
-
-static size_t count(const struct notify_door *door, uid_t uid)
-{
-	size_t n = 0;
-
-	for (const struct delivery *delivery = door->deliveries; delivery; delivery = delivery->next)
-		n += uid_of(delivery) == uid;
-	return n;
-}
-
-/* Takes packet and request over, but without memory. */
-static struct delivery *delivery_new(struct notify_door *door, struct packet *packet,
+/* As delivery_add() */
+static struct delivery *add(struct notify_door *door, struct packet *packet,
 	const struct intake_request *request, const struct notify *notify)
 {
-	struct delivery *delivery = calloc(1, sizeof(*delivery)), **at = &door->deliveries;
+	struct delivery *delivery = delivery_add(&door->deliveries, packet, request, notify);
 
-	if (!delivery)
-		return NULL;
-	*delivery =
-		(struct delivery){.request = *request, .door = door, .packet = *packet, .notify = *notify};
-	*packet = PACKET_NULL;
-	while (*at)
-		at = &(*at)->next;
-	*at = delivery;
+	if (delivery)
+		delivery->door = door;
 	return delivery;
-}
-
-static void unlink_delivery(struct delivery *delivery)
-{
-	struct delivery **at = &delivery->door->deliveries;
-
-	while (*at != delivery)
-		at = &(*at)->next;
-	*at = delivery->next;
-}
-
-static void delivery_free(struct delivery *delivery)
-{
-	unlink_delivery(delivery);
-	intake_request_deinit(&delivery->request);
-	packet_deinit(&delivery->packet);
-	free(delivery);
 }
 
 /* Return: whether it is done. */
@@ -138,7 +78,8 @@ static void serve(struct notify_door *door, uid_t uid)
 {
 	struct delivery *delivery;
 
-	while ((delivery = find_first(door, uid)) && !delivery->parcel && !delivery->begun) {
+	while ((delivery = delivery_find_first(door->deliveries, uid)) && !delivery->parcel &&
+		!delivery->begun) {
 		if (!begin(delivery))
 			return;
 		delivery_free(delivery);
@@ -147,9 +88,9 @@ static void serve(struct notify_door *door, uid_t uid)
 
 void notify_door_done(struct intake_request *request)
 {
-	struct delivery *delivery = (struct delivery *)request;
+	struct delivery *delivery = delivery_of(request);
 	struct notify_door *door = delivery->door;
-	const uid_t uid = uid_of(delivery);
+	const uid_t uid = delivery_uid(delivery);
 
 	delivery_free(delivery);
 	serve(door, uid);
@@ -171,7 +112,7 @@ static void on_parcel(struct parcel *parcel, void *userdata)
 {
 	struct delivery *delivery = userdata;
 	struct notify_door *door = delivery->door;
-	const uid_t uid = uid_of(delivery);
+	const uid_t uid = delivery_uid(delivery);
 
 	delivery->parcel = NULL;
 	on_received(delivery); /* by now, whatever came of it */
@@ -206,9 +147,10 @@ static int fetch(struct notify_door *door, struct packet *packet, const struct i
 	struct delivery *delivery;
 	int r;
 
-	if (count(door, request->identity.uid) >= WAITING_MAX || is_too_busy(door, request->identity.uid))
+	if (delivery_count(door->deliveries, request->identity.uid) >= WAITING_MAX ||
+		is_too_busy(door, request->identity.uid))
 		return crew_refuse_stuck(request->identity.uid, refusal);
-	delivery = delivery_new(door, packet, request, notify);
+	delivery = add(door, packet, request, notify);
 	if (!delivery)
 		return -ENOMEM;
 	door->leaving = delivery;
@@ -216,9 +158,7 @@ static int fetch(struct notify_door *door, struct packet *packet, const struct i
 		door->staff->netns_cookie, on_received, on_parcel, delivery, &delivery->parcel, refusal);
 	if (r) {
 		door->leaving = NULL;
-		*packet = delivery->packet;
-		unlink_delivery(delivery);
-		free(delivery);
+		delivery_give_back(delivery, packet);
 		return r;
 	}
 	stop_listening(door);
@@ -256,11 +196,11 @@ static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	if (!delivery)
 		return 0;
-	if (!parcel_is_waiting(delivery->parcel) || !is_too_busy(door, uid_of(delivery))) {
+	if (!parcel_is_waiting(delivery->parcel) || !is_too_busy(door, delivery_uid(delivery))) {
 		start_patience(door);
 		return 0;
 	}
-	(void)crew_refuse_stuck(uid_of(delivery), &refusal);
+	(void)crew_refuse_stuck(delivery_uid(delivery), &refusal);
 	door->handlers.refused(&delivery->request.identity, &refusal, door->handlers.userdata);
 	parcel_release(TAKE_PTR(delivery->parcel), NULL, NULL);
 	door->leaving = NULL;
@@ -275,7 +215,7 @@ enum { DELIVERED = REFUSED + 1 };
 static int handle_descriptors(struct notify_door *door, struct packet *packet, struct intake_request *request,
 	const struct notify *notify, struct refusal *refusal)
 {
-	const bool alone = !find_first(door, request->identity.uid);
+	const bool alone = !delivery_find_first(door->deliveries, request->identity.uid);
 	int r;
 
 	if (notify->action == NOTIFY_NOTHING)
@@ -317,9 +257,9 @@ static void handle_with_fds(struct notify_door *door, struct packet *packet)
 static int put_off(struct notify_door *door, struct packet *packet, const struct intake_request *request,
 	const struct notify *notify, struct refusal *refusal)
 {
-	if (count(door, request->identity.uid) >= WAITING_MAX)
+	if (delivery_count(door->deliveries, request->identity.uid) >= WAITING_MAX)
 		return crew_refuse_stuck(request->identity.uid, refusal);
-	return delivery_new(door, packet, request, notify)
+	return add(door, packet, request, notify)
 		       ? 0
 		       : refuse(refusal, ENOMEM, "internal error of the broker (ENOMEM)");
 }
@@ -334,7 +274,7 @@ static void handle_datagram(struct notify_door *door, struct packet *packet)
 	intake_request_init(&request, packet);
 	r = notify_parse(&notify, packet->text, packet->size, 0, &refusal);
 	if (!r && (notify.action == NOTIFY_STORE || notify.action == NOTIFY_REMOVE)) {
-		if (!find_first(door, request.identity.uid)) {
+		if (!delivery_find_first(door->deliveries, request.identity.uid)) {
 			(void)door->handlers.request(&request, &notify, door->handlers.userdata);
 		} else {
 			r = put_off(door, packet, &request, &notify, &refusal);

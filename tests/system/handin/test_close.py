@@ -14,6 +14,7 @@ from harness import process
 from harness.faults import failing
 from harness.fuse import keep_locked
 from harness.host import NOBODY, V4, rule
+from harness.lingering import fill, make_lingering, make_sink
 from harness.notify import notify
 from harness.process import Child, in_child, wait_until
 from harness.service import Service, make_socket
@@ -22,34 +23,10 @@ from harness.wire import Connection, Refused, hand_in, request
 
 WEB = rule("Stream=80", access=["User=nobody"])
 AF_INET = struct.pack("=H", socket.AF_INET)
-LINGER = struct.pack("ii", 1, 36000)
 
 
 def as_nobody(function, *words):
     return Child(function, *words, uid=NOBODY, gid=NOBODY)
-
-
-def fill(sock):
-    """Send until nothing fits any more, and have close(2) wait for hours until it is received."""
-    sock.setblocking(False)
-    try:
-        while True:
-            sock.send(bytes(65536))
-    except BlockingIOError:
-        pass
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
-
-
-def make_sink():
-    sink = socket.create_server(("127.0.0.1", 0))
-    sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
-    return sink
-
-
-def make_lingering(sink):
-    sock = socket.create_connection(sink.getsockname())
-    fill(sock)
-    return sock
 
 
 def turn_into_connection(listener, sink):

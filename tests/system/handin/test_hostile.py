@@ -13,7 +13,7 @@ import pytest
 
 from harness.broker import ctl
 from harness.host import NOBODY, rule
-from harness.lingering import make_lingering
+from harness.lingering import make_lingering, make_sink
 from harness.process import PATIENCE, Child, in_child
 from harness.service import make_socket
 from harness.wire import Connection, Refused, request
@@ -48,7 +48,8 @@ def test_descriptors_that_take_long_to_close(broker, way):
     running.pause()  # so that the broker closes the last reference
 
     def attack(tell):
-        lingering, keep = make_lingering()
+        sink = make_sink()
+        lingering = make_lingering(sink)
         connection = Connection()
         if "another" in way:
             here, there = socket.socketpair()
@@ -61,7 +62,7 @@ def test_descriptors_that_take_long_to_close(broker, way):
         lingering.close()
         tell(None)
         signal.pause()
-        return keep, connection
+        return sink, connection
 
     attackers = [Child(attack, uid=NOBODY, gid=NOBODY) for _ in range(3)]
     let_attack(running, attackers)
@@ -76,7 +77,8 @@ def test_datagrams_with_descriptors_that_take_long_to_close(broker):
     running.pause()
 
     def attack(tell):
-        lingering, keep = make_lingering()
+        sink = make_sink()
+        lingering = make_lingering(sink)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.connect(str(running.socket.with_name("notify")))
             for text in (b"READY=1", b"FDSTORE=1\nFDNAME=web", b"A" * 5000, b""):
@@ -84,7 +86,7 @@ def test_datagrams_with_descriptors_that_take_long_to_close(broker):
         lingering.close()
         tell(None)
         signal.pause()
-        return keep
+        return sink
 
     attackers = [Child(attack, uid=NOBODY, gid=NOBODY) for _ in range(2)]
     let_attack(running, attackers)
@@ -99,7 +101,8 @@ def test_stop_with_descriptors_that_take_long_to_close(broker):
     running.pause()
 
     def attack(tell):
-        lingering, keep = make_lingering()
+        sink = make_sink()
+        lingering = make_lingering(sink)
         connections = [Connection() for _ in range(80)]
         for connection in connections:
             connection.send(b"REQUEST=status\n", [lingering.fileno()])
@@ -109,7 +112,7 @@ def test_stop_with_descriptors_that_take_long_to_close(broker):
         lingering.close()
         tell(None)
         signal.pause()
-        return keep, connections
+        return sink, connections
 
     attacker = Child(attack, uid=NOBODY, gid=NOBODY)
     attacker.hear()
