@@ -25,10 +25,15 @@ bool extension_copy(const struct extension *extension, uint32_t revision, void *
 	return true;
 }
 
-void extension_doubt(struct evaluation *evaluation, const char *kind, const struct extension *extension)
+bool extension_evaluate(const struct extension *extension, const struct known_extension *known, size_t n,
+	const char *kind, struct evaluation *evaluation)
 {
 	char what[64];
 
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(known[i].name, extension->name) && known[i].function(evaluation, extension))
+			return true;
 	(void)snprintf(what, sizeof(what), "the %s '%.40s'", kind, extension->name);
 	evaluation_fit(evaluation, BITS_MAYBE, CAUSE_OTHER, what);
+	return false;
 }

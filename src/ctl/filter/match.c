@@ -11,7 +11,6 @@
 #include <linux/netfilter/xt_state.h>
 #include <linux/netfilter/xt_tcpudp.h>
 #include <netinet/tcp.h>
-#include <string.h>
 
 #include "../../util/macro.h"
 #include "../../util/transport.h"
@@ -196,10 +195,7 @@ static bool match_comment(struct evaluation *evaluation, const struct extension 
 	return true;
 }
 
-static const struct {
-	const char *name;
-	bool (*function)(struct evaluation *evaluation, const struct extension *extension);
-} matches[] = {
+static const struct known_extension matches[] = {
 	{"addrtype", match_type},
 	{"comment", match_comment},
 	{"conntrack", match_connection},
@@ -216,8 +212,5 @@ void match_evaluate(struct evaluation *evaluation, const struct attributes *attr
 	extension_read(attributes, &extension);
 	if (protocol_from_word(extension.name, &protocol) && match_protocol(evaluation, protocol, &extension))
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(matches); i++)
-		if (!strcmp(matches[i].name, extension.name) && matches[i].function(evaluation, &extension))
-			return;
-	extension_doubt(evaluation, "match", &extension);
+	(void)extension_evaluate(&extension, matches, ARRAY_SIZE(matches), "match", evaluation);
 }

@@ -131,10 +131,7 @@ static bool pass_by(struct evaluation *evaluation, const struct extension *exten
 	return true;
 }
 
-static const struct {
-	const char *name;
-	bool (*function)(struct evaluation *evaluation, const struct extension *extension);
-} targets[] = {
+static const struct known_extension targets[] = {
 	{"CHECKSUM", pass_by},
 	{"CLASSIFY", pass_by},
 	{"CT", set_connection},
@@ -159,9 +156,6 @@ void target_evaluate(struct evaluation *evaluation, const struct attributes *att
 	struct extension extension;
 
 	extension_read(attributes, &extension);
-	for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
-		if (!strcmp(targets[i].name, extension.name) && targets[i].function(evaluation, &extension))
-			return;
-	extension_doubt(evaluation, "target", &extension);
-	evaluation->end = EVALUATION_GONE;
+	if (!extension_evaluate(&extension, targets, ARRAY_SIZE(targets), "target", evaluation))
+		evaluation->end = EVALUATION_GONE;
 }
