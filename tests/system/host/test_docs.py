@@ -2,16 +2,19 @@
 """Do what README.md and docs/ show: the tour, the demo, the rule files, the links."""
 
 import os
+import pathlib
 import re
+import shutil
 import subprocess
 import textwrap
 
 import pytest
 
+from harness import isolate
 from harness.broker import USHERCTL
 from harness.daemon import BUILD, SOURCE
 from harness.host import NOBODY, WORK, run
-from harness.process import PATIENCE
+from harness.process import PATIENCE, wait_until
 
 pytestmark = pytest.mark.no_asan
 
@@ -75,6 +78,8 @@ def test_readme_and_demo_install_the_same_packages():
     demo = set(" ".join(arrays).split())
     assert len(arrays) == 2 and readme <= demo
     assert demo - readme == {"mount", "nginx", "redis-server", "redis-tools"}
+    assert set(re.search(r"^\[build\]\n(.*?)\n\n", (SOURCE / "tests/packages").read_text(), re.M | re.S)[1].split()) == \
+        readme - {"iproute2", "curl"} | {"libcmocka-dev", "?libclang-rt-dev"}
 
 
 def test_demo():
@@ -100,6 +105,64 @@ def test_demo_leaves_nothing_when_it_is_killed():
     demo.terminate()
     demo.stdout.read()  # it ends when the last process that could write to it has ended
     assert demo.wait(PATIENCE) == 143
+
+
+# In place of meson and ninja: they "build" by a link to the build that is tested, and fail if two do so in one folder.
+MESON = "#!/bin/sh\n[ \"$4\" = -Dtests=false ] || exit 1\nmkdir -p \"$2\" && touch \"$2/build.ninja\"\n"
+NINJA = f"""#!/bin/sh
+mkdir "$2/busy" || exit 1
+echo "[1/2] one"
+until [ -e /mnt/go ]; do sleep 0.05; done
+ln -sfn {BUILD}/src "$2/src"
+echo "[2/2] two"
+rmdir "$2/busy"
+"""
+
+
+@pytest.fixture
+def checkout():
+    """Starts the demo of a checkout of its own, without a build."""
+    isolate.mount("tmpfs", "/mnt", "tmpfs")  # the demo has a /run of its own
+    folder, programs = pathlib.Path("/mnt/checkout"), pathlib.Path("/mnt/programs")
+    shutil.copytree(SOURCE / "examples", folder / "examples")
+    programs.mkdir()
+    for name, text in ("meson", MESON), ("ninja", NINJA):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if name != "USHER_BUILD"}
+    environment |= {"PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": "/mnt", "NO_COLOR": "1"}
+
+    def start():
+        return subprocess.Popen([folder / "examples/demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                env=environment)
+
+    start.folder = folder
+    return start
+
+
+def test_two_demos_at_once(checkout):
+    """The second waits for the build of the first, and both show all; they say what remains, and how to remove it."""
+    one = checkout()
+    wait_until(lambda: (checkout.folder / "build-demo/busy").exists(), "the first one builds")
+    two = checkout()
+    first = next(line for line in two.stdout if "packages" not in line)
+    assert first == f"Waiting for another demo that builds into {checkout.folder}/build-demo\n"
+    pathlib.Path("/mnt/go").touch()
+    for demo in one, two:
+        text = demo.communicate(timeout=2 * PATIENCE)[0]
+        assert demo.returncode == 0 and "5000 connections, 5000 answered" in text, text
+        assert f"To remove what it has built: rm -r {checkout.folder}/build-demo\n" in text
+        assert "build: 100 %" in text
+
+
+def test_demo_in_a_checkout_that_is_read_only(checkout):
+    """It builds in a temporary folder, and removes it."""
+    isolate.mount(str(checkout.folder), str(checkout.folder), None, isolate.MS_BIND)
+    isolate.mount(None, str(checkout.folder), None, isolate.MS_BIND | isolate.MS_REMOUNT | isolate.MS_RDONLY)
+    pathlib.Path("/mnt/go").touch()
+    text = checkout().communicate(timeout=2 * PATIENCE)[0]
+    assert "Building into /mnt/usher-demo." in text and "5000 connections, 5000 answered" in text, text
+    assert not list(pathlib.Path("/mnt").glob("usher-demo.*")) and "To remove what it has built" not in text
 
 
 def test_demo_says_what_it_needs():
