@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define ERRNO_MAX 4095 /* include/linux/err.h */
+#include "../util/error.h"
 
 static bool is_valid(const struct usher_event *event)
 {

@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define ERRNO_MAX 4095 /* include/linux/err.h */
+#include "../util/error.h"
 
 static bool is_text(const char *text, size_t size)
 {

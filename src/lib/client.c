@@ -22,8 +22,6 @@
 #define NS_PER_US UINT64_C(1000)
 #define US_PER_S UINT64_C(1000000)
 
-#define ERRNO_MAX 4095UL /* include/linux/err.h */
-
 static int client_refuse_timeout(const struct client *client, struct refusal *refusal)
 {
 	return refuse(refusal, ETIMEDOUT,

@@ -15,8 +15,7 @@
 
 #include "../util/address.h"
 #include "../util/array.h"
-
-#define ERRNO_MAX 4095
+#include "../util/error.h"
 
 static int compare_ports(const void *a, const void *b)
 {

@@ -17,6 +17,9 @@
  * 7. Only observe/ logs. All other code returns a number and, where a person will read the reason, a struct refusal.
  */
 
+/* The largest errno of Linux (include/linux/err.h): what another process sends is one only if it is not larger. */
+#define ERRNO_MAX 4095
+
 /* The outcome "no, and here is why": the struct refusal that was passed in has been filled. */
 enum { REFUSED = 1 };
 

@@ -8,8 +8,6 @@
 
 #include "../util/text.h"
 
-#define ERRNO_MAX 4095 /* include/linux/err.h */
-
 static bool is_flag(const bool *flag)
 {
 	uint8_t byte;

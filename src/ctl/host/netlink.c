@@ -53,7 +53,10 @@ static int ask_once(int bus, struct nlmsghdr *header, mnl_cb_t function, void *u
 		r = mnl_cb_run(buffer, (size_t)size, header->nlmsg_seq, mnl_socket_get_portid(netlink),
 			function, userdata);
 	}
-	return r < 0 ? -errno : 0;
+	if (r >= 0)
+		return 0;
+	/* what the answer says, unless libmnl found it malformed */
+	return errno > 0 && errno <= ERRNO_MAX ? -errno : -EBADMSG;
 }
 
 int netlink_ask(
