@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """meson install puts every file where Debian has files of its kind, and uninstall removes all of them."""
 
+import json
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ import pytest
 from conftest import BUILD, SOURCE, install, one_at_a_time
 
 EXPECTED = """
+    etc/usher/rules.d/web.rule.example
     usr/bin/usherctl
     usr/include/usher.h
     usr/lib/systemd/catalog/usher.catalog
@@ -103,6 +105,29 @@ def test_library_is_found(installed, scratch):
                                                        "PKG_CONFIG_ALLOW_SYSTEM_CFLAGS": "1",
                                                        "PKG_CONFIG_ALLOW_SYSTEM_LIBS": "1"}).stdout.split()
     subprocess.run(["gcc", scratch / "use.c", "-o", scratch / "use", *flags], check=True)
+
+
+def test_example_of_a_rule(installed, scratch):
+    """It is not in force, and with or without its comments it is a good rule."""
+    text = (installed / "etc/usher/rules.d/web.rule.example").read_text()
+    usherctl = [BUILD / "src/ctl/usherctl", "check", "--no-listeners"]
+    assert subprocess.run([*usherctl, installed / "etc/usher/rules.d"], capture_output=True).returncode == 1
+    for number, rule in enumerate((text, re.sub(r"^#(?=[\[A-Z])", "", text, flags=re.M))):
+        (scratch / "web.rule").write_text(rule)
+        done = subprocess.run([*usherctl, scratch / "web.rule"], capture_output=True, text=True)
+        assert done.stdout.startswith(f"ok: rules: 1, matches: {[1, 3][number]}"), done.stderr
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_the_linker_looks_where_the_library_is(scratch, compiler):
+    """Without dpkg-dev, meson takes lib64, where Debian's linker does not look."""
+    build = scratch / f"build-{compiler}"
+    subprocess.run(["meson", "setup", build, SOURCE, "--prefix=/usr/local", "--libdir=lib64", "-Dtests=false"], check=True,
+                   capture_output=True, env={**os.environ, "CC": compiler})
+    found = subprocess.run(["meson", "introspect", "--targets", build], capture_output=True, text=True, check=True).stdout
+    library, = [target for target in json.loads(found) if target["name"] == "usher" and "shared" in target["type"]]
+    folders = [line for path in pathlib.Path("/etc/ld.so.conf.d").glob("*.conf") for line in path.read_text().splitlines()]
+    assert os.path.dirname(library["install_filename"][0]) in folders, library["install_filename"]
 
 
 def test_another_prefix(scratch):
