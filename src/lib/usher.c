@@ -11,38 +11,29 @@
 #include "../util/text.h"
 #include "../wire/protocol.h"
 #include "client.h"
-
-#define _public_ __attribute__((visibility("default")))
+#include "public.h"
+#include "reason.h"
 
 static_assert(USHER_TIMEOUT_DEFAULT_MS == CLIENT_TIMEOUT_DEFAULT_MS, "the header and the client agree");
-
-/*
- * Why the last call of this thread failed
- *
- * initial-exec: part of the block that each thread gets when it starts. The default model of a shared library
- * allocates on first use, and aborts the process when there is no memory.
- */
-static _Thread_local struct refusal last __attribute__((tls_model("initial-exec")));
 
 /* Turns the outcome of a client call into what the library returns; @success if it succeeded. */
 static int call_end(int r, unsigned flags, int success)
 {
 	if (r == 0) {
-		last.error = 0;
-		last.text[0] = '\0';
+		reason_clear();
 		return success;
 	}
 	if (r == CLIENT_ABSENT && !(flags & USHER_STRICT))
 		return 0;
-	return -last.error;
+	return -reason()->error;
 }
 
 static int check_name(const char *name)
 {
 	if (!name)
-		return refuse(&last, EINVAL, "there is no name (EINVAL); " NAME_RULE);
+		return refuse(reason(), EINVAL, "there is no name (EINVAL); " NAME_RULE);
 	if (!name_is_valid(name))
-		return refuse(&last, EINVAL, "'%.80s' is not a name (EINVAL): " NAME_RULE, name);
+		return refuse(reason(), EINVAL, "'%.80s' is not a name (EINVAL): " NAME_RULE, name);
 	return 0;
 }
 
@@ -50,16 +41,16 @@ static int check_flags(unsigned flags, unsigned known)
 {
 	if (flags & ~known)
 		return refuse(
-			&last, EINVAL, "flags 0x%x are not known to this call (EINVAL)", flags & ~known);
+			reason(), EINVAL, "flags 0x%x are not known to this call (EINVAL)", flags & ~known);
 	return 0;
 }
 
 static int check_fds(const int fds[], size_t n_fds, size_t n_min)
 {
 	if (n_fds < n_min || (n_fds && !fds))
-		return refuse(&last, EINVAL, "there is no socket (EINVAL)");
+		return refuse(reason(), EINVAL, "there is no socket (EINVAL)");
 	if (n_fds > PROTOCOL_HAND_IN_MAX)
-		return refuse(&last, E2BIG,
+		return refuse(reason(), E2BIG,
 			"%zu sockets are too many for one call, which takes at most %u (E2BIG)", n_fds,
 			PROTOCOL_HAND_IN_MAX);
 	return 0;
@@ -72,14 +63,14 @@ static int call_begin(struct client *client, enum request_verb verb, const char 
 	struct writer request;
 	int r;
 
-	r = client_open(client, NULL, timeout_ms, &last);
+	r = client_open(client, NULL, timeout_ms, reason());
 	if (r != 0)
 		return r;
 	client_begin(&request, verb);
 	writer_put(&request, KEY_NAME, "%s", name);
 	if (verb == REQUEST_HAND_IN || verb == REQUEST_HOLD)
 		writer_put(&request, KEY_VIA, "%s", via_word(VIA_LIBRARY));
-	return client_request(client, &request, fds, n_fds, &last);
+	return client_request(client, &request, fds, n_fds, reason());
 }
 
 /* A request that is answered with OK or a refusal, and nothing else. */
@@ -93,7 +84,7 @@ static int call_simple(
 	if (r != 0)
 		return r;
 	do {
-		r = client_next(&client, &last);
+		r = client_next(&client, reason());
 	} while (r == CLIENT_ROW);
 	return r;
 }
@@ -140,7 +131,7 @@ static int claim_receive(struct client *client, int ret_fds[], size_t n_fds, siz
 	int r;
 
 	*ret_n = 0;
-	while ((r = client_next(client, &last)) == CLIENT_ROW)
+	while ((r = client_next(client, reason())) == CLIENT_ROW)
 		for (size_t i = 0; i < client->reply.n_fds; i++, (*ret_n)++)
 			if (*ret_n < n_fds)
 				ret_fds[*ret_n] = TAKE_FD(client->reply.fds[i]);
@@ -148,7 +139,7 @@ static int claim_receive(struct client *client, int ret_fds[], size_t n_fds, siz
 		return r;
 	claimed = message_get(&client->message, KEY_CLAIMED);
 	if (!*ret_n || !claimed || text_to_uint(claimed, INT_MAX, &number) < 0 || number != *ret_n)
-		return refuse(&last, EPROTO,
+		return refuse(reason(), EPROTO,
 			"the broker at %s sent %zu sockets and says that it sent %s (EPROTO)",
 			client->address.sun_path, *ret_n, claimed ? claimed : "no number");
 	return 0;
@@ -164,13 +155,13 @@ _public_ int usher_claim(const char *name, int ret_fds[], size_t n_fds, unsigned
 	if (r == 0)
 		r = check_flags(flags, USHER_STRICT);
 	if (r == 0 && (!n_fds || !ret_fds))
-		r = refuse(&last, EINVAL, "there is no room for a socket (EINVAL)");
+		r = refuse(reason(), EINVAL, "there is no room for a socket (EINVAL)");
 	if (r == 0)
 		r = call_begin(&client, REQUEST_CLAIM, name, NULL, 0, timeout_ms);
 	if (r == 0)
 		r = claim_receive(&client, ret_fds, n_fds, &n);
 	if (r == 0 && n > n_fds)
-		r = refuse(&last, ENOBUFS,
+		r = refuse(reason(), ENOBUFS,
 			"%zu sockets are held as '%s', the caller has room for %zu (ENOBUFS)", n, name,
 			n_fds);
 	for (size_t i = 0; r != 0 && i < n && i < n_fds; i++) {
@@ -182,5 +173,5 @@ _public_ int usher_claim(const char *name, int ret_fds[], size_t n_fds, unsigned
 
 _public_ const char *usher_reason(void)
 {
-	return last.text;
+	return reason()->text;
 }

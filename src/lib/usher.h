@@ -37,6 +37,8 @@
  */
 
 #include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -113,6 +115,104 @@ int usher_hold(const char *name, const int fds[], size_t n_fds, unsigned flags, 
  * Return: how many descriptors are in @ret_fds, 0 without a broker, or a negative errno.
  */
 int usher_claim(const char *name, int ret_fds[], size_t n_fds, unsigned flags, int timeout_ms);
+
+/*
+ * UDP: where a datagram was sent, and answers from there
+ *
+ * A datagram for 192.0.2.1 that a rule leads to a socket at 127.0.0.2 must be answered from 192.0.2.1: a client drops
+ * what comes from elsewhere. The socket's own address does not say where a datagram was sent; the kernel does, for
+ * each one. A service calls usher_udp_prepare() once, and then usher_udp_receive() and usher_udp_send() where it would
+ * call recvfrom(2) and sendto(2):
+ *
+ *	struct usher_udp_path path;
+ *
+ *	usher_udp_prepare(fd);
+ *	n = usher_udp_receive(fd, buffer, sizeof(buffer), 0, &path);
+ *	if (n >= 0)
+ *		usher_udp_send(fd, answer, answer_size, 0, &path);
+ *
+ * They need no broker, and work the same for datagrams that no rule concerns. All return a negative errno on failure,
+ * and usher_reason() says why; they write no address and no byte of the caller's then.
+ */
+
+/* How one datagram came */
+struct usher_udp_path {
+	/* Who sent it. IPv4 clients of an IPv6 socket are ::ffff:192.0.2.9, in both addresses */
+	struct sockaddr_storage client;
+	/* Where it was sent: with a rule, an address and port of the rule. AF_UNSPEC when the kernel does not say */
+	struct sockaddr_storage original;
+	/* The device by which it came, for if_indextoname(3), or 0. Link-local addresses are of this device */
+	unsigned device;
+};
+
+/*
+ * usher_udp_prepare() - have the kernel say where datagrams were sent
+ * @fd: a UDP socket of IPv4 or IPv6, bound or not
+ *
+ * Sets IP_PKTINFO and IP_RECVORIGDSTADDR, with IPv6 also IPV6_RECVPKTINFO, IPV6_RECVORIGDSTADDR, and IPV6_FREEBIND,
+ * without which the kernel lets no answer leave from an address that is local by a route only (ip(7), ipv6(7),
+ * ip6_datagram_send_ctl() of net/ipv6/datagram.c). Datagrams that wait already are described, too.
+ *
+ * Errors: -EBADF, -ENOTSOCK, -EPROTOTYPE for a socket that is not UDP, other errors of setsockopt(2).
+ *
+ * Return: 0 or a negative errno.
+ */
+int usher_udp_prepare(int fd);
+
+/*
+ * usher_udp_receive() - a datagram, its sender, and where it was sent
+ * @fd:            a socket after usher_udp_prepare()
+ * @buffer, @size: for the datagram; of a longer one, the rest is lost
+ * @flags:         of recvmsg(2): MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC (return the length of the datagram, not of what fits)
+ * @ret_path:      set on success
+ *
+ * Control messages of options that the service has set itself are not returned (use recvmsg(2) for those).
+ *
+ * Errors: -EAGAIN when the socket does not wait and nothing came, other errors of recvmsg(2). An error that an earlier
+ * answer met (IP_RECVERR, or a connected socket) is reported once.
+ *
+ * Return: bytes, 0 for an empty datagram, or a negative errno.
+ */
+ssize_t usher_udp_receive(int fd, void *buffer, size_t size, int flags, struct usher_udp_path *ret_path);
+
+/*
+ * usher_udp_send() - a datagram to a client, from where the client had sent its own
+ * @fd:            the socket that received it, or another one that is bound to the same port
+ * @buffer, @size: the datagram
+ * @flags:         of sendmsg(2): MSG_DONTWAIT, MSG_CONFIRM
+ * @path:          of usher_udp_receive(). It can be kept and used again
+ *
+ * The source port is always that of the socket. The source address is chosen by the kernel when path->original is
+ * multicast or AF_UNSPEC.
+ *
+ * Errors: -EADDRNOTAVAIL when the client had sent to another port than the socket is bound to, so that the answer would
+ * leave from the wrong one; -EINVAL or -ENETUNREACH when the source address is not local (any more) or no route leads
+ * to the client; -EAFNOSUPPORT for a path of another family; other errors of sendmsg(2).
+ *
+ * Return: @size or a negative errno.
+ */
+ssize_t usher_udp_send(int fd, const void *buffer, size_t size, int flags, const struct usher_udp_path *path);
+
+/*
+ * usher_udp_flow() - a connected socket for one client
+ * @path:  of usher_udp_receive()
+ * @flags: SOCK_NONBLOCK or 0
+ *
+ * It is bound to the address and port to which the client sent, and connected to the client: recv(2) and send(2) do,
+ * and port ranges and other ports than that of the service's socket work. The kernel gives it every later datagram of
+ * this client to this address, before any rule; those that came before wait in the first socket. Rules, and restarts of
+ * the broker or of the service, do not move it. It ends when it is closed.
+ *
+ * The address must be local and the port one that the process may bind (below 1024: CAP_NET_BIND_SERVICE, see
+ * net.ipv4.ip_unprivileged_port_start). Other sockets that are bound to the same address and port, or to the port of
+ * every address, must have SO_REUSEADDR, which this one has.
+ *
+ * Errors: -EINVAL for unknown flags, or a path without original; -EACCES for the port; -EADDRINUSE; -EADDRNOTAVAIL;
+ * other errors of socket(2), bind(2) and connect(2).
+ *
+ * Return: a descriptor with close-on-exec, the caller's to close, or a negative errno.
+ */
+int usher_udp_flow(const struct usher_udp_path *path, int flags);
 
 /*
  * usher_reason() - why the last call of this thread did not return more than 0

@@ -51,10 +51,10 @@ def build_like(folder, change):
     symbols = re.sub(r"^\tusher_\w+;\n", lambda line: line[0] if f"{line[0].strip(chr(9) + chr(10) + ';')}(" in text else "",
                      symbol_file.read_text(), flags=re.M)
     added = set(re.findall(r"\b(usher_\w+)\(", text)) - set(re.findall(r"\b(usher_\w+);", symbols))
-    symbols = symbols.replace("global:\n", "global:\n" + "".join(f"\t{name};\n" for name in sorted(added)))
+    symbols = symbols.replace("global:\n", "global:\n" + "".join(f"\t{name};\n" for name in sorted(added)), 1)
     (folder / "usher.h").write_text(text)
     (folder / "symbols").write_text(symbols)
-    bodies = re.sub(r"^((?:int|const char \*)\s*usher_\w+\([^;]*\));", r"\1\n{\n\treturn 0;\n}", text, flags=re.M)
+    bodies = re.sub(r"^((?:int|ssize_t|const char \*)\s*usher_\w+\([^;]*\));", r"\1\n{\n\treturn 0;\n}", text, flags=re.M)
     (folder / "like.c").write_text(bodies)
     subprocess.run([*compiler, "-g", "-w", "-shared", "-fPIC", "-Wl,-soname,libusher.so.0", f"-Wl,--version-script={folder}/symbols",
                     "-o", folder / "libusher.so.0", folder / "like.c"], check=True, capture_output=True, text=True)

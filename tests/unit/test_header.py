@@ -20,6 +20,7 @@ C, CXX = ["-std=c99", "-std=c11", "-std=c17"], ["-std=c++11", "-std=c++17", "-st
 
 # Every function and constant, as a program uses them. It runs without a broker.
 PROGRAM = """
+#include <string.h>
 #include <usher.h>
 #include <usher.h>
 
@@ -28,6 +29,8 @@ PROGRAM = """
 int main(void)
 {
 	int fds[1] = {0};
+	char data[1] = "";
+	struct usher_udp_path path;
 
 	if (!CONSTANTS || usher_reason()[0])
 		return 1;
@@ -35,6 +38,11 @@ int main(void)
 		return 2;
 	if (usher_withdraw("web", fds, 1, 0, 0) || usher_withdraw("web", NULL, 0, 0, 0) || usher_claim("web", fds, 1, 0, 0))
 		return 3;
+	if (usher_udp_prepare(-1) >= 0 || usher_udp_receive(-1, data, sizeof(data), 0, &path) >= 0)
+		return 5;
+	memset(&path, 0, sizeof(path));
+	if (usher_udp_send(-1, data, 1, 0, &path) >= 0 || usher_udp_flow(&path, 0) >= 0 || path.original.ss_family != AF_UNSPEC)
+		return 6;
 	return usher_hand_in("web", fds, 1, USHER_STRICT | USHER_HOLD, 0) < 0 && usher_reason()[0] ? 0 : 4;
 }
 """

@@ -24,7 +24,7 @@ OPTIONS = ["-m32", "-std=gnu17", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", '-DU
            "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Wundef", "-Wno-missing-field-initializers", "-Werror"]
 # fake_broker.c and the tests themselves are compiled for what they find, and not for their style
 TEST_OPTIONS = [*OPTIONS, "-Wno-conversion", f"-I{here / 'lib32'}", f"-I{root / 'src'}", f"-I{here}"]
-TESTS = ("address", "array", "client", "lib", "message", "names", "notify", "packet", "prefix", "text", "words")
+TESTS = ("address", "array", "client", "lib", "udp", "message", "names", "notify", "packet", "prefix", "text", "words")
 
 folder = tempfile.TemporaryDirectory()
 objects = []

@@ -79,6 +79,9 @@ static inline void cmocka_assert_return(long long r, int error, const char *text
 #define assert_int_equal(a, b)                                                                               \
 	cmocka_assert_equal(                                                                                 \
 		(unsigned long long)(a), (unsigned long long)(b), #a " == " #b, __FILE__, __LINE__)
+#define assert_int_not_equal(a, b)                                                                           \
+	cmocka_assert((unsigned long long)(a) != (unsigned long long)(b), #a " != " #b, __FILE__, __LINE__)
+#define assert_memory_equal(a, b, size) cmocka_assert(!memcmp(a, b, size), #a " == " #b, __FILE__, __LINE__)
 #define assert_string_equal(a, b) cmocka_assert_strings(a, b, __FILE__, __LINE__)
 #define assert_return_code(r, error) cmocka_assert_return(r, error, #r, __FILE__, __LINE__)
 #define fail_msg(...) cmocka_fail(__FILE__, __LINE__, __VA_ARGS__)
