@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "../util/array.h"
+#include "../util/name.h"
 #include "../util/text.h"
 #include "match.h"
 
 #define ACCESS_NAME_MAX 255U
+#define SOCKET_UNIT_MAX                                                                                      \
+	248U /* "usher@web.service" has 7 more than "web.socket", and a unit has at most 255 */
 #define EXECUTABLE_MAX 1023U /* so that it fits into a packet of the protocol */
 
 char *key_next_word(char **value)
@@ -101,6 +104,16 @@ static bool is_unit(const char *word)
 	return strlen(word) <= ACCESS_NAME_MAX && !strchr(word, '/');
 }
 
+/* A name as systemd allows it. A template has no sockets. The longest one leaves room for the name of its usher@. */
+static bool is_socket_unit(const char *word)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@";
+	size_t length = strlen(word);
+
+	return length <= SOCKET_UNIT_MAX && name_is_of_socket_unit(word) && strspn(word, allowed) == length &&
+	       word[0] != '@' && !strstr(word, "@.socket");
+}
+
 static bool is_executable(const char *word)
 {
 	return word[0] == '/' && strlen(word) <= EXECUTABLE_MAX;
@@ -122,6 +135,12 @@ void key_assign_units(struct parser *parser, const struct key *key, char *value)
 {
 	assign_words(
 		parser, key, value, is_unit, "a unit; write a name such as nginx.service or a shell glob");
+}
+
+void key_assign_sockets(struct parser *parser, const struct key *key, char *value)
+{
+	assign_words(parser, key, value, is_socket_unit,
+		"a socket unit; write the names of units such as web.socket, without shell globs; addresses belong into Stream=, Datagram= or Socket= of [Discover]");
 }
 
 void key_assign_executables(struct parser *parser, const struct key *key, char *value)

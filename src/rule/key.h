@@ -28,4 +28,5 @@ bool key_assign_once(struct parser *parser, const struct key *key, unsigned *lin
 void key_assign_users(struct parser *parser, const struct key *key, char *value);
 void key_assign_groups(struct parser *parser, const struct key *key, char *value);
 void key_assign_units(struct parser *parser, const struct key *key, char *value);
+void key_assign_sockets(struct parser *parser, const struct key *key, char *value);
 void key_assign_executables(struct parser *parser, const struct key *key, char *value);

@@ -22,6 +22,7 @@ static void release(struct rule *rule)
 	free(rule->name);
 	free(rule->path);
 	free(rule->matches);
+	words_deinit(&rule->sockets);
 	words_deinit(&rule->access.users);
 	words_deinit(&rule->access.groups);
 	words_deinit(&rule->access.units);

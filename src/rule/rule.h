@@ -64,8 +64,9 @@ struct rule {
 	struct rule_match *matches; /* at least one */
 	size_t n_matches;
 	bool missing_pass;
-	unsigned missing_line; /* 0: the default */
-	unsigned order_line;   /* 0: the default; Order= is always "first" */
+	unsigned missing_line;	   /* 0: the default */
+	unsigned order_line;	   /* 0: the default; Order= is always "first" */
+	struct rule_words sockets; /* Sockets=: socket units of the service manager */
 	struct rule_access access;
 	struct rule_discover discover;
 	struct rule_origin *origin; /* NULL: not from a file, or from one that must be read again */
@@ -109,7 +110,7 @@ enum {
 #define RULE_FILE_MAX (64U * 1024U * 1024U) /* RULE_MATCHES_MAX of the longest matches, a line each */
 #define RULE_LINE_MAX (64U * 1024U)
 #define RULE_MATCHES_MAX 1000000U /* of one rule */
-#define RULE_WORDS_MAX 4096U	  /* of one key of [Access] or [Discover] */
+#define RULE_WORDS_MAX 4096U	  /* of one key whose value is a list of words */
 
 void rule_deinit(struct rule *rule);
 

@@ -20,10 +20,11 @@ struct section {
 static const struct section sections[] = {
 	{
 		.name = "Rule",
-		.known = "Stream, Datagram, Missing and Order",
+		.known = "Stream, Datagram, Missing, Order and Sockets",
 		.keys = {{"Stream", section_rule_matches, .protocol = IPPROTO_TCP},
 			{"Datagram", section_rule_matches, .protocol = IPPROTO_UDP},
-			{"Missing", section_rule_missing, 0}, {"Order", section_rule_order, 0}},
+			{"Missing", section_rule_missing, 0}, {"Order", section_rule_order, 0},
+			{"Sockets", key_assign_sockets, WORDS(sockets)}},
 	},
 	{
 		.name = "Access",
@@ -84,6 +85,12 @@ static void complain_key(struct parser *parser, const char *name)
 	if (key) {
 		parser_complain(parser, "unknown key %s in [%s]; did you mean %s=?", quoted,
 			parser->section->name, key->name);
+		return;
+	}
+	if (!strcasecmp(name, "Socket") && find_key(parser->section, "Sockets")) {
+		parser_complain(parser,
+			"%s does not belong to [%s]; write Sockets= for socket units of systemd, or Socket= under [Discover] for an address",
+			quoted, parser->section->name);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {

@@ -326,7 +326,7 @@ static void every_problem_of_every_file_is_told(void **state)
 	write_file("lib/c.rule", "[Rule]\n");
 	assert_string_equal(load(),
 		"etc/a.rule:2: '0': port 0 cannot be matched; ports are 1 to 65535\n"
-		"etc/a.rule:3: unknown key 'Foo' in [Rule]; the keys are Stream, Datagram, Missing and Order\n"
+		"etc/a.rule:3: unknown key 'Foo' in [Rule]; the keys are Stream, Datagram, Missing, Order and Sockets\n"
 		"lib/c.rule: the rule matches nothing; write Stream= or Datagram= under [Rule]\n");
 }
 
