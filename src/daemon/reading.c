@@ -9,7 +9,8 @@
 #include "../util/macro.h"
 #include "request.h"
 
-static const enum message_key keys[] = {KEY_NAME, KEY_PROTOCOL, KEY_LOCAL, KEY_REMOTE, KEY_DEVICE};
+static const enum message_key keys[] = {
+	KEY_NAME, KEY_PROTOCOL, KEY_LOCAL, KEY_REMOTE, KEY_DEVICE, KEY_KEY, KEY_VALUE};
 
 struct reading {
 	struct usherd *usherd;
@@ -53,7 +54,7 @@ static int begin(struct reading *reading, struct writer *packet, struct refusal 
 	case REQUEST_LIST:
 		return request_list(broker, name, &reading->rows, refusal);
 	case REQUEST_RULES:
-		return request_rules(broker, name, &reading->rows, refusal);
+		return request_rules(broker, message, &reading->rows, refusal);
 	case REQUEST_EXPLAIN:
 		return request_explain(reading->usherd, message, &reading->asker, &reading->rows, refusal);
 	default:

@@ -78,8 +78,9 @@ int request_claim(struct broker *broker, const struct intake_request *request, s
 	struct refusal *refusal);
 int request_list(
 	struct broker *broker, const char *name, struct answer_source *answer, struct refusal *refusal);
-int request_rules(
-	struct broker *broker, const char *name, struct answer_source *answer, struct refusal *refusal);
+/* request_rules() - @message may have NAME=, KEY= and VALUE= */
+int request_rules(struct broker *broker, const struct message *message, struct answer_source *answer,
+	struct refusal *refusal);
 
 /* request_explain() - @message has PROTOCOL=, LOCAL= and perhaps REMOTE=; @asker as for request_status() */
 int request_explain(struct usherd *usherd, const struct message *message, const struct identity *asker,
