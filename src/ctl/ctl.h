@@ -32,7 +32,7 @@ struct ctl {
 	struct instance instance;
 	const char *socket; /* of the broker */
 	int timeout_ms;	    /* 0: the default of the request */
-	bool hold, strict, listen_fds, if_broker, if_held, dry_run, no_listeners;
+	bool hold, strict, again, listen_fds, if_broker, if_held, dry_run, no_listeners;
 	enum { GRAPH_NONE, GRAPH_TREE, GRAPH_DOT } graph;
 	unsigned long count;	       /* --count; 0: unlimited */
 	int interval_ms;	       /* --interval; 0: the default */
@@ -41,6 +41,7 @@ struct ctl {
 	const char *device, *mark;     /* --device, --mark, or NULL */
 	const char *protocol, *family; /* --protocol, --family, or NULL */
 	const char *stand_in;	       /* --stand-in, or NULL */
+	const char *unit;	       /* --unit, or NULL */
 	unsigned long members;	       /* --members; 0: one */
 	int *fds;		       /* --fd, in order */
 	size_t n_fds;

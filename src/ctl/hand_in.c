@@ -12,6 +12,7 @@
 #include "../util/name.h"
 #include "../util/text.h"
 #include "../wire/protocol.h"
+#include "again.h"
 #include "ask.h"
 #include "bridge.h"
 #include "complain.h"
@@ -353,12 +354,29 @@ static int check_counts(const struct passed *passed)
 	return r;
 }
 
+/* --unit: the rules in force that name the unit */
+static int find_rules(struct handover *handover, struct socket_rules *rules)
+{
+	const char *unit = handover->ctl->unit;
+	struct refusal refusal;
+	int r = connect_broker(handover, unit);
+
+	if (r)
+		return r;
+	r = socket_rules_ask(&handover->client, unit, rules, &refusal);
+	return r ? complain_refusal(r, &refusal, "cannot hand in the sockets of '%s'", unit) : EXIT_SUCCESS;
+}
+
 static int hand_in_passed(const struct ctl *ctl)
 {
 	_cleanup_(handover_deinit) struct handover handover = {.ctl = ctl, .client = CLIENT_NULL};
+	_cleanup_(socket_rules_deinit) struct socket_rules rules = SOCKET_RULES_NULL;
 	_cleanup_(passed_deinit) struct passed passed = {};
-	int r = passed_read(ctl, &passed);
+	int r = ctl->unit ? find_rules(&handover, &rules) : EXIT_SUCCESS;
 
+	if (r)
+		return r == WITHOUT_BROKER ? EXIT_SUCCESS : r;
+	r = passed_read(ctl, &rules, &passed);
 	if (!r && ctl->strict && !passed_is_whole(&passed)) {
 		passed_complain(&passed, false);
 		complain(
@@ -370,7 +388,7 @@ static int hand_in_passed(const struct ctl *ctl)
 		spares_complain(&passed);
 		r = check_counts(&passed);
 	}
-	if (!r)
+	if (!r && !ctl->unit)
 		r = connect_broker(&handover, passed.text);
 	if (r)
 		return r == WITHOUT_BROKER ? EXIT_SUCCESS : r;
@@ -388,6 +406,8 @@ int verb_hand_in(const struct ctl *ctl)
 {
 	int r = ctl->listen_fds ? bridge_check(ctl) : EXIT_SUCCESS;
 
+	if (ctl->again)
+		return again_run(ctl);
 	if (!r && ctl->stand_in)
 		r = hand_in_stand_in(ctl);
 	else if (!r)

@@ -274,6 +274,16 @@ static int offer_by_own_names(struct passed *passed)
 	return EXIT_SUCCESS;
 }
 
+static int offer_by_rules(struct passed *passed, const struct socket_rules *rules)
+{
+	for (size_t i = 0; i < rules->n; i++)
+		for (size_t j = 0; j < passed->n_fds; j++)
+			if (passed->fds[j].can_serve &&
+				add_offer(passed, &passed->fds[j], rules->items[i].name) < 0)
+				return complain_memory();
+	return EXIT_SUCCESS;
+}
+
 static int refuse_all(const struct ctl *ctl, const struct passed *passed)
 {
 	bool any = false;
@@ -345,7 +355,7 @@ static int explain_absence(struct refusal *refusal)
 	return 0;
 }
 
-int passed_read(const struct ctl *ctl, struct passed *passed)
+int passed_read(const struct ctl *ctl, const struct socket_rules *rules, struct passed *passed)
 {
 	struct listening listening;
 	struct refusal refusal;
@@ -363,7 +373,10 @@ int passed_read(const struct ctl *ctl, struct passed *passed)
 	}
 	if (read_fds(passed, &listening) < 0)
 		return complain_memory();
-	r = ctl->n_names ? offer_by_arguments(ctl, passed) : offer_by_own_names(passed);
+	if (rules->n)
+		r = offer_by_rules(passed, rules);
+	else
+		r = ctl->n_names ? offer_by_arguments(ctl, passed) : offer_by_own_names(passed);
 	if (r)
 		return r;
 	if (!passed->n_offers)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "ctl.h"
+#include "view/socket_rules.h"
 
 struct passed_fd {
 	int fd;
@@ -42,13 +43,14 @@ void passed_deinit(struct passed *passed);
 
 /*
  * passed_read() - read the environment, and find what to offer
+ * @rules: of the unit whose sockets they are; if there are any, all sockets are offered as each of them
  *
  * With arguments NAME=FDNAME, these choose the descriptors. With an argument NAME, it is the name of all of them, which
  * must have one FDNAME then. Otherwise, each has its own name.
  *
  * Complains on failure. There is at least one offer on success. Return: an exit code.
  */
-int passed_read(const struct ctl *ctl, struct passed *passed);
+int passed_read(const struct ctl *ctl, const struct socket_rules *rules, struct passed *passed);
 
 /* passed_leave() - record why a descriptor is not handed in; Return: 0 or -ENOMEM */
 int passed_leave(struct passed_fd *fd, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -11,10 +11,13 @@
 #include "../util/macro.h"
 #include "ask.h"
 #include "check/hazards.h"
+#include "check/named_units.h"
 #include "complain.h"
 #include "ctl.h"
+#include "host/manager.h"
 #include "out/fields.h"
 #include "view/rule_check.h"
+#include "view/socket_rules.h"
 
 static int show_problem(struct client *client, void *userdata)
 {
@@ -87,6 +90,33 @@ static int warn_of_never(struct client *client)
 										 : EXIT_SUCCESS;
 }
 
+/*
+ * Socket units in the rules: one that is new there and listens already is handed in now. The service manager starts it as a
+ * unit, which has its own process and messages.
+ */
+static int hand_in_units(const struct ctl *ctl, struct client *client)
+{
+	_cleanup_(socket_rules_deinit) struct socket_rules rules = SOCKET_RULES_NULL;
+	_cleanup_(problems_deinit) struct problems warnings = PROBLEMS_NULL;
+	_cleanup_(manager_deinit) struct manager manager = MANAGER_NULL;
+	const char *name = ctl->instance_name;
+	struct refusal refusal;
+	char unit[96];
+	int r = socket_rules_ask(client, NULL, &rules, &refusal);
+
+	if (r || !rules.n)
+		return r < 0 ? complain_memory() : EXIT_SUCCESS;
+	(void)snprintf(unit, sizeof(unit), "usher-sockets%s%s.service", *name ? "@" : "", name);
+	if (named_units_warn(&rules, name, &warnings) < 0)
+		return complain_memory();
+	rule_check_print_warnings(&warnings);
+	r = manager_restart(&manager, unit, &refusal);
+	if (r == REFUSED && !warnings.n)
+		complain(
+			"warning: the sockets of units in the rules are not handed in now: %s", refusal.text);
+	return r < 0 ? complain_memory() : EXIT_SUCCESS;
+}
+
 int verb_reload(const struct ctl *ctl)
 {
 	_cleanup_(client_close) struct client client = CLIENT_NULL;
@@ -111,5 +141,6 @@ int verb_reload(const struct ctl *ctl)
 	print_reloaded(ctl, &client);
 	if (rule_check_warn_stray(ctl->instance.rule_dirs) < 0)
 		return complain_memory();
-	return warn_of_never(&client);
+	r = warn_of_never(&client);
+	return r ? r : hand_in_units(ctl, &client);
 }

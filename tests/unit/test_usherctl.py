@@ -69,7 +69,8 @@ def a_verb_accepts_the_options_of_its_help():
                        rf"^usherctl: bad option '{option.name}': '{verb.name}' does not accept it \(EINVAL\); "
                        rf"see usherctl {verb.name} --help\n$")
             elif option.verbs:  # an empty socket path is refused last, so nothing is done
-                words = [*["1"] * bool(option.argument and not option.optional), "--socket", ""]
+                value = "web.socket" if option.name == "--unit" else "1"
+                words = [*[value] * bool(option.argument and not option.optional), "--socket", ""]
                 if option.name == "--listen-fds":
                     words += ["--fd", "3"]
                 if option.name == "--members":
@@ -77,7 +78,24 @@ def a_verb_accepts_the_options_of_its_help():
                 arguments = {"NAME": ["web"], "PROTO ADDRESS:PORT": ["tcp", "192.0.2.1:80"], "[NAME…]": ["web"],
                              "[PATH…]": [], "[NAME[=FDNAME]…] [--] [COMMAND…]": ["web", "--", "true"],
                              "NAME… -- COMMAND…": ["web", "--", "true"]}[verb.arguments]
+                if option.name in ("--unit", "--again"):
+                    arguments = []
                 expect(run(verb.name, option.name, *words, *arguments), 2, "^$", "^usherctl: bad socket path ''")
+
+
+@test
+def options_of_socket_units():
+    """They go with nothing that says otherwise which sockets are handed in, or as what."""
+    for words in ["--unit", "web"], ["--unit", "web.service"]:
+        expect(run("hand-in", *words), 2, "^$", "it is not a socket unit")
+    for words in ["web"], ["web=http"], ["web", "--fd", "0"], ["web", "--stand-in", "127.0.0.2:53", "--", "true"]:
+        expect(run("hand-in", "--unit", "web.socket", *words), 2, "^$", "^usherctl: bad option '--unit'")
+    for words in ["web"], ["--unit", "web.socket"], ["--hold"], ["--strict"], ["--", "true"]:
+        expect(run("hand-in", "--again", *words), 2, "^$", "^usherctl: bad option '--again'")
+    expect(run("hand-in", "--unit", "web.socket"), 3, "^$", "^usherctl: cannot hand in 'web.socket': ")
+    for words in ["--unit", "web.socket"], ["--again"]:
+        expect(run("hand-in", "--if-broker", *words), 0, "^$", "^$")
+
 
 
 MAN_OPTION = re.compile(r"\[(--[a-z-]+(?:\[=\w+\]| [A-Z:]+)?)…?\]")

@@ -19,6 +19,7 @@
 #include "../view/rule_check.h"
 #include "hazards.h"
 #include "listeners.h"
+#include "named_units.h"
 
 /* Outcome of check_paths() besides 0: a path is wrong, and a complaint has been printed */
 enum { PATHS_BAD = 1 };
@@ -147,6 +148,18 @@ static void print_result_json(size_t n_rules, size_t n_matches, const struct pro
 	json_close(&json, '}');
 }
 
+/* Those of files that are not in place are not read by systemd either. */
+static int look_at_units(const struct ctl *ctl, const struct rule_set *set, struct problems *warnings)
+{
+	_cleanup_(socket_rules_deinit) struct socket_rules rules = SOCKET_RULES_NULL;
+	int r;
+
+	if (ctl->n_names || ctl->no_listeners)
+		return 0;
+	r = socket_rules_add_set(&rules, set);
+	return r ? r : named_units_warn(&rules, ctl->instance_name, warnings);
+}
+
 int verb_check(const struct ctl *ctl)
 {
 	_cleanup_(problems_deinit) struct problems problems = PROBLEMS_NULL, unknown = PROBLEMS_NULL,
@@ -174,6 +187,8 @@ int verb_check(const struct ctl *ctl)
 		r = rule_check(set, &image, &problems);
 	if (r == 0)
 		r = rule_check_accounts(set, &unknown);
+	if (r == 0)
+		r = look_at_units(ctl, set, &unknown);
 	if (r == 0 && !ctl->no_listeners)
 		r = listeners_look(ctl, set, image, &listeners);
 	if (r == 0)

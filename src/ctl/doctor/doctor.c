@@ -28,6 +28,7 @@ static const struct {
 	{"kernel", kernel_checks},
 	{"host", host_checks},
 	{"host", unit_checks},
+	{"host", named_unit_checks},
 	{"broker", broker_checks},
 	{"broker", pin_checks},
 	{"rules", rule_checks},

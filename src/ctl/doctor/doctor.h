@@ -73,7 +73,7 @@ struct check {
 };
 
 /* Each ends with a name of NULL */
-extern const struct check kernel_checks[], host_checks[], unit_checks[], broker_checks[], pin_checks[],
+extern const struct check kernel_checks[], host_checks[], unit_checks[], named_unit_checks[], broker_checks[], pin_checks[],
 	rule_checks[], match_checks[], path_checks[], filter_checks[], socket_checks[], device_checks[], udp_checks[],
 	udp_map_checks[];
 

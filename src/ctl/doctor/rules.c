@@ -147,6 +147,14 @@ static void look_at_gap(struct doctor *doctor, const struct seat *seat)
 		"hand one in (a dual-stack socket serves both families), or narrow the rule to what the service serves");
 }
 
+/* The unit in Sockets= of the rule */
+static const char *find_named_unit(const struct doctor *doctor, const char *name)
+{
+	const struct rule *rule = doctor->image ? rule_set_find(doctor->set, name) : NULL;
+
+	return rule && rule->sockets.n ? rule->sockets.items[0].text : NULL;
+}
+
 static void look_at_missing(struct doctor *doctor, const struct seat *seats, size_t n)
 {
 	struct name_fault units = {};
@@ -164,7 +172,7 @@ static void look_at_missing(struct doctor *doctor, const struct seat *seats, siz
 	}
 	/* which units hand in to another instance is up to their drop-ins */
 	if (!*doctor->name)
-		r = name_units_find(&doctor->manager, name, &units, &refusal);
+		r = name_units_find(&doctor->manager, name, find_named_unit(doctor, name), &units, &refusal);
 	if (r < 0)
 		doctor->report.out_of_memory = true;
 	if (!r && *units.text) {

@@ -16,6 +16,7 @@
 #include "../../util/transport.h"
 #include "../ask.h"
 #include "../complain.h"
+#include "../view/socket_rules.h"
 #include "ingress.h"
 #include "print.h"
 
@@ -155,12 +156,20 @@ static int complain_absent(const struct ctl *ctl, const struct asked *asked, con
 /* Only of the default instance: which units hand in to another one is up to their drop-ins. */
 static int find_units(const struct ctl *ctl, const struct explanation *explanation, struct name_fault *units)
 {
+	_cleanup_(socket_rules_deinit) struct socket_rules rules = SOCKET_RULES_NULL;
 	_cleanup_(manager_deinit) struct manager manager = MANAGER_NULL;
+	_cleanup_(client_close) struct client client = CLIENT_NULL;
 	struct refusal refusal;
-	int r = 0;
+	int r;
 
-	if (*explanation->name && !explanation->n_places && !*ctl->instance_name)
-		r = name_units_find(&manager, explanation->name, units, &refusal);
+	if (!*explanation->name || explanation->n_places || *ctl->instance_name)
+		return 0;
+	r = ask_open(&client, ctl, ASK_TIMEOUT_MS, &refusal);
+	if (!r)
+		r = socket_rules_ask(&client, NULL, &rules, &refusal);
+	if (!r)
+		r = name_units_find(&manager, explanation->name, socket_rules_find(&rules, explanation->name),
+			units, &refusal);
 	return r < 0 ? r : 0;
 }
 

@@ -130,14 +130,23 @@ static int ask_unit(sd_bus *bus, const char *unit, sd_bus_message **ret, struct 
 	return r < 0 ? r : 0;
 }
 
-static int call_list(sd_bus *bus, const char *method, sd_bus_message **ret, sd_bus_error *error)
+/* What is asked for: names like the pattern, in the state or, if it is NULL, in any */
+struct wanted {
+	const char *pattern, *state;
+};
+
+static int call_list(sd_bus *bus, const char *method, const struct wanted *wanted, sd_bus_message **ret,
+	sd_bus_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *request = NULL;
 	int r = sd_bus_message_new_method_call(bus, &request, "org.freedesktop.systemd1",
 		"/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", method);
 
 	if (r >= 0)
-		r = sd_bus_message_append(request, "asas", 0U, 1U, "*.socket");
+		r = wanted->state ? sd_bus_message_append(request, "as", 1U, wanted->state)
+				  : sd_bus_message_append(request, "as", 0U);
+	if (r >= 0)
+		r = sd_bus_message_append(request, "as", 1U, wanted->pattern);
 	return r < 0 ? r : sd_bus_call(bus, request, ANSWER_SECONDS * CLOCK_USEC_PER_SEC, error, ret);
 }
 
@@ -188,7 +197,8 @@ static int append_names(sd_bus_message *m, const struct list *list, char **names
 	return r < 0 ? r : 0;
 }
 
-static int ask_sockets(sd_bus *bus, char **ret, struct refusal *refusal)
+/* @n: 1 for the units that are loaded, 2 for those that only have a file as well */
+static int ask_names(sd_bus *bus, const struct wanted *wanted, size_t n, char **ret, struct refusal *refusal)
 {
 	static const struct list lists[] = {
 		{"ListUnitsByPatterns", "sssssouso"}, {"ListUnitFilesByPatterns", "s"}};
@@ -197,17 +207,17 @@ static int ask_sockets(sd_bus *bus, char **ret, struct refusal *refusal)
 	size_t size = 0;
 	int r = names ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < ARRAY_SIZE(lists) && r >= 0; i++) {
+	for (size_t i = 0; i < n && r >= 0; i++) {
 		_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
-		r = call_list(bus, lists[i].method, &m, &error);
+		r = call_list(bus, lists[i].method, wanted, &m, &error);
 		if (r >= 0)
 			r = append_names(m, &lists[i], &names, &size);
 	}
 	if (r == -ETIMEDOUT)
 		return refuse_late(refusal);
 	if (r < 0 && r != -ENOMEM)
-		return refuse(refusal, -r, "systemd does not list socket units: %s (%s)",
+		return refuse(refusal, -r, "systemd does not list units: %s (%s)",
 			error.message ? error.message : errno_text(-r),
 			error.name ? error.name : errno_name(-r));
 	if (r >= 0)
@@ -249,6 +259,55 @@ int manager_get_sockets(struct manager *manager, char **ret_names, struct refusa
 	int r = connect_once(manager, refusal);
 
 	if (!r)
-		r = ask_sockets(manager->bus, ret_names, refusal);
+		r = ask_names(manager->bus, &(struct wanted){"*.socket", NULL}, 2, ret_names, refusal);
 	return conclude(manager, r, refusal);
+}
+
+int manager_get_units(struct manager *manager, const char *pattern, const char *state, char **ret_names,
+	struct refusal *refusal)
+{
+	int r = connect_once(manager, refusal);
+
+	if (!r)
+		r = ask_names(manager->bus, &(struct wanted){pattern, state}, 1, ret_names, refusal);
+	return conclude(manager, r, refusal);
+}
+
+static int queue(sd_bus *bus, const char *method, const char *unit, struct refusal *refusal)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *request = NULL;
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r = sd_bus_message_new_method_call(bus, &request, "org.freedesktop.systemd1",
+		"/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", method);
+
+	if (r >= 0)
+		r = sd_bus_message_append(request, "ss", unit, "ignore-requirements");
+	if (r >= 0)
+		r = sd_bus_call(bus, request, ANSWER_SECONDS * CLOCK_USEC_PER_SEC, &error, NULL);
+	if (r == -ETIMEDOUT)
+		return refuse_late(refusal);
+	if (r < 0 && r != -ENOMEM)
+		return refuse(refusal, -r, "systemd does not start %s: %s (%s)", unit,
+			error.message ? error.message : errno_text(-r),
+			error.name ? error.name : errno_name(-r));
+	return r < 0 ? r : 0;
+}
+
+static int queue_once(struct manager *manager, const char *method, const char *unit, struct refusal *refusal)
+{
+	int r = connect_once(manager, refusal);
+
+	if (!r)
+		r = queue(manager->bus, method, unit, refusal);
+	return conclude(manager, r, refusal);
+}
+
+int manager_start(struct manager *manager, const char *unit, struct refusal *refusal)
+{
+	return queue_once(manager, "StartUnit", unit, refusal);
+}
+
+int manager_restart(struct manager *manager, const char *unit, struct refusal *refusal)
+{
+	return queue_once(manager, "RestartUnit", unit, refusal);
 }

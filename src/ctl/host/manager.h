@@ -38,3 +38,17 @@ int manager_get_properties(
  * Refused and returned as by manager_get_properties().
  */
 int manager_get_sockets(struct manager *manager, char **ret_names, struct refusal *refusal);
+
+/* manager_get_units() - the same of the units that are loaded and in a state, such as "active"; @pattern is a shell glob */
+int manager_get_units(struct manager *manager, const char *pattern, const char *state, char **ret_names,
+	struct refusal *refusal);
+
+/*
+ * manager_start() - queue a start of a unit, without starting what it requires, and do not wait for it
+ *
+ * Refused and returned as by manager_get_properties().
+ */
+int manager_start(struct manager *manager, const char *unit, struct refusal *refusal);
+
+/* manager_restart() - the same, also if the unit is starting already: a start would be lost then */
+int manager_restart(struct manager *manager, const char *unit, struct refusal *refusal);

@@ -9,6 +9,7 @@
 #include "../../util/macro.h"
 #include "../../util/name.h"
 #include "unit.h"
+#include "usher_unit.h"
 
 #define UNIT_NAME_MAX 256
 
@@ -78,14 +79,14 @@ static bool look_at_failed(const struct unit *unit, const char *name, struct nam
 }
 
 /* usher@ of a socket unit that is active */
-static int look_at_usher(
-	struct manager *manager, const char *socket, struct name_fault *fault, struct refusal *refusal)
+static int look_at_usher(struct manager *manager, const char *socket, bool named, struct name_fault *fault,
+	struct refusal *refusal)
 {
 	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
-	char name[UNIT_NAME_MAX + 16];
+	char name[USHER_SERVICE_MAX];
 	int r;
 
-	put(name, sizeof(name), "usher@%.*s.service", (int)(strlen(socket) - strlen(".socket")), socket);
+	usher_unit_format(socket, name);
 	r = unit_load(manager, name, &unit, refusal);
 	if (r)
 		return r;
@@ -94,7 +95,7 @@ static int look_at_usher(
 		REMEDY(fault, "install the units of usher; see the journal of usherd");
 	} else if (look_at_failed(&unit, name, fault)) {
 		return 0;
-	} else if (is_disabled(&unit)) {
+	} else if (is_disabled(&unit) && !named) {
 		FAULT(fault, "%s, which hands in the sockets of %s, is not enabled", name, socket);
 		REMEDY(fault, "enable and start it:");
 		COMMAND(fault, "systemctl enable --now %s", name);
@@ -106,12 +107,13 @@ static int look_at_usher(
 	return 0;
 }
 
+/* @name: NULL: the rule names the unit, so the names of its sockets do not count */
 static int look_at_socket(struct manager *manager, const char *name, const char *socket,
 	const struct unit *unit, struct name_fault *fault, struct refusal *refusal)
 {
 	const char *given = unit_text(unit, "FileDescriptorName");
 
-	if (strcmp(given, name) != 0) {
+	if (name && strcmp(given, name) != 0) {
 		FAULT(fault,
 			"the sockets of %s have the name '%s': FileDescriptorName=%s is missing there, or invalid",
 			socket, *given ? given : socket, name);
@@ -150,7 +152,7 @@ static int look_at_socket(struct manager *manager, const char *name, const char 
 		COMMAND(fault, "systemctl restart %s", own ? socket : "usherd.service");
 		return 0;
 	}
-	return look_at_usher(manager, socket, fault, refusal);
+	return look_at_usher(manager, socket, !name, fault, refusal);
 }
 
 static int look_at_service(
@@ -209,17 +211,36 @@ static int find_socket(struct manager *manager, const char *name, char ret[stati
 	return r;
 }
 
-int name_units_find(
-	struct manager *manager, const char *name, struct name_fault *ret, struct refusal *refusal)
+/* The rule says which unit it is. */
+static int look_at_named(
+	struct manager *manager, const char *socket, struct name_fault *fault, struct refusal *refusal)
 {
 	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
-	char socket[UNIT_NAME_MAX];
+	int r = unit_load(manager, socket, &unit, refusal);
+
+	if (r)
+		return r;
+	if (is_loaded(&unit))
+		return look_at_socket(manager, NULL, socket, &unit, fault, refusal);
+	FAULT(fault, "there is no unit %s, which the rule names (%s)", socket, unit_text(&unit, "LoadState"));
+	REMEDY(fault, "write it, or correct Sockets= in the rule, then:");
+	COMMAND(fault, "systemctl daemon-reload");
+	return 0;
+}
+
+int name_units_find(struct manager *manager, const char *name, const char *socket, struct name_fault *ret,
+	struct refusal *refusal)
+{
+	_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
+	char found[UNIT_NAME_MAX];
 	int r;
 
 	*ret = (struct name_fault){};
-	r = find_socket(manager, name, socket, &unit, refusal);
+	if (socket)
+		return look_at_named(manager, socket, ret, refusal);
+	r = find_socket(manager, name, found, &unit, refusal);
 	if (r)
 		return r;
-	return *socket ? look_at_socket(manager, name, socket, &unit, ret, refusal)
-		       : look_at_service(manager, name, ret, refusal);
+	return *found ? look_at_socket(manager, name, found, &unit, ret, refusal)
+		      : look_at_service(manager, name, ret, refusal);
 }

@@ -4,7 +4,7 @@
 /*
  * The units that should hand sockets in under a name, and why none is there
  *
- * A socket unit has the name in FileDescriptorName=; usher@ of that unit hands its sockets in, or the unit itself
+ * The rule names a socket unit (Sockets=), or a socket unit has the name in FileDescriptorName=; usher@ of that unit hands its sockets in, or the unit itself
  * (PassFileDescriptorsToExec=), or it passes them to the broker (Sockets= of usherd.service). Without a socket unit, there
  * may be a service called as the name.
  */
@@ -21,8 +21,9 @@ struct name_fault {
 
 /*
  * name_units_find() - the first fault in the way from the socket unit to the broker
+ * @socket: the unit that the rule names; NULL: none
  *
  * Refused and returned as by manager_get_properties().
  */
-int name_units_find(
-	struct manager *manager, const char *name, struct name_fault *ret, struct refusal *refusal);
+int name_units_find(struct manager *manager, const char *name, const char *socket, struct name_fault *ret,
+	struct refusal *refusal);
