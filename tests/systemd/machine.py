@@ -101,6 +101,15 @@ class Machine:
             journald.mkdir(parents=True, exist_ok=True)
             (journald / "test.conf").write_text("[Journal]\nStorage=volatile\nRateLimitBurst=0\nForwardToWall=no\n")
 
+            # / is an overlay, on which Podman's own cannot lie, and the kernel's controllers may belong to the cgroups v1 of
+            # the host. crun of Debian 12 needs CAP_SYS_RESOURCE.
+            containers = etc / "containers"
+            containers.mkdir(exist_ok=True)
+            (containers / "storage.conf").write_text("[storage]\ndriver = \"vfs\"\nrunroot = \"/run/containers/storage\"\ngraphroot = \"/var/lib/containers/storage\"\n")
+            runtime = "runc" if (root / "usr/sbin/runc").exists() else "crun"
+            (containers / "containers.conf").write_text(
+                f"[containers]\npids_limit = 0\n[engine]\nruntime = \"{runtime}\"\n")
+
     def _mount_root(self):
         isolate.mount("overlay", str(self.work / "root"), "overlay", 0,
                       f"lowerdir={self.base},upperdir={self.work}/upper,workdir={self.work}/overlay")
