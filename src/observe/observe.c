@@ -52,6 +52,9 @@ static const struct kind {
 	[OBSERVE_PASSED_OVER] = {"passed-over", "18f3b94d7c514462bee88e90066631da", LOG_WARNING, true},
 	[OBSERVE_SCANNING] = {"scanning", "612dc7f4aa1d4fcbb08080f81ee1b961", LOG_WARNING, false},
 	[OBSERVE_NO_BROKER] = {"no-broker", "7941790fd2b2495b886f541272763a3f", LOG_WARNING, false},
+	[OBSERVE_UNREACHABLE] = {"unreachable", "86b3bb23f44546768256911633edbc22", LOG_WARNING, true},
+	[OBSERVE_REACHED] = {"reached", "dc20825951b8455789764120b5b47a23", LOG_NOTICE, true},
+	[OBSERVE_FULL] = {"full", "b82ef64e275a45d1aca0e7ecf77c2a10", LOG_WARNING, true},
 	[OBSERVE_FAILED] = {"failed", "e04828ef671e44bda1d3aed94df05c05", LOG_ERR, true},
 };
 

@@ -40,6 +40,9 @@ enum observe_kind {
 	OBSERVE_PASSED_OVER,   /* a socket that [Discover] describes is not handed in */
 	OBSERVE_SCANNING,      /* sockets are found later than they could be */
 	OBSERVE_NO_BROKER,     /* usher-discover cannot reach the broker */
+	OBSERVE_UNREACHABLE,   /* usher-relay cannot connect to a backend */
+	OBSERVE_REACHED,       /* usher-relay can again */
+	OBSERVE_FULL,	       /* usher-relay has as many connections as it may have */
 	OBSERVE_FAILED,	       /* an unexpected failure */
 	OBSERVE_KINDS,
 };

@@ -447,3 +447,19 @@ int files_load_named(const char *const *paths, struct rule_set **ret, struct pro
 	*ret = TAKE_PTR(set);
 	return 0;
 }
+
+int files_load_one(const char *const *dirs, const char *name, struct rule *ret, struct problems *problems)
+{
+	int r = FILE_GONE;
+
+	for (size_t i = 0; dirs[i] && r == FILE_GONE; i++) {
+		_cleanup_free_ char *path = NULL;
+
+		if (asprintf(&path, "%s/%s%s", dirs[i], name, RULE_SUFFIX) < 0) {
+			path = NULL; /* asprintf(3) leaves it undefined */
+			return -ENOMEM;
+		}
+		r = load_rule_file(NULL, path, false, ret, problems);
+	}
+	return r;
+}

@@ -88,3 +88,11 @@ int files_foreach_path(const char *const *dirs,
 
 /* files_load_named() - as files_load(), from a list of files, without precedence and masking (usherctl check PATH) */
 int files_load_named(const char *const *paths, struct rule_set **ret, struct problems *problems);
+
+/*
+ * files_load_one() - the rule of a name alone, from the file that files_load() would read for it
+ * @ret: for rule_deinit(); set on 0 only
+ *
+ * Return: 0, RULE_BAD, FILE_GONE or FILE_MASKED (file.h) when there is none, or -ENOMEM.
+ */
+int files_load_one(const char *const *dirs, const char *name, struct rule *ret, struct problems *problems);

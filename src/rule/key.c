@@ -41,6 +41,30 @@ bool key_assign_once(struct parser *parser, const struct key *key, unsigned *lin
 	return true;
 }
 
+bool key_parse_time(const char *value, unsigned max, uint64_t *ret_ms)
+{
+	static const struct {
+		const char *name;
+		unsigned ms;
+	} units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"min", 60 * 1000}, {"h", 60 * 60 * 1000}};
+	size_t digits = strspn(value, "0123456789");
+	unsigned long number;
+	char text[32];
+	int r;
+
+	if (digits >= sizeof(text))
+		return false;
+	memcpy(text, value, digits);
+	text[digits] = '\0';
+	r = text_to_uint(text, max, &number);
+	for (size_t i = 0; i < ARRAY_SIZE(units) && r != -EINVAL; i++)
+		if (!strcmp(value + digits, units[i].name)) {
+			*ret_ms = r ? UINT64_MAX : (uint64_t)number * units[i].ms;
+			return true;
+		}
+	return false;
+}
+
 static void words_clear(struct rule_words *words)
 {
 	for (size_t i = 0; i < words->n; i++)

@@ -14,7 +14,7 @@ struct key {
 	const char *name;
 	/* Adds the words of a value to the key. An empty value resets the key to nothing. */
 	void (*assign)(struct parser *parser, const struct key *key, char *value);
-	size_t words;	  /* for a list of words: where it is in struct rule */
+	size_t words;	  /* for a list of words, and for a time: where it is in struct rule */
 	uint8_t protocol; /* of the matches of Stream= and Datagram= */
 };
 
@@ -23,6 +23,14 @@ char *key_next_word(char **value);
 
 /* key_assign_once() - whether a key with one value may be set on this line; if so, notes the line */
 bool key_assign_once(struct parser *parser, const struct key *key, unsigned *line);
+
+/*
+ * key_parse_time() - "500ms", "5s", "2min", "1h", or a number of seconds
+ * @max: of the number in front of the unit
+ *
+ * Return: whether it is one; *ret_ms of one that is too large is UINT64_MAX.
+ */
+bool key_parse_time(const char *value, unsigned max, uint64_t *ret_ms);
 
 /* Lists of words, which are at key->words */
 void key_assign_users(struct parser *parser, const struct key *key, char *value);

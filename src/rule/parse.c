@@ -168,6 +168,7 @@ static void check_rule(struct parser *parser)
 	}
 	section_access_check(parser);
 	section_discover_check(parser);
+	section_relay_check(parser);
 }
 
 int parse_rule(const char *name, const char *path, const char *text, size_t size, struct rule *ret,

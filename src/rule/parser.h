@@ -18,6 +18,7 @@ struct parser {
 	bool carriage_return;	       /* one problem is enough */
 	unsigned line;
 	unsigned discover_line; /* of the first [Discover] */
+	unsigned relay_line;	/* of the first [Relay] */
 	int error;		/* a negative errno, sticky */
 	struct problems *problems;
 	unsigned n_problems;

@@ -33,6 +33,10 @@ static void release(struct rule *rule)
 	words_deinit(&rule->discover.units);
 	words_deinit(&rule->discover.user_units);
 	words_deinit(&rule->discover.executables);
+	for (size_t i = 0; i < rule->relay.n_backends; i++)
+		free(rule->relay.backends[i].text);
+	free(rule->relay.backends);
+	free(rule->relay.proxies);
 }
 
 void rule_deinit(struct rule *rule)

@@ -53,6 +53,43 @@ struct rule_discover {
 	unsigned scan_line;	  /* 0: the default, RULE_SCAN_INTERVAL_MS */
 };
 
+/* A time of a key; 0 ms: off */
+struct rule_time {
+	unsigned ms;
+	unsigned line; /* 0: the default */
+};
+
+/* Where a relay connects to */
+struct rule_backend {
+	char *text;	     /* as in the file; of AF_UNIX the path, or '@' and the abstract name */
+	int family;	     /* AF_INET, AF_INET6 or AF_UNIX */
+	uint8_t address[16]; /* of an IP address, in network order */
+	uint16_t port;
+	unsigned line;
+};
+
+enum rule_send_proxy {
+	RULE_SEND_PROXY_NO,
+	RULE_SEND_PROXY_V1,
+	RULE_SEND_PROXY_V2,
+};
+
+/* How usher-relay serves the name: where to, and within which limits */
+struct rule_relay {
+	bool present;		       /* there is a section [Relay]; then there is at least one backend */
+	struct rule_backend *backends; /* in the order in which they are tried */
+	size_t n_backends;
+	enum rule_send_proxy send_proxy;
+	unsigned send_proxy_line;
+	struct prefix *proxies; /* AcceptProxy=: peers whose connections begin with a PROXY header */
+	size_t n_proxies;
+	unsigned accept_proxy_line;
+	bool transparent;
+	unsigned transparent_line;
+	unsigned max_connections, max_connections_line;
+	struct rule_time connect_timeout, idle_timeout, half_close_timeout, keep_alive;
+};
+
 #define RULE_SCAN_INTERVAL_MS 5000U
 #define RULE_KERNEL_USERS_MAX 8U
 
@@ -69,6 +106,7 @@ struct rule {
 	struct rule_words sockets; /* Sockets=: socket units of the service manager */
 	struct rule_access access;
 	struct rule_discover discover;
+	struct rule_relay relay;
 	struct rule_origin *origin; /* NULL: not from a file, or from one that must be read again */
 	char *text;		    /* of the file, until spare_save() has copied it; else NULL */
 	size_t text_size;
@@ -111,6 +149,7 @@ enum {
 #define RULE_LINE_MAX (64U * 1024U)
 #define RULE_MATCHES_MAX 1000000U /* of one rule */
 #define RULE_WORDS_MAX 4096U	  /* of one key whose value is a list of words */
+#define RULE_BACKENDS_MAX 16U	  /* of one rule */
 
 void rule_deinit(struct rule *rule);
 

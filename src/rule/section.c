@@ -11,8 +11,8 @@
 
 struct section {
 	const char *name;
-	const char *known;  /* the keys, for a message */
-	struct key keys[8]; /* the last one has no name */
+	const char *known;   /* the keys, for a message */
+	struct key keys[12]; /* the last one has no name */
 };
 
 #define WORDS(member) offsetof(struct rule, member)
@@ -46,6 +46,19 @@ static const struct section sections[] = {
 			{"Listen", section_discover_listen, 0},
 			{"ScanInterval", section_discover_scan_interval, 0}},
 	},
+	{
+		.name = "Relay",
+		.known =
+			"Connect, SendProxy, AcceptProxy, Transparent, MaxConnections, ConnectTimeout, IdleTimeout, HalfCloseTimeout and KeepAlive",
+		.keys = {{"Connect", section_relay_connect, 0}, {"SendProxy", section_relay_send_proxy, 0},
+			{"AcceptProxy", section_relay_accept_proxy, 0},
+			{"Transparent", section_relay_transparent, 0},
+			{"MaxConnections", section_relay_max_connections, 0},
+			{"ConnectTimeout", section_relay_time, WORDS(relay.connect_timeout)},
+			{"IdleTimeout", section_relay_time, WORDS(relay.idle_timeout)},
+			{"HalfCloseTimeout", section_relay_time, WORDS(relay.half_close_timeout)},
+			{"KeepAlive", section_relay_time, WORDS(relay.keep_alive)}},
+	},
 };
 
 void section_enter(struct parser *parser, const char *name)
@@ -59,12 +72,14 @@ void section_enter(struct parser *parser, const char *name)
 	parser->skip = !parser->section;
 	if (!parser->section)
 		parser_complain(parser,
-			"unknown section %s; the sections are [Rule], [Access] and [Discover]",
+			"unknown section %s; the sections are [Rule], [Access], [Discover] and [Relay]",
 			text_quote(name, quoted));
 	else if (!strcmp(name, "Access"))
 		parser->rule.access.present = true;
 	else if (!strcmp(name, "Discover"))
 		section_discover_enter(parser);
+	else if (!strcmp(name, "Relay"))
+		section_relay_enter(parser);
 }
 
 static const struct key *find_key(const struct section *section, const char *name)

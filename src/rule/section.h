@@ -40,3 +40,16 @@ void section_discover_check(struct parser *parser);
 void section_discover_sockets(struct parser *parser, const struct key *key, char *value);
 void section_discover_listen(struct parser *parser, const struct key *key, char *value);
 void section_discover_scan_interval(struct parser *parser, const struct key *key, char *value);
+
+/* section_relay_enter() - a line [Relay] */
+void section_relay_enter(struct parser *parser);
+
+/* section_relay_check() - after all of the file was read: check its keys against each other */
+void section_relay_check(struct parser *parser);
+
+void section_relay_connect(struct parser *parser, const struct key *key, char *value);
+void section_relay_send_proxy(struct parser *parser, const struct key *key, char *value);
+void section_relay_accept_proxy(struct parser *parser, const struct key *key, char *value);
+void section_relay_transparent(struct parser *parser, const struct key *key, char *value);
+void section_relay_max_connections(struct parser *parser, const struct key *key, char *value);
+void section_relay_time(struct parser *parser, const struct key *key, char *value);

@@ -2,7 +2,6 @@
 
 /* The section [Discover] */
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -73,31 +72,6 @@ void section_discover_listen(struct parser *parser, const struct key *key, char 
 	discover->in_kernel = in_kernel;
 }
 
-/* "500ms", "5s", "2min", "1h", or a number of seconds. One that is too large is UINT64_MAX. */
-static bool parse_time(const char *value, uint64_t *ret_ms)
-{
-	static const struct {
-		const char *name;
-		unsigned ms;
-	} units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"min", 60 * 1000}, {"h", 60 * 60 * 1000}};
-	size_t digits = strspn(value, "0123456789");
-	unsigned long number;
-	char text[32];
-	int r;
-
-	if (digits >= sizeof(text))
-		return false;
-	memcpy(text, value, digits);
-	text[digits] = '\0';
-	r = text_to_uint(text, SCAN_INTERVAL_MAX_MS, &number);
-	for (size_t i = 0; i < ARRAY_SIZE(units) && r != -EINVAL; i++)
-		if (!strcmp(value + digits, units[i].name)) {
-			*ret_ms = r ? UINT64_MAX : (uint64_t)number * units[i].ms;
-			return true;
-		}
-	return false;
-}
-
 void section_discover_scan_interval(struct parser *parser, const struct key *key, char *value)
 {
 	struct rule_discover *discover = &parser->rule.discover;
@@ -106,7 +80,7 @@ void section_discover_scan_interval(struct parser *parser, const struct key *key
 
 	if (!*value) {
 		discover->scan_line = 0;
-	} else if (!parse_time(value, &ms)) {
+	} else if (!key_parse_time(value, SCAN_INTERVAL_MAX_MS, &ms)) {
 		parser_complain(parser, "%s is not a time; write such as 500ms, 5s or 2min",
 			text_quote(value, quoted));
 		return;

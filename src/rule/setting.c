@@ -89,6 +89,59 @@ static const char *format_interval(unsigned ms, char text[static RULE_MATCH_TEXT
 	return text;
 }
 
+static bool get_time(struct walk *walk, const char *section, const char *key, const struct rule_time *time)
+{
+	if (!is_in(walk, 1, section, key))
+		return false;
+	walk->setting->value = time->ms ? format_interval(time->ms, walk->text) : "off";
+	walk->setting->line = time->line;
+	return true;
+}
+
+static bool get_backend(struct walk *walk, const struct rule_relay *relay)
+{
+	if (!is_in(walk, relay->n_backends, "Relay", "Connect"))
+		return false;
+	walk->setting->value = relay->backends[walk->left].text;
+	walk->setting->line = relay->backends[walk->left].line;
+	return true;
+}
+
+static bool get_proxy(struct walk *walk, const struct rule_relay *relay)
+{
+	if (!is_in(walk, relay->n_proxies, "Relay", "AcceptProxy"))
+		return false;
+	walk->setting->value = prefix_format(&relay->proxies[walk->left], walk->text);
+	walk->setting->line = relay->accept_proxy_line;
+	return true;
+}
+
+static bool get_max_connections(struct walk *walk, const struct rule_relay *relay)
+{
+	if (!is_in(walk, 1, "Relay", "MaxConnections"))
+		return false;
+	(void)snprintf(walk->text, RULE_MATCH_TEXT_MAX, "%u", relay->max_connections);
+	walk->setting->value = walk->text;
+	walk->setting->line = relay->max_connections_line;
+	return true;
+}
+
+static bool get_relay(struct walk *walk, const struct rule_relay *relay)
+{
+	static const char *const send_proxy[] = {"no", "v1", "v2"};
+
+	return get_backend(walk, relay) ||
+	       get_word(walk, "Relay", "SendProxy", send_proxy[relay->send_proxy], relay->send_proxy_line) ||
+	       get_proxy(walk, relay) ||
+	       get_word(walk, "Relay", "Transparent", relay->transparent ? "yes" : "no",
+		       relay->transparent_line) ||
+	       get_max_connections(walk, relay) ||
+	       get_time(walk, "Relay", "ConnectTimeout", &relay->connect_timeout) ||
+	       get_time(walk, "Relay", "IdleTimeout", &relay->idle_timeout) ||
+	       get_time(walk, "Relay", "HalfCloseTimeout", &relay->half_close_timeout) ||
+	       get_time(walk, "Relay", "KeepAlive", &relay->keep_alive);
+}
+
 static bool get_interval(struct walk *walk, const struct rule_discover *discover)
 {
 	if (!is_in(walk, 1, "Discover", "ScanInterval"))
@@ -125,7 +178,8 @@ bool setting_get(const struct rule *rule, size_t index, char text[static RULE_MA
 	       get_words(&walk, "Access", "Unit", &rule->access.units) ||
 	       get_words(&walk, "Access", "UserUnit", &rule->access.user_units) ||
 	       get_bound(&walk, &rule->access) ||
-	       (rule->discover.present && get_discover(&walk, &rule->discover));
+	       (rule->discover.present && get_discover(&walk, &rule->discover)) ||
+	       (rule->relay.present && get_relay(&walk, &rule->relay));
 }
 
 int setting_foreach(const struct rule *rule,

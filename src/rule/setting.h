@@ -7,7 +7,7 @@
 
 /* A match or a word */
 struct rule_setting {
-	const char *section; /* "Rule", "Access", "Discover" */
+	const char *section; /* "Rule", "Access", "Discover", "Relay" */
 	const char *key;
 	const char *value;
 	unsigned line;			/* 0: a default */
@@ -19,7 +19,7 @@ struct rule_setting {
  * @text: `value` may be in it
  *
  * Matches come first. Defaults of Missing, Order and Bound are included; those of Listen and ScanInterval as well when
- * there is a section [Discover].
+ * there is a section [Discover], and those of [Relay] when there is one.
  *
  * Return: whether there is one.
  */

@@ -19,6 +19,7 @@ EXPECTED = """
     usr/lib/systemd/system/usher-discover.service
     usr/lib/systemd/system/usher-metrics.socket
     usr/lib/systemd/system/usher-metrics@.service
+    usr/lib/systemd/system/usher-relay@.service
     usr/lib/systemd/system/usher@.service
     usr/lib/systemd/system/usherd.service
     usr/lib/systemd/system/usherd.socket
@@ -30,6 +31,7 @@ EXPECTED = """
     usr/lib/TRIPLET/libusher.so.0.1.0
     usr/lib/TRIPLET/pkgconfig/libusher.pc
     usr/sbin/usher-discover
+    usr/sbin/usher-relay
     usr/sbin/usherd
     usr/share/bash-completion/completions/usherctl
     usr/share/fish/vendor_completions.d/usherctl.fish
@@ -43,6 +45,7 @@ EXPECTED = """
     usr/share/man/man5/usher.rules.5
     usr/share/man/man7/usher-protocol.7
     usr/share/man/man8/usher-discover.8
+    usr/share/man/man8/usher-relay.8
     usr/share/man/man8/usherd.8
     usr/share/zsh/vendor-completions/_usherctl
 """.split()

@@ -12,7 +12,7 @@ from harness.traffic import REFUSED, who
 from units import ANSWER, enable, rule, service, settle, sockets, unit
 
 UNITS = ["usherd.service", "usherd.socket", "usherd@x.service", "usherd@x.socket", "usher@x.service",
-         "usher-again@x.service", "usher-discover.service", "usher-metrics.socket", "usher-metrics@x.service"]
+         "usher-again@x.service", "usher-discover.service", "usher-relay@x.service", "usher-metrics.socket", "usher-metrics@x.service"]
 
 
 def test_verify(machine):
@@ -25,7 +25,7 @@ def test_verify(machine):
 
 # The highest exposure that systemd-analyze may report, in tenths
 EXPOSURE = {"usherd.service": 17, "usherd@x.service": 17, "usher-discover.service": 22, "usher@x.service": 9,
-            "usher-again@x.service": 9, "usher-metrics@x.service": 5}
+            "usher-again@x.service": 9, "usher-relay@x.service": 11, "usher-metrics@x.service": 5}
 
 
 @pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])

@@ -15,8 +15,8 @@ manual = (root / "docs/man/usher-protocol.7.scd").read_text()
 KEYS = set(re.findall(r"\bKEY\(([A-Z][A-Z0-9_]*)\)", words))
 # The notify socket speaks another protocol, and the journal has fields of its own.
 OTHER_KEYS = {"BARRIER", "FDNAME", "FDPOLL", "FDSTORE", "FDSTOREREMOVE", "USHER_UID"}
-# Events of usher-discover, and the one for which there can be no subscriber yet
-NOT_IN_MONITOR = {"passed-over", "scanning", "no-broker", "not-started"}
+# Events of usher-discover and usher-relay, and the one for which there can be no subscriber yet
+NOT_IN_MONITOR = {"passed-over", "scanning", "no-broker", "unreachable", "reached", "full", "not-started"}
 
 
 def values(kind):
