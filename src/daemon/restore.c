@@ -108,7 +108,8 @@ static void report_refusal(const char *name, const struct refusal *refusal)
 /* No rule leads to it, and clients of another service would wait at it. */
 static void report_local(const struct passed_socket *socket)
 {
-	const struct observed about = {.name = socket->name, .error = EAFNOSUPPORT};
+	const struct observed about = {
+		.name = socket->name, .reason = "it is a Unix socket", .error = EAFNOSUPPORT};
 
 	observe(OBSERVE_REFUSED, &about,
 		"the service manager passed a Unix socket at '%s' as '%s', which the broker has no use for (EAFNOSUPPORT); remove its unit from Sockets= of usherd.service, or that line from the unit",

@@ -229,9 +229,13 @@ void discoverer_reload(struct discoverer *discoverer)
 	char text[512];
 	int r = ruleset_load(&discoverer->set, discoverer->manner.instance->rule_dirs, &problems);
 
-	if (r)
-		observe(OBSERVE_RELOAD_FAILED, NULL, "the rules stay as they were: %s",
-			r < 0 ? errno_text(-r) : problem_format(&problems.items[0], text, sizeof(text)));
+	if (r) {
+		const struct observed about = {
+			.reason = r < 0 ? errno_text(-r)
+					: problem_format(&problems.items[0], text, sizeof(text))};
+
+		observe(OBSERVE_RELOAD_FAILED, &about, "the rules stay as they were: %s", about.reason);
+	}
 	scanner_renew(discoverer->scanner);
 	watch_replace(&discoverer->watch, discoverer->set.rules);
 	pace_reset(&discoverer->pace);

@@ -126,8 +126,10 @@ static void report_faults(const struct problems *problems)
 	char text[1024];
 
 	for (size_t i = 0; i < problems->n; i++)
-		observe(OBSERVE_FAULT, &(struct observed){.rule = problems->items[i].file}, "%s",
-			problem_format(&problems->items[i], text, sizeof(text)));
+		observe(OBSERVE_FAULT,
+			&(struct observed){
+				.rule = problems->items[i].file, .reason = problems->items[i].text},
+			"%s", problem_format(&problems->items[i], text, sizeof(text)));
 	if (problems->n)
 		observe(OBSERVE_FAULT, NULL,
 			"errors in the rule files: %zu; for the names of these files nothing is discovered",

@@ -58,6 +58,9 @@ static const struct kind {
 	[OBSERVE_FAILED] = {"failed", "e04828ef671e44bda1d3aed94df05c05", LOG_ERR, true},
 };
 
+/* The note that messages were left out has none of the fields which the catalog shows for their kind. */
+#define LEFT_OUT_ID "a2285d7bac8f4626b35b018f5b729e1f"
+
 static const char *program_name = "usherd";
 
 void observe_as(const char *program)
@@ -137,7 +140,7 @@ static bool is_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-static void write_message(enum observe_kind kind, const struct observed *about, const char *message)
+static void write_message(const struct kind *kind, const struct observed *about, const char *message)
 {
 	struct fields fields = {.n = 0};
 
@@ -146,8 +149,8 @@ static void write_message(enum observe_kind kind, const struct observed *about, 
 		return;
 	}
 	add_field(&fields, "MESSAGE=%s", message);
-	add_field(&fields, "MESSAGE_ID=%s", kinds[kind].id);
-	add_field(&fields, "PRIORITY=%d", kinds[kind].priority);
+	add_field(&fields, "MESSAGE_ID=%s", kind->id);
+	add_field(&fields, "PRIORITY=%d", kind->priority);
 	add_text(&fields, "SYSLOG_IDENTIFIER", program_name);
 	add_field(&fields, "DOCUMENTATION=man:%s(8)", program_name);
 	if (about)
@@ -167,13 +170,16 @@ static bool is_within_limit(enum observe_kind kind, const struct observed *about
 	static struct bucket buckets[OBSERVE_KINDS][UID_BUCKETS];
 	struct bucket *bucket = &buckets[kind][about && about->by_client ? about->uid % UID_BUCKETS : 0];
 	uint64_t now = clock_monotonic_usec() / CLOCK_USEC_PER_SEC;
+	struct kind left_out;
 	char text[96];
 
 	if (now >= bucket->until) {
 		if (bucket->left_out) {
 			(void)snprintf(
 				text, sizeof(text), "%u similar messages were suppressed", bucket->left_out);
-			write_message(kind, NULL, text);
+			left_out = kinds[kind];
+			left_out.id = LEFT_OUT_ID;
+			write_message(&left_out, NULL, text);
 		}
 		*bucket = (struct bucket){.until = now + OBSERVE_LIMIT_SECONDS};
 	}
@@ -228,5 +234,5 @@ void observe(enum observe_kind kind, const struct observed *about, const char *f
 	if (listener.function)
 		listener.function(kind, about ? about : &(struct observed){0}, message, listener.userdata);
 	if (written)
-		write_message(kind, about, message);
+		write_message(&kinds[kind], about, message);
 }

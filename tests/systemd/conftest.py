@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -182,9 +183,24 @@ def boot(request, version):
     def start(**options):
         machine = _machine.Machine(base, installed, **options)
         machine.version = version
+        started.append(machine)
         return machine.start()
 
-    return start
+    started = []
+    yield start
+    for machine in started:
+        if machine.pid is not None:
+            missing_fields(machine)
+
+
+def missing_fields(machine):
+    """journalctl -x shows a field that a message lacks as @USHER_NAME@: none of those that this test has caused lacks one."""
+    text = (SOURCE / "units/usher.catalog").read_text()
+    shown = {number: set(re.findall("@(USHER_[A-Z]+)@", entry))
+             for number, entry in re.findall(r"^-- ([0-9a-f]{32})\n(.*?)(?=^-- |\Z)", text, re.M | re.S)}
+    for entry in machine.journal("-t", "usherd", "-t", "usher-discover"):
+        missing = shown.get(entry.get("MESSAGE_ID"), set()) - set(entry)
+        assert not missing, f"{missing} of the catalog's entry: {entry}"
 
 
 @pytest.fixture
