@@ -20,6 +20,9 @@ EXPECTED = """
     usr/lib/systemd/system/usher-metrics.socket
     usr/lib/systemd/system/usher-metrics@.service
     usr/lib/systemd/system/usher-relay@.service
+    usr/lib/systemd/system-generators/usher-generator
+    usr/lib/systemd/system/usher-sockets.service
+    usr/lib/systemd/system/usher-sockets@.service
     usr/lib/systemd/system/usher@.service
     usr/lib/systemd/system/usherd.service
     usr/lib/systemd/system/usherd.socket
@@ -46,6 +49,7 @@ EXPECTED = """
     usr/share/man/man7/usher-protocol.7
     usr/share/man/man8/usher-discover.8
     usr/share/man/man8/usher-relay.8
+    usr/share/man/man8/usher-generator.8
     usr/share/man/man8/usherd.8
     usr/share/zsh/vendor-completions/_usherctl
 """.split()
@@ -83,13 +87,13 @@ def test_modes(installed):
     for path in files(installed):
         path = installed / path
         mode = path.stat().st_mode & 0o7777
-        assert mode == (0o755 if path.parent.name in ("bin", "sbin") or ".so." in path.name or path.name.endswith(".so")
+        assert mode == (0o755 if path.parent.name in ("bin", "sbin", "system-generators") or ".so." in path.name or path.name.endswith(".so")
                         else 0o644), f"{path} {mode:o}"
 
 
 def test_units_name_what_is_installed(installed):
     """The programs and manual pages that the units refer to exist."""
-    for path in [installed / path for path in files(installed) if "/systemd/" in path]:
+    for path in [installed / path for path in files(installed) if "/systemd/" in path and "generators" not in path]:
         text = path.read_text()
         for program in re.findall(r"^Exec\w+=[+-]*(/usr/\S+)", text, re.M):
             assert (installed / program[1:]).exists(), f"{path}: {program}"

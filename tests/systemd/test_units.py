@@ -12,7 +12,8 @@ from harness.traffic import REFUSED, who
 from units import ANSWER, enable, rule, service, settle, sockets, unit
 
 UNITS = ["usherd.service", "usherd.socket", "usherd@x.service", "usherd@x.socket", "usher@x.service",
-         "usher-again@x.service", "usher-discover.service", "usher-relay@x.service", "usher-metrics.socket", "usher-metrics@x.service"]
+         "usher-again@x.service", "usher-sockets.service", "usher-sockets@x.service", "usher-discover.service",
+         "usher-relay@x.service", "usher-metrics.socket", "usher-metrics@x.service"]
 
 
 def test_verify(machine):
@@ -25,7 +26,8 @@ def test_verify(machine):
 
 # The highest exposure that systemd-analyze may report, in tenths
 EXPOSURE = {"usherd.service": 17, "usherd@x.service": 17, "usher-discover.service": 22, "usher@x.service": 9,
-            "usher-again@x.service": 9, "usher-relay@x.service": 11, "usher-metrics@x.service": 5}
+            "usher-again@x.service": 9, "usher-sockets.service": 9, "usher-sockets@x.service": 9,
+            "usher-relay@x.service": 11, "usher-metrics@x.service": 5}
 
 
 @pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
@@ -215,7 +217,7 @@ def test_every_daemon_has_a_watchdog(machine):
     assert {path.name for path in daemons} >= {"usherd.service", "usherd@.service", "usher-discover.service"}
     for path in folder.glob("usher*.service"):
         text = path.read_text()
-        assert any(f"\n{key}" in text for key in ("WatchdogSec=", "TimeoutStartSec=5s", "RuntimeMaxSec=")), path
+        assert any(f"\n{key}" in text for key in ("WatchdogSec=", "TimeoutStartSec=5s", "TimeoutStartSec=30s", "RuntimeMaxSec=")), path
         assert path not in daemons or "\nWatchdogSec=" in text, path
 
 

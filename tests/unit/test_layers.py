@@ -31,6 +31,7 @@ NEVER = [
     ("scan", "bpf libbpf hooks discover datapath"),
     ("ctl", "discover hooks datapath broker daemon intake libbpf"),
     ("broker", "daemon"),
+    ("generator", "image access lib wire libbpf libsystemd ctl"),
     ("discover", "datapath broker daemon"),
     ("hooks", "datapath broker daemon"),
     ("relay", "wire lib access bpf libbpf broker daemon"),
@@ -42,7 +43,7 @@ NEVER = [
     ("ctl/explain", "ctl/doctor ctl/check ctl"),
     ("ctl/doctor", "ctl/explain ctl"),
 ]
-PROGRAMS = [root / "src" / folder for folder in ("daemon", "discover", "relay")]
+PROGRAMS = [root / "src" / folder for folder in ("daemon", "discover", "relay", "generator")]
 PURE = {"util", "wire", "rule", "image", "account", "access", "pins"}
 LIBRARIES = {"bpf": "libbpf", "systemd": "libsystemd", "libmnl": "libmnl", "libsmartcols": "libsmartcols"}
 
