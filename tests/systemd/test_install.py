@@ -44,6 +44,10 @@ EXPECTED = """
     usr/share/man/man3/usher_hand_in.3
     usr/share/man/man3/usher_hold.3
     usr/share/man/man3/usher_reason.3
+    usr/share/man/man3/usher_udp_flow.3
+    usr/share/man/man3/usher_udp_prepare.3
+    usr/share/man/man3/usher_udp_receive.3
+    usr/share/man/man3/usher_udp_send.3
     usr/share/man/man3/usher_withdraw.3
     usr/share/man/man5/usher.rules.5
     usr/share/man/man7/usher-protocol.7
