@@ -238,7 +238,8 @@ void relay_reload(struct relay *relay)
 	struct refusal refusal;
 
 	if (load(relay, &settings, &refusal)) {
-		observe(OBSERVE_RELOAD_FAILED, &(struct observed){.name = relay->home.name},
+		observe(OBSERVE_RELOAD_FAILED,
+			&(struct observed){.name = relay->home.name, .reason = refusal.text},
 			"cannot reload: %s; the relay goes on as before", refusal.text);
 		return;
 	}

@@ -198,7 +198,7 @@ def missing_fields(machine):
     text = (SOURCE / "units/usher.catalog").read_text()
     shown = {number: set(re.findall("@(USHER_[A-Z]+)@", entry))
              for number, entry in re.findall(r"^-- ([0-9a-f]{32})\n(.*?)(?=^-- |\Z)", text, re.M | re.S)}
-    for entry in machine.journal("-t", "usherd", "-t", "usher-discover"):
+    for entry in machine.journal("-t", "usherd", "-t", "usher-discover", "-t", "usher-relay"):
         missing = shown.get(entry.get("MESSAGE_ID"), set()) - set(entry)
         assert not missing, f"{missing} of the catalog's entry: {entry}"
 
