@@ -24,8 +24,9 @@ struct diag_socket {
 	uint8_t address[16]; /* local, network order, IPv4 in the first 4 bytes */
 	uint16_t port;	     /* local, host order */
 	uint32_t interface;  /* SO_BINDTODEVICE; 0: none */
-	uint64_t cgroup;    /* of cgroup2, in which the socket was created: its inode; 0: not known */
+	uint64_t cgroup;     /* of cgroup2, in which the socket was created: its inode; 0: not known */
 	bool v6only;
+	bool transparent; /* IP_TRANSPARENT; false on kernels that do not show it */
 	bool mptcp; /* a listener inside an MPTCP socket: it has the inode of that socket, but another cookie */
 	uint32_t queue;	    /* TCP: connections waiting for accept(2); UDP: bytes waiting to be read */
 	uint32_t queue_max; /* TCP: the backlog; UDP: 0 */

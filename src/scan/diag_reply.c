@@ -48,6 +48,16 @@ static bool is_mptcp(const struct nlattr *ulp)
 	return false;
 }
 
+static void read_options(const struct nlattr *attribute, struct diag_socket *socket)
+{
+	struct inet_diag_sockopt options;
+
+	if (mnl_attr_get_payload_len(attribute) < sizeof(options))
+		return;
+	memcpy(&options, mnl_attr_get_payload(attribute), sizeof(options));
+	socket->transparent = options.transparent;
+}
+
 static void read_attribute(const struct nlattr *attribute, struct diag_socket *socket)
 {
 	switch (mnl_attr_get_type(attribute)) {
@@ -58,6 +68,9 @@ static void read_attribute(const struct nlattr *attribute, struct diag_socket *s
 	case INET_DIAG_CGROUP_ID:
 		if (mnl_attr_get_payload_len(attribute) >= sizeof(uint64_t))
 			socket->cgroup = mnl_attr_get_u64(attribute);
+		break;
+	case INET_DIAG_SOCKOPT:
+		read_options(attribute, socket);
 		break;
 	/* before Linux 6.15, only shown to processes with CAP_NET_ADMIN */
 	case INET_DIAG_ULP_INFO:

@@ -357,6 +357,24 @@ static void how_it_is_bound(void **state)
 	assert_int_equal(diag_address(find(sockets, n, dual), &address), AF_INET6);
 }
 
+static void transparent_is_told(void **state)
+{
+	int fds[] = {new_socket(AF_INET, SOCK_STREAM, 0), new_socket(AF_INET, SOCK_STREAM, 0)}, yes = 1;
+	_cleanup_free_ struct diag_socket *sockets = NULL;
+	size_t n;
+
+	(void)state;
+	if (setsockopt(fds[0], SOL_IP, IP_TRANSPARENT, &yes, sizeof(yes)) < 0)
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		(void)bind_to(fds[i], "127.0.0.2");
+		assert_int_equal(listen(fds[i], 1), 0);
+	}
+	dump(IPPROTO_TCP, NULL, 0, &sockets, &n);
+	assert_true(find(sockets, n, fds[0])->transparent);
+	assert_false(find(sockets, n, fds[1])->transparent);
+}
+
 static void mptcp_is_told(void **state)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
@@ -461,6 +479,7 @@ int main(void)
 		cmocka_unit_test(every_cut_and_every_byte),
 		cmocka_unit_test(listed_is_what_listens_or_is_bound),
 		cmocka_unit_test(how_it_is_bound),
+		cmocka_unit_test(transparent_is_told),
 		cmocka_unit_test(mptcp_is_told),
 		cmocka_unit_test(a_filter_of_any_size),
 		cmocka_unit_test(nothing_is_left_open),

@@ -10,6 +10,7 @@
 
 #include "../check/listeners.h"
 #include "../host/local_route.h"
+#include "../host/policy.h"
 #include "../host/route.h"
 #include "doctor.h"
 
@@ -169,6 +170,7 @@ static void look_at_local_route(
 
 static void check_local_routes(struct doctor *doctor)
 {
+	_cleanup_(policy_deinit) struct policy policy4 = POLICY_NULL, policy6 = POLICY_NULL;
 	_cleanup_(routing_deinit) struct routing routing = ROUTING_NULL;
 	size_t before = doctor->report.n;
 	struct refusal refusal;
@@ -177,6 +179,10 @@ static void check_local_routes(struct doctor *doctor)
 	if (doctor_skips_elsewhere(doctor))
 		return;
 	r = routing_read(&routing, &refusal);
+	if (!r)
+		r = policy_read(AF_INET, &policy4, &refusal);
+	if (!r)
+		r = policy_read(AF_INET6, &policy6, &refusal);
 	if (r < 0)
 		doctor->report.out_of_memory = true;
 	else if (r)
@@ -184,7 +190,9 @@ static void check_local_routes(struct doctor *doctor)
 	if (r)
 		return;
 	for (size_t i = 0; i < routing.n_routes; i++)
-		look_at_local_route(doctor, &routing, &routing.routes[i]);
+		if (!policy_spares_host(routing.routes[i].prefix.family == AF_INET6 ? &policy6 : &policy4,
+			    &routing.routes[i]))
+			look_at_local_route(doctor, &routing, &routing.routes[i]);
 	if (doctor->report.n == before)
 		doctor_found(doctor, REPORT_OK,
 			"no local route takes a network, a gateway or a neighbour of this host");

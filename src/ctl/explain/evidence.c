@@ -42,6 +42,13 @@ uint32_t evidence_place_device(const struct evidence *evidence, const struct exp
 	return socket ? socket->interface : 0;
 }
 
+bool evidence_place_is_transparent(const struct evidence *evidence, const struct explained_place *place)
+{
+	const struct diag_socket *socket = see(evidence, place);
+
+	return socket && socket->transparent;
+}
+
 const char *evidence_place_address(const struct evidence *evidence, const struct explained_place *place,
 	char text[static ENDPOINT_TEXT_MAX])
 {

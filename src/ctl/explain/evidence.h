@@ -42,6 +42,9 @@ const char *evidence_place_address(const struct evidence *evidence, const struct
 /* evidence_place_device() - to which it is bound now; 0: none, or not seen */
 uint32_t evidence_place_device(const struct evidence *evidence, const struct explained_place *place);
 
+/* evidence_place_is_transparent() - does its socket have IP_TRANSPARENT? */
+bool evidence_place_is_transparent(const struct evidence *evidence, const struct explained_place *place);
+
 /* evidence_device_format() - by which the packet comes: "eth0", "lo (which counts as eth0)"; it must be known */
 #define EVIDENCE_DEVICE_MAX 64
 const char *evidence_device_format(const struct asked *asked, char text[static EVIDENCE_DEVICE_MAX]);

@@ -119,6 +119,15 @@ static void find_open_rule(const struct evidence *evidence, struct findings *fin
 
 /* ---- the reply */
 
+/* Can the socket that gets the packet reply from an address that is not in the table local? */
+static bool is_served_transparently(const struct evidence *evidence)
+{
+	const struct explained_place *chosen = explanation_chosen(evidence->explanation);
+	const struct listener *taker = host_view_taker(evidence->host);
+
+	return chosen ? evidence_place_is_transparent(evidence, chosen) : taker && taker->socket->transparent;
+}
+
 static void find_no_reply(const struct evidence *evidence, struct findings *findings)
 {
 	const struct reach *reach = &evidence->host->reach;
@@ -137,6 +146,8 @@ static void find_no_reply(const struct evidence *evidence, struct findings *find
 		finding_remedy(finding, "add a route to it, or a default route");
 		return;
 	}
+	if (is_served_transparently(evidence))
+		return;
 	finding = findings_add(findings, FINDING_WARN, "no-reply",
 		"the kernel sends no reply from %s unless the socket has IP_TRANSPARENT: the address is local by a routing rule, but not in the table local",
 		address);

@@ -183,6 +183,33 @@ bool policy_is_plain(const struct policy *policy)
 	return true;
 }
 
+/* Does it fit packets that this host sends to addresses of a route, whatever else is in them? */
+static bool leads_host_to(const struct policy_rule *rule, const struct route_entry *entry)
+{
+	const struct prefix *prefix = &entry->prefix, *to = &rule->to;
+	struct policy_rule rest = *rule;
+
+	if (to->family != AF_UNSPEC && !prefix_contains(to, prefix->family, prefix->address) &&
+		!prefix_contains(prefix, to->family, to->address))
+		return false;
+	rest.to = (struct prefix){};
+	if (!strcmp(rest.input, "lo")) /* the device of the packets that this host sends */
+		*rest.input = '\0';
+	return is_plain(&rest, rule->priority, entry->table);
+}
+
+bool policy_spares_host(const struct policy *policy, const struct route_entry *entry)
+{
+	bool named = false;
+
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		if (leads_host_to(&policy->rules[i], entry))
+			return false;
+		named = named || policy->rules[i].table == entry->table;
+	}
+	return named;
+}
+
 /* ---- does a rule fit? */
 
 enum fit { FIT_NO, FIT_MAYBE, FIT_YES };

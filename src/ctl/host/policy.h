@@ -43,6 +43,13 @@ void policy_deinit(struct policy *policy);
 /* policy_is_plain() - no rules but those that every host has: then there is nothing to find out */
 bool policy_is_plain(const struct policy *policy);
 
+/*
+ * policy_spares_host() - do the rules keep a route from the packets that this host sends?
+ *
+ * They do if rules lead to its table, but only for packets that come by a device or have a mark, for instance.
+ */
+bool policy_spares_host(const struct policy *policy, const struct route_entry *entry);
+
 struct policy_packet {
 	int family;
 	const uint8_t *destination, *source; /* `source` NULL: not known */

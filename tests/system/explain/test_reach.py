@@ -86,6 +86,7 @@ def test_rule_of_a_device(broker, table):
         wire.hand_in("web", sock)
         with table.entered():
             socket.create_connection((TESTED, 80), timeout=10).close()
+        yield Explain(PACKET, None, options=came, route="local", status=0)
     with serving("web"):
         found = Explained(*PACKET.split(), *came)
         run(*found.codes["no-reply"]["command"].split())

@@ -143,6 +143,20 @@ def test_prefix_of_nobody(broker, host):
         yield Doctor()
 
 
+@pytest.mark.parametrize("rule, spares", [
+    ("iif usher0", True), ("fwmark 1", True), ("from 198.18.0.0/24", True), ("to 198.18.0.0/24", True),
+    ("iif lo", False), ("to 203.0.113.0/25", False), ("from all", False),
+])
+@setup
+def test_local_route_of_another_table(broker, host, rule, spares):
+    """A local route in a table is no fault if rules lead to it only for packets that this host does not send."""
+    broker(web="Stream=80")
+    with serving("web"):
+        ip(f"route add local {NETWORK} dev lo table 100")
+        ip(f"rule add {rule} lookup 100 priority 100")
+        yield Doctor(*[] if spares else [warn("local-routes", prefix=NETWORK, taken=OF_USHER0, table=100)])
+
+
 @pytest.mark.parametrize("prefix, taken", [
     (NETWORK, OF_USHER0), ("203.0.0.0/16", OF_USHER0), ("203.0.113.2/32", "203.0.113.2, the gateway of the route to 198.18.7.0/24"),
     (f"{CLIENT_V6}/128", f"{CLIENT_V6}, a neighbour on usher0"),
@@ -158,7 +172,7 @@ def test_local_route_that_takes_too_much(broker, host, prefix, taken):
     with serving("web"):
         yield Doctor()
         ip(f"route add local {prefix} dev lo")
-        yield Doctor(warn("local-routes", prefix=prefix, taken=taken))
+        yield Doctor(warn("local-routes", prefix=prefix, taken=taken, table=255))
         (_, _), = [row for row in Diagnosed().of("local-routes")]
         remedy, = [row["remedy"] for row in Diagnosed().rows if row["check"] == "local-routes"]
         run(*remedy.partition("then: ")[2].split())

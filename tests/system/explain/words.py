@@ -364,7 +364,7 @@ DOCTOR = {
     "local-routes": (
         "the local route {prefix} takes {taken}: this host does not reach others there, and answers none of them",
         "make only those addresses local that clients use, as 'usherctl explain' advises, then: "
-        "ip route del local {prefix} dev lo table 255"),
+        "ip route del local {prefix} dev lo table {table}"),
     "filters": (
         "'{name}' gets nothing at {packet} from other hosts: {act}",
         "if it should, change that: {command}; 'usherctl explain' shows what becomes of a packet"),
