@@ -113,7 +113,7 @@ struct {
 	__type(value, struct usher_state);
 } state SEC(".maps");
 
-/* Nanoseconds between two events of one seat on one CPU. */
+/* Nanoseconds between two events of one seat on one CPU; of what yields, of one seat. */
 const volatile __u64 event_interval = 1000000000ULL;
 
 /*
@@ -129,27 +129,14 @@ static __always_inline __u64 word_of(__u32 first, __u32 second)
 #endif
 }
 
-static __noinline int report(struct bpf_sk_lookup *ctx, __u32 seat, bool passed, long error)
+#include "later.h" /* uses the maps above */
+
+static __always_inline void fill_event(
+	struct bpf_sk_lookup *ctx, struct usher_event *event, __u32 seat, __u64 now, bool passed)
 {
-	struct usher_counters *count = bpf_map_lookup_elem(&counters, &seat);
-	struct usher_event *event;
-	__u64 now = bpf_ktime_get_ns();
 	__u32 *local, *remote;
 
-	if (!count || (count->event_time && now - count->event_time < event_interval))
-		return 0;
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event) {
-		count->events_lost++;
-		return 0;
-	}
-	count->event_time = now;
-	__builtin_memset(event, 0, sizeof(*event));
 	event->version = USHER_EVENT_VERSION;
-	event->reason = error == -ENODEV ? USHER_EVENT_DEVICE
-			: error		 ? USHER_EVENT_REFUSED
-					 : USHER_EVENT_MISSING;
-	event->error = (__s32)error;
 	event->seat = seat;
 	event->time = now;
 	event->family = (__u8)ctx->family;
@@ -174,6 +161,55 @@ static __noinline int report(struct bpf_sk_lookup *ctx, __u32 seat, bool passed,
 		remote[2] = ctx->remote_ip6[2];
 		remote[3] = ctx->remote_ip6[3];
 	}
+}
+
+static __noinline int report(struct bpf_sk_lookup *ctx, __u32 seat, bool passed, long error)
+{
+	struct usher_counters *count = bpf_map_lookup_elem(&counters, &seat);
+	struct usher_event *event;
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!count || (count->event_time && now - count->event_time < event_interval))
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count->events_lost++;
+		return 0;
+	}
+	count->event_time = now;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->reason = error == -ENODEV ? USHER_EVENT_DEVICE
+			: error		 ? USHER_EVENT_REFUSED
+					 : USHER_EVENT_MISSING;
+	event->error = (__s32)error;
+	fill_event(ctx, event, seat, now, passed);
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+/* What is counted may be gone, or bound otherwise than it seemed: user space looks at the port. */
+static __noinline int yield(struct bpf_sk_lookup *ctx, struct usher_later *later)
+{
+	struct usher_event *event;
+	__u64 *count, now;
+	__u32 seat;
+
+	if (!later)
+		return 0;
+	seat = later->seat;
+	count = bpf_map_lookup_elem(&yielded, &seat);
+	if (count)
+		(*count)++;
+	now = bpf_ktime_get_ns();
+	if (later->event_time && now - later->event_time < event_interval)
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event)
+		return 0;
+	later->event_time = now;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->reason = USHER_EVENT_YIELDED;
+	fill_event(ctx, event, seat, now, true);
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
@@ -346,19 +382,74 @@ static __noinline int fall_back_question(
 }
 
 /*
+ * The rule has been found: @seat is its number, in memory, as the key of maps. For a question, @count is NULL, which
+ * counts nothing.
+ */
+static __always_inline int serve(struct bpf_sk_lookup *ctx, const volatile __u32 *seat,
+	struct usher_counters *count, bool is_question, struct usher_answer *answer)
+{
+	const __u64 flags = is_question ? BPF_SK_LOOKUP_F_NO_REUSEPORT : 0;
+	struct bpf_sock *sk;
+	long error = 0;
+
+	if (is_question)
+		answer->seat = *seat;
+	else
+		count->lookups++;
+	sk = bpf_map_lookup_elem(&front, (const void *)seat);
+	if (sk) {
+		error = assign(ctx, sk, flags, is_question ? answer->device : ctx->ingress_ifindex);
+		if (!error)
+			return SK_PASS; /* dispatched */
+	}
+	return is_question ? fall_back_question(ctx, *seat, error, answer)
+			   : fall_back_packet(ctx, *seat, error);
+}
+
+/* The same for a rule with a later order, to which @word leads. */
+static __always_inline int serve_later(
+	struct bpf_sk_lookup *ctx, __u32 word, bool is_question, struct usher_answer *answer)
+{
+	const __u32 device = is_question ? answer->device : ctx->ingress_ifindex;
+	const struct usher_obstacle_counts *counts = find_counts();
+	struct usher_later *later = find_later(word);
+	struct usher_counters *count;
+	int obstacle;
+	__u64 on_port;
+
+	if (!counts)
+		return SK_DROP; /* cannot happen, as in fall_back() */
+	on_port = *port_counts(counts, index_of(ctx->family, ctx->protocol, ctx->local_port));
+	if (on_port && !is_clear(ctx, counts, later, on_port)) {
+		obstacle = find_obstacle(ctx, later, on_port, device);
+		if (obstacle && is_question) {
+			answer->seat = later->seat;
+			answer->obstacle = (__u32)obstacle;
+			return SK_PASS; /* left to the kernel's lookup */
+		}
+		if (obstacle) {
+			yield(ctx, later);
+			return SK_PASS; /* left to the kernel's lookup */
+		}
+	}
+	count = bpf_map_lookup_elem(&counters, &later->seat);
+	if (!count)
+		return SK_DROP; /* cannot happen, as in fall_back() */
+	return serve(ctx, &later->seat, count, is_question, answer);
+}
+
+/*
  * Decides what to do with a packet; @answer is NULL for a real one. For a question, it counts nothing, writes no event
  * and fills @answer. Of a reuseport group it then selects the member that was handed in, because BPF_PROG_TEST_RUN does
  * not let a group choose.
  *
  * Nothing here is put on the stack: usher-bpf.h, "The word in the port table", says why.
  */
-static __always_inline int dispatch(struct bpf_sk_lookup *ctx, bool is_question, struct usher_answer *answer)
+static __always_inline int dispatch(
+	struct bpf_sk_lookup *ctx, bool has_later, bool is_question, struct usher_answer *answer)
 {
-	const __u64 flags = is_question ? BPF_SK_LOOKUP_F_NO_REUSEPORT : 0;
 	const volatile __u32 *word = port_word(ctx);
 	struct usher_counters *count;
-	struct bpf_sock *sk;
-	long error = 0;
 
 	if (!*word)
 		return SK_PASS; /* no rule for this port */
@@ -367,34 +458,28 @@ static __always_inline int dispatch(struct bpf_sk_lookup *ctx, bool is_question,
 		if (!*word)
 			return SK_PASS; /* rules for this port, none for this address */
 	}
-
-	if (is_question) {
-		answer->seat = *word;
-	} else {
-		count = bpf_map_lookup_elem(&counters, (const void *)word);
-		if (!count)
-			return SK_DROP; /* cannot happen, as in fall_back() */
-		count->lookups++;
-	}
-	sk = bpf_map_lookup_elem(&front, (const void *)word);
-	if (sk) {
-		error = assign(ctx, sk, flags, is_question ? answer->device : ctx->ingress_ifindex);
-		if (!error)
-			return SK_PASS; /* dispatched */
-	}
-	return is_question ? fall_back_question(ctx, *word, error, answer)
-			   : fall_back_packet(ctx, *word, error);
+	count = bpf_map_lookup_elem(&counters, (const void *)word);
+	if (!count)
+		return has_later ? serve_later(ctx, *word, is_question, answer)
+				 : SK_DROP; /* without has_later, this cannot happen, as in fall_back() */
+	return serve(ctx, word, count, is_question, answer);
 }
+
+/* One of the two is loaded and attached: the second when a rule has a later order. */
 
 SEC("sk_lookup")
 int usher_dispatch(struct bpf_sk_lookup *ctx)
 {
-	return dispatch(ctx, false, 0);
+	return dispatch(ctx, false, false, 0);
 }
 
-/* Never attached: `usherctl explain` runs it, on the maps and tables of the generation with which it was loaded. */
 SEC("sk_lookup")
-int usher_question(struct bpf_sk_lookup *ctx)
+int usher_dispatch_later(struct bpf_sk_lookup *ctx)
+{
+	return dispatch(ctx, true, false, 0);
+}
+
+static __always_inline int question(struct bpf_sk_lookup *ctx, bool has_later)
 {
 	__u32 zero = 0;
 	struct usher_answer *answer = bpf_map_lookup_elem(&answers, &zero);
@@ -403,7 +488,22 @@ int usher_question(struct bpf_sk_lookup *ctx)
 		return SK_DROP; /* cannot happen: the array has one element */
 	answer->seat = 0;
 	answer->error = 0;
-	return dispatch(ctx, true, answer);
+	answer->obstacle = 0;
+	return dispatch(ctx, has_later, true, answer);
+}
+
+/* Never attached: `usherctl explain` runs them, on the maps and tables of the generation with which they were loaded. */
+
+SEC("sk_lookup")
+int usher_question(struct bpf_sk_lookup *ctx)
+{
+	return question(ctx, false);
+}
+
+SEC("sk_lookup")
+int usher_question_later(struct bpf_sk_lookup *ctx)
+{
+	return question(ctx, true);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -15,7 +15,7 @@
  * Names never enter the program. User space keeps them in `seats`, beside the order.
  *
  * There are two kinds of maps. *Registry* maps outlive every generation and are pinned: sockets, front, early,
- * early_rules, seats, places, counters, refused_device, events, state. *Generation* maps belong to one loaded program
+ * early_rules, seats, places, counters, refused_device, yielded, events, state. *Generation* maps belong to one loaded program
  * and are written before it is made current, never after: the port table (in the program's global data) and the nodes.
  *
  * A change that alters the layout of a registry map or the meaning of a value in it must raise USHER_SCHEMA. A new
@@ -40,13 +40,30 @@
  * The word in the port table and in the nodes
  *
  *   0                         no rule: the kernel's normal lookup goes on
- *   below `first_node`        this seat
+ *   below USHER_SEATS_MAX     this seat
+ *   USHER_SEATS_MAX and above, below `first_node`
+ *                             the seat that is USHER_SEATS_MAX less, whose rule has a later order
  *   `first_node` and above    look the address up in this node
  *
- * `first_node` is a constant of the generation, above all of its seats. A word has no flags, so that the program can
+ * `first_node` is a constant of the generation, above all other words. The word of a later order is none of the keys of
+ * `counters`, so the program finds it where that lookup fails, and a rule with Order=first pays nothing for it. A word has no flags, so that the program can
  * use it in place as the key of a map. For a key on the stack, the verifier would add an instruction against
  * speculation, which takes longer than the lookup (for a loader without CAP_PERFMON).
  */
+
+/* Order=, of the rule of a seat */
+enum usher_order {
+	USHER_ORDER_FIRST,
+	USHER_ORDER_BEFORE_WILDCARD,
+	USHER_ORDER_LAST,
+};
+
+/* For each seat, in the program's global data; all zero unless the order is a later one. */
+struct usher_later {
+	__u32 seat;
+	__u32 order; /* enum usher_order */
+	__u64 event_time; /* CLOCK_MONOTONIC ns of the last USHER_EVENT_YIELDED, for the limit of one per interval */
+};
 
 /* The port table has one unused word, and then USHER_PORTS words for each of these in turn. */
 #define USHER_TABLE_TCP4 0U
@@ -140,6 +157,9 @@ struct usher_place {
  * sockets and none was assigned; the reason is that of the last one tried.
  *
  * `refused_device`: the socket is bound to another device than the one by which the packet came.
+ *
+ * A packet that a rule with a later order leaves to a socket of somebody else counts in `yielded` (PERCPU_ARRAY by seat,
+ * 64 bits), and in none of these.
  */
 struct usher_counters {
 	__u64 lookups;
@@ -162,6 +182,8 @@ enum usher_event_reason {
 	USHER_EVENT_LISTENED =
 		3, /* by usher-discover: a listener is in `early`; local_address and local_port are its own */
 	USHER_EVENT_DEVICE = 4, /* the sockets are bound to other devices than `device`; `error` is -ENODEV */
+	USHER_EVENT_YIELDED = 5,  /* a rule with a later order left the packet to a socket of somebody else */
+	USHER_EVENT_OBSTACLE = 6, /* by obstacle_hooks.bpf.c: look at local_port, 0: at all; `seat` is 0 */
 };
 
 /*
@@ -228,6 +250,7 @@ struct usher_answer {
 	__u32 device; /* asked: ifindex by which the packet comes; 0: a device to which the socket is bound */
 	__u32 seat;   /* of the rule that matched; 0: none did */
 	__s32 error; /* when no socket was selected: the errno of the last bpf_sk_assign(); 0: there was no socket */
+	__u32 obstacle; /* enum usher_obstacle_kind: to what the rule leaves the packet */
 };
 
 /* Value of `state` (ARRAY of one): what the pins are. */
@@ -240,6 +263,7 @@ struct usher_state {
 };
 
 _Static_assert(sizeof(struct usher_node) == 64, "a node is a line of the processor's cache");
+_Static_assert(sizeof(struct usher_later) == 16, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_place_key) == 8, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_seat) == 16 + USHER_NAME_MAX, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_place) == 56 + USHER_UNIT_MAX, "layout is ABI between program and user space");
@@ -247,6 +271,6 @@ _Static_assert(sizeof(struct usher_counters) == 72, "layout is ABI between progr
 _Static_assert(sizeof(struct usher_event) == 72, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_early_key) == 20, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_early_rule) == 48 + USHER_UNIT_MAX, "layout is ABI between program and user space");
-_Static_assert(sizeof(struct usher_answer) == 12, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_answer) == 16, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_state) == 32, "layout is ABI between program and user space");
 _Static_assert(USHER_PLACES_MAX == sizeof(__u64), "the order of a seat is one byte a place");

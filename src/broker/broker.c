@@ -22,6 +22,7 @@
 #include "../worker/staff.h"
 #include "early.h"
 #include "hand_in.h"
+#include "lookout.h"
 #include "naming.h"
 #include "reap.h"
 
@@ -180,6 +181,7 @@ static int make_current(struct broker *broker, struct generation **generation, s
 	broker->adopted_program = -1;
 	(void)pins_folder_foreach_program(broker->pins.path, drop_other_program, broker);
 	early_apply(broker, plan);
+	lookout_settle(broker);
 	free_seats(broker);
 	report_switch(broker);
 	return 0;
@@ -188,15 +190,22 @@ static int make_current(struct broker *broker, struct generation **generation, s
 static int apply(struct broker *broker, struct generation **generation, struct refusal *refusal)
 {
 	_cleanup_(early_plan_freep) struct early_plan *plan = NULL;
-	int r = generation_load(*generation, &broker->registry, refusal);
+	int r = lookout_prepare(broker, *generation, refusal);
 
-	if (r)
+	if (!r)
+		r = generation_load(*generation, &broker->registry,
+			generation_has_later(*generation) ? lookout_obstacles(broker) : NULL, refusal);
+	if (r) {
+		lookout_settle(broker);
 		return r;
+	}
 	r = early_plan_new(*generation, &plan, refusal);
 	if (!r)
 		r = make_current(broker, generation, plan, refusal);
-	if (r)
+	if (r) {
 		generation_unload(*generation, &broker->registry);
+		lookout_settle(broker);
+	}
 	return r;
 }
 
@@ -340,6 +349,8 @@ int broker_adopt(struct broker *broker, sd_event *event, const struct instance *
 	r = adopt_link(broker);
 	if (!r)
 		r = early_new(broker);
+	if (!r)
+		r = lookout_new(broker);
 	return r ? r : reap_start(broker);
 }
 
@@ -367,6 +378,7 @@ void broker_close(struct broker *broker)
 	sd_event_source_disable_unref(broker->detach_source);
 	events_free(broker->events);
 	early_free(broker->early);
+	lookout_free(broker->lookout);
 	registrants_free(broker->registrants);
 	holder_free(broker->holder);
 	generation_unref(broker->parsed);

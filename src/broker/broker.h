@@ -42,6 +42,7 @@ struct broker {
 	struct registrants *registrants;
 	struct events *events;
 	struct early *early;
+	struct lookout *lookout;
 	sd_event_source *events_source, *reap_source, *detach_source;
 	struct hand_in *hand_ins; /* under way */
 	struct staff *staff;	  /* borrowed */

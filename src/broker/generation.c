@@ -181,7 +181,16 @@ static int number_seats(
 	return 0;
 }
 
-int generation_load(struct generation *generation, struct registry *registry, struct refusal *refusal)
+bool generation_has_later(const struct generation *generation)
+{
+	for (size_t i = 0; i < generation->rules->n_rules; i++)
+		if (generation->rules->rules[i].order != RULE_FIRST)
+			return true;
+	return false;
+}
+
+int generation_load(struct generation *generation, struct registry *registry,
+	const struct obstacles *obstacles, struct refusal *refusal)
 {
 	_cleanup_free_ uint32_t *numbers = calloc(generation->image->n_seats, sizeof(*numbers));
 	int r;
@@ -192,7 +201,7 @@ int generation_load(struct generation *generation, struct registry *registry, st
 		return -ENOMEM;
 	r = number_seats(generation, registry, numbers, refusal);
 	if (!r)
-		r = program_load(registry, generation->image, numbers, &generation->program,
+		r = program_load(registry, obstacles, generation->image, numbers, &generation->program,
 			&generation->question, refusal);
 	if (!r)
 		r = program_read_id(generation->program, &generation->program_id);

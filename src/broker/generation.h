@@ -63,8 +63,17 @@ struct generation *generation_ref(struct generation *generation);
 struct generation *generation_unref(struct generation *generation);
 DEFINE_CLEANUP(struct generation, generation_unref);
 
-/* generation_load() - Return: 0, REFUSED, or a negative errno; then no seat has been taken */
-int generation_load(struct generation *generation, struct registry *registry, struct refusal *refusal);
+/*
+ * generation_load() - @obstacles: NULL unless generation_has_later()
+ *
+ * Return: 0, REFUSED, or a negative errno; then no seat has been taken.
+ */
+struct obstacles;
+int generation_load(struct generation *generation, struct registry *registry,
+	const struct obstacles *obstacles, struct refusal *refusal);
+
+/* generation_has_later() - whether a rule has Order=before-wildcard or Order=last */
+bool generation_has_later(const struct generation *generation);
 
 /* generation_unload() - give back the seats that were taken for it; it never became current */
 void generation_unload(struct generation *generation, struct registry *registry);

@@ -11,6 +11,7 @@
 #include "../util/errno_name.h"
 #include "../util/transport.h"
 #include "early.h"
+#include "lookout.h"
 #include "orphans.h"
 #include "place.h"
 
@@ -137,6 +138,10 @@ static void on_event(const struct usher_event *event, void *userdata)
 		early_note(broker, event);
 		return;
 	}
+	if (event->reason == USHER_EVENT_YIELDED || event->reason == USHER_EVENT_OBSTACLE) {
+		lookout_note(broker, event);
+		return;
+	}
 	if (!seat->used)
 		return;
 	(void)reap_seat(broker, event->seat);
@@ -152,6 +157,7 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *us
 	(void)revents;
 	events_read(broker->events);
 	early_follow(broker);
+	lookout_follow(broker);
 	return 0;
 }
 

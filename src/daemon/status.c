@@ -6,8 +6,10 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "../broker/lookout.h"
 #include "../datapath/link.h"
 #include "../datapath/loader.h"
+#include "../datapath/obstacles.h"
 #include "../rule/fault.h"
 #include "../wire/protocol.h"
 #include "footprint.h"
@@ -43,13 +45,15 @@ static int add_up(struct registry *registry, struct totals *totals)
 }
 
 /* How full the maps are: NAME:ENTRIES:MAXIMUM, separated by spaces. */
-static void write_map_sizes(
-	const struct generation *generation, const struct totals *totals, struct writer *answer)
+static void write_map_sizes(const struct generation *generation, const struct obstacles *obstacles,
+	const struct totals *totals, struct writer *answer)
 {
 	/* number 0 is no seat */
-	writer_put(answer, KEY_MAPS, "seats:%zu:%u places:%zu:%u prefixes4:%zu:%u prefixes6:%zu:%u",
+	writer_put(answer, KEY_MAPS,
+		"seats:%zu:%u places:%zu:%u prefixes4:%zu:%u prefixes6:%zu:%u obstacles:%zu:%u",
 		totals->seats, USHER_SEATS_MAX - 1, totals->places, USHER_SEATS_MAX * USHER_PLACES_MAX,
-		generation->n_prefixes4, IMAGE_PREFIXES_MAX, generation->n_prefixes6, IMAGE_PREFIXES_MAX);
+		generation->n_prefixes4, IMAGE_PREFIXES_MAX, generation->n_prefixes6, IMAGE_PREFIXES_MAX,
+		obstacles ? obstacles_count(obstacles) : 0, USHER_OBSTACLES_MAX);
 }
 
 int request_status(struct usherd *usherd, const struct identity *asker, struct writer *answer)
@@ -97,7 +101,7 @@ int request_status(struct usherd *usherd, const struct identity *asker, struct w
 		writer_put(answer, KEY_FAULTS, "%zu", generation->rules->n_faults);
 		writer_put(answer, KEY_FAULT, "%.1000s", generation->rules->faults[0].text);
 	}
-	write_map_sizes(generation, &totals, answer);
+	write_map_sizes(generation, lookout_obstacles(broker), &totals, answer);
 	tally_write(&usherd->tally, answer);
 	refusals_write(refusals_find(&usherd->refusals, generation, NULL, asker), answer);
 	writer_put(answer, KEY_SESSIONS, "%zu", door_count(usherd->door));

@@ -10,8 +10,9 @@
 
 static bool is_valid(const struct usher_event *event)
 {
-	if (event->version != USHER_EVENT_VERSION || !event->seat || event->seat >= USHER_SEATS_MAX ||
-		event->passed > 1 || (event->family != AF_INET && event->family != AF_INET6) ||
+	if (event->version != USHER_EVENT_VERSION || event->seat >= USHER_SEATS_MAX ||
+		!event->seat != (event->reason == USHER_EVENT_OBSTACLE) || event->passed > 1 ||
+		(event->family != AF_INET && event->family != AF_INET6) ||
 		(event->protocol != IPPROTO_TCP && event->protocol != IPPROTO_UDP))
 		return false;
 	switch (event->reason) {
@@ -21,6 +22,9 @@ static bool is_valid(const struct usher_event *event)
 		return event->error < 0 && event->error >= -ERRNO_MAX;
 	case USHER_EVENT_DEVICE:
 		return event->error == -ENODEV;
+	case USHER_EVENT_YIELDED:
+	case USHER_EVENT_OBSTACLE:
+		return true;
 	}
 	return event->reason == USHER_EVENT_LISTENED;
 }

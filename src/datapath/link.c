@@ -43,6 +43,11 @@ bool link_is_attached(const struct pins_folder *pins)
 	return link_open(pins, &link) == 0;
 }
 
+int link_replace_program(int link, int program)
+{
+	return bpf_link_update(link, program, NULL) < 0 ? -errno : 0;
+}
+
 static int attach(const struct pins_folder *pins, int netns, int program, int *ret, struct refusal *refusal)
 {
 	_cleanup_close_ int link = loader_attach(program, netns);

@@ -35,6 +35,13 @@ int link_read_info(int link, struct link_info *ret);
 bool link_is_attached(const struct pins_folder *pins);
 
 /*
+ * link_replace_program() - put a program in place of the one on a link, whichever that is
+ *
+ * Return: 0 or a negative errno: the link is detached (-ENOLINK), or not for such a program.
+ */
+int link_replace_program(int link, int program);
+
+/*
  * link_switch() - make a program current
  * @link:    the open link, or -1 when there is none; on success the open link that is pinned now
  * @netns:   descriptor of the network namespace

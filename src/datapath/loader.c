@@ -19,9 +19,11 @@
 
 enum order {
 	ORDER_MAKE_MAP,
-	ORDER_LOAD,   /* with the maps of the registry */
-	ORDER_ATTACH, /* with the program and the network namespace */
-	ORDER_COUNT,  /* with the network namespace */
+	ORDER_LOAD,	      /* with the maps of the registry, and perhaps those of obstacles */
+	ORDER_LOAD_OBSTACLES, /* with the map of events, and perhaps those of obstacles */
+	ORDER_ATTACH_HOOK,    /* with the program and the cgroup */
+	ORDER_ATTACH,	      /* with the program and the network namespace */
+	ORDER_COUNT,	      /* with the network namespace */
 	ORDER_EXPLAIN,
 	ORDER_TRY_UDP_MAP,
 };
@@ -35,6 +37,8 @@ enum {
 struct loader_order {
 	enum order order;
 	enum registry_map map;
+	enum obstacle_hook hook;
+	uint64_t netns_cookie;
 	struct objects_sizes sizes;
 	int error;
 };
@@ -57,14 +61,42 @@ static int try_udp_map(void)
 	return r < 0 ? r : (map.hides_size ? HIDES_SIZE : 0) | (map.ignores_nothing ? IGNORES_NOTHING : 0);
 }
 
-static int carry_out(const struct loader_order *order, const int *fds, size_t n_fds,
-	struct objects_program *made, struct refusal *refusal)
+/* What an order makes */
+struct made {
+	struct objects_program program;
+	struct objects_obstacles obstacles;
+};
+
+static void made_deinit(struct made *made)
+{
+	objects_program_deinit(&made->program);
+	objects_obstacles_deinit(&made->obstacles);
+}
+
+static int load(const struct loader_order *order, const int *fds, size_t n_fds, struct made *made)
+{
+	size_t n_maps = order->sizes.has_later ? REGISTRY_MAPS + OBJECTS_DISPATCHER_OBSTACLES : REGISTRY_MAPS;
+
+	return n_fds == n_maps ? objects_load(&order->sizes, fds, &made->program) : -EINVAL;
+}
+
+static int carry_out(const struct loader_order *order, const int *fds, size_t n_fds, struct made *made,
+	struct refusal *refusal)
 {
 	switch (order->order) {
 	case ORDER_MAKE_MAP:
 		return (unsigned)order->map < REGISTRY_MAPS ? objects_make_map(order->map) : -EINVAL;
 	case ORDER_LOAD:
-		return n_fds == REGISTRY_MAPS ? objects_load(&order->sizes, fds, made) : -EINVAL;
+		return load(order, fds, n_fds, made);
+	case ORDER_LOAD_OBSTACLES:
+		return n_fds == 1 || n_fds == 1 + OBSTACLE_MAPS
+			       ? objects_load_obstacles(order->netns_cookie, fds[0],
+					 n_fds > 1 ? fds + 1 : NULL, &made->obstacles)
+			       : -EINVAL;
+	case ORDER_ATTACH_HOOK:
+		return n_fds == 2 && (unsigned)order->hook < OBSTACLE_HOOKS
+			       ? objects_attach_hook(fds[0], fds[1], order->hook)
+			       : -EINVAL;
 	case ORDER_ATTACH:
 		return n_fds == 2 ? objects_attach(fds[0], fds[1]) : -EINVAL;
 	case ORDER_COUNT:
@@ -79,7 +111,7 @@ static int carry_out(const struct loader_order *order, const int *fds, size_t n_
 
 static void answer_order(int socket, struct packet *packet)
 {
-	_cleanup_(objects_program_deinit) struct objects_program made = OBJECTS_PROGRAM_NULL;
+	_cleanup_(made_deinit) struct made made = {OBJECTS_PROGRAM_NULL, OBJECTS_OBSTACLES_NULL};
 	struct loader_answer answer = {};
 	_cleanup_close_ int fd = -1;
 	struct loader_order order;
@@ -88,12 +120,16 @@ static void answer_order(int socket, struct packet *packet)
 
 	memcpy(&order, packet->text, sizeof(order));
 	answer.result = carry_out(&order, packet->fds, packet->n_fds, &made, &answer.refusal);
-	if (answer.result >= 0 && (order.order == ORDER_MAKE_MAP || order.order == ORDER_ATTACH)) {
+	if (answer.result >= 0 && (order.order == ORDER_MAKE_MAP || order.order == ORDER_ATTACH ||
+					  order.order == ORDER_ATTACH_HOOK)) {
 		fd = answer.result;
 		n_fds = 1;
 	} else if (answer.result == 0 && order.order == ORDER_LOAD) {
-		fds = made.fds;
+		fds = made.program.fds;
 		n_fds = OBJECTS_FDS;
+	} else if (answer.result == 0 && order.order == ORDER_LOAD_OBSTACLES) {
+		fds = (const int *)&made.obstacles;
+		n_fds = OBJECTS_OBSTACLES_FDS;
 	}
 	packet_deinit(packet); /* nothing of usherd's is open here any more when it goes on */
 	(void)packet_send(socket, (const char *)&answer, sizeof(answer), fds, n_fds);
@@ -192,7 +228,33 @@ int loader_load(const struct objects_sizes *sizes, const int *maps, struct objec
 	const struct loader_order order = {.order = ORDER_LOAD, .sizes = *sizes};
 
 	return channel < 0 ? objects_load(sizes, maps, ret)
-			   : ask(&order, maps, REGISTRY_MAPS, ret->fds, OBJECTS_FDS, NULL);
+			   : ask(&order, maps,
+				     sizes->has_later ? REGISTRY_MAPS + OBJECTS_DISPATCHER_OBSTACLES
+						      : REGISTRY_MAPS,
+				     ret->fds, OBJECTS_FDS, NULL);
+}
+
+int loader_load_obstacles(uint64_t netns_cookie, int events, const int *maps, struct objects_obstacles *ret)
+{
+	const struct loader_order order = {.order = ORDER_LOAD_OBSTACLES, .netns_cookie = netns_cookie};
+	int fds[1 + OBSTACLE_MAPS] = {events};
+
+	if (channel < 0)
+		return objects_load_obstacles(netns_cookie, events, maps, ret);
+	for (int i = 0; i < OBSTACLE_MAPS && maps; i++)
+		fds[1 + i] = maps[i];
+	return ask(&order, fds, maps ? ARRAY_SIZE(fds) : 1, (int *)ret, OBJECTS_OBSTACLES_FDS, NULL);
+}
+
+int loader_attach_hook(int program, int cgroup, enum obstacle_hook hook)
+{
+	const struct loader_order order = {.order = ORDER_ATTACH_HOOK, .hook = hook};
+	int fd = -1, r;
+
+	if (channel < 0)
+		return objects_attach_hook(program, cgroup, hook);
+	r = ask(&order, (const int[]){program, cgroup}, 2, &fd, 1, NULL);
+	return r < 0 ? r : fd;
 }
 
 int loader_attach(int program, int netns)

@@ -6,7 +6,7 @@
  *
  * usherd reads rule files and requests, of which strangers send many. A fault in a parser should not give away
  * CAP_NET_ADMIN, with which a process can change routes, addresses and filters, nor CAP_BPF. So usherd forks this process
- * before it reads anything, and drops all capabilities. The loader does the four things of objects.h for it, and parses
+ * before it reads anything, and drops all capabilities. The loader does the things of objects.h for it, and parses
  * nothing but a struct of fixed size. It ends with usherd.
  *
  * A process that has not called loader_start() does them itself.
@@ -32,6 +32,9 @@ int loader_make_map(enum registry_map map);
 int loader_load(const struct objects_sizes *sizes, const int *maps, struct objects_program *ret);
 int loader_attach(int program, int netns);
 int loader_count_programs(int netns);
+
+int loader_load_obstacles(uint64_t netns_cookie, int events, const int *maps, struct objects_obstacles *ret);
+int loader_attach_hook(int program, int cgroup, enum obstacle_hook hook);
 
 /* loader_explain() - why one of these failed, as probe_explain(), which tries things that take capabilities */
 int loader_explain(int error, struct refusal *refusal);

@@ -17,6 +17,7 @@ static const char *const map_names[REGISTRY_MAPS] = {
 	[REGISTRY_PLACES] = "places",
 	[REGISTRY_COUNTERS] = "counters",
 	[REGISTRY_REFUSED_DEVICE] = "refused_device",
+	[REGISTRY_YIELDED] = "yielded",
 	[REGISTRY_EVENTS] = "events",
 	[REGISTRY_STATE] = "state",
 };
@@ -51,12 +52,14 @@ int objects_make_map(enum registry_map map)
 	return fd < 0 ? -errno : fd;
 }
 
-static int dup_all(const struct dispatch *program, struct objects_program *ret)
+static int dup_all(const struct dispatch *program, bool has_later, struct objects_program *ret)
 {
 	_cleanup_(objects_program_deinit) struct objects_program own = OBJECTS_PROGRAM_NULL;
 	const int fds[OBJECTS_FDS] = {
-		[OBJECTS_DISPATCH] = bpf_program__fd(program->progs.usher_dispatch),
-		[OBJECTS_QUESTION] = bpf_program__fd(program->progs.usher_question),
+		[OBJECTS_DISPATCH] = bpf_program__fd(
+			has_later ? program->progs.usher_dispatch_later : program->progs.usher_dispatch),
+		[OBJECTS_QUESTION] = bpf_program__fd(
+			has_later ? program->progs.usher_question_later : program->progs.usher_question),
 		[OBJECTS_ANSWERS] = bpf_map__fd(program->maps.answers),
 		[OBJECTS_NODES] = bpf_map__fd(program->maps.nodes),
 		[OBJECTS_TABLES] = bpf_map__fd(program->maps.bss),
@@ -72,6 +75,27 @@ static int dup_all(const struct dispatch *program, struct objects_program *ret)
 	return 0;
 }
 
+/* Only the programs and maps that the rules need */
+static int choose(const struct dispatch *program, bool has_later, const int *maps)
+{
+	struct bpf_map *const obstacles[OBJECTS_DISPATCHER_OBSTACLES] = {
+		[OBSTACLE_COUNTS] = program->maps.obstacle_counts,
+		[OBSTACLES] = program->maps.obstacles,
+	};
+	int r = bpf_program__set_autoload(program->progs.usher_dispatch, !has_later);
+
+	if (r >= 0)
+		r = bpf_program__set_autoload(program->progs.usher_question, !has_later);
+	if (r >= 0)
+		r = bpf_program__set_autoload(program->progs.usher_dispatch_later, has_later);
+	if (r >= 0)
+		r = bpf_program__set_autoload(program->progs.usher_question_later, has_later);
+	for (int i = 0; i < OBJECTS_DISPATCHER_OBSTACLES && r >= 0; i++)
+		r = has_later ? bpf_map__reuse_fd(obstacles[i], maps[i])
+			      : bpf_map__set_autocreate(obstacles[i], false);
+	return r;
+}
+
 int objects_load(const struct objects_sizes *sizes, const int *maps, struct objects_program *ret)
 {
 	_cleanup_(dispatch_destroyp) struct dispatch *program = dispatch__open();
@@ -83,10 +107,11 @@ int objects_load(const struct objects_sizes *sizes, const int *maps, struct obje
 	r = bpf_map__set_max_entries(program->maps.nodes, sizes->first_node + sizes->n_nodes);
 	for (enum registry_map map = 0; map < REGISTRY_MAPS && r >= 0; map++)
 		r = bpf_map__reuse_fd(objects_find_map(program, map), maps[map]);
-	if (r < 0)
-		return r;
-	r = dispatch__load(program);
-	return r < 0 ? r : dup_all(program, ret);
+	if (r >= 0)
+		r = choose(program, sizes->has_later, maps + REGISTRY_MAPS);
+	if (r >= 0)
+		r = dispatch__load(program);
+	return r < 0 ? r : dup_all(program, sizes->has_later, ret);
 }
 
 int objects_attach(int program, int netns)

@@ -46,11 +46,14 @@ int question_ask(
 		return -errno;
 	*ret = (struct question_answer){
 		.seat = answer.seat,
+		.obstacle = answer.obstacle,
 		.cookie = context.cookie,
 		.error = -answer.error,
 	};
 	if (!answer.seat)
 		ret->verdict = QUESTION_NO_RULE;
+	else if (answer.obstacle)
+		ret->verdict = QUESTION_YIELDED;
 	else if (context.cookie)
 		ret->verdict = QUESTION_DISPATCHED;
 	else

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "../../bpf/usher-obstacles.h"
 #include "../util/macro.h"
 
 /* Descriptors; -1 until program_load() has set them. */
@@ -39,11 +40,13 @@ enum question_verdict {
 	QUESTION_DISPATCHED, /* to the socket `cookie` */
 	QUESTION_PASSED,     /* no socket took it, and Missing=pass: the kernel's normal lookup goes on */
 	QUESTION_REFUSED,    /* no socket took it */
+	QUESTION_YIELDED,    /* left to a socket of somebody else */
 };
 
 struct question_answer {
 	enum question_verdict verdict;
-	uint32_t seat;	 /* of the rule that matched; 0: none */
+	enum usher_obstacle_kind obstacle; /* QUESTION_YIELDED: to what */
+	uint32_t seat;			   /* of the rule that matched; 0: none */
 	uint64_t cookie; /* SO_COOKIE; for a reuseport group, that of the member that was handed in */
 	int error; /* positive errno of the last socket that the kernel did not assign; 0: there was none */
 };

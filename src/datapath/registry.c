@@ -70,7 +70,8 @@ static int clear_counters(const struct registry *registry, uint32_t seat)
 	memset(registry->cpus, 0, registry->n_cpus * sizeof(*registry->cpus));
 	if (bpf_map_update_elem(registry->maps[REGISTRY_COUNTERS], &seat, registry->cpus, BPF_ANY) < 0 ||
 		bpf_map_update_elem(registry->maps[REGISTRY_REFUSED_DEVICE], &seat, registry->cpus, BPF_ANY) <
-			0)
+			0 ||
+		bpf_map_update_elem(registry->maps[REGISTRY_YIELDED], &seat, registry->cpus, BPF_ANY) < 0)
 		return -errno;
 	return 0;
 }
@@ -121,7 +122,7 @@ static void add_counters(const struct registry *registry, const void *values, vo
 	}
 }
 
-static void add_refused_device(const struct registry *registry, const void *values, void *ret)
+static void add_numbers(const struct registry *registry, const void *values, void *ret)
 {
 	const uint64_t *cpus = values;
 	uint64_t *sum = ret;
@@ -138,8 +139,8 @@ struct counted {
 
 static const struct counted counted_counters = {REGISTRY_COUNTERS, sizeof(struct usher_counters),
 				    add_counters},
-			    counted_refused_device = {
-				    REGISTRY_REFUSED_DEVICE, sizeof(uint64_t), add_refused_device};
+			    counted_refused_device = {REGISTRY_REFUSED_DEVICE, sizeof(uint64_t), add_numbers},
+			    counted_yielded = {REGISTRY_YIELDED, sizeof(uint64_t), add_numbers};
 
 static int read_one(const struct registry *registry, const struct counted *counted, uint32_t seat, void *sum)
 {
@@ -164,7 +165,8 @@ static int read_all(const struct registry *registry, const struct counted *count
 			return -errno;
 		for (uint32_t i = 0; i < n; i++)
 			if (registry->seats[seats[i]].used)
-				counted->add(registry, &values[(size_t)i * registry->n_cpus * counted->size], sum);
+				counted->add(
+					registry, &values[(size_t)i * registry->n_cpus * counted->size], sum);
 		first += REGISTRY_BATCH - 1;
 	}
 	return 0;
@@ -192,6 +194,18 @@ int registry_sum_refused_device(const struct registry *registry, uint64_t *ret)
 {
 	*ret = 0;
 	return read_all(registry, &counted_refused_device, ret);
+}
+
+int registry_read_yielded(const struct registry *registry, uint32_t seat, uint64_t *ret)
+{
+	*ret = 0;
+	return read_one(registry, &counted_yielded, seat, ret);
+}
+
+int registry_sum_yielded(const struct registry *registry, uint64_t *ret)
+{
+	*ret = 0;
+	return read_all(registry, &counted_yielded, ret);
 }
 
 uint32_t registry_next_seat(const struct registry *registry, uint32_t seat)

@@ -30,6 +30,7 @@ enum registry_map {
 	REGISTRY_PLACES,
 	REGISTRY_COUNTERS,
 	REGISTRY_REFUSED_DEVICE,
+	REGISTRY_YIELDED,
 	REGISTRY_EVENTS,
 	REGISTRY_STATE,
 	REGISTRY_MAPS,
@@ -50,7 +51,7 @@ struct registry {
 #define REGISTRY_BATCH 64U
 #define REGISTRY_RECOUNT 64U
 
-#define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}})
+#define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}})
 
 /*
  * registry_open() - adopt the pinned maps, or make and pin new ones
@@ -117,6 +118,10 @@ int registry_sum_counters(const struct registry *registry, struct usher_counters
 /* The same of `refused_device` */
 int registry_read_refused_device(const struct registry *registry, uint32_t seat, uint64_t *ret);
 int registry_sum_refused_device(const struct registry *registry, uint64_t *ret);
+
+/* The same of `yielded` */
+int registry_read_yielded(const struct registry *registry, uint32_t seat, uint64_t *ret);
+int registry_sum_yielded(const struct registry *registry, uint64_t *ret);
 
 /* ---- places */
 

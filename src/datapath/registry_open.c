@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../../bpf/usher-obstacles.h"
 #include "../util/errno_name.h"
 #include "dispatch.skel.h"
 #include "link.h"

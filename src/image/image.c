@@ -44,9 +44,14 @@ static int add_seats(struct image *image, const struct rule_set *set, const stru
 			}
 			if (ARRAY_RESERVE(image->seats, image->n_seats) < 0)
 				return -ENOMEM;
+			_Static_assert((int)USHER_ORDER_FIRST == RULE_FIRST &&
+					       (int)USHER_ORDER_BEFORE_WILDCARD == RULE_BEFORE_WILDCARD &&
+					       (int)USHER_ORDER_LAST == RULE_LAST,
+				"the program has the words of the rules");
 			words[t * set->n_rules + i] = (uint32_t)image->n_seats;
 			image->seats[image->n_seats++] = (struct image_seat){.name = rule->name,
 				.pass = rule->missing_pass,
+				.order = (uint8_t)rule->order,
 				.protocol = tables[t].protocol,
 				.family = tables[t].family};
 		}

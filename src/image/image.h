@@ -23,6 +23,7 @@ struct image_seat {
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	uint8_t family;	  /* AF_INET or AF_INET6 */
 	bool pass;	  /* Missing=pass */
+	uint8_t order;	  /* enum usher_order */
 };
 
 /* Ports with the same prefixes and words share a class; a class belongs to one table. */

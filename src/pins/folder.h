@@ -6,8 +6,9 @@
  *
  *   link                          the attachment to the network namespace
  *   program-N                     the program of generation N; more than one only while a switch is under way
- *   sockets front early early_rules seats places counters refused_device events state
+ *   sockets front early early_rules seats places counters refused_device yielded events state
  *                                 the registry (../datapath/registry.h)
+ *   hook_* obstacles obstacle_*   what counts sockets of others, while a rule has a later order (../datapath/obstacles.h)
  *
  * The folder is flat. A process that changes anything in it holds an exclusive flock(2) on it. ../datapath/pins.h reads
  * and makes pins. Nothing here needs libbpf, so that usherctl can look and clean up without a broker.

@@ -143,6 +143,17 @@ const char *rule_match_format_brief(const struct rule_match *match, char text[st
 	return text;
 }
 
+const char *rule_order_word(enum rule_order order)
+{
+	static const char *const words[RULE_ORDERS] = {
+		[RULE_FIRST] = "first",
+		[RULE_BEFORE_WILDCARD] = "before-wildcard",
+		[RULE_LAST] = "last",
+	};
+
+	return words[order];
+}
+
 const char *rule_match_key(int protocol)
 {
 	return protocol == IPPROTO_UDP ? "Datagram" : "Stream";

@@ -93,6 +93,14 @@ struct rule_relay {
 #define RULE_SCAN_INTERVAL_MS 5000U
 #define RULE_KERNEL_USERS_MAX 8U
 
+/* Order=: which sockets of others come before those of the rule */
+enum rule_order {
+	RULE_FIRST,	      /* none */
+	RULE_BEFORE_WILDCARD, /* those bound to the address of the packet */
+	RULE_LAST,	      /* all of them */
+	RULE_ORDERS,
+};
+
 struct rule_origin; /* file.h */
 
 struct rule {
@@ -101,8 +109,9 @@ struct rule {
 	struct rule_match *matches; /* at least one */
 	size_t n_matches;
 	bool missing_pass;
-	unsigned missing_line;	   /* 0: the default */
-	unsigned order_line;	   /* 0: the default; Order= is always "first" */
+	unsigned missing_line; /* 0: the default */
+	enum rule_order order;
+	unsigned order_line;	   /* 0: the default */
 	struct rule_words sockets; /* Sockets=: socket units of the service manager */
 	struct rule_access access;
 	struct rule_discover discover;
@@ -155,6 +164,9 @@ void rule_deinit(struct rule *rule);
 
 /* rule_share() - the same rule for another set, which needs its own rule_deinit(); only for a rule with an origin */
 struct rule rule_share(const struct rule *rule);
+
+/* rule_order_word() - "first", "before-wildcard" or "last" */
+const char *rule_order_word(enum rule_order order);
 
 /* rule_match_key() - "Stream" or "Datagram": the key of the matches of a protocol */
 const char *rule_match_key(int protocol);

@@ -66,13 +66,18 @@ void section_rule_missing(struct parser *parser, const struct key *key, char *va
 
 void section_rule_order(struct parser *parser, const struct key *key, char *value)
 {
+	struct rule *rule = &parser->rule;
+	enum rule_order order = RULE_FIRST;
 	char quoted[TEXT_QUOTE_MAX];
 
+	while (*value && order < RULE_ORDERS && strcmp(value, rule_order_word(order)) != 0)
+		order++;
 	if (!*value)
-		parser->rule.order_line = 0;
-	else if (strcmp(value, "first") != 0)
-		parser_complain(parser, "%s is not a value of Order=; this version only supports first",
+		rule->order_line = 0;
+	else if (order == RULE_ORDERS)
+		parser_complain(parser, "%s is not a value of Order=; write first, before-wildcard or last",
 			text_quote(value, quoted));
-	else
-		(void)key_assign_once(parser, key, &parser->rule.order_line);
+	else if (!key_assign_once(parser, key, &rule->order_line))
+		return;
+	rule->order = order < RULE_ORDERS ? order : RULE_FIRST;
 }

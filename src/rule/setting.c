@@ -171,7 +171,7 @@ bool setting_get(const struct rule *rule, size_t index, char text[static RULE_MA
 	return get_match(&walk, rule) ||
 	       get_word(&walk, "Rule", "Missing", rule->missing_pass ? "pass" : "refuse",
 		       rule->missing_line) ||
-	       get_word(&walk, "Rule", "Order", "first", rule->order_line) ||
+	       get_word(&walk, "Rule", "Order", rule_order_word(rule->order), rule->order_line) ||
 	       get_words(&walk, "Rule", "Sockets", &rule->sockets) ||
 	       get_words(&walk, "Access", "User", &rule->access.users) ||
 	       get_words(&walk, "Access", "Group", &rule->access.groups) ||

@@ -105,7 +105,7 @@ static void reload(struct bench *bench, const char *folder, double times[static 
 		next->n_matches += next->rules->rules[i].n_matches;
 	check("compare", changes_count(before, next->rules, &changes), &problems, &refusal);
 	times[COMPARE] = lap(&t);
-	check("load", generation_load(next, &bench->world.registry, &refusal), &problems, &refusal);
+	check("load", generation_load(next, &bench->world.registry, NULL, &refusal), &problems, &refusal);
 	times[LOAD] = lap(&t);
 	next->number = ++bench->n_reloads;
 	check("pin", pins_put(&bench->world.pins, pins_folder_program(next->number, pin), next->program),

@@ -81,6 +81,50 @@ static void measure_rules(int family)
 	measure_one("prefix", family, "192.0.2.1", "2001:db8::1", 82, SELECTS);
 }
 
+/* Somebody listens there. The number stands for the cookie of that socket. */
+static void count_listener(int family, const char *address, uint16_t port, uint64_t cookie, uint32_t device)
+{
+	uint32_t table = family == AF_INET ? USHER_TABLE_TCP4 : USHER_TABLE_TCP6;
+	struct usher_obstacle obstacle = {.tuple = {.where = table << 16 | port, .device = device}};
+
+	if (inet_pton(family, address, obstacle.tuple.address) != 1 ||
+		obstacles_note(world.obstacles, cookie, &obstacle))
+		exit(2);
+}
+
+static void measure_order(int family)
+{
+	const char *other = family == AF_INET ? "192.0.2.9" : "2001:db8::9",
+		   *same = family == AF_INET ? "192.0.2.1" : "2001:db8::1",
+		   *any = family == AF_INET ? "0.0.0.0" : "::";
+	uint64_t cookie = family == AF_INET ? 1 : 11;
+
+	world_load(
+		&world, world_parse("before", "[Rule]\nStream=81 91\nOrder=before-wildcard\n", "first",
+				"[Rule]\nStream=80\n", "last", "[Rule]\nStream=82 92\nOrder=last\n", NULL));
+	(void)seat("before", family);
+	(void)seat("first", family);
+	(void)seat("last", family);
+	measure_one("Order=first beside later orders", family, "192.0.2.1", "2001:db8::1", 80, SELECTS);
+	measure_one("Order=before-wildcard, nobody", family, "192.0.2.1", "2001:db8::1", 81, SELECTS);
+	measure_one("Order=last, nobody", family, "192.0.2.1", "2001:db8::1", 82, SELECTS);
+	count_listener(family, other, 81, cookie, 0);
+	count_listener(family, other, 82, cookie + 1, 0);
+	measure_one(
+		"Order=before-wildcard, another address", family, "192.0.2.1", "2001:db8::1", 81, SELECTS);
+	measure_one("Order=last, another address", family, "192.0.2.1", "2001:db8::1", 82, SELECTS);
+	count_listener(family, same, 91, cookie + 2, 0);
+	count_listener(family, any, 92, cookie + 3, 0);
+	measure_one("Order=before-wildcard, yields", family, "192.0.2.1", "2001:db8::1", 91, PASSES);
+	measure_one("Order=last, yields to a wildcard", family, "192.0.2.1", "2001:db8::1", 92, PASSES);
+	count_listener(family, any, 82, cookie + 4, 9);
+	measure_one(
+		"Order=last, another address, some device", family, "192.0.2.1", "2001:db8::1", 82, SELECTS);
+	for (uint64_t i = 0; i < 5; i++)
+		if (obstacles_forget(world.obstacles, cookie + i))
+			exit(2);
+}
+
 static void measure_crowd(int family, size_t n, bool hosts, const char *row, const char *row_outside)
 {
 	uint8_t addresses[CONTEST_ADDRESSES][16];
@@ -118,7 +162,8 @@ static void measure_ports(int family)
 int main(int argc, char **argv)
 {
 	contest.quick = samples_quick(argc, argv);
-	samples_note("lookup", "The programs are loaded with CAP_BPF and CAP_NET_ADMIN only, as usherd loads them");
+	samples_note("lookup",
+		"The programs are loaded with CAP_BPF and CAP_NET_ADMIN only, as usherd loads them");
 	world_enter(&world);
 	contest.programs[0].program = contest_load_empty();
 	for (int i = 0; i < 2; i++) {
@@ -127,6 +172,7 @@ int main(int argc, char **argv)
 		world_load(&world, world_parse(NULL, NULL, NULL));
 		measure_one("no rules", family, "192.0.2.1", "2001:db8::1", 443, PASSES);
 		measure_rules(family);
+		measure_order(family);
 		measure_crowd(family, 100000, true, "exact address among 100k", NULL);
 		measure_crowd(family, 10, false, "prefix among 10", NULL);
 		measure_crowd(family, 1000, false, "prefix among 1k", NULL);

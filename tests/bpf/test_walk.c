@@ -74,7 +74,8 @@ static void check_chain(int family, unsigned height, unsigned steps, uint32_t ex
 
 	image = (struct image){.seats = seats, .n_seats = 2, .nodes = make_chain(height, steps)};
 	image.ports[family == AF_INET ? USHER_TABLE_TCP4 : USHER_TABLE_TCP6][PORT] = TREE_WORD_NODE;
-	assert_int_equal(program_load(&world.registry, &image, numbers, &program, &question, &refusal), 0);
+	assert_int_equal(
+		program_load(&world.registry, NULL, &image, numbers, &program, &question, &refusal), 0);
 	assert_int_equal(ask(&question, program, family, 0xff), expected);
 	assert_int_equal(ask(&question, program, family, 0xfe), 0);
 	free(image.nodes.nodes);

@@ -56,12 +56,12 @@ static void enter_namespaces(void)
 static void open_registry(struct world *world)
 {
 	struct refusal refusal;
-	uint64_t cookie;
 
 	*world = (struct world){.pins = PINS_FOLDER_NULL, .registry = REGISTRY_NULL};
-	check("cookie", netns_read_cookie(&cookie, &refusal), &refusal);
+	check("cookie", netns_read_cookie(&world->netns_cookie, &refusal), &refusal);
 	check("pins", pins_folder_make("/sys/fs/bpf/usher", &world->pins, &refusal), &refusal);
-	check("registry", registry_open(&world->pins, cookie, &world->registry, &refusal), &refusal);
+	check("registry", registry_open(&world->pins, world->netns_cookie, &world->registry, &refusal),
+		&refusal);
 }
 
 void world_enter(struct world *world)
@@ -74,6 +74,7 @@ void world_enter(struct world *world)
 void world_leave(struct world *world)
 {
 	generation_unref(world->generation);
+	obstacles_close(world->obstacles);
 	registry_close(&world->registry);
 	pins_folder_close(&world->pins);
 }
@@ -103,7 +104,15 @@ void world_load(struct world *world, struct rule_set *rules)
 	*generation = (struct generation){.n_references = 1, .rules = rules, .program = -1};
 	world->generation = generation;
 	check("image", image_compile(rules, &generation->image, &problems) ? -EINVAL : 0, NULL);
-	check("load", generation_load(generation, &world->registry, &refusal), &refusal);
+	if (generation_has_later(generation) && !world->obstacles)
+		check("obstacles",
+			obstacles_open(&world->pins, world->netns_cookie,
+				world->registry.maps[REGISTRY_EVENTS], &world->obstacles, &refusal),
+			&refusal);
+	check("load",
+		generation_load(generation, &world->registry,
+			generation_has_later(generation) ? world->obstacles : NULL, &refusal),
+		&refusal);
 }
 
 struct rule_set *world_parse(const char *name, const char *text, ...)

@@ -11,12 +11,16 @@
 #include <stdint.h>
 
 #include "broker/generation.h"
+#include "datapath/obstacles.h"
 #include "datapath/registry.h"
 
 struct world {
 	struct pins_folder pins;
 	struct registry registry;
 	struct generation *generation; /* the last one that was loaded */
+	struct obstacles
+		*obstacles; /* NULL until a rule with a later order was loaded; no hook is attached */
+	uint64_t netns_cookie;
 };
 
 /*

@@ -322,7 +322,7 @@ static const char *blank(struct reference *reference)
 char *reference_write(struct reference *reference, size_t rule)
 {
 	static const char *const noise[] = {"", "", "", "# Stream=1", "; [Access]", "   ", "\t# \xc3\xa4",
-		"[Rule]", "[Rule] # again", "Order=first",
+		"[Rule]", "[Rule] # again", "Order=last",
 		"Missing=", "[Access]\nUser=www-data 0\nUnit=*.service\n\n[Rule]"};
 	bool ordered = false;
 	int protocol = 0;

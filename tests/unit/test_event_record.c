@@ -56,6 +56,13 @@ static void test_events(void **state)
 	event = missing;
 	event.reason = USHER_EVENT_LISTENED;
 	assert_true(is_event(&event));
+	event.reason = USHER_EVENT_YIELDED;
+	assert_true(is_event(&event));
+	event.reason = USHER_EVENT_OBSTACLE; /* of a port, and of no seat */
+	assert_false(is_event(&event));
+	event.seat = 0;
+	assert_true(is_event(&event));
+	event = missing;
 	event.reason = USHER_EVENT_REFUSED;
 	event.error = -EEXIST;
 	assert_true(is_event(&event));
@@ -77,7 +84,7 @@ static void test_errors(void **state)
 	assert_false(is_event(&event));
 	event.error = INT32_MIN; /* there is no positive one */
 	assert_false(is_event(&event));
-	event.reason = USHER_EVENT_DEVICE + 1;
+	event.reason = USHER_EVENT_OBSTACLE + 1;
 	event.error = 0;
 	assert_false(is_event(&event));
 }
