@@ -160,7 +160,8 @@ def test_recipe(machine, title):
 WORDS = {"start": {"on demand", "at boot"}, "restart": {"wait", "refused"}, "reload": {"wait", "refused", "-"},
          "kill": {"wait", "refused", "-"}, "stop": {"wait", "refused", "starts again"}, "reboot": {"on demand", "at boot"}}
 LIFE = {}
-for line in re.findall(r"^\| ([^|]+ \| `[^`|]+\.(?:service|socket)` \|.*) \|$", TEXT, re.M):
+TABLE = re.search(r"^## What clients see\n(.*?)^## ", TEXT, re.M | re.S)[1]
+for line in re.findall(r"^\| ([^|]+ \| `[^`|]+` \|.*) \|$", TABLE, re.M):
     title, unit, *cells = line.split(" | ")
     LIFE.setdefault(title, {})[unit.strip("`")] = dict(zip(WORDS, cells, strict=True))
 
