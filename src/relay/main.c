@@ -193,9 +193,10 @@ static int take_sockets(const char *name, int **ret, size_t *ret_n, struct refus
 	for (int i = 0; i < n; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
 
-		if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+		if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 &&
+			sd_is_socket_inet(fd, AF_UNSPEC, SOCK_DGRAM, -1, 0) <= 0)
 			return refuse(refusal, ESOCKTNOSUPPORT,
-				"socket %d of those that were passed is not a listening stream socket (ESOCKTNOSUPPORT); write ListenStream= in the socket unit of '%s'",
+				"socket %d of those that were passed neither listens nor takes datagrams (ESOCKTNOSUPPORT); write ListenStream= or ListenDatagram= in the socket unit of '%s'",
 				i + 1, name);
 		if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
 			return -errno;

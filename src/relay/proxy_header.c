@@ -15,6 +15,8 @@
 #define V2_PROXY 0x21
 #define V2_TCP4 0x11
 #define V2_TCP6 0x21
+#define V2_UDP4 0x12
+#define V2_UDP6 0x22
 
 static const char signature[12] = {'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
 
@@ -39,7 +41,7 @@ static char *put(char *end, const void *bytes, size_t size)
 	return end + size;
 }
 
-static size_t write_v2(const struct proxy_pair *pair, char *text)
+static size_t write_v2(const struct proxy_pair *pair, int kind4, int kind6, char *text)
 {
 	size_t size = !pair ? 0 : pair->client.family == AF_INET ? 4 : 16;
 	const uint16_t length = htons((uint16_t)(pair ? 2 * size + 4 : 0));
@@ -47,7 +49,7 @@ static size_t write_v2(const struct proxy_pair *pair, char *text)
 	char *end = put(text, signature, sizeof(signature));
 
 	*end++ = pair ? V2_PROXY : V2_LOCAL;
-	*end++ = (char)(!pair ? 0 : pair->client.family == AF_INET ? V2_TCP4 : V2_TCP6);
+	*end++ = (char)(!pair ? 0 : pair->client.family == AF_INET ? kind4 : kind6);
 	end = put(end, &length, sizeof(length));
 	if (pair) {
 		ports[0] = htons(pair->client.port);
@@ -66,7 +68,12 @@ size_t proxy_header_write(enum rule_send_proxy version, const struct proxy_pair 
 		pair = NULL;
 	if (version == RULE_SEND_PROXY_NO)
 		return 0;
-	return version == RULE_SEND_PROXY_V1 ? write_v1(pair, text) : write_v2(pair, text);
+	return version == RULE_SEND_PROXY_V1 ? write_v1(pair, text) : write_v2(pair, V2_TCP4, V2_TCP6, text);
+}
+
+size_t proxy_header_write_datagram(const struct proxy_pair *pair, char text[static PROXY_HEADER_WRITTEN_MAX])
+{
+	return write_v2(pair->client.family == pair->server.family ? pair : NULL, V2_UDP4, V2_UDP6, text);
 }
 
 /* ---- reading */

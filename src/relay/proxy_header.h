@@ -27,6 +27,9 @@ struct proxy_pair {
 size_t proxy_header_write(enum rule_send_proxy version, const struct proxy_pair *pair,
 	char text[static PROXY_HEADER_WRITTEN_MAX]);
 
+/* proxy_header_write_datagram() - of version 2, which is in front of each datagram. Return: its size */
+size_t proxy_header_write_datagram(const struct proxy_pair *pair, char text[static PROXY_HEADER_WRITTEN_MAX]);
+
 /* Outcomes of proxy_header_read(), which also returns the size of a header, a larger number */
 enum {
 	PROXY_HEADER_SHORT = 0, /* so far it is one; more has to come */

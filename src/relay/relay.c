@@ -87,7 +87,7 @@ static void begin_connection(struct relay *relay, int fd, const struct sockaddr_
 	if (!relay->settings) {
 		tally->unreachable++;
 		connection_refuse_consume(fd);
-	} else if (loop_reserve(relay->loop, tally->open + 4) < 0) {
+	} else if (loop_reserve(relay->loop, tally->open + 8) < 0) {
 		tally->out_of_memory++;
 		connection_refuse_consume(fd);
 	} else if (connection_begin_consume(&relay->home, relay->settings, fd, peer) < 0) {
@@ -166,6 +166,7 @@ static void describe_settings(struct relay *relay)
 			relay->settings->rule.path, rule->max_connections_line, rule->max_connections,
 			relay->max_connections);
 	tally->limit = relay->max_connections;
+	relay->sessions.limit = relay->max_connections;
 	tally->loaded_usec = clock_realtime_usec();
 	memset(tally->backends, 0, sizeof(tally->backends));
 	tally->n_backends = (uint32_t)rule->n_backends;
@@ -184,15 +185,16 @@ static const struct rule_backend *find_circle(const struct relay *relay, const s
 	socklen_t size = sizeof(theirs);
 	struct refusal ignored;
 
-	if (netns_read_cookie(&own, &ignored) || !relay->n_listeners ||
-		getsockopt(relay->listeners[0].fd, SOL_SOCKET, SO_NETNS_COOKIE, &theirs, &size) < 0 ||
+	if (netns_read_cookie(&own, &ignored) || !(relay->n_listeners || relay->sessions.n_doors) ||
+		getsockopt(relay->n_listeners ? relay->listeners[0].fd : relay->sessions.doors[0].fd,
+			SOL_SOCKET, SO_NETNS_COOKIE, &theirs, &size) < 0 ||
 		own != theirs)
 		return NULL;
 	for (size_t i = 0; i < rule->relay.n_backends; i++) {
 		const struct rule_backend *backend = &rule->relay.backends[i];
 
 		for (size_t k = 0; k < rule->n_matches && backend->family != AF_UNIX; k++)
-			if (rule_match_covers(&rule->matches[k], IPPROTO_TCP, backend->family,
+			if (rule_match_covers(&rule->matches[k], rule->matches[k].protocol, backend->family,
 				    backend->address, backend->port))
 				return backend;
 	}
@@ -227,6 +229,7 @@ static void use(struct relay *relay, struct settings *settings)
 	settings_unref(relay->settings);
 	relay->settings = settings;
 	relay->home.current = settings;
+	relay->sessions.settings = settings;
 	describe_settings(relay);
 	(void)sd_notifyf(0, "STATUS=Relaying to %s%s", settings->rule.relay.backends[0].text,
 		settings->rule.relay.n_backends > 1 ? " and others" : "");
@@ -261,11 +264,15 @@ int relay_start_consume(struct relay *relay, const int *fds, size_t n_fds)
 	relay->pause.elapse = end_pause;
 	relay->max_connections = 1;
 	relay->listeners = calloc(n_fds, sizeof(*relay->listeners));
-	if (!relay->listeners || loop_reserve(relay->loop, 4) < 0)
+	relay->sessions.doors = calloc(n_fds, sizeof(*relay->sessions.doors));
+	if (!relay->listeners || !relay->sessions.doors || loop_reserve(relay->loop, 8) < 0)
 		return -ENOMEM;
-	relay->n_listeners = n_fds;
 	for (size_t i = 0; i < n_fds; i++)
-		relay->listeners[i] = (struct listener){{accept_client}, relay, fds[i], false};
+		if (sd_is_socket(fds[i], AF_UNSPEC, SOCK_DGRAM, -1) > 0)
+			relay->sessions.doors[relay->sessions.n_doors++].fd = fds[i];
+		else
+			relay->listeners[relay->n_listeners++] =
+				(struct listener){{accept_client}, relay, fds[i], false};
 	if (load(relay, &settings, &refusal)) {
 		observe(OBSERVE_FAULT, &(struct observed){.name = relay->home.name, .error = refusal.error},
 			"%s; clients are reset until a reload finds a rule that can be used", refusal.text);
@@ -274,7 +281,10 @@ int relay_start_consume(struct relay *relay, const int *fds, size_t n_fds)
 		use(relay, settings);
 	}
 	watch_listeners(relay);
-	return 0;
+	relay->sessions.loop = relay->loop;
+	relay->sessions.tally = relay->home.tally;
+	relay->sessions.name = relay->home.name;
+	return sessions_start(&relay->sessions);
 }
 
 static void elapse_drain(struct loop_timer *timer)
@@ -291,6 +301,8 @@ void relay_drain(struct relay *relay)
 		relay->drain_ms = 0;
 	relay->draining = true;
 	watch_listeners(relay);
+	sessions_stop(
+		&relay->sessions); /* they have no end to wait for; later datagrams wait for the next relay */
 	if (!relay->home.tally->open) {
 		loop_end(relay->loop);
 		return;
@@ -307,6 +319,9 @@ void relay_deinit(struct relay *relay)
 	for (size_t i = 0; i < relay->n_listeners; i++)
 		closep(&relay->listeners[i].fd);
 	free(relay->listeners);
+	sessions_stop(&relay->sessions);
+	free(relay->sessions.doors);
+	free(relay->sessions.buckets);
 	pipes_deinit(&relay->home.tools.pipes);
 	settings_unref(relay->settings);
 }

@@ -4,6 +4,7 @@
 /* A relay: its listening sockets, its settings, and its end */
 
 #include "connection.h"
+#include "sessions.h"
 
 struct listener {
 	struct loop_source source;
@@ -19,8 +20,9 @@ struct relay {
 	struct settings *settings;	/* NULL: the rule cannot be used, and clients are reset */
 	struct listener *listeners;
 	size_t n_listeners;
-	struct loop_timer pause; /* accepting begins again */
-	struct loop_timer drain; /* what has not ended by then is reset */
+	struct sessions sessions; /* its doors are the UDP sockets */
+	struct loop_timer pause;  /* accepting begins again */
+	struct loop_timer drain;  /* what has not ended by then is reset */
 	unsigned drain_ms;
 	unsigned max_connections; /* that have room in the table of descriptors */
 	uint64_t full_reported_ms;
@@ -30,7 +32,7 @@ struct relay {
 /*
  * relay_start_consume() - read the rule and accept clients
  * @relay: zero, but for `loop`, `directories`, `drain_ms` and the name and tally of `home`
- * @fds:   listening sockets, which become the relay's
+ * @fds:   listening and UDP sockets, which become the relay's
  *
  * A rule that cannot be used is reported, and clients are reset until a reload finds a better one.
  *

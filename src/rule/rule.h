@@ -88,6 +88,7 @@ struct rule_relay {
 	unsigned transparent_line;
 	unsigned max_connections, max_connections_line;
 	struct rule_time connect_timeout, idle_timeout, half_close_timeout, keep_alive;
+	struct rule_time session_timeout; /* of UDP; never off */
 };
 
 #define RULE_SCAN_INTERVAL_MS 5000U

@@ -49,7 +49,7 @@ static const struct section sections[] = {
 	{
 		.name = "Relay",
 		.known =
-			"Connect, SendProxy, AcceptProxy, Transparent, MaxConnections, ConnectTimeout, IdleTimeout, HalfCloseTimeout and KeepAlive",
+			"Connect, SendProxy, AcceptProxy, Transparent, MaxConnections, ConnectTimeout, IdleTimeout, HalfCloseTimeout, KeepAlive and SessionTimeout",
 		.keys = {{"Connect", section_relay_connect, 0}, {"SendProxy", section_relay_send_proxy, 0},
 			{"AcceptProxy", section_relay_accept_proxy, 0},
 			{"Transparent", section_relay_transparent, 0},
@@ -57,7 +57,8 @@ static const struct section sections[] = {
 			{"ConnectTimeout", section_relay_time, WORDS(relay.connect_timeout)},
 			{"IdleTimeout", section_relay_time, WORDS(relay.idle_timeout)},
 			{"HalfCloseTimeout", section_relay_time, WORDS(relay.half_close_timeout)},
-			{"KeepAlive", section_relay_time, WORDS(relay.keep_alive)}},
+			{"KeepAlive", section_relay_time, WORDS(relay.keep_alive)},
+			{"SessionTimeout", section_relay_time, WORDS(relay.session_timeout)}},
 	},
 };
 

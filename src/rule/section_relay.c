@@ -3,6 +3,7 @@
 /* The section [Relay] */
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -20,6 +21,7 @@ static const struct rule_relay defaults = {
 	.max_connections = 4096,
 	.connect_timeout = {.ms = 10 * 1000},
 	.keep_alive = {.ms = 300 * 1000},
+	.session_timeout = {.ms = 60 * 1000},
 };
 
 void section_relay_enter(struct parser *parser)
@@ -221,6 +223,38 @@ void section_relay_time(struct parser *parser, const struct key *key, char *valu
 	}
 }
 
+/* What cannot be for datagrams */
+static void check_datagrams(struct parser *parser)
+{
+	const struct rule_relay *relay = &parser->rule.relay;
+	bool alone = !rule_has_match(&parser->rule, IPPROTO_TCP, AF_UNSPEC);
+
+	if (!relay->session_timeout.ms) {
+		parser->line = relay->session_timeout.line;
+		parser_complain(parser,
+			"SessionTimeout=off would keep a socket for each client for ever; write a time such as 60s");
+	}
+	if (!rule_has_match(&parser->rule, IPPROTO_UDP, AF_UNSPEC))
+		return;
+	if (relay->send_proxy == RULE_SEND_PROXY_V1 && alone) {
+		parser->line = relay->send_proxy_line;
+		parser_complain(
+			parser, "SendProxy=v1 is for TCP, and the rule has no Stream=; write SendProxy=v2");
+	}
+	if (relay->transparent && alone) {
+		parser->line = relay->transparent_line;
+		parser_complain(parser,
+			"Transparent=yes is for TCP, and the rule has no Stream=; write SendProxy=v2 in its place");
+	}
+	for (size_t i = 0; i < relay->n_backends && alone; i++)
+		if (relay->backends[i].family == AF_UNIX) {
+			parser->line = relay->backends[i].line;
+			parser_complain(parser,
+				"Connect=%s is a Unix socket, and datagrams are relayed to IP addresses only",
+				relay->backends[i].text);
+		}
+}
+
 void section_relay_check(struct parser *parser)
 {
 	const struct rule_relay *relay = &parser->rule.relay;
@@ -238,4 +272,5 @@ void section_relay_check(struct parser *parser)
 				"Transparent=yes needs a backend with an IP address, and Connect=%s has none; write SendProxy=v2 in its place",
 				relay->backends[i].text);
 		}
+	check_datagrams(parser);
 }

@@ -139,7 +139,8 @@ static bool get_relay(struct walk *walk, const struct rule_relay *relay)
 	       get_time(walk, "Relay", "ConnectTimeout", &relay->connect_timeout) ||
 	       get_time(walk, "Relay", "IdleTimeout", &relay->idle_timeout) ||
 	       get_time(walk, "Relay", "HalfCloseTimeout", &relay->half_close_timeout) ||
-	       get_time(walk, "Relay", "KeepAlive", &relay->keep_alive);
+	       get_time(walk, "Relay", "KeepAlive", &relay->keep_alive) ||
+	       get_time(walk, "Relay", "SessionTimeout", &relay->session_timeout);
 }
 
 static bool get_interval(struct walk *walk, const struct rule_discover *discover)

@@ -41,6 +41,8 @@ struct tally {
 	uint64_t full;		    /* how often the limit was reached */
 	uint64_t no_descriptors;    /* how often there was none, so that accepting paused */
 	uint64_t out_of_memory;
+	uint64_t sessions, sessions_begun; /* of UDP: now, and so far */
+	uint64_t datagrams_sent, datagrams_received, datagrams_dropped;
 	struct tally_backend backends[TALLY_BACKENDS_MAX];
 };
 

@@ -49,7 +49,7 @@ LIBRARIES = {"bpf": "libbpf", "systemd": "libsystemd", "libmnl": "libmnl", "libs
 
 # The only file that may call a function
 ONE_CALLER = {
-    r"recvm?msg": ("src/lib/udp.c", "src/wire/packet.c"),  # in a program of others, of UDP sockets, which bring no descriptor
+    r"recvm?msg": ("src/lib/udp.c", "src/relay/datagram.c", "src/wire/packet.c"),  # in a program of others, of UDP sockets, which bring no descriptor
     r"bpf_link_update|bpf_link__update_\w+": "src/datapath/link.c",
     r"\w*pidfd_getfd": "src/scan/fetch.c",
     r"get(?:pw|gr)\w+": "src/account/account.c",

@@ -384,7 +384,7 @@ def test_no_socket():
 
 def test_socket_that_does_not_listen():
     relay = Relay("Connect=127.0.0.1:7002")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
         relay.spawn(sockets=[other])
         assert relay.wait() == 78
-    assert "is not a listening stream socket (ESOCKTNOSUPPORT)" in relay.log
+    assert "neither listens nor takes datagrams (ESOCKTNOSUPPORT)" in relay.log
