@@ -56,13 +56,14 @@ static int check_listening(struct again *again, const char *unit, bool *ret, str
 	return r;
 }
 
-/* Has its usher@ handed something in under the name, which the broker still has? */
+/* Has its usher@ handed something in under the name, or under any, which the broker still has? */
 static bool is_handed_in(const struct again *again, const struct socket_rule *rule, const char *service)
 {
 	for (size_t i = 0; i < again->seats.n; i++) {
 		const struct seat *seat = &again->seats.items[i];
 
-		for (size_t j = 0; j < seat->n_places && strcmp(seat->name, rule->name) == 0; j++)
+		for (size_t j = 0; j < seat->n_places && (!rule->name || strcmp(seat->name, rule->name) == 0);
+			j++)
 			if (usher_unit_is_listed(service, seat->places[j]->fields[PLACE_UNIT]))
 				return true;
 	}
@@ -131,7 +132,8 @@ int again_run(const struct ctl *ctl)
 	if (r == CLIENT_ABSENT && ctl->if_broker)
 		return EXIT_SUCCESS;
 	if (!r)
-		r = socket_rules_ask(&again.client, NULL, &again.rules, &refusal);
+		r = ctl->unit ? socket_rules_add_unit(&again.rules, ctl->unit)
+			      : socket_rules_ask(&again.client, NULL, &again.rules, &refusal);
 	if (!r && again.rules.n)
 		r = ask_both(&again, &refusal);
 	if (!r)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Socket units that rules name, and whose sockets the broker lacks */
+/* Socket units that rules name, or that of --unit, and whose sockets the broker lacks */
 
 #include "ctl.h"
 

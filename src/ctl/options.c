@@ -308,10 +308,10 @@ static int check_choices(const struct ctl *ctl, const struct reading *reading)
 	if (ctl->unit && (ctl->n_names || ctl->n_fds > 0 || ctl->stand_in))
 		return usage(
 			"bad option '--unit': the rules that name the unit say as what its sockets are handed in (EINVAL); give no NAME, --fd or --stand-in");
-	if (ctl->again && (ctl->n_names || ctl->n_fds > 0 || ctl->stand_in || ctl->unit || ctl->hold ||
-				  ctl->strict || ctl->command))
+	if (ctl->again &&
+		(ctl->n_names || ctl->n_fds > 0 || ctl->stand_in || ctl->hold || ctl->strict || ctl->command))
 		return usage(
-			"bad option '--again': usher@ of the socket units hands their sockets in (EINVAL); give no other option of hand-in than --if-broker, no NAME and no COMMAND");
+			"bad option '--again': usher@ of the socket units hands their sockets in (EINVAL); give no other option of hand-in than --unit and --if-broker, no NAME and no COMMAND");
 	if (ctl->members && !ctl->stand_in)
 		return usage(
 			"bad option '--members': it is for the group of a stand-in (EINVAL); give --stand-in too, or leave it out");

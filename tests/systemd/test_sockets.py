@@ -271,6 +271,20 @@ def test_broker_restarts_and_sockets_stay_as_they_are(machine):
     assert who(PUBLIC, 80) == "web"
 
 
+@pytest.mark.parametrize("name", ["other", r"foo\x2dbar"])
+def test_broker_restarts_and_the_unit_has_another_name(machine, name):
+    """The name of a socket unit need not be that of the rule, and may have an escape: nothing is handed in again."""
+    rule(machine, "web", "Stream=192.0.2.0/24:80")
+    service(machine, name, PRIVATE, start="/usr/local/bin/answer web")
+    machine.sh(f"sed -i s/FileDescriptorName=.*/FileDescriptorName=web/ '/etc/systemd/system/{name}.socket'")
+    enable(machine, "usherd.service", f"{name}.socket", f"usher@{name}.service")
+    assert who(PUBLIC, 80) == "web"
+    before = len(machine.messages("-t", "usherctl"))
+    machine.systemctl("restart", "usherd.service")
+    settle(machine)
+    assert len(machine.messages("-t", "usherctl")) == before and who(PUBLIC, 80) == "web"
+
+
 def test_broker_is_not_there(machine):
     """A socket unit with usher@ works by itself if the broker cannot start. Once the broker starts, the hand-in follows."""
     rule(machine, "web", "Stream=80")

@@ -90,10 +90,10 @@ def options_of_socket_units():
         expect(run("hand-in", *words), 2, "^$", "it is not a socket unit")
     for words in ["web"], ["web=http"], ["web", "--fd", "0"], ["web", "--stand-in", "127.0.0.2:53", "--", "true"]:
         expect(run("hand-in", "--unit", "web.socket", *words), 2, "^$", "^usherctl: bad option '--unit'")
-    for words in ["web"], ["--unit", "web.socket"], ["--hold"], ["--strict"], ["--", "true"]:
+    for words in ["web"], ["--hold"], ["--strict"], ["--", "true"]:
         expect(run("hand-in", "--again", *words), 2, "^$", "^usherctl: bad option '--again'")
     expect(run("hand-in", "--unit", "web.socket"), 3, "^$", "^usherctl: cannot hand in 'web.socket': ")
-    for words in ["--unit", "web.socket"], ["--again"]:
+    for words in ["--unit", "web.socket"], ["--again"], ["--again", "--unit", "web.socket"]:
         expect(run("hand-in", "--if-broker", *words), 0, "^$", "^$")
 
 

@@ -56,6 +56,18 @@ int socket_rules_add_set(struct socket_rules *rules, const struct rule_set *set)
 	return r;
 }
 
+int socket_rules_add_unit(struct socket_rules *rules, const char *unit)
+{
+	struct socket_rule rule = {.unit = strdup(unit)};
+
+	if (!rule.unit || ARRAY_RESERVE(rules->items, rules->n) < 0) {
+		socket_rule_deinit(&rule);
+		return -ENOMEM;
+	}
+	rules->items[rules->n++] = rule;
+	return 0;
+}
+
 const char *socket_rules_find(const struct socket_rules *rules, const char *name)
 {
 	for (size_t i = 0; i < rules->n; i++)

@@ -9,7 +9,7 @@
 #include "../ask.h"
 
 struct socket_rule {
-	char *name; /* of the rule */
+	char *name; /* of the rule; NULL: no rule has to name the unit */
 	char *unit;
 	char *file;
 	unsigned line;
@@ -26,6 +26,9 @@ void socket_rules_deinit(struct socket_rules *rules);
 
 /* socket_rules_add_set() - Return: 0 or -ENOMEM */
 int socket_rules_add_set(struct socket_rules *rules, const struct rule_set *set);
+
+/* socket_rules_add_unit() - a unit that no rule has to name; Return: 0 or -ENOMEM */
+int socket_rules_add_unit(struct socket_rules *rules, const char *unit);
 
 /* socket_rules_find() - the first unit that the rule of a name names; NULL: none */
 const char *socket_rules_find(const struct socket_rules *rules, const char *name);
