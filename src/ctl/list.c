@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../tally/tally.h"
 #include "../util/address.h"
 #include "../util/array.h"
 #include "../util/device.h"
@@ -52,6 +53,7 @@ enum {
 	DESTINATION,
 	HANDED_IN,
 	EVENTS_LOST,
+	RELAYED,
 };
 
 static const struct column columns[] = {
@@ -84,9 +86,10 @@ static const struct column columns[] = {
 	[DESTINATION] = {"DESTINATION", .json_only = true},
 	[HANDED_IN] = {"HANDED_IN", JSON_NUMBER, true},
 	[EVENTS_LOST] = {"EVENTS_LOST", JSON_NUMBER, true},
+	[RELAYED] = {"RELAYED", JSON_NUMBER, true},
 };
 
-/* The key that each column shows. REFUSED_ALL is the sum of its parts. */
+/* The key that each column shows. REFUSED_ALL is the sum of its parts, and RELAYED is what a relay says. */
 static const enum message_key keys[ARRAY_SIZE(columns)] = {
 	[NAME] = KEY_NAME,
 	[PROTO] = KEY_PROTOCOL,
@@ -116,6 +119,7 @@ static const enum message_key keys[ARRAY_SIZE(columns)] = {
 	[DESTINATION] = KEY_DESTINATION,
 	[HANDED_IN] = KEY_HANDED_IN,
 	[EVENTS_LOST] = KEY_EVENTS_LOST,
+	[RELAYED] = KEY_NAME,
 };
 
 /* A row that is a socket */
@@ -176,6 +180,17 @@ static const char *format_address(const struct grid *grid, const char *endpoint,
 	return grid->json ? endpoint : device_endpoint_join(endpoint, device, text);
 }
 
+/* The clients whom a relay serves now: its connections, and its sessions of UDP */
+static const char *count_relayed(const struct grid *grid, const char *name, char text[static 32])
+{
+	struct tally tally;
+
+	if (!grid->json || !name || !tally_read(name, &tally))
+		return NULL;
+	(void)snprintf(text, 32, "%" PRIu64, tally.open + tally.sessions);
+	return text;
+}
+
 static int show_row(struct client *client, void *userdata)
 {
 	struct listing *listing = userdata;
@@ -193,6 +208,8 @@ static int show_row(struct client *client, void *userdata)
 			value = since_age(value, text);
 		} else if (i == REFUSED_ALL) {
 			value = sum_refused_columns(client, text);
+		} else if (i == RELAYED) {
+			value = count_relayed(listing->grid, value, text);
 		} else if (i == ADDRESS && value) {
 			value = format_address(
 				listing->grid, value, message_get(&client->message, KEY_DEVICE), address);

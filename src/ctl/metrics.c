@@ -12,6 +12,7 @@
 #include "complain.h"
 #include "ctl.h"
 #include "out/openmetrics.h"
+#include "relay_metrics.h"
 #include "view/seats.h"
 
 #define SINCE_START ", since the broker started"
@@ -315,6 +316,8 @@ int verb_metrics(const struct ctl *ctl)
 	write_seat_counters(&metrics, &seats);
 	write_refused(&metrics, &seats);
 	write_places(&metrics, &seats);
+	if (relay_metrics_write(&metrics, &seats) < 0)
+		return complain_memory();
 	openmetrics_end(&metrics);
 	return EXIT_SUCCESS;
 }

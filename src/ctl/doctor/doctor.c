@@ -39,6 +39,7 @@ static const struct {
 	{"sockets", device_checks},
 	{"sockets", udp_checks},
 	{"sockets", udp_map_checks},
+	{"sockets", relay_checks},
 };
 
 static void doctor_deinit(struct doctor *doctor)

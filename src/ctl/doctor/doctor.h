@@ -73,9 +73,9 @@ struct check {
 };
 
 /* Each ends with a name of NULL */
-extern const struct check kernel_checks[], host_checks[], unit_checks[], named_unit_checks[], broker_checks[], pin_checks[],
-	rule_checks[], match_checks[], path_checks[], filter_checks[], socket_checks[], device_checks[], udp_checks[],
-	udp_map_checks[];
+extern const struct check kernel_checks[], host_checks[], unit_checks[], named_unit_checks[], broker_checks[],
+	pin_checks[], rule_checks[], match_checks[], path_checks[], filter_checks[], socket_checks[],
+	device_checks[], udp_checks[], udp_map_checks[], relay_checks[];
 
 #define doctor_found(doctor, result, ...) report_add(&(doctor)->report, (result), __VA_ARGS__)
 #define doctor_remedy(doctor, ...) report_remedy(&(doctor)->report, __VA_ARGS__)

@@ -2,13 +2,17 @@
 
 #include "notes.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../../util/device.h"
+#include "../../util/errno_name.h"
 #include "../../util/prefix.h"
 #include "../../util/transport.h"
 #include "../host/socket_owner.h"
+#include "../out/since.h"
+#include "../view/relays.h"
 
 /* ---- replies of UDP */
 
@@ -233,11 +237,59 @@ static void find_file_faults(const struct evidence *evidence, struct findings *f
 	}
 }
 
+/* ---- where it goes on from here */
+
+static bool is_relayed(const struct settings *settings)
+{
+	for (size_t i = 0; i < settings->n; i++)
+		if (!strcmp(settings->items[i]->section, "Relay"))
+			return true;
+	return false;
+}
+
+static void find_relay(const struct evidence *evidence, struct findings *findings)
+{
+	const char *name = evidence->explanation->name;
+	const struct tally_backend *backend = NULL;
+	char usec[32], text[SINCE_TEXT_MAX];
+	struct finding *finding;
+	struct tally tally;
+	const char *age;
+
+	if (!*name || !is_relayed(&evidence->explanation->settings))
+		return;
+	switch (relays_look(name, &tally, &backend)) {
+	case RELAY_ABSENT:
+		finding = findings_add(findings, FINDING_NOTE, "relay-absent",
+			"the rule has a section [Relay], and usher-relay@%s.service does not run; the first client starts it if a socket unit has it as Service=",
+			name);
+		finding_remedy(finding, "if clients get no answer, see why it did not start:");
+		finding_command(finding, "systemctl status usher-relay@%s.service", name);
+		return;
+	case RELAY_UNREACHED:
+		(void)snprintf(usec, sizeof(usec), "%" PRIu64, backend->last_usec);
+		age = since_age(usec, text);
+		finding = findings_add(findings, FINDING_WARN, "relay-unreached",
+			"usher-relay resets the connection: it cannot connect to %s: %s (%s), %s ago",
+			backend->text, errno_text((int)backend->last_error),
+			errno_name((int)backend->last_error), age ? age : "?");
+		finding_remedy(finding,
+			"start the service there, or correct Connect= under [Relay]; the address counts in the network namespace of usher-relay@%s.service",
+			name);
+		return;
+	case RELAY_WELL:
+		(void)findings_add(findings, FINDING_NOTE, "relay",
+			"usher-relay (pid %" PRId64 ") relays it to %s; connections: %" PRIu64 " of %u",
+			tally.pid, tally.n_backends ? tally.backends[0].text : "?", tally.open, tally.limit);
+	}
+}
+
 void notes_find(const struct evidence *evidence, struct findings *findings)
 {
 	const struct host_view *host = evidence->host;
 
 	find_udp(evidence, findings);
+	find_relay(evidence, findings);
 	find_listeners(evidence, findings);
 	find_programs(evidence, findings);
 	find_file_faults(evidence, findings);

@@ -42,6 +42,15 @@ TABLES = {
 
 # explain: the finding, and the remedy with its command
 EXPLAIN = {
+    # a relay
+    "relay-absent": (
+        "the rule has a section [Relay], and {service} does not run; the first client starts it if a socket unit has it as "
+        "Service=",
+        "if clients get no answer, see why it did not start: systemctl status {service}"),
+    "relay-unreached": (
+        "usher-relay resets the connection: it cannot connect to {backend}: {reason}, … ago",
+        "start the service there, or correct Connect= under [Relay]; the address counts in the network namespace of {service}"),
+    "relay": ("usher-relay (pid {pid}) relays it to {backend}; connections: {open} of {limit}", ""),
     # the name has no socket
     "missing": (
         "no socket is handed in as '{name}' ({what})",
@@ -426,6 +435,16 @@ DOCTOR = {
         "the UDP sockets of '{name}' are in a map of this kernel, where FIONREAD is 0 while a datagram waits, …",
         "nothing, if …; otherwise have it open its socket with SO_REUSEPORT, and start it with "
         "'usherctl hand-in --stand-in={address}… {name} -- COMMAND'"),
+    "relays:unreached": (
+        "the relay of '{name}' cannot connect to {backend}: {reason}, … ago",
+        "start the service there, or correct Connect= of the rule; the address counts in the network namespace of {service}"),
+    "relays:full": (
+        "the relay of '{name}' has {open} connections, as many as it may have: more clients wait",
+        "raise MaxConnections= under [Relay], or set IdleTimeout= if connections stay open that nobody uses"),
+    "relays:namespace": (
+        "the relay of '{name}' (pid {pid}) is alone in its network namespace: that of the backend has gone, or is another one "
+        "now",
+        "restart it with 'systemctl restart usher-relay@{name}.service'; BindsTo=, PartOf= and After= in its drop-in, …"),
     "stand-in": (
         "the stand-in of '{name}' is alone at {address}: its service (pid {pid}) has no socket there, and datagrams are "
         "dropped",
