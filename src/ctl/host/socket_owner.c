@@ -14,10 +14,16 @@
 #define KERNEL "(kernel)"
 #define NOBODY "(nobody)"
 
+/* Those that have sockets open for others come after all others: the broker, which holds them, and process 1. */
+static int rank(const struct process *process)
+{
+	return process->pid == 1 ? 2 : strcmp(process->name, "usherd") == 0;
+}
+
 static bool is_before(const struct process *a, const struct process *b)
 {
-	if ((a->pid == 1) != (b->pid == 1))
-		return b->pid == 1;
+	if (rank(a) != rank(b))
+		return rank(a) < rank(b);
 	return a->started < b->started;
 }
 

@@ -15,7 +15,8 @@
  * @owners: one for each socket, PROCESS_NULL at first; pid 0: no process was seen. To be released with process_close().
  * @ret_all: every process could be examined, so a socket without an owner has none; may be NULL
  *
- * Process 1 is the owner only if no other process is: it opens sockets to pass them on.
+ * Process 1 is the owner only if no other process is: it opens sockets to pass them on. The broker, which holds sockets, is
+ * the owner only if no process but process 1 has the socket open.
  *
  * Return: 0 or -ENOMEM.
  */

@@ -8,7 +8,7 @@ import socket
 from harness.broker import USHERCTL, ctl
 from harness.host import AS_NOBODY, WORK, rule, run
 from harness.service import ServiceProcess, make_socket
-from harness.wire import cookie, hand_in
+from harness.wire import cookie, hand_in, request
 
 
 def table(**options):
@@ -33,6 +33,17 @@ def test_everything_that_root_sees(broker):
     assert row["socket"] == "sk:" + cookie(udp)
     assert [note for note in notes if "systemd does not run here" in note] == notes, "no unit was looked at, all else was"
     assert not row["complete"] and row["wanted_by"] is None
+
+
+def test_held(broker):
+    """A held socket is that of its service, although the broker had it open first; it is the broker's once the service has ended."""
+    running = broker(web="Stream=80")
+    service = ServiceProcess("web", before=lambda sock: request("hold", [sock], NAME="web"))
+    rows, _ = table()
+    assert rows["tcp", "127.0.0.2:8080"]["pid"] == service.pid
+    service.kill()
+    rows, _ = table()
+    assert rows["tcp", "127.0.0.2:8080"]["pid"] == running.pid
 
 
 def test_table(broker):
