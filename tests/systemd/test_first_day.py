@@ -183,3 +183,50 @@ def test_sshd_on_a_second_port(machine):
 def test_every_quick_start_is_tried():
     assert re.findall(r"^### (.*)", section(README, "Three quick starts"), re.M) == [
         "nginx as an unprivileged user, on ports 80 and 443", "Two services on one port, by address", "sshd on a second port"]
+
+
+# ---- the ways of docs/systemd.md to keep a local route
+
+# no prefix of the harness, which makes its own local at each boot
+KEPT = "100.64.7.0/24"
+
+
+def kept(machine):
+    return machine.run("ip", "route", "get", "100.64.7.7", check=False).stdout.startswith("local ")
+
+
+def put(machine, path):
+    text = dict((path, text) for path, text, _ in PART.findall(section((SOURCE / "docs/systemd.md").read_text(), "Local addresses")))
+    machine.write(path, text[path].replace("192.0.2.0/24", KEPT))
+
+
+def test_route_of_a_unit(machine):
+    put(machine, "/etc/systemd/system/local-routes.service")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("enable", "--now", "local-routes")
+    assert kept(machine)
+    machine.reboot()
+    assert kept(machine)
+    machine.systemctl("stop", "local-routes")
+    assert not kept(machine)
+
+
+def test_route_of_networkd(machine):
+    """Beside the routes and addresses of lo, which stay."""
+    put(machine, "/etc/systemd/network/10-local-routes.network")
+    before = machine.run("ip", "address", "show", "dev", "lo").stdout
+    machine.run("rm", "/etc/systemd/system/systemd-networkd.service")
+    machine.run("mount", "-o", "remount,bind,ro", "/sys")  # then networkd waits for no udev, which a machine here lacks
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "systemd-networkd")
+    wait_until(lambda: kept(machine), "networkd has made the route")
+    assert machine.run("ip", "address", "show", "dev", "lo").stdout == before
+
+
+def test_route_of_ifupdown(machine):
+    if machine.run("test", "-x", "/usr/sbin/ifup", check=False).returncode:
+        pytest.skip("machine: ifupdown is not installed")
+    put(machine, "/etc/network/interfaces.d/local-routes")
+    machine.write("/etc/network/interfaces", "source /etc/network/interfaces.d/*\n")
+    machine.sh("mkdir -p /run/network && ifup -a")
+    assert kept(machine)

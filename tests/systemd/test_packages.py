@@ -17,10 +17,10 @@ esac
 """
 APT_GET = """#!/bin/sh -e
 case "$*" in
-*--assume-no*)
-	printf 'Need to get 12.3 MB of archives.\\nAfter this operation, 45.6 MB of additional disk space will be used.\\n'
-	exit 1 ;;
-*-s*install*) exit 0 ;;
+*-s\\ install*)
+	echo 'Inst new (1.0-1 Debian:12/stable [amd64])'
+	echo 'Inst with-new [0.9] (1.0-1 Debian:12/stable [amd64])'
+	exit 0 ;;
 *"Status-Fd=9"*)
 	echo 'pmstatus:new:50.0:Unpacking' >&9
 	touch /root/installed/new /root/installed/with-new
@@ -33,13 +33,19 @@ case "$*" in
 	done ;;
 esac
 """
+APT_CACHE = """#!/bin/sh
+case "$*" in
+"show new=1.0-1 with-new=1.0-1") printf 'Size: 6000000\\nInstalled-Size: 20000\\nSize: 6300000\\nInstalled-Size: 24531\\n' ;;
+*) exit 1 ;;
+esac
+"""
 
 
 @pytest.fixture
 def host(machine):
     machine.write("/usr/local/bin/dpkg-query", DPKG_QUERY, 0o755)
     machine.write("/usr/local/bin/apt-get", APT_GET, 0o755)
-    machine.write("/usr/local/bin/apt-cache", "#!/bin/sh\nexit 1\n", 0o755)
+    machine.write("/usr/local/bin/apt-cache", APT_CACHE, 0o755)
     for name in "get-packages", "progress.sh":
         machine.write(f"/root/{name}", (SOURCE / "examples" / name).read_text(), 0o755)
     machine.write("/root/installed/old", "")
@@ -56,7 +62,7 @@ def enabled(host, unit):
 def test_no_service_of_a_new_package_starts(host):
     """What is new is disabled, now and at boot; what was there before stays as it was. The names of new packages are kept."""
     text = host.run("/root/get-packages", "old", "new", "?nowhere").stdout
-    assert text.startswith("Installing new (12.3 MB to download, 45.6 MB on disk)\n") and "packages: 100 %" in text
+    assert text.startswith("Installing new (12.3 MB to download, 45.5 MB on disk)\n") and "packages: 100 %" in text
     for name in "new", "with-new":
         for kind in "service", "socket":
             assert enabled(host, f"{name}.{kind}") == "disabled"
