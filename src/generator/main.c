@@ -44,7 +44,7 @@ static bool is_run_by_systemd(void)
 static void complain(const char *text)
 {
 	_cleanup_close_ int fd =
-		is_run_by_systemd() ? open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY) : -1;
+		is_run_by_systemd() ? open("/dev/kmsg", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY) : -1;
 	int to = fd >= 0 ? fd : STDERR_FILENO;
 
 	if (fd >= 0)

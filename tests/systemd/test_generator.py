@@ -2,6 +2,7 @@
 """Sockets= in a rule: the socket unit is all that is started, and its sockets are handed in, whatever restarts when."""
 
 import json
+import os
 import re
 
 import pytest
@@ -223,6 +224,20 @@ def test_bad_and_masked_rules(machine):
     machine.sh("systemctl daemon-reload && usherctl reload")
     settle(machine)
     assert (who(PUBLIC, 80), who(PUBLIC, 25), who(PUBLIC, 82)) == ("web", "mail", "mail")
+
+
+def test_log(machine):
+    """What is wrong with a file is in the kernel's log, as systemd demands of generators, and daemon-reload succeeds."""
+    os.mkfifo(machine.root / "dev/kmsg")  # the machine has none of its own, and 257 runs generators where files are read-only
+    log = os.open(machine.root / "dev/kmsg", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    rule(machine, "web", "Stream=192.0.2.0/24:80", "Sockets=web.service")
+    rule(machine, "mail", "Stream=192.0.2.0/24:25", "Sockets=mail.socket")
+    machine.systemctl("daemon-reload")
+    lines = [line for line in os.read(log, 65536).decode().splitlines() if "usher-generator" in line]
+    os.close(log)
+    assert re.match(r"<4>usher-generator\[\d+\]: /etc/usher/rules.d/web.rule:3: 'web.service' cannot be a socket unit; ", lines[0])
+    assert re.match(r"<4>usher-generator\[\d+\]: the rule files with errors start no usher@; ", lines[1]) and len(lines) == 2
+    assert [path.name for path in machine.root.glob("run/systemd/generator/*.socket.wants/usher@*")] == ["usher@mail.service"]
 
 
 def handed_in_of(machine, name):
