@@ -13,9 +13,6 @@ from harness.host import Netns, run, write_rule
 from harness.process import MOMENT, PATIENCE, SLOW, Child, wait_until
 from harness.relay import MILLION, RESET, Backend, Relay, queued, read_all, relay_rule, send_later
 
-pytestmark = pytest.mark.vm
-
-
 def echo(connection):
     while data := connection.recv(65536):
         connection.sendall(data)
@@ -79,6 +76,7 @@ def test_backend_that_does_not_answer():
     assert "Connection timed out (ETIMEDOUT)" in relay.log
 
 
+@pytest.mark.vm
 def test_queue_of_a_unix_socket_is_full():
     """connect(2) of a Unix socket does not wait for room: the relay does."""
     with Backend("/run/test/backend", backlog=0) as backend:
@@ -90,6 +88,7 @@ def test_queue_of_a_unix_socket_is_full():
         assert all(client.recv(1) == b"x" for client in clients)
 
 
+@pytest.mark.vm
 def test_never_connected_to_itself():
     """A port from which the kernel takes those of clients, and nobody listens there: TCP may connect a socket to itself."""
     pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("30000 30003")
@@ -152,6 +151,7 @@ def test_table_of_descriptors_is_too_small():
     assert "MaxConnections=1000 needs more descriptors than the process may have, so that it is 36" in relay.log
 
 
+@pytest.mark.vm
 def test_no_descriptor_left():
     """Accepting pauses, and goes on when there are descriptors again: no client is lost."""
     relay = Relay("Connect=127.0.0.1:7002").start()
@@ -289,6 +289,7 @@ def test_no_rule(prepare, reason):
     assert is_reset(relay)
 
 
+@pytest.mark.vm
 def test_drain():
     """SIGTERM: open connections go on to their end, newcomers wait for the next relay."""
     relay = Relay("Connect=127.0.0.1:7002").start()

@@ -33,7 +33,6 @@ def ask(relay, netns=None, address=HOST_V4, header=b""):
         return backend.result(), port
 
 
-@pytest.mark.vm
 @pytest.mark.parametrize("address, family, sender", [(HOST_V4, socket.AF_INET, CLIENT_V4), (HOST_V6, socket.AF_INET6, CLIENT_V6)],
                          ids=["ipv4", "ipv6"])
 @pytest.mark.parametrize("listen", ["::", "own"])
@@ -51,7 +50,6 @@ def test_send(client, address, family, sender, listen):
                     struct.pack("!H", len(addresses)) + addresses + b"question")
 
 
-@pytest.mark.vm
 @pytest.mark.parametrize("header", [V1_CLIENT, V2_CLIENT, V2_CLIENT[:14] + b"\0\x20" + V2_CLIENT[16:] + b"\x04\0\x11" + b"x" * 17],
                          ids=["v1", "v2", "v2-with-more"])
 @pytest.mark.parametrize("pieces", [1, 7, 1000])
@@ -67,7 +65,6 @@ def test_accept(header, pieces):
         assert backend.result() == V1_CLIENT + b"question"
 
 
-@pytest.mark.vm
 def test_header_without_addresses():
     """A proxy that speaks for itself: the addresses are those of the connection."""
     relay = Relay("Connect=127.0.0.1:7002", "SendProxy=v1", "AcceptProxy=127.0.0.1").start()
@@ -76,7 +73,6 @@ def test_header_without_addresses():
         assert data == b"PROXY TCP4 127.0.0.1 127.0.0.1 %d 7001\r\nquestion" % port
 
 
-@pytest.mark.vm
 @pytest.mark.parametrize("header", [
     b"GET / HTTP/1.1\r\n", b"PROXY TCP4 198.51.100.9 192.0.2.1 40000\r\n", b"PROXY TCP4 198.51.100.9 192.0.2.1 40000 80 1\r\n",
     b"PROXY TCP4 a b 1 2\r\n", b"PROXY TCP4 ::1 ::1 1 2\r\n", b"PROXY TCP4 198.51.100.9 192.0.2.1 65536 80\r\n", b"PROXY\r\n",
@@ -99,7 +95,6 @@ def test_bad_header(header):
         assert backend.result() == b"question", "the first that it hears of"
 
 
-@pytest.mark.vm
 def test_header_that_does_not_come():
     """A peer that sends nothing, or byte after byte, has ConnectTimeout= for its header."""
     relay = Relay("Connect=127.0.0.1:7002", "AcceptProxy=127.0.0.1", "ConnectTimeout=300ms").start()
@@ -120,7 +115,6 @@ def test_header_that_does_not_come():
         wait_until(is_reset)
 
 
-@pytest.mark.vm
 def test_stranger_cannot_claim(client):
     """A peer that AcceptProxy= does not list sends its header to the backend, as data."""
     relay = Relay("Connect=127.0.0.1:7002", "SendProxy=v1", "AcceptProxy=198.51.100.0/24 ::1", address=HOST_V4).start()
@@ -239,7 +233,6 @@ def test_transparent(client):
     backend.close()
 
 
-@pytest.mark.vm
 def test_transparent_without_the_capability():
     relay = Relay("Connect=127.0.0.1:7002", "Transparent=yes").start(
         prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"])
