@@ -42,7 +42,7 @@ def relayed(machine):
     unit(machine, "blue.service", *BLUE)
     backend(machine, "inside", "10.0.0.2:80", "NetworkNamespacePath=/run/netns/blue",
             unit_lines=["BindsTo=blue.service", "PartOf=blue.service", "After=blue.service"])
-    documented(machine, "web")
+    documented(machine, "web.rule", "web.socket", "web.service.d/namespace")
     enable(machine, "usherd.service", "inside.service", "web.socket", "usher@web.service")
     return machine
 
@@ -150,6 +150,20 @@ def test_watchdog(relayed):
     relayed.systemctl("kill", "--signal=STOP", "usher-relay@web.service")
     wait_until(lambda: relayed.main_pid("usher-relay@web.service") not in (0, pid))
     serves()
+
+
+def test_transparent(relayed):
+    """The backend sees the address and port of the client."""
+    documented(relayed, "transparent")
+    rule(relayed, "web", "Stream=192.0.2.1:80", "[Relay]", "Connect=10.0.0.2:80", "Transparent=yes")
+    for command in re.findall(r"^    ip (.*)$", TEXT, re.M):
+        relayed.run("ip", "-n", "blue", *command.split())
+    relayed.systemctl("daemon-reload")
+    with socket.create_connection(("192.0.2.1", 80), timeout=PATIENCE) as client:
+        host, port = client.getsockname()
+        assert client.recv(1000).decode().split()[:3] == ["inside", host, str(port)]
+    _, fields = status(relayed)
+    assert {fields[key] for key in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0000000000002000"}, "CAP_NET_RAW"
 
 
 def test_private_network(machine):
