@@ -17,11 +17,10 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "places.h"
 #include "usher-bpf.h"
 #include "words.h"
 
-#define EEXIST 17
-#define ENODEV 19
 #define EPROTOTYPE 91
 #define ESOCKTNOSUPPORT 94
 #define EAFNOSUPPORT 97
@@ -38,14 +37,7 @@ struct {
 	__type(value, struct usher_answer);
 } answers SEC(".maps");
 
-/* Registry: pinned, shared by all generations. */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(max_entries, USHER_SEATS_MAX *USHER_PLACES_MAX);
-	__type(key, struct usher_place_key);
-	__type(value, __u64);
-} sockets SEC(".maps");
+/* Registry: pinned, shared by all generations; `sockets`, `members` and `groups` are in places.h. */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
@@ -115,19 +107,6 @@ struct {
 
 /* Nanoseconds between two events of one seat on one CPU; of what yields, of one seat. */
 const volatile __u64 event_interval = 1000000000ULL;
-
-/*
- * Keys are put on the stack as whole 64-bit words: without CAP_PERFMON, the verifier of Linux 6.1 takes a store to the
- * second half of a word for an attempt to corrupt the first.
- */
-static __always_inline __u64 word_of(__u32 first, __u32 second)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return (__u64)second << 32 | first;
-#else
-	return (__u64)first << 32 | second;
-#endif
-}
 
 #include "later.h" /* uses the maps above */
 
@@ -215,57 +194,6 @@ static __noinline int yield(struct bpf_sk_lookup *ctx, struct usher_later *later
 }
 
 /*
- * Consumes the reference to `sk`, which must not be NULL.
- *
- * A socket that is bound to a device takes packets of that device only: bpf_sk_assign() does not ask, but the kernel's
- * own lookup does, because the answer would leave by the other device. The device of a VRF's packets is the VRF. A
- * question (@flags) may leave the device open: then every socket takes it.
- */
-static __always_inline long assign(struct bpf_sk_lookup *ctx, struct bpf_sock *sk, __u64 flags, __u32 device)
-{
-	long error = -ENODEV;
-
-	if (!sk->bound_dev_if || sk->bound_dev_if == device || (flags && !device))
-		error = bpf_sk_assign(ctx, sk, flags);
-	bpf_sk_release(sk);
-	return error;
-}
-
-/* A search through the places of a seat, the first of `order` first. */
-struct search {
-	struct bpf_sk_lookup *ctx;
-	__u64 order;
-	__u64 seat;
-	__u64 flags;  /* of bpf_sk_assign(): 0 for a real packet */
-	__u64 device; /* by which it comes */
-	__u64 found;
-	long error; /* of the last socket that could not be assigned; 0 when there was none */
-};
-
-/*
- * Called by bpf_loop(): the verifier checks it once. For a loader without CAP_PERFMON, the unrolled places would exceed
- * the verifier's limits.
- */
-static long try_place(__u32 i, void *data)
-{
-	struct search *search = data;
-	struct bpf_sock *sk;
-	__u64 key; /* struct usher_place_key */
-
-	(void)i;
-	if (!(search->order & 0xff))
-		return 1; /* no more places */
-	key = word_of((__u32)search->seat, (__u32)(search->order & 0xff) - 1);
-	search->order >>= 8;
-	sk = bpf_map_lookup_elem(&sockets, &key);
-	if (!sk)
-		return 0; /* closed: the next place serves */
-	search->error = assign(search->ctx, sk, search->flags, (__u32)search->device);
-	search->found = !search->error;
-	return search->found || search->error == -EEXIST;
-}
-
-/*
  * The text differs in each case, so that clang does not merge the cases into one addition at a computed offset, which
  * the verifier refuses without CAP_PERFMON.
  */
@@ -336,14 +264,10 @@ static __always_inline int fall_back(
 	if (!seat)
 		return SK_DROP; /* cannot happen: user space only writes seat numbers below USHER_SEATS_MAX */
 	if (error != -EEXIST) {
-		struct search search = {.ctx = ctx,
-			.order = seat->order,
-			.seat = number,
-			.flags = flags,
-			.device = device,
-			.error = error};
+		struct search search = {
+			.ctx = ctx, .seat = number, .flags = flags, .device = device, .error = error};
 
-		bpf_loop(USHER_PLACES_MAX, try_place, &search, 0);
+		try_all(&search, seat);
 		error = search.error;
 		if (search.found)
 			return SK_PASS; /* dispatched */

@@ -8,15 +8,16 @@
  * the same for as long as the seat exists. They index `front`, `seats` and `counters`, and are half of the key of
  * `sockets` and `places`. No seat has the number 0, so that a word of all zeros means "no rule".
  *
- * A *place* is one socket of a seat. A seat has USHER_PLACES_MAX of them, and twice as many slots, so that sockets are
- * ready beside those that they replace. Slots have no rank: the rank is in the seat's `order`, whose bytes name slots,
- * newest hand-in first.
+ * A *place* is one alternative of a seat: a socket, or the sockets of one SO_REUSEPORT group, its *members*. A seat has
+ * USHER_PLACES_MAX of them, and twice as many slots, so that sockets are ready beside those that they replace. Slots have
+ * no rank: the rank is in the seat's `order`, whose bytes name slots, newest hand-in first.
  *
  * Names never enter the program. User space keeps them in `seats`, beside the order.
  *
  * There are two kinds of maps. *Registry* maps outlive every generation and are pinned: sockets, front, early,
- * early_rules, seats, places, counters, refused_device, yielded, events, state. *Generation* maps belong to one loaded program
- * and are written before it is made current, never after: the port table (in the program's global data) and the nodes.
+ * early_rules, seats, places, members, groups, counters, refused_device, yielded, events, state. *Generation* maps belong to
+ * one loaded program and are written before it is made current, never after: the port table (in the program's global data)
+ * and the nodes.
  *
  * A change that alters the layout of a registry map or the meaning of a value in it must raise USHER_SCHEMA. A new
  * registry map need not: a broker makes maps that the pins lack, and an older broker, whose program does not use the
@@ -31,7 +32,9 @@
 
 #define USHER_SEATS_MAX 4096U
 #define USHER_PLACES_MAX 8U
-#define USHER_SLOTS_MAX 16U /* of a seat: a full one can be replaced by as many sockets at once */
+#define USHER_SLOTS_MAX 16U    /* of a seat: a full one can be replaced by as many sockets at once */
+#define USHER_MEMBERS_MAX 256U /* of a group, in one seat */
+#define USHER_GROUPS_MAX 8192U
 #define USHER_NAME_MAX 64U  /* with the terminating NUL */
 #define USHER_UNIT_MAX 128U /* with the terminating NUL; longer unit names are cut */
 #define USHER_EVENTS_BYTES (256U * 1024U)
@@ -95,15 +98,49 @@ struct usher_node {
 #define USHER_LEVELS_MAX 8U
 #define USHER_STEPS_MAX 4U
 
-/* Key of `sockets` (SOCKHASH) and `places` (HASH). */
+/* Key of `sockets` (SOCKHASH) and `places` (HASH), and of `groups` with the number 0 for the member. */
 struct usher_place_key {
 	__u32 seat;
-	__u32 slot; /* 0 to USHER_SLOTS_MAX - 1 */
+	__u32 slot; /* 0 to USHER_SLOTS_MAX - 1; in the bits above these, the number of a member of a group */
+};
+
+#define USHER_SLOT_BITS 8U
+
+/*
+ * Value of `groups` (HASH): the sockets of a slot, when they have SO_REUSEPORT. Only user space reads it.
+ *
+ * The kernel has sockets in one group if all have the option, the same local address, device and owner, and are of one
+ * kind. If one of them is selected, it chooses among all.
+ */
+#define USHER_GROUP_WORDS 4U
+struct usher_group {
+	__u64 members[USHER_GROUP_WORDS]; /* bits: those that serve */
+	__u64 taken[USHER_GROUP_WORDS];	  /* bits: those, and members that are reserved */
+	__u32 owner;			  /* uid of the sockets */
+	__u8 kind;			  /* enum usher_kind */
+	__u8 pad[3];
+};
+
+enum usher_kind {
+	USHER_KIND_UNKNOWN = 0, /* `owner` is not known either: handed in to a broker that did not look */
+	USHER_KIND_IPV4 = 1,
+	USHER_KIND_IPV6 = 2,
+	USHER_KIND_IPV6_ONLY = 3, /* IPV6_V6ONLY */
 };
 
 /*
- * Value of `seats` (ARRAY). The program reads only `order`. Byte 0 (the least significant) is the slot that serves,
- * plus one; byte 1 is the slot, plus one, that serves when that socket has closed; a zero byte ends the list. User
+ * Value of `members` (HASH by seat): all sockets of a seat with groups, in its order; without groups, `order` is enough
+ *
+ * Each is the `slot` of its key, plus one; 0 ends the list. User space replaces all of it at once.
+ */
+#define USHER_LIST_MAX (USHER_PLACES_MAX * USHER_MEMBERS_MAX)
+struct usher_members {
+	__u16 slots[USHER_LIST_MAX];
+};
+
+/*
+ * Value of `seats` (ARRAY). The program reads only `order` and `groups`. Byte 0 (the least significant) is the slot that
+ * serves, plus one; byte 1 is the slot, plus one, that serves when that socket has closed; a zero byte ends the list. User
  * space changes all of it with one aligned 64-bit store.
  */
 struct usher_seat {
@@ -111,7 +148,9 @@ struct usher_seat {
 	__u8 used;     /* 0: free, everything else is zero too */
 	__u8 family;   /* AF_INET or AF_INET6 */
 	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 pad[5];
+	__u8 pad;
+	__u16 groups; /* bit by slot: its sockets are those that `groups` knows, and not only the one with member 0 */
+	__u8 pad2[2];
 	char name[USHER_NAME_MAX];
 };
 
@@ -265,6 +304,8 @@ struct usher_state {
 _Static_assert(sizeof(struct usher_node) == 64, "a node is a line of the processor's cache");
 _Static_assert(sizeof(struct usher_later) == 16, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_place_key) == 8, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_group) == 72, "layout is ABI between program and user space");
+_Static_assert(sizeof(struct usher_members) == 4096, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_seat) == 16 + USHER_NAME_MAX, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_place) == 56 + USHER_UNIT_MAX, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_counters) == 72, "layout is ABI between program and user space");
@@ -274,3 +315,5 @@ _Static_assert(sizeof(struct usher_early_rule) == 48 + USHER_UNIT_MAX, "layout i
 _Static_assert(sizeof(struct usher_answer) == 16, "layout is ABI between program and user space");
 _Static_assert(sizeof(struct usher_state) == 32, "layout is ABI between program and user space");
 _Static_assert(USHER_PLACES_MAX == sizeof(__u64), "the order of a seat is one byte a place");
+_Static_assert(USHER_SLOTS_MAX == 16, "the groups of a seat are one bit a slot");
+_Static_assert(USHER_MEMBERS_MAX == 64 * USHER_GROUP_WORDS, "the members of a group are one bit each");

@@ -118,17 +118,6 @@ void early_note(struct broker *broker, const struct usher_event *event)
 	seat->family = event->family;
 }
 
-static bool is_in_place(const struct broker *broker, uint32_t seat, uint64_t cookie)
-{
-	struct registry_place places[USHER_PLACES_MAX];
-	unsigned n = registry_read_places(&broker->registry, seat, places);
-
-	for (unsigned i = 0; i < n; i++)
-		if (places[i].data.cookie == cookie)
-			return true;
-	return false;
-}
-
 static void look_at_seat(struct broker *broker, struct early_seat *seat, uint64_t now)
 {
 	uint64_t cookie = registry_read_early(&broker->registry, seat->number);
@@ -136,7 +125,7 @@ static void look_at_seat(struct broker *broker, struct early_seat *seat, uint64_
 
 	if (!cookie) {
 		*seat = (struct early_seat){.number = seat->number};
-	} else if (is_in_place(broker, seat->number, cookie)) {
+	} else if (registry_find_socket(&broker->registry, seat->number, cookie, NULL)) {
 		registry_clear_early(&broker->registry, seat->number);
 		*seat = (struct early_seat){.number = seat->number};
 	} else if (cookie != seat->cookie) {

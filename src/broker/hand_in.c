@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../datapath/group.h"
 #include "../holder/store.h"
 #include "../observe/observe.h"
 #include "../util/transport.h"
@@ -39,34 +40,50 @@ struct hand_in {
 	void *userdata;
 };
 
-/* In a full seat the last one that leaves makes room in the same step, so that it serves until the new one does. */
+/* In a full seat the last place that leaves makes room in the same step, so that it serves until the new one does. */
+static void replace(struct hand_in *hand_in, const struct offered_socket *socket, const struct aim *aim,
+	unsigned rank, uint32_t last)
+{
+	struct broker *broker = hand_in->broker;
+	uint64_t cookies[USHER_MEMBERS_MAX];
+	unsigned n = 0;
+
+	registry_foreach_socket (&broker->registry, aim->seat, walk)
+		if (group_slot(walk.key.slot) == last)
+			cookies[n++] = walk.cookie;
+	registry_replace(&broker->registry, aim->seat, aim->slot, rank, last);
+	for (unsigned i = 0; i < n; i++)
+		orphans_let_go(broker, socket->rule->name, cookies[i]);
+	hand_in->dropped = true;
+}
+
 static void commit_aim(struct hand_in *hand_in, const struct offered_socket *socket, const struct aim *aim)
 {
 	struct offer *offer = &hand_in->offer;
 	struct registry *registry = &offer->broker->registry;
-	struct registry_place leaving[USHER_PLACES_MAX];
-	unsigned rank = reservation_rank(offer, aim), n = 0;
+	unsigned rank = reservation_rank(offer, aim);
+	uint32_t last;
 
-	if (registry_is_full(registry, aim->seat))
-		n = reservation_read_leaving(offer, socket, aim->seat, leaving);
-	if (!n) {
+	if (!registry_is_seated(registry, aim->seat, aim->slot) && registry_is_full(registry, aim->seat) &&
+		reservation_count_leaving(offer, socket, aim->seat, &last))
+		replace(hand_in, socket, aim, rank, last);
+	else
 		registry_commit(registry, aim->seat, aim->slot, rank);
-		return;
-	}
-	registry_replace(registry, aim->seat, aim->slot, rank, leaving[n - 1].key.slot);
-	orphans_let_go(offer->broker, socket->rule->name, leaving[n - 1].data.cookie);
-	hand_in->dropped = true;
 }
 
 /* An orphan that stayed would only fill its backlog. Return: whether there was one. */
 static bool drop_orphans(struct offer *offer, const struct offered_socket *socket, uint32_t seat)
 {
-	struct registry_place leaving[USHER_PLACES_MAX];
-	unsigned n = reservation_read_leaving(offer, socket, seat, leaving);
+	bool any = false;
 
-	for (unsigned i = 0; i < n; i++)
-		orphans_let_go(offer->broker, socket->rule->name, leaving[i].data.cookie);
-	return n > 0;
+	if (!holder_count(offer->broker->holder))
+		return false;
+	registry_foreach_socket (&offer->broker->registry, seat, walk)
+		if (reservation_is_leaving(offer, socket, walk.cookie)) {
+			orphans_let_go(offer->broker, socket->rule->name, walk.cookie);
+			any = true;
+		}
+	return any;
 }
 
 /* A socket that was there already keeps its rank. Its owner, its options, and whether it is held may have changed. */
@@ -74,7 +91,7 @@ static void commit_kept(struct offer *offer, const struct offered_socket *socket
 {
 	struct registry_place place;
 
-	if (!reservation_find_place(offer, socket, aim, &place))
+	if (!registry_find_socket(&offer->broker->registry, aim->seat, socket->facts.cookie, &place))
 		return;
 	place_set_owner(&place.data, offer->request->owner);
 	place.data.destination = socket->facts.destination;
@@ -92,6 +109,12 @@ static pid_t process_of(const struct offer *offer)
 	return registrants_is_watched(offer->broker->registrants, pid) ? pid : 0;
 }
 
+/* It joins those that serve. */
+static bool is_member(const struct aim *aim, const struct registry_place *first)
+{
+	return group_slot(first->key.slot) == group_slot(aim->slot);
+}
+
 /*
  * Who serves before a socket takes over, if that is somebody else: another unit, or without units another process.
  * Return: is there?
@@ -99,16 +122,15 @@ static pid_t process_of(const struct offer *offer)
 static bool find_displaced(const struct offer *offer, const struct aim *aim, struct usher_place *ret)
 {
 	const struct identity *owner = offer->request->owner;
-	struct registry_place places[USHER_PLACES_MAX];
-	const struct usher_place *first = &places[0].data;
+	struct registry_place first;
 
 	if (!aim->staged || reservation_rank(offer, aim) ||
-		!registry_read_places(&offer->broker->registry, aim->seat, places))
+		!registry_read_first(&offer->broker->registry, aim->seat, &first) || is_member(aim, &first))
 		return false;
-	*ret = *first;
-	if (*first->unit || *owner->unit)
-		return strncmp(first->unit, owner->unit, sizeof(first->unit) - 1) != 0;
-	return first->pid != (uint32_t)owner->pid || first->uid != owner->uid;
+	*ret = first.data;
+	if (*first.data.unit || *owner->unit)
+		return strncmp(first.data.unit, owner->unit, sizeof(first.data.unit) - 1) != 0;
+	return first.data.pid != (uint32_t)owner->pid || first.data.uid != owner->uid;
 }
 
 /* Return: whether the socket is new in any of its seats. */

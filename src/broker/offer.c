@@ -56,6 +56,7 @@ static int examine(struct offer *offer, size_t index, struct refusal *refusal)
 	int r = sight->result;
 
 	*facts = sight->facts;
+	socket->maker = sight->maker;
 	if (r == REFUSED)
 		*refusal = parcel->reason; /* of the first one, and this is the first one */
 	if (!r)

@@ -30,14 +30,16 @@ struct offer_request {
 
 /* A seat that a socket is to sit in: one, or two for a dual-stack socket. */
 struct aim {
-	uint32_t seat, slot;
-	bool staged; /* not there before */
+	uint32_t seat;
+	uint32_t slot; /* with the number of a member; group.h */
+	bool staged;   /* not there before */
 	bool dual_stack;
 };
 
 struct offered_socket {
 	const struct rule *rule;
 	struct socket_facts facts;
+	uint32_t maker; /* uid of the socket */
 	struct aim aims[2];
 	size_t n_aims;
 };

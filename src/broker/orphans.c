@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "orphans.h"
 
-static bool is_orphan(const struct broker *broker, const char *name, uint64_t cookie)
+bool orphans_is_one(const struct broker *broker, const char *name, uint64_t cookie)
 {
 	const struct holder_entry *entry = holder_find(broker->holder, name, cookie);
 
 	return entry && !entry->pid;
-}
-
-unsigned orphans_read(const struct broker *broker, uint32_t seat, struct registry_place *ret)
-{
-	const char *name = broker->registry.seats[seat].name;
-	struct registry_place places[USHER_PLACES_MAX];
-	unsigned n, n_orphans = 0;
-
-	if (!holder_count(broker->holder))
-		return 0;
-	n = registry_read_places(&broker->registry, seat, places);
-	for (unsigned i = 0; i < n; i++)
-		if (is_orphan(broker, name, places[i].data.cookie))
-			ret[n_orphans++] = places[i];
-	return n_orphans;
 }
 
 void orphans_let_go(struct broker *broker, const char *name, uint64_t cookie)
@@ -35,35 +20,44 @@ void orphans_let_go(struct broker *broker, const char *name, uint64_t cookie)
 	}
 }
 
-/* A dual-stack socket may be first in one seat and behind another one in the other. */
+/* Whether the first place of a seat is of orphans only, and the socket is one of them; 0: any */
+static bool is_first(const struct broker *broker, uint32_t seat, uint64_t cookie)
+{
+	const struct registry *registry = &broker->registry;
+	bool found = false;
+
+	registry_foreach_socket (registry, seat, walk) {
+		if (walk.rank)
+			break;
+		if (!orphans_is_one(broker, registry->seats[seat].name, walk.cookie))
+			return false;
+		found = found || !cookie || walk.cookie == cookie;
+	}
+	return found;
+}
+
+/* A dual-stack socket may be first in one seat and after another one in the other. */
 bool orphans_serves(const struct broker *broker, const char *name, uint64_t cookie)
 {
 	struct registry_place place;
 	uint32_t seat = 0;
 
-	while (registry_next_place(&broker->registry, name, cookie, &seat, &place)) {
-		uint64_t cookies[USHER_PLACES_MAX];
-
-		if (registry_read_cookies(&broker->registry, seat, cookies) && cookies[0] == cookie)
+	while (registry_next_place(&broker->registry, name, cookie, &seat, &place))
+		if (is_first(broker, seat, cookie))
 			return true;
-	}
 	return false;
 }
 
 static void drop_idle(struct broker *broker, uint32_t seat)
 {
 	const char *name = broker->registry.seats[seat].name;
-	struct registry_place orphans[USHER_PLACES_MAX];
-	unsigned n = orphans_read(broker, seat, orphans);
-	uint64_t cookies[USHER_PLACES_MAX];
 
 	/* one that serves is about to be claimed, with all others of its process: none of them goes before */
-	if (!n || !registry_read_cookies(&broker->registry, seat, cookies) ||
-		cookies[0] == orphans[0].data.cookie)
+	if (is_first(broker, seat, 0))
 		return;
-	for (unsigned i = 0; i < n; i++)
-		if (!orphans_serves(broker, name, orphans[i].data.cookie))
-			orphans_let_go(broker, name, orphans[i].data.cookie);
+	registry_foreach_socket (&broker->registry, seat, walk)
+		if (orphans_is_one(broker, name, walk.cookie) && !orphans_serves(broker, name, walk.cookie))
+			orphans_let_go(broker, name, walk.cookie);
 }
 
 void orphans_drop_idle(struct broker *broker)

@@ -38,14 +38,6 @@ void place_set_owner(struct usher_place *place, const struct identity *identity)
 	(void)snprintf(place->unit, sizeof(place->unit), "%s", identity->unit);
 }
 
-/* The kernel lets sockets share an address only in one group: all with the option, and of one user. */
-bool place_is_of_group(const struct usher_place *place, const struct usher_place *other)
-{
-	return place->flags & other->flags & USHER_PLACE_REUSEPORT && place->family == other->family &&
-	       place->port == other->port && place->device == other->device &&
-	       !memcmp(place->address, other->address, sizeof(place->address));
-}
-
 const char *place_rule(const struct broker *broker, const char *name)
 {
 	const struct rule *rule = broker->generation ? rule_set_find(broker->generation->rules, name) : NULL;

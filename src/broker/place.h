@@ -13,9 +13,6 @@
 struct usher_place place_make(
 	const struct socket_facts *facts, const struct identity *identity, enum usher_via via, uint8_t flags);
 
-/* place_is_of_group() - whether both sockets are of one SO_REUSEPORT group: if one is selected, the kernel chooses of all */
-bool place_is_of_group(const struct usher_place *place, const struct usher_place *other);
-
 /* place_set_owner() - record the process that handed a socket in or claimed it */
 void place_set_owner(struct usher_place *place, const struct identity *identity);
 

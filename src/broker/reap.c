@@ -41,16 +41,16 @@ static void report_gone(struct broker *broker, uint32_t number, const struct ush
 
 unsigned reap_seat(struct broker *broker, uint32_t number)
 {
-	struct registry_place places[USHER_PLACES_MAX];
 	struct registry_reaped reaped;
+	struct registry_place next;
 	unsigned left = registry_reap(&broker->registry, number, &reaped);
 
 	if (!reaped.first_gone)
 		return left;
-	if (registry_read_places(&broker->registry, number, places))
-		report_takeover(broker, number, &reaped.gone[0].data, &places[0].data);
+	if (registry_read_first(&broker->registry, number, &next))
+		report_takeover(broker, number, &reaped.first.data, &next.data);
 	else
-		report_gone(broker, number, &reaped.gone[0].data);
+		report_gone(broker, number, &reaped.first.data);
 	return left;
 }
 
@@ -181,12 +181,12 @@ int reap_start(struct broker *broker)
 
 void reap_watch_registrants(struct broker *broker)
 {
-	registry_foreach_seat (&broker->registry, seat) {
-		struct registry_place places[USHER_PLACES_MAX];
-		unsigned n = registry_read_places(&broker->registry, seat, places);
+	registry_foreach_seat (&broker->registry, seat)
+		registry_foreach_socket (&broker->registry, seat, walk) {
+			struct registry_place place;
 
-		for (unsigned i = 0; i < n; i++)
+			registry_walk_read(&broker->registry, &walk, &place);
 			(void)registrants_watch_pid(
-				broker->registrants, (pid_t)places[i].data.pid, places[i].data.uid);
-	}
+				broker->registrants, (pid_t)place.data.pid, place.data.uid);
+		}
 }

@@ -10,7 +10,7 @@
 
 #include "broker.h"
 
-/* reap_seat() - take closed sockets out of a seat's order, and report them; Return: how many live ones are left */
+/* reap_seat() - take closed sockets out of a seat, and report that its first place has gone; Return: how many are left */
 unsigned reap_seat(struct broker *broker, uint32_t seat);
 
 /* reap_start() - start to listen for hints */

@@ -2,32 +2,13 @@
 #include "reservation.h"
 
 #include <errno.h>
+#include <limits.h>
 
+#include "../datapath/group.h"
 #include "../holder/store.h"
 #include "orphans.h"
 #include "place.h"
 #include "reap.h"
-
-bool reservation_find_place(const struct offer *offer, const struct offered_socket *socket,
-	const struct aim *aim, struct registry_place *ret)
-{
-	const struct registry *registry = &offer->broker->registry;
-	struct registry_place places[USHER_PLACES_MAX];
-	uint64_t cookies[USHER_PLACES_MAX];
-	unsigned n = registry_read_cookies(registry, aim->seat, cookies), i = 0;
-
-	while (i < n && cookies[i] != socket->facts.cookie)
-		i++;
-	if (i == n)
-		return false;
-	n = registry_read_places(registry, aim->seat, places);
-	for (i = 0; i < n; i++)
-		if (places[i].data.cookie == socket->facts.cookie) {
-			*ret = places[i];
-			return true;
-		}
-	return false;
-}
 
 static bool is_offered_twice(const struct offer *offer, const struct offered_socket *socket)
 {
@@ -37,18 +18,41 @@ static bool is_offered_twice(const struct offer *offer, const struct offered_soc
 	return false;
 }
 
-/* In the IPv4 seat a dual-stack socket comes after the IPv4 sockets of the same process, before everybody else's. */
+/* A place of which one socket is an IPv4 socket of the process that offers */
+static bool is_own_ipv4(const struct offer *offer, const struct registry_place *place)
+{
+	return !(place->data.flags & USHER_PLACE_DUAL_STACK) &&
+	       place->data.pid == (uint32_t)offer->request->owner->pid;
+}
+
+/*
+ * In the IPv4 seat a dual-stack socket comes after the IPv4 sockets of the same process, before everybody else's. The
+ * place that it joins is taken out first, and does not count.
+ */
 unsigned reservation_rank(const struct offer *offer, const struct aim *aim)
 {
-	struct registry_place places[USHER_PLACES_MAX];
-	unsigned n, rank = 0;
+	const struct registry *registry = &offer->broker->registry;
+	unsigned rank = 0, last = UINT_MAX;
+	bool own = true;
 
 	if (!aim->dual_stack)
 		return 0;
-	n = registry_read_places(&offer->broker->registry, aim->seat, places);
-	while (rank < n && !(places[rank].data.flags & USHER_PLACE_DUAL_STACK) &&
-		places[rank].data.pid == (uint32_t)offer->request->owner->pid)
-		rank++;
+	registry_foreach_socket (registry, aim->seat, walk) {
+		struct registry_place place;
+
+		if (group_slot(walk.key.slot) == group_slot(aim->slot))
+			continue;
+		if (walk.rank != last && !own)
+			break;
+		registry_walk_read(registry, &walk, &place);
+		if (walk.rank != last)
+			own = false;
+		last = walk.rank;
+		if (!own && is_own_ipv4(offer, &place)) {
+			own = true;
+			rank++;
+		}
+	}
 	return rank;
 }
 
@@ -60,15 +64,39 @@ static bool is_offered(const struct offer *offer, const struct rule *rule, uint6
 	return false;
 }
 
-unsigned reservation_read_leaving(const struct offer *offer, const struct offered_socket *socket,
-	uint32_t seat, struct registry_place ret[static USHER_PLACES_MAX])
+bool reservation_is_leaving(const struct offer *offer, const struct offered_socket *socket, uint64_t cookie)
 {
-	unsigned n = orphans_read(offer->broker, seat, ret), n_leaving = 0;
+	return orphans_is_one(offer->broker, socket->rule->name, cookie) &&
+	       !is_offered(offer, socket->rule, cookie);
+}
 
-	for (unsigned i = 0; i < n; i++)
-		if (!is_offered(offer, socket->rule, ret[i].data.cookie))
-			ret[n_leaving++] = ret[i];
+unsigned reservation_count_leaving(
+	const struct offer *offer, const struct offered_socket *socket, uint32_t seat, uint32_t *ret_last)
+{
+	const struct registry *registry = &offer->broker->registry;
+	uint32_t stays = 0, slots[USHER_PLACES_MAX];
+	unsigned n = 0, n_leaving = 0;
+
+	if (!holder_count(offer->broker->holder))
+		return 0;
+	registry_foreach_socket (registry, seat, walk) {
+		slots[walk.rank] = group_slot(walk.key.slot);
+		n = walk.rank + 1;
+		if (!reservation_is_leaving(offer, socket, walk.cookie))
+			stays |= 1U << walk.rank;
+	}
+	for (unsigned rank = 0; rank < n; rank++)
+		if (!(stays >> rank & 1)) {
+			*ret_last = slots[rank];
+			n_leaving++;
+		}
 	return n_leaving;
+}
+static enum usher_kind kind_of(const struct socket_facts *facts)
+{
+	if (!facts->ipv6)
+		return USHER_KIND_IPV4;
+	return facts->serves_ipv4 ? USHER_KIND_IPV6 : USHER_KIND_IPV6_ONLY;
 }
 
 static int reserve(struct offer *offer, struct offered_socket *socket, struct refusal *refusal)
@@ -77,19 +105,21 @@ static int reserve(struct offer *offer, struct offered_socket *socket, struct re
 
 	for (size_t k = 0; k < socket->n_aims && !is_offered_twice(offer, socket); k++) {
 		struct aim *aim = &socket->aims[k];
-		struct registry_place there, leaving[USHER_PLACES_MAX];
+		const struct registry_kin kin = {.owner = socket->maker, .kind = kind_of(&socket->facts)};
 		unsigned n_live = reap_seat(broker, aim->seat), n_leaving = 0;
 		struct usher_place place;
+		uint32_t last;
 		int r;
 
-		if (reservation_find_place(offer, socket, aim, &there))
+		if (registry_find_socket(&broker->registry, aim->seat, socket->facts.cookie, NULL))
 			continue;
 		place = place_make(&socket->facts, offer->request->owner, offer->request->via,
 			(aim->dual_stack ? USHER_PLACE_DUAL_STACK : 0) |
 				(offer->request->hold ? USHER_PLACE_HELD : 0));
 		if (n_live + offer->request->n > USHER_PLACES_MAX)
-			n_leaving = reservation_read_leaving(offer, socket, aim->seat, leaving);
-		r = registry_reserve(&broker->registry, aim->seat, &place, n_leaving, &aim->slot, refusal);
+			n_leaving = reservation_count_leaving(offer, socket, aim->seat, &last);
+		r = registry_reserve(
+			&broker->registry, aim->seat, &place, &kin, n_leaving, &aim->slot, refusal);
 		if (r)
 			return r;
 		aim->staged = true;
@@ -115,14 +145,16 @@ static void list_items(struct reservation *reservation, const struct offer *offe
 /* One of those that leave and serve nobody goes before, where the store has no room for its successor beside it. */
 static bool free_room_to_hold(const struct offer *offer, const struct offered_socket *socket)
 {
-	struct registry_place leaving[USHER_PLACES_MAX];
-	unsigned n = reservation_read_leaving(offer, socket, socket->aims[0].seat, leaving);
+	const char *name = socket->rule->name;
+	uint64_t last = 0;
 
-	while (n > 0 && orphans_serves(offer->broker, socket->rule->name, leaving[n - 1].data.cookie))
-		n--;
-	if (!n)
+	registry_foreach_socket (&offer->broker->registry, socket->aims[0].seat, walk)
+		if (reservation_is_leaving(offer, socket, walk.cookie) &&
+			!orphans_serves(offer->broker, name, walk.cookie))
+			last = walk.cookie;
+	if (!last)
 		return false;
-	orphans_let_go(offer->broker, socket->rule->name, leaving[n - 1].data.cookie);
+	orphans_let_go(offer->broker, name, last);
 	return true;
 }
 
@@ -153,29 +185,39 @@ int reservation_make(struct reservation *reservation, struct offer *offer, struc
 	return 0;
 }
 
-static unsigned count_staged(const struct offer *offer, uint32_t seat)
+/* How many places a seat gets: one for each group, and none for members of one that is there */
+static unsigned count_new(const struct offer *offer, uint32_t seat)
 {
-	unsigned n = 0;
+	uint32_t slots = 0;
 
 	for (size_t i = 0; i < offer->n; i++)
-		for (size_t k = 0; k < offer->sockets[i].n_aims; k++)
-			n += offer->sockets[i].aims[k].staged && offer->sockets[i].aims[k].seat == seat;
-	return n;
+		for (size_t k = 0; k < offer->sockets[i].n_aims; k++) {
+			const struct aim *aim = &offer->sockets[i].aims[k];
+
+			if (aim->staged && aim->seat == seat &&
+				!registry_is_seated(&offer->broker->registry, seat, aim->slot))
+				slots |= 1U << group_slot(aim->slot);
+		}
+	return (unsigned)__builtin_popcount(slots);
 }
 
 int reservation_check(const struct offer *offer, struct refusal *refusal)
 {
 	for (size_t i = 0; i < offer->n; i++)
 		for (size_t k = 0; k < offer->sockets[i].n_aims; k++) {
-			struct registry_place leaving[USHER_PLACES_MAX];
 			const struct aim *aim = &offer->sockets[i].aims[k];
-			unsigned n = count_staged(offer, aim->seat);
+			unsigned n;
+			uint32_t last;
 
-			if (!aim->staged || n + reap_seat(offer->broker, aim->seat) <= USHER_PLACES_MAX)
+			if (!aim->staged)
 				continue;
-			n += reap_seat(offer->broker, aim->seat);
-			if (n - reservation_read_leaving(offer, &offer->sockets[i], aim->seat, leaving) >
-				USHER_PLACES_MAX)
+			/* a place that has just gone does not count as one that its members find */
+			n = reap_seat(offer->broker, aim->seat);
+			n += count_new(offer, aim->seat);
+			if (n <= USHER_PLACES_MAX)
+				continue;
+			n -= reservation_count_leaving(offer, &offer->sockets[i], aim->seat, &last);
+			if (n > USHER_PLACES_MAX)
 				return refuse(refusal, EAGAIN,
 					"sockets that were to be replaced were claimed meanwhile, or are not closed yet (EAGAIN); try again");
 		}

@@ -31,19 +31,21 @@ int reservation_make(struct reservation *ret, struct offer *offer, struct refusa
 int reservation_check(const struct offer *offer, struct refusal *refusal);
 
 /*
- * reservation_read_leaving() - what leaves a seat when a newer socket is committed
+ * reservation_is_leaving() - whether a socket leaves its seat when a newer one is committed
  *
- * It is held for a process that has ended, nobody claimed it, and it is not offered again. Return: how many.
+ * It is held for a process that has ended, nobody claimed it, and it is not offered again.
  */
-unsigned reservation_read_leaving(const struct offer *offer, const struct offered_socket *socket,
-	uint32_t seat, struct registry_place ret[static USHER_PLACES_MAX]);
+bool reservation_is_leaving(const struct offer *offer, const struct offered_socket *socket, uint64_t cookie);
+
+/*
+ * reservation_count_leaving() - places of which all sockets leave
+ * @ret_last: the slot of the last one in the order, if there is one
+ */
+unsigned reservation_count_leaving(
+	const struct offer *offer, const struct offered_socket *socket, uint32_t seat, uint32_t *ret_last);
 
 /* reservation_undo() - give the slots back, with what is in them */
 void reservation_undo(struct offer *offer);
 
-/* reservation_find_place() - where a socket is already; Return: whether it is */
-bool reservation_find_place(const struct offer *offer, const struct offered_socket *socket,
-	const struct aim *aim, struct registry_place *ret);
-
-/* reservation_rank() - how many sockets of the seat stay in front of it */
+/* reservation_rank() - how many other places of the seat stay in front of its place */
 unsigned reservation_rank(const struct offer *offer, const struct aim *aim);

@@ -69,34 +69,25 @@ static bool is_of(const struct usher_seat *seat, const struct withdrawal *withdr
 }
 
 /* In another seat of the name */
-static bool is_left(struct broker *broker, const struct withdrawal *withdrawal, uint64_t cookie)
+static bool is_left(const struct broker *broker, const struct withdrawal *withdrawal, uint64_t cookie)
 {
-	struct registry_place places[USHER_PLACES_MAX];
+	struct registry_place place;
+	uint32_t seat = 0;
 
-	registry_foreach_seat (&broker->registry, seat) {
-		unsigned n;
-
-		if (strcmp(broker->registry.seats[seat].name, withdrawal->name) != 0)
-			continue;
-		n = registry_read_places(&broker->registry, seat, places);
-		for (unsigned i = 0; i < n; i++)
-			if (places[i].data.cookie == cookie)
-				return true;
-	}
-	return false;
+	return registry_next_place(&broker->registry, withdrawal->name, cookie, &seat, &place);
 }
 
 static void take_out(
 	struct broker *broker, uint32_t seat, const struct withdrawal *withdrawal, struct seen *seen)
 {
-	struct registry_place places[USHER_PLACES_MAX];
-	unsigned n = registry_read_places(&broker->registry, seat, places);
+	registry_foreach_socket (&broker->registry, seat, walk) {
+		struct registry_place place;
 
-	for (unsigned i = 0; i < n; i++) {
-		if (!is_wanted(withdrawal, places[i].data.cookie))
+		if (!is_wanted(withdrawal, walk.cookie))
 			continue;
-		registry_remove(&broker->registry, seat, places[i].key.slot);
-		note(broker, seat, &places[i].data, withdrawal, seen);
+		registry_walk_read(&broker->registry, &walk, &place);
+		registry_remove(&broker->registry, seat, place.key.slot);
+		note(broker, seat, &place.data, withdrawal, seen);
 	}
 	take_out_early(broker, seat, withdrawal, seen);
 }

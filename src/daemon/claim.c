@@ -95,18 +95,18 @@ static void change_owner(
 										       : 0;
 
 	registry_foreach_seat (&broker->registry, seat) {
-		struct registry_place places[USHER_PLACES_MAX];
 		const char *name = broker->registry.seats[seat].name;
-		unsigned n;
 
 		if (!names_contain(names, name))
 			continue;
-		n = registry_read_places(&broker->registry, seat, places);
-		for (unsigned i = 0; i < n; i++) {
-			if (!holder_find(broker->holder, name, places[i].data.cookie))
+		registry_foreach_socket (&broker->registry, seat, walk) {
+			struct registry_place place;
+
+			if (!holder_find(broker->holder, name, walk.cookie))
 				continue;
-			place_set_owner(&places[i].data, &request->identity);
-			(void)registry_write_place(&broker->registry, &places[i]);
+			registry_walk_read(&broker->registry, &walk, &place);
+			place_set_owner(&place.data, &request->identity);
+			(void)registry_write_place(&broker->registry, &place);
 		}
 	}
 	for (size_t i = 0; i < holder_count(broker->holder); i++)

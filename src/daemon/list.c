@@ -24,10 +24,12 @@ struct list {
 	char name[USHER_NAME_MAX]; /* seats of this name only, unless it is empty */
 	struct usher_seat
 		seat; /* the seat at `at`, or else the last one before it; a copy from when it was opened */
-	struct registry_place places[USHER_PLACES_MAX]; /* of the seat at `at` */
-	unsigned n_places, place;
+	struct registry_walk walk;   /* through the seat at `at` */
+	struct registry_place first; /* of it, if it has any */
+	bool has_place;		     /* `walk` is at a socket that has no row yet */
+	unsigned n_rows;	     /* of the seat, so far */
 	uint64_t early; /* cookie of the listener that Listen=kernel let into the seat; 0: none */
-	bool open;	/* `places` has been read */
+	bool open;	/* the walk has begun */
 };
 
 static void list_release(void *state)
@@ -125,10 +127,7 @@ static uint64_t read_early(const struct list *list, uint32_t number)
 {
 	uint64_t cookie = registry_read_early(&list->broker->registry, number);
 
-	for (unsigned i = 0; i < list->n_places; i++)
-		if (list->places[i].data.cookie == cookie)
-			return 0;
-	return cookie;
+	return cookie && registry_find_socket(&list->broker->registry, number, cookie, NULL) ? 0 : cookie;
 }
 
 /* Goes on to the next seat that has something to show. Return: false at the end. */
@@ -145,21 +144,44 @@ static bool open_seat(struct list *list)
 		if (!is_expected(list, seat))
 			continue;
 		list->seat = *seat;
-		list->n_places = registry_read_places(registry, number, list->places);
+		list->walk = registry_walk_begin(registry, number);
+		list->has_place = registry_walk_next(registry, &list->walk);
+		if (list->has_place)
+			registry_walk_read(registry, &list->walk, &list->first);
 		list->early = read_early(list, number);
-		list->place = 0;
+		list->n_rows = 0;
 		list->open = true;
-		if (list->n_places || list->early || is_routed(list->broker, seat, number))
+		if (list->has_place || list->early || is_routed(list->broker, seat, number))
 			return true;
 		list->open = false;
 	}
 	return false;
 }
 
+/* The socket that the walk is at, and on to the next one of the same seat */
+static void write_next_place(struct list *list, struct writer *row, uint32_t number)
+{
+	const struct registry *registry = &list->broker->registry;
+	const struct usher_seat *seat = &registry->seats[number];
+	struct registry_place place = list->first;
+	const unsigned rank = list->walk.rank;
+	bool serves;
+
+	if (list->n_rows)
+		registry_walk_read(registry, &list->walk, &place);
+	serves = !rank || registry_serves_with(registry, &place, &list->first);
+	write_state(row, !is_routed(list->broker, &list->seat, number) ? STATE_UNROUTED
+			 : serves				       ? STATE_SERVING
+								       : STATE_STANDBY);
+	write_place(row, &place.data, rank + 1);
+	list->has_place = seat->used && !strcmp(seat->name, list->seat.name) &&
+			  seat->protocol == list->seat.protocol && seat->family == list->seat.family &&
+			  registry_walk_next(registry, &list->walk);
+}
+
 static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 {
 	struct list *list = state;
-	const struct usher_seat *seat = &list->seat;
 	uint32_t number;
 
 	(void)fds;
@@ -169,24 +191,19 @@ static bool list_next(void *state, struct writer *row, int *fds, size_t *n_fds)
 		return false;
 	}
 	number = list->seats[list->at];
-	write_seat(row, seat);
-	if (list->place == list->n_places && list->early) {
+	write_seat(row, &list->seat);
+	if (list->has_place) {
+		write_next_place(list, row, number);
+	} else if (list->early) {
 		write_state(row, STATE_EARLY);
 		writer_put(row, KEY_COOKIE, "%" PRIx64, list->early);
-	} else if (!list->n_places) {
-		write_state(row, STATE_MISSING);
+		list->early = 0;
 	} else {
-		bool routed = is_routed(list->broker, seat, number);
-
-		bool serves = !list->place ||
-			      place_is_of_group(&list->places[list->place].data, &list->places[0].data);
-
-		write_state(row, !routed ? STATE_UNROUTED : serves ? STATE_SERVING : STATE_STANDBY);
-		write_place(row, &list->places[list->place].data, list->place + 1);
+		write_state(row, STATE_MISSING);
 	}
-	if (!list->place)
+	if (!list->n_rows++)
 		write_counters(row, &list->broker->registry, number);
-	if (++list->place >= list->n_places + (list->early ? 1 : 0)) {
+	if (!list->has_place && !list->early) {
 		list->open = false;
 		list->at++;
 	}

@@ -151,16 +151,17 @@ static void restore_consume(struct broker *broker, const char *name, uint64_t st
 static void unmark_lost(struct broker *broker)
 {
 	registry_foreach_seat (&broker->registry, seat) {
-		struct registry_place places[USHER_PLACES_MAX];
 		const char *name = broker->registry.seats[seat].name;
-		unsigned n = registry_read_places(&broker->registry, seat, places);
 
-		for (unsigned i = 0; i < n; i++) {
-			if (!(places[i].data.flags & USHER_PLACE_HELD) ||
-				holder_find(broker->holder, name, places[i].data.cookie))
+		registry_foreach_socket (&broker->registry, seat, walk) {
+			struct registry_place place;
+
+			registry_walk_read(&broker->registry, &walk, &place);
+			if (!(place.data.flags & USHER_PLACE_HELD) ||
+				holder_find(broker->holder, name, walk.cookie))
 				continue;
-			places[i].data.flags &= (uint8_t)~USHER_PLACE_HELD;
-			(void)registry_write_place(&broker->registry, &places[i]);
+			place.data.flags &= (uint8_t)~USHER_PLACE_HELD;
+			(void)registry_write_place(&broker->registry, &place);
 		}
 	}
 }

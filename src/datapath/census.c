@@ -14,7 +14,7 @@ struct counted {
 
 struct census {
 	struct noted {
-		uint64_t cookies[USHER_PLACES_MAX];
+		uint64_t *cookies;
 		unsigned n;
 	} seats[USHER_SEATS_MAX];
 	void *tree; /* of struct counted */
@@ -37,8 +37,11 @@ struct census *census_new(void)
 
 struct census *census_free(struct census *census)
 {
-	if (census)
-		tdestroy(census->tree, free);
+	if (!census)
+		return NULL;
+	tdestroy(census->tree, free);
+	for (uint32_t seat = 0; seat < USHER_SEATS_MAX; seat++)
+		free(census->seats[seat].cookies);
 	free(census);
 	return NULL;
 }
@@ -72,6 +75,31 @@ static void subtract(struct census *census, const struct counted *key, size_t *t
 	--*total;
 }
 
+/* Those that are the same in both, at the beginning and at the end, are counted already. */
+static unsigned skip_ends(const struct noted *before, const uint64_t **cookies, unsigned *n)
+{
+	unsigned max = before->n < *n ? before->n : *n, start = 0, end = 0;
+
+	while (start < max && before->cookies[start] == (*cookies)[start])
+		start++;
+	while (end < max - start && before->cookies[before->n - 1 - end] == (*cookies)[*n - 1 - end])
+		end++;
+	*cookies += start;
+	*n -= start + end;
+	return start;
+}
+
+static void recount(struct census *census, const struct noted *before, const uint64_t *cookies, unsigned n)
+{
+	unsigned n_gone = before->n - n, start = skip_ends(before, &cookies, &n);
+
+	n_gone += n; /* the ends are the same: what differs is what is between them */
+	for (unsigned i = 0; i < n; i++)
+		add(census, &(struct counted){.cookie = cookies[i]}, &census->n_sockets);
+	for (unsigned i = 0; i < n_gone; i++)
+		subtract(census, &(struct counted){.cookie = before->cookies[start + i]}, &census->n_sockets);
+}
+
 void census_note(struct census *census, uint32_t seat, const char *name, const uint64_t *cookies, unsigned n)
 {
 	struct noted *noted = &census->seats[seat];
@@ -80,9 +108,11 @@ void census_note(struct census *census, uint32_t seat, const char *name, const u
 
 	if (before.n == n && (!n || !memcmp(before.cookies, cookies, n * sizeof(*cookies))))
 		return;
-	noted->n = n;
-	for (unsigned i = 0; i < n; i++)
-		noted->cookies[i] = cookies[i];
+	*noted = (struct noted){.cookies = n ? calloc(n, sizeof(*cookies)) : NULL, .n = n};
+	if (n && !noted->cookies)
+		n = noted->n = 0;
+	if (n)
+		memcpy(noted->cookies, cookies, n * sizeof(*cookies));
 	census->n_places += n;
 	census->n_places -= before.n;
 	strncpy(key.name, name, sizeof(key.name) - 1);
@@ -90,10 +120,8 @@ void census_note(struct census *census, uint32_t seat, const char *name, const u
 		add(census, &key, &census->n_names);
 	else if (!n && before.n)
 		subtract(census, &key, &census->n_names);
-	for (unsigned i = 0; i < n; i++)
-		add(census, &(struct counted){.cookie = cookies[i]}, &census->n_sockets);
-	for (unsigned i = 0; i < before.n; i++)
-		subtract(census, &(struct counted){.cookie = before.cookies[i]}, &census->n_sockets);
+	recount(census, &before, cookies, n);
+	free(before.cookies);
 }
 
 size_t census_sockets(const struct census *census)

@@ -22,7 +22,7 @@ struct census *census_free(struct census *census);
 /*
  * census_note() - what is in a seat from now on
  * @name:    its name, which is the same as long as there is a socket in it
- * @cookies: no more than USHER_PLACES_MAX, none twice
+ * @cookies: none twice
  */
 void census_note(struct census *census, uint32_t seat, const char *name, const uint64_t *cookies, unsigned n);
 

@@ -38,6 +38,11 @@ static inline uint64_t order_without(uint64_t order, uint32_t slot)
 	return result;
 }
 
+static inline bool order_has(uint64_t order, uint32_t slot)
+{
+	return order_without(order, slot) != order;
+}
+
 /*
  * order_with() - the order with this slot at a rank, or at the end when the list is shorter
  *

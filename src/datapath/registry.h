@@ -5,7 +5,7 @@
  * The registry: who serves what, in pinned maps that outlive every program and the broker
  *
  * The maps are the truth. The registry keeps no copy of them: `seats` is mapped into memory and changed in place, the
- * rest is read when needed. registry_places.c and the workers update the SOCKHASH.
+ * rest is read when needed. Workers put sockets into the SOCKHASH, registry_places.c takes them out.
  *
  * A socket gets its place in two steps. registry_reserve() takes a slot that the seat's order does not name,
  * where the program does not look, and a worker puts the socket there. registry_commit() stores the order that names it. So
@@ -28,6 +28,8 @@ enum registry_map {
 	REGISTRY_EARLY_RULES,
 	REGISTRY_SEATS,
 	REGISTRY_PLACES,
+	REGISTRY_MEMBERS,
+	REGISTRY_GROUPS,
 	REGISTRY_COUNTERS,
 	REGISTRY_REFUSED_DEVICE,
 	REGISTRY_YIELDED,
@@ -51,7 +53,7 @@ struct registry {
 #define REGISTRY_BATCH 64U
 #define REGISTRY_RECOUNT 64U
 
-#define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}})
+#define REGISTRY_NULL ((struct registry){.maps = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}})
 
 /*
  * registry_open() - adopt the pinned maps, or make and pin new ones
@@ -131,20 +133,43 @@ struct registry_place {
 };
 
 /*
- * registry_read_places() - the live sockets of a seat, the one that serves first
- * @ret: USHER_PLACES_MAX of them
+ * A walk through the live sockets of a seat, those of the place that serves first
  *
- * Return: how many there are.
+ * It may go on after whatever happened in the seat meanwhile, to places that were there when it began.
  */
-unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret);
+struct registry_walk {
+	struct usher_place_key key; /* of the socket */
+	uint64_t cookie;
+	unsigned rank;		       /* of its place: 0 serves */
+	uint64_t order;		       /* the places that are left */
+	__u64 left[USHER_GROUP_WORDS]; /* members of this one that are */
+	bool lives;		       /* one of it was found */
+};
 
-/*
- * registry_read_cookies() - only the cookies of the live sockets of a seat
- * @ret: USHER_PLACES_MAX of them
- *
- * Return: how many there are.
- */
-unsigned registry_read_cookies(const struct registry *registry, uint32_t seat, uint64_t *ret);
+struct registry_walk registry_walk_begin(const struct registry *registry, uint32_t seat);
+
+/* registry_walk_next() - Return: whether there is one more */
+bool registry_walk_next(const struct registry *registry, struct registry_walk *walk);
+
+/* registry_walk_read() - what is known of the socket it is at */
+void registry_walk_read(
+	const struct registry *registry, const struct registry_walk *walk, struct registry_place *ret);
+
+/* For the body of a loop, which may take the socket out that it is at */
+#define registry_foreach_socket(registry, seat, walk)                                                        \
+	for (struct registry_walk walk = registry_walk_begin((registry), (seat));                            \
+		registry_walk_next((registry), &walk);)
+
+/* registry_read_first() - the first of them; Return: whether there is one */
+bool registry_read_first(const struct registry *registry, uint32_t seat, struct registry_place *ret);
+
+/* registry_find_socket() - Return: whether a socket is in the seat; @ret may be NULL */
+bool registry_find_socket(
+	const struct registry *registry, uint32_t seat, uint64_t cookie, struct registry_place *ret);
+
+/* registry_serves_with() - whether the kernel has both in one SO_REUSEPORT group: if one is selected, it chooses among all */
+bool registry_serves_with(
+	const struct registry *registry, const struct registry_place *a, const struct registry_place *b);
 
 /*
  * registry_next_place() - find the next place of a socket under a name: a dual-stack socket has places in two seats
@@ -165,36 +190,49 @@ void registry_count(struct registry *registry, uint32_t seat);
  */
 void registry_recount(struct registry *registry);
 
-/* What registry_reap() found closed, the one that served first if it is among them. */
+/* What registry_reap() found closed */
 struct registry_reaped {
-	struct registry_place gone[USHER_PLACES_MAX];
-	unsigned n_gone;
-	bool first_gone; /* gone[0] is the one that served */
+	struct registry_place first; /* a socket of the place that served, if that has gone */
+	bool first_gone;
+	unsigned n_gone; /* sockets */
 };
 
 /*
- * registry_reap() - take closed sockets out of a seat's order
+ * registry_reap() - take closed sockets out of a seat, and places without any out of its order
  * @ret: may be NULL
  *
- * Return: how many live ones are left.
+ * Return: how many places are left.
  */
 unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry_reaped *ret);
+
+/* What tells groups at one address apart, besides the device; kind USHER_KIND_UNKNOWN: nobody looked */
+struct registry_kin {
+	uint32_t owner; /* uid of the socket */
+	enum usher_kind kind;
+};
 
 /*
  * registry_reserve() - a free slot, out of the program's sight, for a socket that somebody else puts there
  * @place:   what to remember of it
- * @leaving: how many live sockets of the seat the caller takes out of it when it commits
+ * @kin:     whose group it may be in
+ * @leaving: how many places of the seat the caller takes out of it when it commits
+ *
+ * A socket that the kernel has in one group with those of a place becomes a member of that place, for which the seat is
+ * never full. The slot that is returned has the number of the member in it (group.h).
  *
  * Putting a socket into `sockets` takes its lock, for which its owner can make the caller wait: a worker does it
  * (worker/parcel.h), and puts it into `front` as well when it is to serve.
  *
- * Refused: live sockets that stay, and reserved slots, have all places (ENOSPC). The text starts with a verb, for a caller who writes "socket 5 " in
- * front of it.
+ * Refused: places that stay, and reserved ones, are all there can be; the group has USHER_MEMBERS_MAX members, or its
+ * owner REGISTRY_OWNED_MAX in all groups (ENOSPC); a map is full (E2BIG). The text starts with a verb, for a caller who
+ * writes "socket 5 " in front of it.
  *
  * Return: 0, REFUSED, or a negative errno.
  */
 int registry_reserve(struct registry *registry, uint32_t seat, const struct usher_place *place,
-	unsigned leaving, uint32_t *ret_slot, struct refusal *refusal);
+	const struct registry_kin *kin, unsigned leaving, uint32_t *ret_slot, struct refusal *refusal);
+
+#define REGISTRY_OWNED_MAX 2048U /* sockets in groups that belong to one user, who is not root */
 
 /* registry_refuse_socket() - why the kernel did not let a socket into `sockets`, in such a text; REFUSED */
 int registry_refuse_socket(struct refusal *refusal, int error);
@@ -204,20 +242,23 @@ void registry_unstage(struct registry *registry, uint32_t seat, uint32_t slot);
 
 /*
  * registry_commit() - let the socket in a reserved slot serve
- * @rank: how many sockets of the seat stay in front of it; 0 makes it serve
+ * @rank: how many other places of the seat stay in front of its place; 0 makes it serve
  */
 void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, unsigned rank);
 
 /* registry_check_front() - remove what is in `front` and is not what the order says; the program does without */
 void registry_check_front(struct registry *registry, uint32_t seat);
 
-/* registry_is_full() - whether one has to leave before another one is committed */
+/* registry_is_seated() - whether the place of a slot is in the order: another member of it is committed */
+bool registry_is_seated(const struct registry *registry, uint32_t seat, uint32_t slot);
+
+/* registry_is_full() - whether a place has to leave before another one is committed */
 bool registry_is_full(const struct registry *registry, uint32_t seat);
 
-/* registry_replace() - the same, and the socket in the slot `old` leaves the seat in the same step */
+/* registry_replace() - the same, and the place of the slot `old` leaves the seat in the same step, with all members */
 void registry_replace(struct registry *registry, uint32_t seat, uint32_t slot, unsigned rank, uint32_t old);
 
-/* registry_remove() - take a socket out; the next one of the seat serves at once */
+/* registry_remove() - take a socket out; another member, or else the next place, serves at once */
 void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot);
 
 /* registry_write_place() - replace the description of a socket */

@@ -24,11 +24,13 @@ static bool is_coherent(enum registry_map map)
 
 /*
  * Maps that need those, but which those do not need: a socket that is not in `front` is found in `sockets`, a little
- * slower, and a listener that is not in `early` waits for its hand-in.
+ * slower, the members of groups are found there too (registry_repair()), and a listener that is not in `early` waits for
+ * its hand-in.
  */
 static bool is_dependent(enum registry_map map)
 {
-	return map == REGISTRY_FRONT || map == REGISTRY_EARLY || map == REGISTRY_EARLY_RULES;
+	return map == REGISTRY_FRONT || map == REGISTRY_MEMBERS || map == REGISTRY_GROUPS ||
+	       map == REGISTRY_EARLY || map == REGISTRY_EARLY_RULES;
 }
 
 static void dispatch_destroyp(struct dispatch **program)

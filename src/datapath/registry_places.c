@@ -2,120 +2,18 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 
+#include "../util/address.h"
 #include "../util/errno_name.h"
 #include "../util/transport.h"
+#include "group.h"
 #include "order.h"
-#include "registry.h"
-
-/* A lookup in a SOCKHASH returns the cookie of the socket (net/core/sock_map.c, since Linux 5.7). */
-static bool read_cookie(const struct registry *registry, const struct usher_place_key *key, uint64_t *ret)
-{
-	return bpf_map_lookup_elem(registry->maps[REGISTRY_SOCKETS], key, ret) == 0;
-}
-
-static uint64_t read_order(const struct registry *registry, uint32_t seat)
-{
-	return __atomic_load_n(&registry->seats[seat].order, __ATOMIC_ACQUIRE);
-}
+#include "registry_groups.h"
+#include "registry_walk.h"
 
 static void write_order(struct registry *registry, uint32_t seat, uint64_t order)
 {
 	__atomic_store_n(&registry->seats[seat].order, order, __ATOMIC_RELEASE);
-}
-
-/* What is remembered in a slot; nothing if there is nothing, or if it is damaged. */
-static void recall(
-	const struct registry *registry, const struct usher_place_key *key, struct usher_place *ret)
-{
-	if (bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], key, ret) < 0 || ret->pid > INT32_MAX ||
-		(ret->family != AF_UNSPEC && ret->family != AF_INET && ret->family != AF_INET6))
-		*ret = (struct usher_place){.cookie = 0};
-	ret->unit[sizeof(ret->unit) - 1] = '\0';
-}
-
-unsigned registry_read_places(const struct registry *registry, uint32_t seat, struct registry_place *ret)
-{
-	uint64_t order = read_order(registry, seat);
-	unsigned n = 0;
-
-	for (unsigned rank = 0; rank < order_length(order); rank++) {
-		struct registry_place *place = &ret[n];
-		uint64_t cookie;
-
-		memset(place, 0, sizeof(*place));
-		place->key = (struct usher_place_key){.seat = seat, .slot = order_slot(order, rank)};
-		if (!read_cookie(registry, &place->key, &cookie))
-			continue;
-		recall(registry, &place->key, &place->data);
-		if (place->data.cookie != cookie)
-			place->data = (struct usher_place){.cookie = cookie};
-		n++;
-	}
-	return n;
-}
-
-unsigned registry_read_cookies(const struct registry *registry, uint32_t seat, uint64_t *ret)
-{
-	uint64_t order = read_order(registry, seat);
-	unsigned n = 0;
-
-	for (unsigned rank = 0; rank < order_length(order); rank++) {
-		const struct usher_place_key key = {.seat = seat, .slot = order_slot(order, rank)};
-
-		n += read_cookie(registry, &key, &ret[n]);
-	}
-	return n;
-}
-
-bool registry_next_place(const struct registry *registry, const char *name, uint64_t cookie, uint32_t *seat,
-	struct registry_place *ret)
-{
-	while ((*seat = registry_next_seat(registry, *seat))) {
-		struct registry_place places[USHER_PLACES_MAX];
-		unsigned n;
-
-		if (strcmp(registry->seats[*seat].name, name))
-			continue;
-		n = registry_read_places(registry, *seat, places);
-		for (unsigned i = 0; i < n; i++)
-			if (places[i].data.cookie == cookie) {
-				*ret = places[i];
-				return true;
-			}
-	}
-	return false;
-}
-
-void registry_count(struct registry *registry, uint32_t seat)
-{
-	uint64_t cookies[USHER_PLACES_MAX];
-	unsigned n = registry_read_cookies(registry, seat, cookies);
-
-	census_note(registry->census, seat, registry->seats[seat].name, cookies, n);
-}
-
-void registry_recount(struct registry *registry)
-{
-	const uint32_t start = registry->counted;
-	uint32_t seat = start;
-	bool from_start = false;
-
-	for (unsigned i = 0; i < REGISTRY_RECOUNT; i++) {
-		seat = registry_next_seat(registry, seat);
-		if (seat && !(from_start && seat > start)) {
-			registry_count(registry, seat);
-			continue;
-		}
-		if (from_start)
-			break; /* all of them */
-		from_start = true;
-		seat = 0;
-	}
-	registry->counted = seat;
 }
 
 static void forget(struct registry *registry, const struct usher_place_key *key)
@@ -124,30 +22,73 @@ static void forget(struct registry *registry, const struct usher_place_key *key)
 	(void)bpf_map_delete_elem(registry->maps[REGISTRY_PLACES], key);
 }
 
-unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry_reaped *ret)
+/* Takes members out of a place, and the place out of the order with the last one. */
+static void drop_members(struct registry *registry, uint32_t seat, uint32_t slot,
+	const __u64 members[static USHER_GROUP_WORDS])
 {
-	uint64_t order = read_order(registry, seat), kept = order;
-	struct registry_reaped reaped = {.n_gone = 0};
+	struct usher_place_key key = {.seat = seat};
+	struct usher_group group;
+	bool grouped = registry_groups_read(registry, seat, slot, &group);
 
-	for (unsigned rank = 0; rank < order_length(order); rank++) {
-		struct usher_place_key key = {.seat = seat, .slot = order_slot(order, rank)};
-		uint64_t cookie;
-
-		if (read_cookie(registry, &key, &cookie))
-			continue;
-		reaped.first_gone = reaped.first_gone || !rank;
-		reaped.gone[reaped.n_gone].key = key;
-		recall(registry, &key, &reaped.gone[reaped.n_gone].data);
-		reaped.n_gone++;
-		kept = order_without(kept, key.slot);
-		write_order(registry, seat, kept);
+	for (unsigned i = 0; grouped && i < USHER_GROUP_WORDS; i++) {
+		group.members[i] &= ~members[i];
+		group.taken[i] &= ~members[i];
+	}
+	if (!grouped || !group_count(group.members))
+		write_order(registry, seat, order_without(registry_walk_order(registry, seat), slot));
+	if (grouped)
+		(void)registry_groups_write(registry, seat, slot, &group);
+	registry_groups_publish(registry, seat);
+	group_foreach (members, member) {
+		key.slot = group_key(slot, member);
 		forget(registry, &key);
 	}
+}
+
+/* Return: whether any is left */
+static bool reap_place(
+	struct registry *registry, uint32_t seat, uint32_t slot, bool serves, struct registry_reaped *reaped)
+{
+	__u64 members[USHER_GROUP_WORDS], closed[USHER_GROUP_WORDS] = {0};
+	struct usher_place_key key = {.seat = seat};
+	unsigned n_closed;
+	bool lives = false;
+	uint64_t cookie;
+
+	registry_groups_members(registry, seat, slot, members);
+	group_foreach (members, member) {
+		key.slot = group_key(slot, member);
+		if (registry_walk_cookie(registry, &key, &cookie))
+			lives = true;
+		else
+			group_add(closed, member);
+	}
+	n_closed = group_count(closed);
+	reaped->n_gone += n_closed;
+	if (serves && !lives) {
+		reaped->first_gone = true;
+		key.slot = group_key(slot, group_next(members, 0));
+		reaped->first.key = key;
+		registry_walk_recall(registry, &key, &reaped->first.data);
+	}
+	if (n_closed || !lives)
+		drop_members(registry, seat, slot, closed);
+	return lives;
+}
+
+unsigned registry_reap(struct registry *registry, uint32_t seat, struct registry_reaped *ret)
+{
+	const uint64_t order = registry_walk_order(registry, seat);
+	struct registry_reaped reaped = {.n_gone = 0};
+	unsigned n = 0;
+
+	for (unsigned rank = 0; rank < order_length(order); rank++)
+		n += reap_place(registry, seat, order_slot(order, rank), rank == 0, &reaped);
 	if (reaped.n_gone)
 		registry_count(registry, seat);
 	if (ret)
 		*ret = reaped;
-	return order_length(kept);
+	return n;
 }
 
 int registry_refuse_socket(struct refusal *refusal, int error)
@@ -172,107 +113,224 @@ int registry_refuse_socket(struct refusal *refusal, int error)
 	}
 }
 
-static bool is_taken(uint64_t order, uint32_t slot)
+/* A slot that is not in the order: one of its members is reserved */
+static bool is_reserved(const struct registry *registry, uint32_t seat, uint32_t slot)
 {
-	return order_without(order, slot) != order;
+	const struct usher_place_key key = {.seat = seat, .slot = slot};
+	struct usher_group group;
+	struct usher_place place;
+
+	return bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], &key, &place) == 0 ||
+	       registry_groups_read(registry, seat, slot, &group);
 }
 
-/* Takes a slot. The order does not show those that are reserved. Return: whether there was room, or a negative errno. */
-static int take_slot(const struct registry *registry, struct usher_place_key *key,
-	const struct usher_place *place, unsigned leaving)
+/* Return: a free slot; USHER_SLOTS_MAX: there are as many places as there can be, with those that are reserved */
+static uint32_t find_slot(const struct registry *registry, uint32_t seat, unsigned leaving)
 {
-	uint64_t order = read_order(registry, key->seat);
+	uint64_t order = registry_walk_order(registry, seat);
 	unsigned n = order_length(order) - leaving;
-	struct usher_place_key free_key = {.slot = USHER_SLOTS_MAX};
-	struct usher_place reserved;
+	uint32_t found = USHER_SLOTS_MAX;
 
-	for (key->slot = 0; key->slot < USHER_SLOTS_MAX && n < USHER_PLACES_MAX; key->slot++) {
-		if (is_taken(order, key->slot))
+	for (uint32_t slot = 0; slot < USHER_SLOTS_MAX && n < USHER_PLACES_MAX; slot++) {
+		if (order_has(order, slot))
 			continue;
-		if (bpf_map_lookup_elem(registry->maps[REGISTRY_PLACES], key, &reserved) == 0)
+		if (is_reserved(registry, seat, slot))
 			n++;
-		else if (free_key.slot == USHER_SLOTS_MAX)
-			free_key = *key;
+		else if (found == USHER_SLOTS_MAX)
+			found = slot;
 	}
-	if (n >= USHER_PLACES_MAX || free_key.slot == USHER_SLOTS_MAX)
-		return false;
-	*key = free_key;
-	return bpf_map_update_elem(registry->maps[REGISTRY_PLACES], key, place, BPF_NOEXIST) < 0 ? -errno
-												 : true;
+	return n < USHER_PLACES_MAX ? found : USHER_SLOTS_MAX;
+}
+
+static int refuse_full(const struct registry *registry, uint32_t seat, struct refusal *refusal)
+{
+	return refuse(refusal, ENOSPC,
+		"does not fit: '%s' has %u live %s sockets for %s already, the maximum (ENOSPC); withdraw or close some",
+		registry->seats[seat].name, USHER_PLACES_MAX, protocol_name(registry->seats[seat].protocol),
+		family_name(registry->seats[seat].family));
+}
+
+/* The group of the place has no number for one more. */
+static int refuse_member(const struct registry *registry, uint32_t seat, const struct usher_place *place,
+	struct refusal *refusal)
+{
+	char address[ENDPOINT_TEXT_MAX];
+
+	return refuse(refusal, ENOSPC,
+		"does not fit: %u sockets of its SO_REUSEPORT group at %s are handed in as '%s' already, the maximum (ENOSPC); while one of them is open the kernel gives this one its share as well, so leave its hand-in out, or close some",
+		USHER_MEMBERS_MAX, endpoint_format(place->family, place->address, place->port, address),
+		registry->seats[seat].name);
+}
+
+static int check_owned(
+	const struct registry *registry, const struct registry_kin *kin, struct refusal *refusal)
+{
+	if (!kin->kind || !kin->owner || registry_groups_count(registry, kin->owner) < REGISTRY_OWNED_MAX)
+		return 0;
+	return refuse(refusal, ENOSPC,
+		"does not fit: uid %u has %u sockets in SO_REUSEPORT groups that are handed in, the maximum (ENOSPC); close some, or hand in fewer of each group: while one of it is open the kernel gives the others their share",
+		kin->owner, REGISTRY_OWNED_MAX);
+}
+
+static int write_reserved(struct registry *registry, const struct usher_place_key *key,
+	const struct usher_place *place, struct refusal *refusal)
+{
+	if (bpf_map_update_elem(registry->maps[REGISTRY_PLACES], key, place, BPF_NOEXIST) == 0)
+		return 0;
+	return errno == E2BIG ? registry_refuse_socket(refusal, errno) : -errno;
+}
+
+static int take_member(struct registry *registry, struct usher_place_key *key,
+	const struct usher_place *place, const struct registry_kin *kin, struct refusal *refusal)
+{
+	const uint32_t slot = key->slot;
+	struct usher_group group = {.kind = USHER_KIND_UNKNOWN};
+	unsigned member;
+	int r;
+
+	if (!registry_groups_read(registry, key->seat, slot, &group) &&
+		registry_is_seated(registry, key->seat, slot)) {
+		group_add(group.members, 0);
+		group_add(group.taken, 0);
+	}
+	member = group_free(group.taken);
+	if (member == USHER_MEMBERS_MAX)
+		return refuse_member(registry, key->seat, place, refusal);
+	r = member ? check_owned(registry, kin, refusal) : 0;
+	if (r)
+		return r;
+	key->slot = group_key(slot, member);
+	group_add(group.taken, member);
+	if (!group.kind) {
+		group.kind = (uint8_t)kin->kind;
+		group.owner = kin->owner;
+	}
+	r = registry_groups_write(registry, key->seat, slot, &group);
+	if (r == -E2BIG)
+		r = registry_refuse_socket(refusal, E2BIG);
+	if (!r)
+		r = write_reserved(registry, key, place, refusal);
+	if (r)
+		registry_unstage(registry, key->seat, key->slot);
+	return r;
 }
 
 int registry_reserve(struct registry *registry, uint32_t seat, const struct usher_place *place,
-	unsigned leaving, uint32_t *ret_slot, struct refusal *refusal)
+	const struct registry_kin *kin, unsigned leaving, uint32_t *ret_slot, struct refusal *refusal)
 {
-	struct usher_place_key key = {.seat = seat};
-	int r = take_slot(registry, &key, place, leaving);
+	const bool grouped = place->flags & USHER_PLACE_REUSEPORT;
+	struct usher_place_key key = {.seat = seat, .slot = USHER_SLOTS_MAX};
+	int r;
 
-	if (r == 0) {
+	if (grouped)
+		key.slot = registry_groups_find(registry, seat, place, kin);
+	if (key.slot == USHER_SLOTS_MAX)
+		key.slot = find_slot(registry, seat, leaving);
+	if (key.slot == USHER_SLOTS_MAX) {
 		(void)registry_reap(registry, seat, NULL);
-		r = take_slot(registry, &key, place, leaving);
+		key.slot = find_slot(registry, seat, leaving);
 	}
-	if (r < 0)
-		return r;
-	if (r == 0)
-		return refuse(refusal, ENOSPC,
-			"does not fit: '%s' has %u live %s sockets for %s already, the maximum (ENOSPC); withdraw or close some",
-			registry->seats[seat].name, USHER_PLACES_MAX,
-			protocol_name(registry->seats[seat].protocol),
-			family_name(registry->seats[seat].family));
-	*ret_slot = key.slot;
-	return 0;
+	if (key.slot == USHER_SLOTS_MAX)
+		return refuse_full(registry, seat, refusal);
+	r = grouped ? take_member(registry, &key, place, kin, refusal)
+		    : write_reserved(registry, &key, place, refusal);
+	if (!r)
+		*ret_slot = key.slot;
+	return r;
 }
 
 void registry_unstage(struct registry *registry, uint32_t seat, uint32_t slot)
 {
 	struct usher_place_key key = {.seat = seat, .slot = slot};
+	struct usher_group group;
 
+	if (registry_groups_read(registry, seat, group_slot(slot), &group)) {
+		group_drop(group.taken, group_number(slot));
+		(void)registry_groups_write(registry, seat, group_slot(slot), &group);
+	}
 	forget(registry, &key);
+}
+
+static void show_member(struct registry *registry, uint32_t seat, uint32_t slot)
+{
+	struct usher_group group;
+
+	if (!registry_groups_read(registry, seat, group_slot(slot), &group))
+		return;
+	group_add(group.members, group_number(slot));
+	(void)registry_groups_write(registry, seat, group_slot(slot), &group);
 }
 
 void registry_commit(struct registry *registry, uint32_t seat, uint32_t slot, unsigned rank)
 {
-	write_order(registry, seat, order_with(read_order(registry, seat), slot, rank));
+	const uint64_t order = order_without(registry_walk_order(registry, seat), group_slot(slot));
+
+	show_member(registry, seat, slot);
+	write_order(registry, seat, order_with(order, group_slot(slot), rank));
+	registry_groups_publish(registry, seat);
 	registry_count(registry, seat);
+}
+
+bool registry_is_seated(const struct registry *registry, uint32_t seat, uint32_t slot)
+{
+	return order_has(registry_walk_order(registry, seat), group_slot(slot));
 }
 
 bool registry_is_full(const struct registry *registry, uint32_t seat)
 {
-	return order_length(read_order(registry, seat)) == USHER_PLACES_MAX;
+	return order_length(registry_walk_order(registry, seat)) == USHER_PLACES_MAX;
+}
+
+/* Return: whether a socket, other than that of @except, is in the place that serves */
+static bool is_first(
+	const struct registry *registry, uint32_t seat, uint64_t cookie, const struct usher_place_key *except)
+{
+	registry_foreach_socket (registry, seat, walk) {
+		if (walk.rank)
+			return false;
+		if (walk.cookie == cookie && !(except && walk.key.slot == except->slot))
+			return true;
+	}
+	return false;
+}
+
+static void check_front(struct registry *registry, uint32_t seat, const struct usher_place_key *leaving)
+{
+	uint64_t front;
+
+	if (bpf_map_lookup_elem(registry->maps[REGISTRY_FRONT], &seat, &front) == 0 &&
+		!is_first(registry, seat, front, leaving))
+		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
 }
 
 void registry_check_front(struct registry *registry, uint32_t seat)
 {
-	uint64_t order = read_order(registry, seat), first, front;
-	struct usher_place_key key = {.seat = seat, .slot = order_length(order) ? order_slot(order, 0) : 0};
-
-	if (bpf_map_lookup_elem(registry->maps[REGISTRY_FRONT], &seat, &front) < 0)
-		return;
-	if (!order_length(order) || !read_cookie(registry, &key, &first) || first != front)
-		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
+	check_front(registry, seat, NULL);
 }
 
 void registry_replace(struct registry *registry, uint32_t seat, uint32_t slot, unsigned rank, uint32_t old)
 {
-	const struct usher_place_key key = {.seat = seat, .slot = old};
-	uint64_t order = read_order(registry, seat);
+	const uint64_t order = registry_walk_order(registry, seat);
+	__u64 members[USHER_GROUP_WORDS];
 
 	if (rank && order_length(order) && order_slot(order, 0) == old)
 		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
-	write_order(registry, seat, order_with(order_without(order, old), slot, rank));
-	forget(registry, &key);
+	registry_groups_members(registry, seat, old, members);
+	show_member(registry, seat, slot);
+	write_order(registry, seat, order_with(order_without(order, old), group_slot(slot), rank));
+	registry_groups_publish(registry, seat);
+	drop_members(registry, seat, old, members);
 	registry_count(registry, seat);
 }
 
 void registry_remove(struct registry *registry, uint32_t seat, uint32_t slot)
 {
-	struct usher_place_key key = {.seat = seat, .slot = slot};
-	uint64_t order = read_order(registry, seat);
+	const struct usher_place_key key = {.seat = seat, .slot = slot};
+	__u64 members[USHER_GROUP_WORDS] = {0};
 
-	if (order_length(order) && order_slot(order, 0) == slot)
-		(void)bpf_map_delete_elem(registry->maps[REGISTRY_FRONT], &seat);
-	write_order(registry, seat, order_without(order, slot));
-	forget(registry, &key);
+	check_front(registry, seat, &key);
+	group_add(members, group_number(slot));
+	drop_members(registry, seat, group_slot(slot), members);
 	registry_count(registry, seat);
 }
 

@@ -6,7 +6,7 @@
  *
  *   link                          the attachment to the network namespace
  *   program-N                     the program of generation N; more than one only while a switch is under way
- *   sockets front early early_rules seats places counters refused_device yielded events state
+ *   sockets front early early_rules seats places members groups counters refused_device yielded events state
  *                                 the registry (../datapath/registry.h)
  *   hook_* obstacles obstacle_*   what counts sockets of others, while a rule has a later order (../datapath/obstacles.h)
  *

@@ -177,6 +177,7 @@ int inspect_socket(int fd, uint64_t netns_cookie, struct socket_facts *ret, stru
 		r = get_option(fd, SOL_SOCKET, SO_REUSEPORT, &reuseport);
 	if (r)
 		return r;
+	facts.ipv6 = family == AF_INET6;
 	facts.reuseport = reuseport;
 	facts.device = (uint32_t)device;
 	facts.serves_ipv4 = family == AF_INET || !v6only;

@@ -18,6 +18,7 @@ struct socket_facts {
 	uint16_t port;	     /* local port, host order */
 	uint32_t
 		device; /* ifindex that it is bound to: SO_BINDTODEVICE, or the scope of a link-local bind; 0: none */
+	bool ipv6;	     /* of AF_INET6, whatever its address */
 	bool reuseport;	     /* SO_REUSEPORT: it shares its address with others of its user */
 	uint8_t destination; /* UDP: a set of DESTINATION_*; util/destination.h */
 };

@@ -23,7 +23,8 @@ static bool is_failure(int32_t result)
 
 static bool check_facts(const struct socket_facts *facts)
 {
-	return is_flag(&facts->serves_ipv4) && is_flag(&facts->serves_ipv6) && is_flag(&facts->reuseport) &&
+	return is_flag(&facts->serves_ipv4) && is_flag(&facts->serves_ipv6) && is_flag(&facts->ipv6) &&
+	       is_flag(&facts->reuseport) && (facts->ipv6 || !facts->serves_ipv6) &&
 	       (facts->protocol == IPPROTO_TCP || facts->protocol == IPPROTO_UDP) &&
 	       facts->address_family == (facts->serves_ipv6 ? AF_INET6 : AF_INET);
 }

@@ -234,21 +234,22 @@ static void test_stage(void **state)
 {
 	int fd = world_listen(IPPROTO_TCP, AF_INET);
 	const struct usher_place place = {.cookie = world_cookie(fd)};
-	struct registry_place places[USHER_PLACES_MAX];
+	const struct registry_kin kin = {.kind = USHER_KIND_UNKNOWN};
+	struct registry_place first;
 	struct refusal refusal;
 	uint32_t seat, slot;
 
 	(void)state;
 	world_load(&world, world_parse("web", "[Rule]\nStream=80\n", NULL));
 	seat = world_seat(&world, "web", IPPROTO_TCP, AF_INET);
-	assert_int_equal(registry_reserve(&world.registry, seat, &place, 0, &slot, &refusal), 0);
+	assert_int_equal(registry_reserve(&world.registry, seat, &place, &kin, 0, &slot, &refusal), 0);
 	world_put(&world, seat, slot, fd);
 	assert_refuses(run4(IPPROTO_TCP, "192.0.2.1", 80));
 	registry_unstage(&world.registry, seat, slot);
-	assert_int_equal(registry_read_places(&world.registry, seat, places), 0);
+	assert_false(registry_read_first(&world.registry, seat, &first));
 	for (unsigned i = 0; i < USHER_PLACES_MAX; i++)
 		(void)world_seat_socket(&world, seat, fd);
-	assert_int_equal(registry_reserve(&world.registry, seat, &place, 0, &slot, &refusal), REFUSED);
+	assert_int_equal(registry_reserve(&world.registry, seat, &place, &kin, 0, &slot, &refusal), REFUSED);
 	assert_int_equal(refusal.error, ENOSPC);
 	assert_non_null(strstr(refusal.text, "'web' has 8 live TCP sockets for IPv4"));
 	(void)close(fd);

@@ -84,9 +84,9 @@ static void free_seats(struct world *world)
 	for (uint32_t seat = 1; seat < USHER_SEATS_MAX; seat++) {
 		if (!world->registry.seats[seat].used)
 			continue;
-		while (world->registry.seats[seat].order)
-			registry_remove(
-				&world->registry, seat, (world->registry.seats[seat].order & 0xff) - 1);
+		registry_foreach_socket (&world->registry, seat, walk)
+			registry_remove(&world->registry, seat, walk.key.slot);
+		(void)registry_reap(&world->registry, seat, NULL);
 		registry_free_seat(&world->registry, seat);
 	}
 }
@@ -183,12 +183,14 @@ void world_put(struct world *world, uint32_t seat, uint32_t slot, int fd)
 
 uint32_t world_seat_socket(struct world *world, uint32_t seat, int fd)
 {
+	const struct registry_kin kin = {.kind = USHER_KIND_UNKNOWN};
 	const struct usher_place place = {.cookie = world_cookie(fd)};
 	const uint64_t value = (uint64_t)fd;
 	struct refusal refusal;
 	uint32_t slot;
 
-	check("reserve", registry_reserve(&world->registry, seat, &place, 0, &slot, &refusal), &refusal);
+	check("reserve", registry_reserve(&world->registry, seat, &place, &kin, 0, &slot, &refusal),
+		&refusal);
 	world_put(world, seat, slot, fd);
 	registry_commit(&world->registry, seat, slot, 0);
 	if (bpf_map_update_elem(world->registry.maps[REGISTRY_FRONT], &seat, &value, BPF_ANY) < 0)

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datapath/group.h"
 #include "datapath/order.h"
 #include "datapath/registry.h"
 #include "util/name.h"
@@ -32,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct entry {
 	uint8_t key[sizeof(struct usher_early_key)];
-	uint8_t value[sizeof(struct usher_early_rule)];
+	uint8_t value[sizeof(struct usher_members)];
 };
 
 static const struct {
@@ -43,6 +44,8 @@ static const struct {
 	[REGISTRY_EARLY] = {sizeof(uint32_t), sizeof(uint64_t)},
 	[REGISTRY_EARLY_RULES] = {sizeof(struct usher_early_key), sizeof(struct usher_early_rule)},
 	[REGISTRY_PLACES] = {sizeof(struct usher_place_key), sizeof(struct usher_place)},
+	[REGISTRY_MEMBERS] = {sizeof(uint32_t), sizeof(struct usher_members)},
+	[REGISTRY_GROUPS] = {sizeof(struct usher_place_key), sizeof(struct usher_group)},
 };
 
 static struct map {
@@ -195,6 +198,16 @@ static struct usher_place_key take_key(void)
 	return (struct usher_place_key){.seat = seat, .slot = take_byte()};
 }
 
+/* A member of a group, or what cannot be one */
+static struct usher_place_key take_member(void)
+{
+	struct usher_place_key key = take_key();
+	uint8_t member = take_byte();
+
+	key.slot = group_key(key.slot % 32, member < 128 ? member % 4 : member * 2U);
+	return key;
+}
+
 static void fill_maps(void)
 {
 	uint8_t n = take_byte();
@@ -207,14 +220,14 @@ static void fill_maps(void)
 		take(&seats[numbers[n_numbers]], sizeof(*seats));
 	}
 	for (n = take_byte() % 48; n; n--) {
-		const struct usher_place_key key = take_key();
+		const struct usher_place_key key = take_member();
 		struct usher_place place;
 
 		take(&place, sizeof(place));
 		(void)bpf_map_update_elem(REGISTRY_PLACES, &key, &place, BPF_ANY);
 	}
 	for (n = take_byte() % 48; n; n--) {
-		const struct usher_place_key key = take_key();
+		const struct usher_place_key key = take_member();
 		const uint64_t cookie = 1U + take_byte();
 
 		(void)bpf_map_update_elem(REGISTRY_SOCKETS, &key, &cookie, BPF_ANY);
@@ -223,25 +236,52 @@ static void fill_maps(void)
 		if (cookie & 2)
 			(void)bpf_map_update_elem(REGISTRY_EARLY, &key.seat, &cookie, BPF_ANY);
 	}
+	for (n = take_byte() % 16; n; n--) {
+		const struct usher_place_key key = take_key();
+		struct usher_group group;
+
+		take(&group, sizeof(group));
+		(void)bpf_map_update_elem(REGISTRY_GROUPS, &key, &group, BPF_ANY);
+	}
 }
 
 /* ---- what is true afterwards */
 
+/* Return: how many sockets there are */
 static unsigned check_places(const struct registry *registry, uint32_t seat)
 {
-	struct registry_place places[USHER_PLACES_MAX];
-	unsigned n = registry_read_places(registry, seat, places);
+	unsigned n = 0, rank = 0;
 
-	assert(n <= USHER_PLACES_MAX);
-	for (unsigned i = 0; i < n; i++) {
-		const struct usher_place *place = &places[i].data;
+	registry_foreach_socket (registry, seat, walk) {
+		struct registry_place place;
 
-		assert(places[i].key.seat == seat && places[i].key.slot < USHER_SLOTS_MAX);
-		assert(place->family == AF_UNSPEC || place->family == AF_INET || place->family == AF_INET6);
-		assert(place->pid <= INT32_MAX);
-		assert(memchr(place->unit, 0, sizeof(place->unit)));
+		registry_walk_read(registry, &walk, &place);
+		assert(place.key.seat == seat && group_slot(place.key.slot) < USHER_SLOTS_MAX);
+		assert(group_number(place.key.slot) < USHER_MEMBERS_MAX);
+		assert(place.data.family == AF_UNSPEC || place.data.family == AF_INET ||
+			place.data.family == AF_INET6);
+		assert(place.data.pid <= INT32_MAX && place.data.cookie == walk.cookie);
+		assert(memchr(place.data.unit, 0, sizeof(place.data.unit)));
+		assert(walk.rank < USHER_PLACES_MAX && walk.rank >= rank);
+		rank = walk.rank;
+		n++;
 	}
 	return n;
+}
+
+/* Those of no seat are gone, and each record is of a place with what it says. */
+static void check_groups(void)
+{
+	for (size_t i = 0; i < maps[REGISTRY_GROUPS].n; i++) {
+		struct usher_place_key key;
+		struct usher_group group;
+
+		memcpy(&key, maps[REGISTRY_GROUPS].entries[i].key, sizeof(key));
+		memcpy(&group, maps[REGISTRY_GROUPS].entries[i].value, sizeof(group));
+		assert(order_has(seats[key.seat].order, key.slot) && group.kind <= USHER_KIND_IPV6_ONLY);
+		assert(group_count(group.members) &&
+			!memcmp(group.members, group.taken, sizeof(group.taken)));
+	}
 }
 
 static void check(struct registry *registry)
@@ -261,11 +301,12 @@ static void check(struct registry *registry)
 		assert(memchr(seat->name, 0, sizeof(seat->name)) && name_is_valid(seat->name));
 		assert(registry_search_seat(registry, sorted, n_sorted, seat->name, seat->protocol,
 			       seat->family) == sorted[i]);
-		assert(order_repair(order) == order && n <= order_length(order));
+		assert(order_repair(order) == order);
 		registry_count(registry, sorted[i]);
 		n_places += n;
 	}
 	free(sorted);
+	check_groups();
 	assert(census_places(registry->census) == n_places);
 	assert(census_sockets(registry->census) <= n_places && census_names(registry->census) <= n_sorted);
 	assert(registry_sum_counters(registry, &counters) == 0);
@@ -275,23 +316,26 @@ static void check(struct registry *registry)
 
 static void add(struct registry *registry, uint32_t seat)
 {
-	const struct usher_place_key key = {.seat = seat};
-	const struct usher_place place = {.cookie = next_cookie, .family = AF_INET};
-	struct usher_place_key put = key;
+	const uint8_t rank = take_byte(), group = take_byte();
+	const struct registry_kin kin = {.owner = group & 1, .kind = group >> 1 & 3};
+	const struct usher_place place = {.cookie = next_cookie,
+		.family = AF_INET,
+		.port = group >> 3 & 1,
+		.flags = group >> 4 & 1 ? USHER_PLACE_REUSEPORT : 0};
+	struct usher_place_key put = {.seat = seat};
 	struct refusal refusal;
-	uint8_t rank = take_byte();
 	int r = registry_reserve(
-		registry, seat, &place, registry_is_full(registry, seat), &put.slot, &refusal);
+		registry, seat, &place, &kin, registry_is_full(registry, seat), &put.slot, &refusal);
 
 	if (r)
 		return;
-	assert(put.slot < USHER_SLOTS_MAX);
+	assert(group_slot(put.slot) < USHER_SLOTS_MAX && group_number(put.slot) < USHER_MEMBERS_MAX);
 	if (bpf_map_update_elem(REGISTRY_SOCKETS, &put, &next_cookie, BPF_NOEXIST) < 0) {
 		registry_unstage(registry, seat, put.slot);
 		return;
 	}
 	next_cookie++;
-	if (registry_is_full(registry, seat))
+	if (registry_is_full(registry, seat) && !registry_is_seated(registry, seat, put.slot))
 		registry_replace(registry, seat, put.slot, rank % USHER_PLACES_MAX,
 			order_slot(seats[seat].order, rank % USHER_PLACES_MAX));
 	else
@@ -299,11 +343,24 @@ static void add(struct registry *registry, uint32_t seat)
 	registry_check_front(registry, seat);
 }
 
+/* A socket of the seat; Return: whether there is one */
+static bool pick(const struct registry *registry, uint32_t seat, struct usher_place_key *ret)
+{
+	unsigned left = take_byte();
+
+	for (unsigned round = 0; round < 2; round++)
+		registry_foreach_socket (registry, seat, walk) {
+			*ret = walk.key;
+			if (!left--)
+				return true;
+		}
+	return registry_read_first(registry, seat, &(struct registry_place){.data.pid = 0});
+}
+
 static void happen(struct registry *registry, uint32_t seat)
 {
 	struct usher_place_key key = {.seat = seat};
 	struct registry_reaped reaped;
-	unsigned length = order_length(seats[seat].order);
 
 	if (!seat || !seats[seat].used) /* no seat has the number 0 */
 		return;
@@ -313,17 +370,17 @@ static void happen(struct registry *registry, uint32_t seat)
 		add(registry, seat);
 		break;
 	case 2: /* the socket closes, and the kernel takes it out */
-		key.slot = length ? order_slot(seats[seat].order, take_byte() % length) : 0;
-		(void)bpf_map_delete_elem(REGISTRY_SOCKETS, &key);
+		if (pick(registry, seat, &key))
+			(void)bpf_map_delete_elem(REGISTRY_SOCKETS, &key);
 		break;
 	case 3:
-		if (length)
-			registry_remove(registry, seat, order_slot(seats[seat].order, take_byte() % length));
+		if (pick(registry, seat, &key))
+			registry_remove(registry, seat, key.slot);
 		break;
 	case 4:
 		if (!registry_reap(registry, seat, &reaped))
 			registry_free_seat(registry, seat);
-		assert(reaped.n_gone <= USHER_PLACES_MAX);
+		assert(!reaped.first_gone || reaped.n_gone);
 		break;
 	}
 }

@@ -201,6 +201,8 @@ def each_map_has_one_writer():
     writers = {"registry->maps[REGISTRY_EARLY": "datapath/registry_early.c",
                "registry->maps[REGISTRY_STATE": "datapath/registry.c", "registry->maps[REGISTRY_COUNTERS": "datapath/registry.c",
                "registry->maps[REGISTRY_REFUSED_DEVICE": "datapath/registry.c",
+               "registry->maps[REGISTRY_GROUPS": "datapath/registry_groups.c",
+               "registry->maps[REGISTRY_MEMBERS": "datapath/registry_groups.c",
                "registry->maps[REGISTRY_": "datapath/registry_places.c", "program->maps": "datapath/program.c", "worker.maps[WORK_MAP_": "worker/worker.c",
                "loaded->maps": "hooks/iterator.c", "question->answers": "datapath/question.c",
                "maps[OBSTACLE_ORDER]": "datapath/obstacles.c"}

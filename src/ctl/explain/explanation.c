@@ -196,6 +196,16 @@ static bool is_asked_seat(const struct client *client, const struct asked *asked
 	return protocol == asked->protocol && family == asked->family;
 }
 
+static unsigned count_members(const struct explanation *explanation, unsigned number)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < explanation->n_places; i++)
+		n += explanation->places[i].number == number;
+	return n;
+}
+
+/* Of a large group only the first ones, and the one that the program selects. */
 static int add_place(struct client *client, void *userdata)
 {
 	const struct reading *reading = userdata;
@@ -203,6 +213,8 @@ static int add_place(struct client *client, void *userdata)
 	struct rule_match match;
 	struct refusal refusal;
 	struct explained_place *place;
+	uint64_t cookie;
+	unsigned number;
 	uint8_t protocol;
 	int family, r;
 
@@ -214,9 +226,14 @@ static int add_place(struct client *client, void *userdata)
 	explanation->n_chosen_before += to_number(client, KEY_REFUSED_EXISTS);
 	if (!message_get(&client->message, KEY_COOKIE) || explanation->n_places == PLACES_MAX)
 		return 0;
+	cookie = strtoull(ask_value(client, KEY_COOKIE, "0"), NULL, 16);
+	number = (unsigned)to_number(client, KEY_PLACE);
+	if (cookie != explanation->cookie && count_members(explanation, number) >= MEMBERS_SHOWN - 1)
+		return 0;
 	place = &explanation->places[explanation->n_places++];
 	*place = (struct explained_place){
-		.cookie = strtoull(ask_value(client, KEY_COOKIE, "0"), NULL, 16),
+		.number = number,
+		.cookie = cookie,
 		.held = is_yes(client, KEY_HELD),
 		.dual_stack = is_yes(client, KEY_DUAL_STACK),
 		.serves = !strcmp(ask_value(client, KEY_STATE, ""), state_word(STATE_SERVING)),

@@ -43,9 +43,10 @@ struct cover {
 
 /* A socket in the seat of the winner */
 struct explained_place {
+	unsigned number; /* of the place: 1 serves, and members of one group share it */
 	uint64_t cookie; /* 0: none */
 	bool held, dual_stack, stand_in;
-	bool serves; /* the first of the seat does, and members of its SO_REUSEPORT group */
+	bool serves; /* the first place of the seat does, with all of its SO_REUSEPORT group */
 	int family;  /* of `address`; 0 when the broker does not know the address */
 	uint8_t address[16];
 	uint16_t port;
@@ -55,7 +56,8 @@ struct explained_place {
 	char *unit, *via, *handed_in; /* NULL: none, or not known */
 };
 
-#define PLACES_MAX 16 /* the broker has at most 8 */
+#define MEMBERS_SHOWN 8U /* of a place, which is one socket or an SO_REUSEPORT group */
+#define PLACES_MAX 64	 /* the broker has at most 8 places */
 
 /* The last refused hand-in of the winner, or under a name without a rule, which may be a misspelling of it */
 struct refused {

@@ -71,7 +71,7 @@ static void print_place(
 	char text[ENDPOINT_TEXT_MAX], name[DEVICE_TEXT_MAX];
 
 	json_open(json, NULL, '{');
-	put_number(json, "place", (unsigned long)(place - explanation->places) + 1);
+	put_number(json, "place", place->number);
 	json_string(json, "state", explain_place_state(explanation, place));
 	put_cookie(json, place->cookie);
 	json_string(json, "address",

@@ -17,7 +17,7 @@ from harness.traffic import REFUSED, who
 from harness.wire import Refused, hand_in
 
 BPFFS = pathlib.Path("/sys/fs/bpf")
-MAPS = ["sockets", "front", "early", "early_rules", "seats", "places", "counters", "refused_device", "yielded", "events", "state"]
+MAPS = ["sockets", "front", "early", "early_rules", "seats", "places", "members", "groups", "counters", "refused_device", "yielded", "events", "state"]
 
 
 def fails_to_start(usherd, *words):
