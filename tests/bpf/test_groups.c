@@ -32,7 +32,12 @@ static struct world_verdict run(int protocol, int family)
 
 static uint32_t load(int protocol, int family)
 {
-	world_load(&world, world_parse("web", "[Rule]\nStream=80\nDatagram=80\n", NULL));
+	static bool loaded;
+
+	if (!loaded)
+		world_load(&world, world_parse("web", "[Rule]\nStream=80\nDatagram=80\n", NULL));
+	loaded = true;
+	(void)registry_reap(&world.registry, world_seat(&world, "web", protocol, family), NULL);
 	return world_seat(&world, "web", protocol, family);
 }
 
@@ -106,9 +111,10 @@ static bool is_among(uint64_t cookie, const int *fds, unsigned n)
 static void close_one_by_one(int protocol, int family, unsigned n)
 {
 	uint32_t seat = load(protocol, family);
-	struct usher_counters count;
+	struct usher_counters count, before;
 	int fds[USHER_MEMBERS_MAX];
 
+	assert_int_equal(registry_read_counters(&world.registry, seat, &before), 0);
 	for (unsigned i = 0; i < n; i++) {
 		fds[i] = world_listen(protocol, family);
 		(void)hand_in_here(seat, fds[i], 8080, 7, USHER_KIND_IPV4);
@@ -123,8 +129,8 @@ static void close_one_by_one(int protocol, int family, unsigned n)
 	}
 	assert_refuses(run(protocol, family));
 	assert_int_equal(registry_read_counters(&world.registry, seat, &count), 0);
-	assert_int_equal(count.lookups, n + 1);
-	assert_int_equal(count.missing, 1);
+	assert_int_equal(count.lookups, before.lookups + n + 1);
+	assert_int_equal(count.missing, before.missing + 1);
 	assert_int_equal(registry_reap(&world.registry, seat, NULL), 0);
 	assert_int_equal(world.registry.seats[seat].groups, 0);
 }
