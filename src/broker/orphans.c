@@ -37,7 +37,7 @@ static bool is_first(const struct broker *broker, uint32_t seat, uint64_t cookie
 }
 
 /* A dual-stack socket may be first in one seat and after another one in the other. */
-bool orphans_serves(const struct broker *broker, const char *name, uint64_t cookie)
+static bool serves(const struct broker *broker, const char *name, uint64_t cookie)
 {
 	struct registry_place place;
 	uint32_t seat = 0;
@@ -56,7 +56,7 @@ static void drop_idle(struct broker *broker, uint32_t seat)
 	if (is_first(broker, seat, 0))
 		return;
 	registry_foreach_socket (&broker->registry, seat, walk)
-		if (orphans_is_one(broker, name, walk.cookie) && !orphans_serves(broker, name, walk.cookie))
+		if (orphans_is_one(broker, name, walk.cookie) && !serves(broker, name, walk.cookie))
 			orphans_let_go(broker, name, walk.cookie);
 }
 

@@ -17,8 +17,5 @@ bool orphans_is_one(const struct broker *broker, const char *name, uint64_t cook
 /* orphans_let_go() - hold an orphan no longer; its seats lose it when it has closed (reap_seat()) */
 void orphans_let_go(struct broker *broker, const char *name, uint64_t cookie);
 
-/* orphans_serves() - whether an orphan is of the first place of any seat of its name, with orphans only */
-bool orphans_serves(const struct broker *broker, const char *name, uint64_t cookie);
-
 /* orphans_drop_idle() - in all seats, let go of those that serve in none, if its first place is not of orphans only */
 void orphans_drop_idle(struct broker *broker);

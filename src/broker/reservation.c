@@ -142,6 +142,18 @@ static void list_items(struct reservation *reservation, const struct offer *offe
 		}
 }
 
+/* Of a group that serves, this is one socket: while it stays, the others are not needed. */
+static bool is_first(const struct registry *registry, const char *name, uint64_t cookie)
+{
+	struct registry_place place, first;
+	uint32_t seat = 0;
+
+	while (registry_next_place(registry, name, cookie, &seat, &place))
+		if (registry_read_first(registry, seat, &first) && first.data.cookie == cookie)
+			return true;
+	return false;
+}
+
 /* One of those that leave and serve nobody goes before, where the store has no room for its successor beside it. */
 static bool free_room_to_hold(const struct offer *offer, const struct offered_socket *socket)
 {
@@ -150,7 +162,7 @@ static bool free_room_to_hold(const struct offer *offer, const struct offered_so
 
 	registry_foreach_socket (&offer->broker->registry, socket->aims[0].seat, walk)
 		if (reservation_is_leaving(offer, socket, walk.cookie) &&
-			!orphans_serves(offer->broker, name, walk.cookie))
+			!is_first(&offer->broker->registry, name, walk.cookie))
 			last = walk.cookie;
 	if (!last)
 		return false;

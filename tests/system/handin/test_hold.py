@@ -289,10 +289,11 @@ def test_orphans_make_way_in_a_full_store(usherd, rules):
 
 
 def test_refused_hand_in_costs_no_orphan(broker):
-    """All or none: where not all sockets of a packet fit, those that wait for a process go on waiting."""
+    """All or none: where not all sockets of a packet fit, those that wait for a process go on waiting. Those of one group
+    would all fit."""
     running = broker(web="Stream=80")
     held = hold_in_child(8)
-    new = [make_socket("tcp", "127.0.0.2", 8080, reuseport=True) for _ in range(9)]
+    new = [make_socket("tcp", "127.0.0.2", 9000 + i) for i in range(9)]
     with pytest.raises(Refused, match="8 live TCP sockets") as refusal:
         hand_in("web", *new)
     assert refusal.value.number == errno.ENOSPC
