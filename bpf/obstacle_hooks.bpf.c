@@ -138,10 +138,16 @@ static __always_inline int adjust(
 	return done;
 }
 
+static __always_inline __u32 index_at(__u32 where)
+{
+	where ^= *(volatile __u32 *)&opaque;
+	asm volatile("" : "+r"(where)); /* otherwise clang masks both and combines them: Linux 6.1 then knows no bound */
+	return where & (USHER_TABLES * USHER_PORTS - 1);
+}
+
 static __always_inline __u64 *cell_of(struct usher_obstacle_counts *counts, __u32 where)
 {
-	where = (where ^ *(volatile __u32 *)&opaque) & (USHER_TABLES * USHER_PORTS - 1);
-	return &counts->ports.cells[1 + where];
+	return &counts->ports.cells[1 + index_at(where)];
 }
 
 /* Something on the port is not counted: it yields, until user space has looked. */
@@ -286,8 +292,7 @@ static __always_inline int amend(__u64 cookie, struct usher_obstacle *obstacle)
 
 static __always_inline __u8 *tracked_at(struct usher_obstacle_counts *counts, __u32 where)
 {
-	return &counts->tracked
-			.ports[(where ^ *(volatile __u32 *)&opaque) & (USHER_TABLES * USHER_PORTS - 1)];
+	return &counts->tracked.ports[index_at(where)];
 }
 
 /* Is the port of a socket tracked? A socket of IPv6 may count for both families. */

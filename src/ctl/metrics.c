@@ -30,6 +30,9 @@ static void write_seat_counters(struct openmetrics *metrics, const struct seats 
 			"Packets that a rule sent to the seat; this is not the number of connections",
 			SEAT_LOOKUPS},
 		{"usher_missing", "Packets that found no socket in the seat", SEAT_MISSING},
+		{"usher_yielded",
+			"Packets that the rule of the seat left to sockets of others (Order=before-wildcard, Order=last)",
+			SEAT_YIELDED},
 		{"usher_events_lost", "Events of the seat that were lost because the ring buffer was full",
 			SEAT_EVENTS_LOST},
 	};

@@ -17,9 +17,9 @@
 
 static const enum message_key numbers[] = {KEY_PROTOCOL, KEY_SCHEMA, KEY_PID, KEY_STARTED, KEY_GENERATION,
 	KEY_APPLIED, KEY_RULES, KEY_MATCHES, KEY_NAMES, KEY_SOCKETS, KEY_HELD, KEY_LOOKUPS, KEY_MISSING,
-	KEY_REFUSED, KEY_EVENTS_LOST, KEY_PROGRAM, KEY_LINK, KEY_NETNS, KEY_PROGRAMS, KEY_RELOADS,
-	KEY_RELOADS_FAILED, KEY_HAND_INS, KEY_HAND_IN_NSEC, KEY_SESSIONS, KEY_SLOW_TURNS, KEY_FDS,
-	KEY_FDS_MAX, KEY_RESIDENT, KEY_CPU, KEY_NONE};
+	KEY_REFUSED, KEY_YIELDED, KEY_EVENTS_LOST, KEY_PROGRAM, KEY_LINK, KEY_NETNS, KEY_PROGRAMS,
+	KEY_RELOADS, KEY_RELOADS_FAILED, KEY_HAND_INS, KEY_HAND_IN_NSEC, KEY_SESSIONS, KEY_SLOW_TURNS,
+	KEY_FDS, KEY_FDS_MAX, KEY_RESIDENT, KEY_CPU, KEY_NONE};
 static const enum message_key booleans[] = {KEY_NONE};
 
 #define LINE(label, format, ...) printf("%11s: " format "\n", (label), __VA_ARGS__)
@@ -85,6 +85,9 @@ static void print_status(const struct client *client)
 		VALUE(KEY_HELD));
 	(void)LINE("Lookups", "%s, of which %s missing and %s refused", VALUE(KEY_LOOKUPS),
 		VALUE(KEY_MISSING), VALUE(KEY_REFUSED));
+	if (strcmp(ask_value(client, KEY_YIELDED, "0"), "0") != 0)
+		(void)LINE("Left", "%s packets to sockets of others, by rules with a later order",
+			VALUE(KEY_YIELDED));
 	(void)LINE("Events", "%s lost", VALUE(KEY_EVENTS_LOST));
 #undef VALUE
 }

@@ -85,6 +85,7 @@ static const enum verdict verdicts[] = {
 	[QUESTION_DISPATCHED] = VERDICT_DISPATCHED,
 	[QUESTION_PASSED] = VERDICT_PASSED,
 	[QUESTION_REFUSED] = VERDICT_REFUSED,
+	[QUESTION_YIELDED] = VERDICT_YIELDED,
 };
 
 static void write_end(const struct answered_question *question, struct writer *packet)
@@ -97,6 +98,11 @@ static void write_end(const struct answered_question *question, struct writer *p
 		writer_put(packet, KEY_NAME, "%s", question->name);
 	if (answer->cookie)
 		writer_put(packet, KEY_COOKIE, "%" PRIx64, answer->cookie);
+	_Static_assert(
+		(int)USHER_OBSTACLE_UNKNOWN == OBSTACLE_UNKNOWN && (int)USHER_OBSTACLE_KINDS == OBSTACLE_N,
+		"the program has the numbers of the words");
+	if (answer->verdict == QUESTION_YIELDED)
+		writer_put(packet, KEY_OBSTACLE, "%s", obstacle_word((enum obstacle)answer->obstacle));
 	if (answer->error)
 		writer_put(packet, KEY_ERROR, "%s", errno_name(answer->error));
 	writer_put(packet, KEY_GENERATION, "%" PRIu64, question->generation->number);

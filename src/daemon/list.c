@@ -96,10 +96,11 @@ static void write_place(struct writer *row, const struct usher_place *place, uns
 static void write_counters(struct writer *row, const struct registry *registry, uint32_t seat)
 {
 	struct usher_counters count;
-	uint64_t device;
+	uint64_t device, yielded;
 
 	if (registry_read_counters(registry, seat, &count) < 0 ||
-		registry_read_refused_device(registry, seat, &device) < 0)
+		registry_read_refused_device(registry, seat, &device) < 0 ||
+		registry_read_yielded(registry, seat, &yielded) < 0)
 		return;
 	writer_put(row, KEY_LOOKUPS, "%" PRIu64, (uint64_t)count.lookups);
 	writer_put(row, KEY_MISSING, "%" PRIu64, (uint64_t)count.missing);
@@ -109,6 +110,7 @@ static void write_counters(struct writer *row, const struct registry *registry, 
 	writer_put(row, KEY_REFUSED_EXISTS, "%" PRIu64, (uint64_t)count.refused_exists);
 	writer_put(row, KEY_REFUSED_DEVICE, "%" PRIu64, device);
 	writer_put(row, KEY_REFUSED_OTHER, "%" PRIu64, (uint64_t)count.refused_other);
+	writer_put(row, KEY_YIELDED, "%" PRIu64, yielded);
 	writer_put(row, KEY_EVENTS_LOST, "%" PRIu64, (uint64_t)count.events_lost);
 }
 

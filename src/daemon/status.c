@@ -18,7 +18,7 @@
 struct totals {
 	size_t seats, places, names, sockets;
 	struct usher_counters count;
-	uint64_t refused_device;
+	uint64_t refused_device, yielded;
 };
 
 static uint64_t sum_refused(const struct totals *totals)
@@ -41,7 +41,9 @@ static int add_up(struct registry *registry, struct totals *totals)
 	totals->names = census_names(registry->census);
 	totals->sockets = census_sockets(registry->census);
 	r = registry_sum_counters(registry, &totals->count);
-	return r < 0 ? r : registry_sum_refused_device(registry, &totals->refused_device);
+	if (r >= 0)
+		r = registry_sum_refused_device(registry, &totals->refused_device);
+	return r < 0 ? r : registry_sum_yielded(registry, &totals->yielded);
 }
 
 /* How full the maps are: NAME:ENTRIES:MAXIMUM, separated by spaces. */
@@ -88,6 +90,7 @@ int request_status(struct usherd *usherd, const struct identity *asker, struct w
 	writer_put(answer, KEY_LOOKUPS, "%" PRIu64, (uint64_t)totals.count.lookups);
 	writer_put(answer, KEY_MISSING, "%" PRIu64, (uint64_t)totals.count.missing);
 	writer_put(answer, KEY_REFUSED, "%" PRIu64, sum_refused(&totals));
+	writer_put(answer, KEY_YIELDED, "%" PRIu64, totals.yielded);
 	writer_put(answer, KEY_EVENTS_LOST, "%" PRIu64, (uint64_t)totals.count.events_lost);
 	writer_put(answer, KEY_PROGRAM, "%u", link.program_id);
 	writer_put(answer, KEY_LINK, "%u", link.id);

@@ -46,7 +46,7 @@ int question_ask(
 		return -errno;
 	*ret = (struct question_answer){
 		.seat = answer.seat,
-		.obstacle = answer.obstacle,
+		.obstacle = answer.obstacle < USHER_OBSTACLE_KINDS ? answer.obstacle : USHER_OBSTACLE_UNKNOWN,
 		.cookie = context.cookie,
 		.error = -answer.error,
 	};

@@ -62,6 +62,7 @@ static const char *const keys[KEY_N] = {
 	KEY(NAME),
 	KEY(NAMES),
 	KEY(NETNS),
+	KEY(OBSTACLE),
 	KEY(OK),
 	KEY(OWNER),
 	KEY(PID),
@@ -111,6 +112,7 @@ static const char *const keys[KEY_N] = {
 	KEY(WARNING),
 	KEY(WINNER),
 	KEY(WITHDRAWN),
+	KEY(YIELDED),
 };
 
 static const char *const verbs[REQUEST_N] = {
@@ -150,6 +152,16 @@ static const char *const verdicts[VERDICT_N] = {
 	[VERDICT_DISPATCHED] = "dispatched",
 	[VERDICT_REFUSED] = "refused",
 	[VERDICT_PASSED] = "passed",
+	[VERDICT_YIELDED] = "yielded",
+};
+
+static const char *const obstacles[OBSTACLE_N] = {
+	[OBSTACLE_NOBODY] = "none",
+	[OBSTACLE_ADDRESS] = "address",
+	[OBSTACLE_ADDRESS_DEVICE] = "address-device",
+	[OBSTACLE_DEVICE] = "device",
+	[OBSTACLE_WILDCARD] = "wildcard",
+	[OBSTACLE_UNKNOWN] = "unknown",
 };
 
 static const char *const reloads[RELOAD_N] = {
@@ -179,6 +191,7 @@ DEFINE_WORDS(verb, enum request_verb, verbs);
 DEFINE_WORDS(via, enum via, vias);
 DEFINE_WORDS(state, enum seat_state, states);
 DEFINE_WORDS(verdict, enum verdict, verdicts);
+DEFINE_WORDS(obstacle, enum obstacle, obstacles);
 DEFINE_WORDS(reload, enum reload_outcome, reloads);
 
 const char *yes_word(bool yes)

@@ -66,6 +66,7 @@ enum message_key {
 	KEY_NAME,
 	KEY_NAMES,
 	KEY_NETNS,
+	KEY_OBSTACLE,
 	KEY_OK,
 	KEY_OWNER,
 	KEY_PID,
@@ -115,6 +116,7 @@ enum message_key {
 	KEY_WARNING,
 	KEY_WINNER,
 	KEY_WITHDRAWN,
+	KEY_YIELDED,
 	KEY_N,
 };
 
@@ -174,11 +176,26 @@ enum verdict {
 	VERDICT_DISPATCHED,
 	VERDICT_REFUSED,
 	VERDICT_PASSED,
+	VERDICT_YIELDED,
 };
-#define VERDICT_N (VERDICT_PASSED + 1)
+#define VERDICT_N (VERDICT_YIELDED + 1)
 
 const char *verdict_word(enum verdict verdict);
 bool verdict_from_word(const char *word, enum verdict *ret);
+
+/* OBSTACLE=: to which socket of somebody else a rule leaves a packet. The numbers are those of enum usher_obstacle_kind. */
+enum obstacle {
+	OBSTACLE_NOBODY,
+	OBSTACLE_ADDRESS,
+	OBSTACLE_ADDRESS_DEVICE,
+	OBSTACLE_DEVICE,
+	OBSTACLE_WILDCARD,
+	OBSTACLE_UNKNOWN,
+};
+#define OBSTACLE_N (OBSTACLE_UNKNOWN + 1)
+
+const char *obstacle_word(enum obstacle obstacle);
+bool obstacle_from_word(const char *word, enum obstacle *ret);
 
 /* RELOAD=: how the last reload ended */
 enum reload_outcome {

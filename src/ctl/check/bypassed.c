@@ -188,6 +188,16 @@ static const struct rule_match *find_match(
 	return found;
 }
 
+/* Whether the rule leaves packets to such a socket */
+static bool is_left(const struct rule *rule, const struct diag_socket *socket)
+{
+	const uint8_t *address;
+	int family = diag_address(socket, &address);
+
+	return rule->order == RULE_LAST ||
+	       (rule->order == RULE_BEFORE_WILDCARD && !address_is_any(family, address));
+}
+
 static void report_bypassed(struct search *search, const struct diag_socket *socket, size_t index)
 {
 	const struct rule *rule = &search->set->rules[index];
@@ -195,6 +205,8 @@ static void report_bypassed(struct search *search, const struct diag_socket *soc
 	struct bypassed_list *list = search->list;
 	bool described = target_is_described(rule, socket);
 
+	if (is_left(rule, socket))
+		return;
 	if (search->served ? served_has(search->served, rule->name, socket->cookie) : described)
 		return;
 	/* usher-discover looks for what a rule describes once the rule is in force */

@@ -5,7 +5,8 @@
  * Listening sockets that a rule takes packets from
  *
  * A rule decides before any listener does, even one that is bound to the exact address. That is the purpose of a rule
- * if the listener is handed in, and a surprise if it belongs to another service.
+ * if the listener is handed in, and a surprise if it belongs to another service. What Order= leaves to a listener is not
+ * taken.
  */
 
 #include <stdbool.h>

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../util/cleanup.h"
 #include "../../util/transport.h"
 #include "../complain.h"
 #include "../host/local_ports.h"
@@ -182,6 +183,37 @@ static void find_local_ports(struct hazards *hazards, const struct rule *rule, c
 			"none of its ports is safe here: match other ports, or an address that this host does not send from");
 }
 
+/* ---- matches that everybody may take */
+
+#define UNPRIVILEGED 1024U /* the kernel's default */
+
+static unsigned read_unprivileged(bool files_only)
+{
+	_cleanup_(fclosep) FILE *file =
+		files_only ? NULL : fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
+	unsigned first;
+
+	return file && fscanf(file, "%u", &first) == 1 ? first : UNPRIVILEGED;
+}
+
+static void find_bindable(struct hazards *hazards, const struct rule *rule, const struct rule_match *match,
+	unsigned unprivileged)
+{
+	char text[RULE_MATCH_TEXT_MAX];
+	struct hazard *hazard;
+
+	if (rule->order == RULE_FIRST || match->last < unprivileged)
+		return;
+	hazard = add(hazards, HAZARD_BINDABLE, rule, match);
+	if (!hazard)
+		return;
+	(void)snprintf(hazard->text, sizeof(hazard->text),
+		"'%s' leaves what %s=%s matches to sockets of others, and every local user may bind ports from %u (net.ipv4.ip_unprivileged_port_start)",
+		rule->name, key_of(match), rule_match_format_brief(match, text), unprivileged);
+	(void)snprintf(hazard->remedy, sizeof(hazard->remedy),
+		"match lower ports, write Order=first, or have only users on this host that may take this traffic");
+}
+
 /* ---- the whole */
 
 static void look_at_match(struct hazards *hazards, const struct rule *rule, const struct rule_match *match,
@@ -201,6 +233,7 @@ void hazards_find(const struct rule_set *set, bool files_only, struct hazards *r
 {
 	struct ifaddrs *addresses = NULL;
 	struct local_ports ports;
+	unsigned unprivileged = read_unprivileged(files_only);
 	bool known;
 
 	*ret = (struct hazards){};
@@ -208,9 +241,11 @@ void hazards_find(const struct rule_set *set, bool files_only, struct hazards *r
 	if (known && getifaddrs(&addresses) < 0)
 		addresses = NULL;
 	for (size_t i = 0; i < set->n_rules; i++)
-		for (size_t j = 0; j < set->rules[i].n_matches; j++)
+		for (size_t j = 0; j < set->rules[i].n_matches; j++) {
 			look_at_match(ret, &set->rules[i], &set->rules[i].matches[j], known ? &ports : NULL,
 				addresses);
+			find_bindable(ret, &set->rules[i], &set->rules[i].matches[j], unprivileged);
+		}
 	if (addresses)
 		freeifaddrs(addresses);
 }
@@ -225,13 +260,15 @@ void hazards_print(const struct hazards *hazards)
 			hazards->items[i].match->line, hazards->items[i].text, hazards->items[i].remedy);
 	if (hazards->n_all > hazards->n)
 		complain(
-			"warning: %zu more matches take no packet, or ports that the kernel gives to clients",
+			"warning: %zu more matches take no packet, or ports that the kernel gives to clients, or leave packets to every user",
 			hazards->n_all - hazards->n);
 }
 
 void hazards_print_json(const struct hazards *hazards, struct json *json)
 {
-	static const char *const codes[] = {[HAZARD_NEVER] = "never", [HAZARD_LOCAL_PORTS] = "local-ports"};
+	static const char *const codes[] = {[HAZARD_NEVER] = "never",
+		[HAZARD_LOCAL_PORTS] = "local-ports",
+		[HAZARD_BINDABLE] = "bindable"};
 	char number[32], text[RULE_MATCH_TEXT_MAX];
 
 	json_open(json, "hazards", '[');

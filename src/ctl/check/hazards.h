@@ -5,7 +5,8 @@
  * Matches that do not do what they say
  *
  * Some can never take a packet, because the kernel looks for no socket where it delivers to several. Others take what
- * the administrator did not mean: the answers to clients of the host itself.
+ * the administrator did not mean: the answers to clients of the host itself. With a later Order=, every user may take
+ * what some match.
  */
 
 #include <stdbool.h>
@@ -20,6 +21,7 @@ struct hazard {
 	enum hazard_kind {
 		HAZARD_NEVER,	    /* it takes no packet */
 		HAZARD_LOCAL_PORTS, /* it takes ports that the kernel gives to clients */
+		HAZARD_BINDABLE,    /* it leaves packets to whoever binds the port, and every user may */
 	} kind;
 	char text[512], remedy[512];
 };

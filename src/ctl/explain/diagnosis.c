@@ -79,6 +79,23 @@ static void say_refused(const struct evidence *evidence, const char *packet, str
 			protocol_name(evidence->asked->protocol), family_name(evidence->asked->family));
 }
 
+/* Format with the name and the packet */
+static const char *say_obstacle(enum obstacle obstacle)
+{
+	switch (obstacle) {
+	case OBSTACLE_ADDRESS:
+		return "Order= of '%s' leaves %s to a socket that is bound to this address";
+	case OBSTACLE_ADDRESS_DEVICE:
+		return "Order= of '%s' leaves %s to a socket that is bound to this address and device";
+	case OBSTACLE_DEVICE:
+		return "Order= of '%s' leaves %s to a socket that is bound to this device";
+	case OBSTACLE_WILDCARD:
+		return "Order= of '%s' leaves %s to a socket that is bound to the port on every address";
+	default:
+		return "Order= of '%s' leaves %s to others, because not all sockets on the port are counted";
+	}
+}
+
 /* What the kernel does with the packet when no rule decides */
 static void say_passed(const struct evidence *evidence, const char *packet, struct diagnosis *diagnosis)
 {
@@ -91,6 +108,9 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 		(void)snprintf(start, sizeof(start), "no rule is applied to %s", packet);
 	else if (explanation->verdict == VERDICT_NO_RULE)
 		(void)snprintf(start, sizeof(start), "no rule matches %s", packet);
+	else if (explanation->verdict == VERDICT_YIELDED)
+		(void)snprintf(
+			start, sizeof(start), say_obstacle(explanation->obstacle), explanation->name, packet);
 	else
 		(void)snprintf(start, sizeof(start), "'%s' has no %ssocket for %s and passes it on",
 			explanation->name, explanation->n_places ? "usable " : "", packet);
@@ -107,7 +127,8 @@ static void say_passed(const struct evidence *evidence, const char *packet, stru
 			evidence_listener_format(bound, text));
 		diagnosis->arrives = ARRIVAL_UNDECIDED;
 	} else if (evidence->host->takers.n) {
-		SAY("%s, and what listens there gets nothing that comes by that device: it is refused", start);
+		SAY("%s, and what listens there gets nothing that comes by that device: it is refused",
+			start);
 	} else {
 		SAY("%s, and nothing listens there: it is refused", start);
 	}

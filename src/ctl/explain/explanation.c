@@ -132,6 +132,8 @@ static int ask_verdict(struct client *client, const struct asked *asked, struct 
 	if (r)
 		return r;
 	(void)verdict_from_word(message_get(&client->message, KEY_VERDICT), &explanation->verdict);
+	explanation->obstacle = OBSTACLE_UNKNOWN;
+	(void)obstacle_from_word(message_get(&client->message, KEY_OBSTACLE), &explanation->obstacle);
 	(void)snprintf(explanation->name, sizeof(explanation->name), "%s", ask_value(client, KEY_NAME, ""));
 	(void)snprintf(
 		explanation->error, sizeof(explanation->error), "%s", ask_value(client, KEY_ERROR, ""));

@@ -68,6 +68,7 @@ struct refused {
 
 struct explanation {
 	enum verdict verdict;
+	enum obstacle obstacle;		/* of VERDICT_YIELDED */
 	char name[NAME_LENGTH_MAX + 1]; /* of the winner, "" */
 	uint64_t cookie;		/* of the socket that the program selects */
 	char error[32];			/* "ESOCKTNOSUPPORT", "" */

@@ -198,7 +198,8 @@ static int find_owners(struct host_view *host, const struct explanation *explana
 
 static bool is_missing(const struct explanation *explanation)
 {
-	return *explanation->name && explanation->verdict != VERDICT_DISPATCHED && !explanation->n_places;
+	return *explanation->name && explanation->verdict != VERDICT_DISPATCHED &&
+	       explanation->verdict != VERDICT_YIELDED && !explanation->n_places;
 }
 
 static int look_at_sockets(

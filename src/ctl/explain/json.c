@@ -147,6 +147,8 @@ void explain_print_json(const struct evidence *evidence, const struct diagnosis 
 	else
 		json_bool(&json, "arrives", diagnosis->arrives == ARRIVAL_YES);
 	json_string(&json, "verdict", verdict_word(explanation->verdict));
+	json_string(&json, "obstacle",
+		explanation->verdict == VERDICT_YIELDED ? obstacle_word(explanation->obstacle) : NULL);
 	json_string(&json, "name", or_null(explanation->name));
 	put_cookie(&json, explanation->cookie);
 	json_string(&json, "error", or_null(explanation->error));

@@ -138,7 +138,7 @@ static void find_listeners(const struct evidence *evidence, struct findings *fin
 	const struct explanation *explanation = evidence->explanation;
 	const struct listener *taker = host_view_taker(evidence->host);
 	bool passed = !explanation->attached || explanation->verdict == VERDICT_NO_RULE ||
-		      explanation->verdict == VERDICT_PASSED;
+		      explanation->verdict == VERDICT_PASSED || explanation->verdict == VERDICT_YIELDED;
 	char text[LISTENER_TEXT_MAX];
 	struct finding *finding;
 
@@ -154,8 +154,10 @@ static void find_listeners(const struct evidence *evidence, struct findings *fin
 		evidence->host->takers.n ? "what listens at %s gets nothing that comes by that device, and %s"
 					 : "nothing listens at %s, and %s",
 		evidence->asked->text,
-		explanation->verdict == VERDICT_PASSED ? "the rule passes on what finds no socket"
-						       : "no rule dispatches it");
+		explanation->verdict == VERDICT_YIELDED
+			? "the rule leaves it to what was counted there; usherd looks again within a second"
+		: explanation->verdict == VERDICT_PASSED ? "the rule passes on what finds no socket"
+							 : "no rule dispatches it");
 	if (reach_is_to_many(&evidence->host->reach))
 		finding_remedy(finding, "start the service that should listen");
 	else if (explanation->attached && explanation->verdict == VERDICT_NO_RULE)

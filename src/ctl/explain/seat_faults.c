@@ -329,6 +329,8 @@ void seat_faults_find(const struct evidence *evidence, struct findings *findings
 
 	if (!*explanation->name)
 		return;
+	if (explanation->verdict == VERDICT_YIELDED)
+		return; /* what the seat has does not matter */
 	by_device = device_faults_find(evidence, findings);
 	if (explanation->verdict == VERDICT_DISPATCHED) {
 		find_queue_fault(evidence, findings);

@@ -128,7 +128,7 @@ static int print_listeners(const struct ctl *ctl, const struct evidence *evidenc
 	const struct explanation *explanation = evidence->explanation;
 	const struct listener_list *list = &evidence->host->takers;
 	bool passed = !explanation->attached || explanation->verdict == VERDICT_NO_RULE ||
-		      explanation->verdict == VERDICT_PASSED;
+		      explanation->verdict == VERDICT_PASSED || explanation->verdict == VERDICT_YIELDED;
 	char address[ENDPOINT_TEXT_MAX], interface[IF_NAMESIZE], cookie[32], queue[32], pid[32];
 	int r;
 

@@ -18,6 +18,7 @@ static const enum message_key counter_keys[N_SEAT_COUNTERS] = {
 	[SEAT_REFUSED_EXISTS] = KEY_REFUSED_EXISTS,
 	[SEAT_REFUSED_DEVICE] = KEY_REFUSED_DEVICE,
 	[SEAT_REFUSED_OTHER] = KEY_REFUSED_OTHER,
+	[SEAT_YIELDED] = KEY_YIELDED,
 	[SEAT_EVENTS_LOST] = KEY_EVENTS_LOST,
 };
 static const enum message_key place_keys[N_PLACE_FIELDS] = {

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Order=: rules that come before everybody, before wildcard sockets, or after all others"""
 
+import collections
+import json
+import mmap
+import os
 import pathlib
 import time
 
 import pytest
 
+from harness.broker import ctl
 from harness.discover import mount_cgroup2
 from harness.host import V4, V4_OTHER, V6, rule
 from harness.obstacles import OBSTACLES, bound, comes_before, every_row, opened
-from harness.process import ATTEMPT, MOMENT, libc, wait_until
+from harness.process import ATTEMPT, Child, MOMENT, libc, wait_until
 from harness.service import Service, make_socket
 from harness.traffic import REFUSED, who
 from harness.wire import Refused, hand_in
@@ -257,3 +262,100 @@ def test_idle(ordered, client):
             assert who(V4, PORTS["last"], netns=client) == "last"
             assert who(V4, PORTS["last"], "udp", netns=client) == "last"
     assert switches() == before
+
+
+def explained(address, port, client_device="usher0"):
+    return json.loads(ctl("explain", "--json", "tcp", f"{address}:{port}", "--device", client_device, check=False).stdout)
+
+
+def test_explain_and_counters(ordered, client):
+    """Who gets a packet, and why; how many were left to others."""
+    port = PORTS["last"]
+    assert explained(V4, port)["verdict"] == "dispatched"
+    with Service("other", address="0.0.0.0", port=port):
+        said = explained(V4, port)
+        assert (said["verdict"], said["obstacle"], said["name"]) == ("yielded", "wildcard", "last")
+        assert said["summary"].startswith(
+            f"Order= of 'last' leaves tcp {V4}:{port} by usher0 to a socket that is bound to the port on every address; it goes to ")
+        assert said["summary"].endswith(f"0.0.0.0:{port}") and said["arrives"] is True, said["summary"]
+        before = ordered.counters("last")
+        for _ in range(3):
+            assert who(V4, port, netns=client) == "other"
+        row = next(row for row in ordered.list("last") if (row["PROTOCOL"], row["FAMILY"]) == ("tcp", "ipv4"))
+        assert row["YIELDED"] == "3" and ordered.counters("last")["LOOKUPS"] == before["LOOKUPS"]
+        assert ordered.status()["YIELDED"] == "3"
+        assert 'usher_yielded_total{name="last",protocol="tcp",family="ipv4"} 3' in ctl("metrics").stdout
+        assert "3 packets to sockets of others" in ctl("status").stdout
+    with Service("other", address=V4, port=port):
+        assert explained(V4, port)["obstacle"] == "address"
+    with Service("other", sock=bound("tcp", V4, port, device=b"usher0")):
+        assert explained(V4, port)["obstacle"] == "address-device"
+        assert explained(V4, port, "lo")["verdict"] == "dispatched"
+    with Service("other", sock=bound("tcp", "0.0.0.0", port, device=b"usher0")):
+        assert explained(V4, port)["obstacle"] == "device"
+    assert explained(V4, port)["verdict"] == "dispatched"
+
+
+def test_check_warns(broker, rules):
+    """`check` warns where every user may take what a rule matches, and not of listeners that the rule leaves alone."""
+    broker(web="Stream=79")
+    rules(low=rule("Stream=80", Order="last"), high=rule("Stream=8080", Order="before-wildcard"), first="Stream=8081")
+    rows = [(row["name"], row["code"]) for row in json.loads(ctl("check", "--json").stdout)["hazards"]]
+    assert rows == [("high", "bindable")]
+    with Service("exact", address=V4, port=8080), Service("wildcard", address="0.0.0.0", port=80):
+        assert "bypass" not in ctl("check").stderr and "takes" not in ctl("check").stderr.replace("may take", "")
+
+
+def churn(protocol, order, cycles, stop_at):
+    """A process that opens and closes sockets of all kinds on the port; it shares with the test what is open now."""
+
+    def cycle(tell):
+        port, kinds = PORTS[order], [(V4, True), ("0.0.0.0", True), ("::", False)]
+        for number in range(cycles):
+            address, v6only = kinds[number % 3]
+            stop_at[0] += 1  # odd: changing
+            service = Service("other", protocol, address, port, **({} if ":" not in address else {"v6only": v6only}))
+            stop_at[1] = 1 if address == V4 else 2
+            stop_at[0] += 1
+            while number < cycles and stop_at[2] <= number:
+                time.sleep(0.0002)
+            stop_at[0] += 1
+            service.close()
+            stop_at[1] = 0
+            stop_at[0] += 1
+            while stop_at[3] <= number:
+                time.sleep(0.0002)
+        stop_at[4] = 1
+
+    return Child(cycle)
+
+
+@pytest.mark.vm_long
+@pytest.mark.no_asan
+@pytest.mark.seconds(1200)
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("order", ["before-wildcard", "last"])
+def test_come_and_go(ordered, client, protocol, order):
+    """Sockets that come and go while clients connect: none reaches the wrong one, and then nothing is counted."""
+    import ctypes
+    memory = mmap.mmap(-1, 64)
+    shared = (ctypes.c_uint32 * 8).from_buffer(memory)
+    cycles = int(os.environ.get("USHER_CHURN", "150"))
+    child = churn(protocol, order, cycles, shared)
+    outcomes = collections.Counter()
+    while not shared[4]:
+        before, kind = shared[0], shared[1]
+        name = who(V4, PORTS[order], protocol, netns=client, seconds=ATTEMPT)
+        if shared[0] == before and not before & 1:
+            right = {"other"} if kind == 1 or kind == 2 and order == "last" else {order}
+            assert name in right or (protocol == "udp" and name == "silence"), (name, kind, outcomes)
+            outcomes[name] += 1
+            if kind:
+                shared[2] += 1
+            else:
+                shared[3] += 1
+        else:
+            outcomes["changing", name] += 1
+    child.result()
+    assert outcomes[order] and outcomes["other"], outcomes
+    wait_until(lambda: counted(ordered) == 0, f"nothing is counted: {outcomes}")
