@@ -89,11 +89,8 @@ static __always_inline __u64 is_zero(__u64 value)
  * Counts one socket at a tuple up or down. Readers take no lock, so a new cell gets its count and its tag last: the atomic
  * operation whose result is used is a barrier. Return: 1 if it was done, 0 if the window is full.
  */
-static __always_inline int adjust(
-	struct usher_obstacle_counts *counts, const struct usher_obstacle_tuple *tuple, bool up)
+static __always_inline int adjust(struct usher_obstacle_counts *counts, __u64 a, __u64 b, __u64 c, bool up)
 {
-	const __u64 a = tuple->address[0], b = tuple->address[1];
-	const __u64 c = obstacle_word(tuple->where, tuple->device);
 	const __u64 hash = obstacle_hash(counts, a, b, c);
 	const __u32 index = obstacle_index(hash);
 	struct usher_obstacle_cell *base = &counts->table.cells[index];
@@ -141,7 +138,9 @@ static __always_inline int adjust(
 static __always_inline __u32 index_at(__u32 where)
 {
 	where ^= *(volatile __u32 *)&opaque;
-	asm volatile("" : "+r"(where)); /* otherwise clang masks both and combines them: Linux 6.1 then knows no bound */
+	asm volatile(
+		""
+		: "+r"(where)); /* otherwise clang masks both and combines them: Linux 6.1 then knows no bound */
 	return where & (USHER_TABLES * USHER_PORTS - 1);
 }
 
@@ -180,20 +179,20 @@ static __always_inline bool is_full(__u64 on_port)
 
 /* Counts one socket for one table. Return: 1 if it was done, 0 if the port has no more room. */
 static __always_inline int count_in(
-	struct usher_obstacle_counts *counts, const struct usher_obstacle_tuple *tuple, bool up)
+	struct usher_obstacle_counts *counts, __u64 a, __u64 b, __u32 where, __u32 device, bool up)
 {
-	__u64 *cell = cell_of(counts, tuple->where);
+	__u64 *cell = cell_of(counts, where);
 
 	if (up && is_full(*(volatile __u64 *)cell))
 		return 0;
-	if (!tuple->device && !(tuple->address[0] | tuple->address[1])) {
+	if (!device && !(a | b)) {
 		__sync_fetch_and_add(
 			cell, up ? 1ULL << USHER_OBSTACLE_WILD_SHIFT : -(1ULL << USHER_OBSTACLE_WILD_SHIFT));
 		return 1;
 	}
-	if (!adjust(counts, tuple, up))
+	if (!adjust(counts, a, b, obstacle_word(where, device), up))
 		return 0;
-	if (tuple->device)
+	if (device)
 		__sync_fetch_and_add(&counts->table.n_devices, up ? 1 : -1);
 	__sync_fetch_and_add(cell, up ? 1 : -1);
 	return 1;
@@ -206,20 +205,22 @@ static __always_inline int count_in(
 __noinline int count(struct usher_obstacle *obstacle, __u32 up)
 {
 	struct usher_obstacle_counts *counts = find_counts();
-	struct usher_obstacle_tuple tuple, other;
+	__u32 where, device;
+	__u64 a, b;
 
 	if (!obstacle || !counts)
 		return 0;
-	__builtin_memcpy(&tuple, &obstacle->tuple, sizeof(tuple));
-	if (!count_in(counts, &tuple, up))
+	a = obstacle->tuple.address[0];
+	b = obstacle->tuple.address[1];
+	where = obstacle->tuple.where;
+	device = obstacle->tuple.device;
+	if (!count_in(counts, a, b, where, device, up))
 		return 0;
 	if (!(obstacle->flags & USHER_OBSTACLE_BOTH))
 		return 1;
-	__builtin_memcpy(&other, &tuple, sizeof(other));
-	other.where &= ~(2U << 16);
-	if (count_in(counts, &other, up))
+	if (count_in(counts, a, b, where & ~(2U << 16), device, up))
 		return 1;
-	count_in(counts, &tuple, false);
+	count_in(counts, a, b, where, device, false);
 	return 0;
 }
 
@@ -345,32 +346,30 @@ static __always_inline void tell(__u32 where, __u8 protocol, __u32 family)
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* The tuple of a socket, from its local address; @sure: what is not known of it does not matter. */
+/* Counts a socket by its local address. */
 static __always_inline void see(__u64 cookie, bool udp, __u32 family, __u32 port, __u32 device, __u32 a0,
 	__u32 a1, __u32 a2, __u32 a3)
 {
-	struct usher_obstacle obstacle = {};
-	bool v6 = family == AF_INET6, any;
-	__u32 *address = (__u32 *)obstacle.tuple.address;
+	struct usher_obstacle obstacle;
+	/* whole words: for Linux 6.1, a store to half of one is an attempt to corrupt it */
+	volatile __u64 *words = (volatile __u64 *)&obstacle;
+	bool v6 = family == AF_INET6;
+	__u32 where, flags;
 
 	if (v6 && !a0 && !a1 && a2 == bpf_htonl(0xffff)) {
 		v6 = false; /* an IPv4 address */
 		a0 = a3;
 		a2 = a3 = 0;
 	}
-	any = !(a0 | a1 | a2 | a3);
-	address[0] = a0;
-	address[1] = a1;
-	address[2] = a2;
-	address[3] = a3;
-	obstacle.tuple.where = ((__u32)v6 << 1 | udp) << 16 | (port & 0xffff);
-	obstacle.tuple.device = device;
-	if (v6 && any)
-		obstacle.flags = USHER_OBSTACLE_BOTH | USHER_OBSTACLE_UNSURE;
-	if (udp)
-		obstacle.flags |= USHER_OBSTACLE_UNSURE;
-	if (note(cookie, &obstacle) == 0 && obstacle.flags & USHER_OBSTACLE_UNSURE)
-		tell(obstacle.tuple.where, udp ? IPPROTO_UDP : IPPROTO_TCP, family);
+	flags = v6 && !(a0 | a1 | a2 | a3) ? USHER_OBSTACLE_BOTH | USHER_OBSTACLE_UNSURE : 0;
+	flags |= udp ? USHER_OBSTACLE_UNSURE : 0;
+	where = ((__u32)v6 << 1 | udp) << 16 | (port & 0xffff);
+	words[0] = obstacle_word(a0, a1);
+	words[1] = obstacle_word(a2, a3);
+	words[2] = obstacle_word(where, device);
+	words[3] = obstacle_word(flags, 0);
+	if (note(cookie, &obstacle) == 0 && flags & USHER_OBSTACLE_UNSURE)
+		tell(where, udp ? IPPROTO_UDP : IPPROTO_TCP, family);
 }
 
 SEC("sockops")

@@ -54,12 +54,12 @@ static __always_inline __u32 obstacle_index(__u64 hash)
 	return (__u32)index & (USHER_OBSTACLE_CELLS - 1);
 }
 
-/* The second half of a tuple, as one word */
-static __always_inline __u64 obstacle_word(__u32 where, __u32 device)
+/* Two halves in memory, as one word: those of an address, or (where, device) */
+static __always_inline __u64 obstacle_word(__u32 first, __u32 second)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return (__u64)device << 32 | where;
+	return (__u64)second << 32 | first;
 #else
-	return (__u64)where << 32 | device;
+	return (__u64)first << 32 | second;
 #endif
 }
