@@ -45,13 +45,21 @@ static __always_inline const volatile __u64 *port_counts(
 	return cell;
 }
 
-/* How many sockets are bound to this address and device? Without a lock. */
-static __always_inline __u64 count_at(const struct usher_obstacle_counts *counts, __u64 a, __u64 b, __u64 c)
+/*
+ * How many sockets are bound to this address and device? Without a lock.
+ *
+ * This function and are_own() are not static: the verifier then looks at each once, and not in each place from which it
+ * is called, which takes Linux 6.1 too long.
+ */
+__noinline __u64 count_at(__u64 a, __u64 b, __u64 c)
 {
-	const struct usher_obstacle_cell *base =
-		&counts->table.cells[obstacle_index(obstacle_hash(counts, a, b, c))];
+	const struct usher_obstacle_counts *counts = find_counts();
+	const struct usher_obstacle_cell *base;
 	__u64 n = 0;
 
+	if (!counts)
+		return 0;
+	base = &counts->table.cells[obstacle_index(obstacle_hash(counts, a, b, c))];
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < USHER_OBSTACLE_WINDOW; i++) {
 		const volatile __u64 *word = (const volatile __u64 *)&base[i];
@@ -145,7 +153,7 @@ static long count_place(__u32 i, void *data)
 }
 
 /* Are all that are counted there sockets of the seat? Those are no obstacle to it. */
-static __noinline int are_own(__u32 seat, __u64 a, __u64 b, __u64 c, __u64 n)
+__noinline int are_own(__u32 seat, __u64 a, __u64 b, __u64 c, __u64 n)
 {
 	struct usher_seat *data = bpf_map_lookup_elem(&seats, &seat);
 	struct own own = {.seat = seat, .a = a, .b = b, .c = c};
@@ -183,15 +191,15 @@ static __noinline int find_obstacle(
 		a = word_of(ctx->local_ip6[0], ctx->local_ip6[1]);
 		b = word_of(ctx->local_ip6[2], ctx->local_ip6[3]);
 	}
-	n = count_at(counts, a, b, c);
+	n = count_at(a, b, c);
 	if (n && !are_own(seat, a, b, c, n))
 		return USHER_OBSTACLE_ADDRESS;
 	if (!*(const volatile __u32 *)&counts->table.n_devices || !device)
 		return USHER_OBSTACLE_NONE;
 	c = obstacle_word(where, device);
-	n = count_at(counts, a, b, c);
+	n = count_at(a, b, c);
 	if (n && !are_own(seat, a, b, c, n))
 		return USHER_OBSTACLE_ADDRESS_DEVICE;
-	n = is_last ? count_at(counts, 0, 0, c) : 0;
+	n = is_last ? count_at(0, 0, c) : 0;
 	return n && !are_own(seat, 0, 0, c, n) ? USHER_OBSTACLE_DEVICE : USHER_OBSTACLE_NONE;
 }

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 
 import pytest
 
@@ -17,8 +16,9 @@ from harness import bpf, wire
 from harness.broker import Usherd
 from harness.early import early_rules, held_early, let_in
 from harness.host import V4, V6, rule, write_rule
-from harness.process import PATIENCE, Child, wait_until
+from harness.process import Child, wait_until
 from harness.service import Service
+from harness.tracer import Tracer, attempt
 from harness.traffic import REFUSED, Load, who
 from harness.wire import cookie, hand_in, request
 
@@ -140,36 +140,9 @@ def test_kill_under_load(broker):
 # Crash points: SIGKILL at the N-th bpf(2) system call of an operation, for every N until it completes.
 
 
-class Tracer:
-    """strace, attached to the broker, kills it when it enters its N-th bpf(2)."""
-
-    def __init__(self, running, number):
-        self.process = subprocess.Popen(
-            ["strace", "-f", "-qq", "-p", str(running.pid), "-e", "trace=bpf", "-e",
-             f"inject=bpf:signal=KILL:when={number}", "-o", "/run/test/strace"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        tracer = lambda: [line for line in open(f"/proc/{running.pid}/status") if line.startswith("TracerPid:")]
-        wait_until(lambda: tracer()[0].split()[1] == str(self.process.pid), what="strace is attached")
-
-    def end(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        self.process.wait(PATIENCE)
-        self.process.stderr.close()
-
-
 def pins_of(running):
     """The pins, with N for the generation number at the end of the program's pin."""
     return [re.sub(r"\d+$", "N", pin) for pin in bpf.pins(running.pins)]
-
-
-def attempt(function):
-    """Whether the operation completed before the broker died."""
-    try:
-        function()
-        return True
-    except (EOFError, ConnectionError, BrokenPipeError):
-        return False
 
 
 def operations(running, web, spare):
