@@ -6,13 +6,15 @@ import json
 import mmap
 import os
 import pathlib
+import re
 import time
 
 import pytest
 
+from harness import bpf
 from harness.broker import ctl
 from harness.discover import mount_cgroup2
-from harness.host import V4, V4_OTHER, V6, rule
+from harness.host import V4, V4_OTHER, V6, rule, run
 from harness.obstacles import OBSTACLES, bound, comes_before, every_row, opened
 from harness.process import ATTEMPT, Child, MOMENT, libc, wait_until
 from harness.service import Service, make_socket
@@ -359,3 +361,41 @@ def test_come_and_go(ordered, client, protocol, order):
     child.result()
     assert outcomes[order] and outcomes["other"], outcomes
     wait_until(lambda: counted(ordered) == 0, f"nothing is counted: {outcomes}")
+
+
+def shortest_dispatch(program):
+    """The least number of instructions with which a program selects a socket from `front`."""
+    text = run(bpf.BPFTOOL, "prog", "dump", "xlated", "pinned", program).stdout
+    code = {int(line.split(":")[0]): line.split(": ", 1)[1] for line in text.splitlines() if re.match(r"\s*\d+: \(", line)}
+    following = dict(zip(code, list(code)[1:]))
+    steps = ["sock_map_lookup", "bpf_sk_lookup_assign", "bpf_sk_release"]
+    todo, seen = collections.deque([(0, 0, 1)]), set()
+    while todo:
+        at, done, length = todo.popleft()
+        if (at, done) in seen or at not in code:
+            continue
+        seen.add((at, done))
+        line = code[at]
+        if line.startswith("(95)"):
+            if done == len(steps):
+                return length
+            continue
+        done += done < len(steps) and steps[done] in line
+        jump = re.search(r"goto pc([+-]\d+)", line)
+        if jump:
+            todo.append((at + 1 + int(jump[1]), done, length + 1))
+        if not line.startswith("(05)"):
+            todo.append((following.get(at), done, length + 1))
+    raise AssertionError("no way through the program")
+
+
+@pytest.mark.vm
+def test_first_pays_nothing(broker, rules):
+    """A rule with Order=first takes not one instruction more where other rules have a later order."""
+    mount_cgroup2()
+    running = broker(web="Stream=80 192.0.2.0/24:81")
+    before = shortest_dispatch(next(PINS.glob("program-*")))
+    assert not obstacle_pins() and before < 200
+    rules(web="Stream=80 192.0.2.0/24:81", later=rule("Stream=82", Order="last"))
+    running.reload()
+    assert obstacle_pins() and shortest_dispatch(next(PINS.glob("program-*"))) <= before
