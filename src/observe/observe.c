@@ -14,6 +14,7 @@
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
 
 #include "../util/address.h"
 #include "../util/clock.h"
@@ -140,6 +141,18 @@ static bool is_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
+/* journald looks in /proc for the unit of a sender, and finds none when that has ended, as after a start that failed. */
+static const char *own_unit(void)
+{
+	static char *unit;
+	static bool asked;
+
+	if (!asked && sd_pid_get_unit(0, &unit) < 0)
+		unit = NULL;
+	asked = true;
+	return unit;
+}
+
 static void write_message(const struct kind *kind, const struct observed *about, const char *message)
 {
 	struct fields fields = {.n = 0};
@@ -155,6 +168,8 @@ static void write_message(const struct kind *kind, const struct observed *about,
 	add_field(&fields, "DOCUMENTATION=man:%s(8)", program_name);
 	if (about)
 		add_about(&fields, about);
+	if (!about || (!about->unit && about->pid <= 0))
+		add_text(&fields, "OBJECT_SYSTEMD_UNIT", own_unit());
 	(void)sd_journal_sendv(fields.vector, fields.n);
 }
 
