@@ -44,6 +44,9 @@ void connection_finish(struct connection *connection, bool reset)
 	free(connection->pair);
 	connection->task.run = release;
 	loop_later(home->loop, &connection->task);
+	*connection->link = connection->next;
+	if (connection->next)
+		connection->next->link = connection->link;
 	home->tally->open--;
 	home->left(home);
 }
@@ -222,6 +225,12 @@ static void elapse(struct loop_timer *timer)
 
 /* ---- the beginning */
 
+void connection_end_all(struct connection_home *home)
+{
+	while (home->first)
+		connection_finish(home->first, true);
+}
+
 void connection_refuse_consume(int fd)
 {
 	const struct linger reset = {.l_onoff = 1};
@@ -246,6 +255,11 @@ int connection_begin_consume(
 	}
 	home->tally->open++;
 	connection->home = home;
+	connection->next = home->first;
+	connection->link = &home->first;
+	if (connection->next)
+		connection->next->link = &connection->next;
+	home->first = connection;
 	connection->settings = settings_ref(settings);
 	connection->lost = NOBODY;
 	connection->ends[CLIENT] = (struct end){{ready}, connection, fd, false};

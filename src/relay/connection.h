@@ -21,6 +21,7 @@ struct connection_home {
 	const char *name;
 	const struct settings *current;		    /* those of new connections; NULL: there are none */
 	void (*left)(struct connection_home *home); /* one of them has ended */
+	struct connection *first;
 };
 
 /*
@@ -34,6 +35,9 @@ struct connection_home {
  */
 int connection_begin_consume(
 	struct connection_home *home, struct settings *settings, int fd, const struct sockaddr_storage *peer);
+
+/* connection_end_all() - reset all of them */
+void connection_end_all(struct connection_home *home);
 
 /* connection_refuse_consume() - close a client's socket with a reset */
 void connection_refuse_consume(int fd);

@@ -28,6 +28,7 @@ struct end {
 
 struct connection {
 	struct connection_home *home;
+	struct connection *next, **link; /* in the list of the home; link: what points to it */
 	struct settings *settings;
 	struct end ends[2];
 	struct way ways[2]; /* ways[CLIENT] is read from the client */

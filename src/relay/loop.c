@@ -19,12 +19,6 @@ int loop_init(struct loop *loop)
 	return loop->epoll < 0 ? -errno : 0;
 }
 
-void loop_deinit(struct loop *loop)
-{
-	(void)close(loop->epoll);
-	free(loop->heap);
-}
-
 int loop_add(struct loop *loop, int fd, uint32_t events, struct loop_source *source)
 {
 	struct epoll_event event = {.events = events, .data.ptr = source};
@@ -147,6 +141,14 @@ static void run_tasks(struct loop *loop)
 }
 
 /* ---- the loop */
+
+void loop_deinit(struct loop *loop)
+{
+	while (loop->first)
+		run_tasks(loop);
+	(void)close(loop->epoll);
+	free(loop->heap);
+}
 
 static int find_timeout(const struct loop *loop)
 {

@@ -38,7 +38,7 @@ struct loop {
 	bool ended;
 };
 
-/* loop_init() - Return: 0 or a negative errno; loop_deinit() on success only */
+/* loop_init() - Return: 0 or a negative errno; loop_deinit() on success only; runs the tasks that are left */
 int loop_init(struct loop *loop);
 void loop_deinit(struct loop *loop);
 

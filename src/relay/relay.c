@@ -313,13 +313,16 @@ void relay_drain(struct relay *relay)
 	loop_set(relay->loop, &relay->drain, relay->loop->now_ms + relay->drain_ms);
 }
 
-/* Connections that are left are reset by the end of the process (backend_prepare()). */
 void relay_deinit(struct relay *relay)
 {
+	relay->draining = true;
+	connection_end_all(&relay->home);
+	sessions_stop(&relay->sessions);
+	if (relay->loop)
+		loop_deinit(relay->loop);
 	for (size_t i = 0; i < relay->n_listeners; i++)
 		closep(&relay->listeners[i].fd);
 	free(relay->listeners);
-	sessions_stop(&relay->sessions);
 	free(relay->sessions.doors);
 	free(relay->sessions.buckets);
 	pipes_deinit(&relay->home.tools.pipes);

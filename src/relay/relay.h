@@ -39,6 +39,8 @@ struct relay {
  * Return: 0 or a negative errno.
  */
 int relay_start_consume(struct relay *relay, const int *fds, size_t n_fds);
+
+/* relay_deinit() - reset what is open, and deinitialise the loop, too */
 void relay_deinit(struct relay *relay);
 
 /* relay_reload() - read the rule again, for new connections; if it cannot be used, nothing changes */

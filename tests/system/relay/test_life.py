@@ -345,6 +345,7 @@ def _serve_many(tell, n):
         return all(end.recv(8) == b"question" for end in ends)
 
 
+@pytest.mark.no_asan
 def test_ten_thousand():
     """Ten thousand connections at once, each with less than half a kB of the relay's memory and two descriptors"""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
