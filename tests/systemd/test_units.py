@@ -332,3 +332,23 @@ print(sock.recv(100).decode().split()[0])"""
     machine.systemctl("restart", "usherd@blue.service")
     listed = machine.run("usherctl", "--instance=blue", "--no-legend", "list").stdout
     assert listed.split()[0] == "web" and sockets(machine) == []
+
+
+def test_later_order(machine):
+    """The hardening lets the broker count sockets of others, and ask the kernel for those that were there before."""
+    counted = lambda: [line for line in machine.run("usherctl", "metrics").stdout.splitlines()
+                       if line.startswith("usher_map_entries") and 'map="obstacles"' in line]
+    for name, port in ("older", 80), ("newer", 81):
+        unit(machine, f"{name}.socket", "[Socket]", f"ListenStream=127.0.0.2:{port}", "Accept=yes")
+        unit(machine, f"{name}@.service", "[Service]", "ExecStart=/bin/true")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "older.socket")
+    rule(machine, "web", "Stream=80-81", "Order=last")
+    enable(machine, "usherd.service")
+    assert "cannot count" not in machine.text()
+    assert (machine.root / "sys/fs/bpf/usher/hook_sockops").exists()
+    assert counted()[0].endswith(" 1")
+    machine.systemctl("start", "newer.socket")
+    assert counted()[0].endswith(" 2")
+    machine.systemctl("stop", "older.socket", "newer.socket")
+    wait_until(lambda: counted()[0].endswith(" 0"))

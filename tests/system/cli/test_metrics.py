@@ -244,7 +244,7 @@ class TestMetrics:
         help_of = dict(re.findall(r"^# HELP (\S+) (.*)$", after.text, re.M))
         lasting = {name for name, text in help_of.items() if "since the broker started" not in text}
         counters = set(re.findall(r"^# TYPE (\S+) (?:counter|histogram)$", after.text, re.M))
-        assert counters & lasting == {"usher_lookups", "usher_missing", "usher_refused", "usher_events_lost"}
+        assert counters & lasting == {"usher_lookups", "usher_missing", "usher_refused", "usher_yielded", "usher_events_lost"}
 
     def test_text(self, broker):
         """The text has types, units and an end. The older parser understands it too, and nothing depends on the locale."""
