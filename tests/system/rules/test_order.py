@@ -27,6 +27,11 @@ MNT_DETACH = 2
 PINS = pathlib.Path("/sys/fs/bpf/usher")
 
 
+# On other kernels, each takes a quarter of a minute.
+ROWS = [pytest.param(what, marks=pytest.mark.vm if what in ("dual-stack", "exact, MPTCP") else pytest.mark.vm_long)
+        for what in OBSTACLES]
+
+
 def of(order):
     return rule(f"Stream={PORTS[order]}", f"Datagram={PORTS[order]}", Order=order)
 
@@ -76,8 +81,7 @@ def obstacle_pins():
     return sorted(path.name for path in PINS.iterdir() if path.name.startswith(("hook_", "obstacle")))
 
 
-@pytest.mark.vm
-@pytest.mark.parametrize("what", OBSTACLES)
+@pytest.mark.parametrize("what", ROWS)
 def test_matrix(ordered, client, what):
     """Who gets a packet that comes by a cable, for each kind of socket of somebody else, opened after the hooks."""
     for _, protocol, family in [row for row in every_row() if row[0] == what]:
@@ -94,8 +98,7 @@ def test_matrix(ordered, client, what):
         wait_until(lambda: counted(ordered) == 0, "nothing is counted")
 
 
-@pytest.mark.vm
-@pytest.mark.parametrize("what", OBSTACLES)
+@pytest.mark.parametrize("what", ROWS)
 def test_older(broker, rules, client, what):
     """The same with sockets that were there before the hooks: right as soon as the reload has succeeded."""
     mount_cgroup2()
