@@ -203,7 +203,7 @@ static const struct rule_backend *find_circle(const struct relay *relay, const s
 
 static int load(const struct relay *relay, struct settings **ret, struct refusal *refusal)
 {
-	struct settings *settings;
+	struct settings *settings = NULL;
 	const struct rule_backend *circle;
 	int r = settings_load(relay->directories, relay->home.name, &settings, refusal);
 
@@ -237,7 +237,7 @@ static void use(struct relay *relay, struct settings *settings)
 
 void relay_reload(struct relay *relay)
 {
-	struct settings *settings;
+	struct settings *settings = NULL;
 	struct refusal refusal;
 
 	if (load(relay, &settings, &refusal)) {
@@ -256,7 +256,7 @@ void relay_reload(struct relay *relay)
 
 int relay_start_consume(struct relay *relay, const int *fds, size_t n_fds)
 {
-	struct settings *settings;
+	struct settings *settings = NULL;
 	struct refusal refusal;
 
 	relay->home.loop = relay->loop;
