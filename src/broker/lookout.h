@@ -36,7 +36,7 @@ void lookout_settle(struct broker *broker);
 /* lookout_obstacles() - NULL: nothing is counted */
 struct obstacles *lookout_obstacles(const struct broker *broker);
 
-/* lookout_is_blind() - why nothing can be counted; NULL: it is */
+/* lookout_blindness() - why nothing can be counted; NULL: it is */
 const char *lookout_blindness(const struct broker *broker);
 
 /* lookout_note() - an event of the ring buffer; lookout_follow(), after all of them, looks */

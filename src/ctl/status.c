@@ -88,6 +88,13 @@ static void print_status(const struct client *client)
 	if (strcmp(ask_value(client, KEY_YIELDED, "0"), "0") != 0)
 		(void)LINE("Left", "%s packets to sockets of others, by rules with a later order",
 			VALUE(KEY_YIELDED));
+	if (message_get(&client->message, KEY_BLIND))
+		(void)LINE("Order", "rules with a later order take nothing, since nothing is counted: %s",
+			VALUE(KEY_BLIND));
+	if (message_get(&client->message, KEY_UNCOUNTED))
+		(void)LINE("Order",
+			"rules with a later order take nothing at %s, where more sockets are bound than can be counted",
+			VALUE(KEY_UNCOUNTED));
 	(void)LINE("Events", "%s lost", VALUE(KEY_EVENTS_LOST));
 #undef VALUE
 }

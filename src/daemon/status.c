@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "../broker/lookout.h"
@@ -58,6 +59,40 @@ static void write_map_sizes(const struct generation *generation, const struct ob
 		obstacles ? obstacles_count(obstacles) : 0, USHER_OBSTACLES_MAX);
 }
 
+#define UNCOUNTED_MAX 16
+
+/* Ports at which rules with a later order take nothing, since not all sockets of others are counted */
+static void write_uncounted(const struct broker *broker, struct writer *answer)
+{
+	static const char *const tables[USHER_TABLES] = {[USHER_TABLE_TCP4] = "tcp:ipv4",
+		[USHER_TABLE_UDP4] = "udp:ipv4",
+		[USHER_TABLE_TCP6] = "tcp:ipv6",
+		[USHER_TABLE_UDP6] = "udp:ipv6"};
+	const struct obstacles *obstacles = lookout_obstacles(broker);
+	const char *reason = lookout_blindness(broker);
+	const uint32_t end = USHER_TABLES * USHER_PORTS;
+	char text[UNCOUNTED_MAX * 16 + 8] = "";
+	size_t length = 0, n = 0;
+
+	if (reason) {
+		writer_put(answer, KEY_BLIND, "%.500s", reason);
+		return;
+	}
+	if (!obstacles)
+		return;
+	for (uint32_t at = obstacles_next_lost(obstacles, 0); at < end;
+		at = obstacles_next_lost(obstacles, at + 1)) {
+		if (n++ == UNCOUNTED_MAX) {
+			length += (size_t)snprintf(text + length, sizeof(text) - length, " ...");
+			break;
+		}
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s:%u", n > 1 ? " " : "",
+			tables[at / USHER_PORTS], at % USHER_PORTS);
+	}
+	if (n)
+		writer_put(answer, KEY_UNCOUNTED, "%s", text);
+}
+
 int request_status(struct usherd *usherd, const struct identity *asker, struct writer *answer)
 {
 	struct broker *broker = &usherd->broker;
@@ -104,6 +139,7 @@ int request_status(struct usherd *usherd, const struct identity *asker, struct w
 		writer_put(answer, KEY_FAULTS, "%zu", generation->rules->n_faults);
 		writer_put(answer, KEY_FAULT, "%.1000s", generation->rules->faults[0].text);
 	}
+	write_uncounted(broker, answer);
 	write_map_sizes(generation, lookout_obstacles(broker), &totals, answer);
 	tally_write(&usherd->tally, answer);
 	refusals_write(refusals_find(&usherd->refusals, generation, NULL, asker), answer);

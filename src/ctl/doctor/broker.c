@@ -217,6 +217,45 @@ static void check_events(struct doctor *doctor)
 			"events lost: %lu; the journal does not have everything, but the counters do", lost);
 }
 
+static bool has_later_order(const struct doctor *doctor)
+{
+	for (size_t i = 0; doctor->set && i < doctor->set->n_rules; i++)
+		if (doctor->set->rules[i].order != RULE_FIRST)
+			return true;
+	return false;
+}
+
+/* What is counted for rules with a later order */
+static void check_order(struct doctor *doctor)
+{
+	const char *reason, *ports;
+
+	if (skips_silent(doctor) || skips_unreported(doctor, KEY_YIELDED))
+		return;
+	reason = ask_value(&doctor->client, KEY_BLIND, NULL);
+	ports = ask_value(&doctor->client, KEY_UNCOUNTED, NULL);
+	if (reason) {
+		doctor_found(doctor, REPORT_FAIL,
+			"rules with a later order take nothing, since the sockets of others are not counted: %s",
+			reason);
+		doctor_remedy(doctor,
+			"correct that, then systemctl restart %s; or remove Order= from the rules",
+			doctor->service);
+	}
+	if (ports) {
+		doctor_found(doctor, REPORT_WARN,
+			"rules with a later order take nothing at %s: more sockets of others are bound there than can be counted",
+			ports);
+		doctor_remedy(
+			doctor, "ss -ltnup shows the sockets; close some, or remove Order= from the rule");
+	}
+	if (!reason && !ports)
+		doctor_found(doctor, REPORT_OK,
+			has_later_order(doctor)
+				? "the sockets of others are counted for the rules with a later order"
+				: "no rule has a later order");
+}
+
 const struct check broker_checks[] = {
 	{"answer", check_answer},
 	{"version", check_version},
@@ -226,5 +265,6 @@ const struct check broker_checks[] = {
 	{"reload", check_reload},
 	{"hand-ins", check_hand_ins},
 	{"events", check_events},
+	{"order", check_order},
 	{},
 };

@@ -199,7 +199,7 @@ class TestNotLookedAt:
         found = Diagnosed()
         assert {row["check"] for row in found.rows if row["section"] == "broker" and row["result"] == "ok"} == {
             "answer", "pins", "instances"}, found.text
-        for check in ("dispatch", "namespace", "programs", "reload", "hand-ins", "events", "program-pins"):
+        for check in ("dispatch", "namespace", "programs", "reload", "hand-ins", "events", "order", "program-pins"):
             [(result, text)] = found.of(check)
             assert result == "skip" and re.search("not report|not looked at", text), (check, text)
 

@@ -13,6 +13,7 @@ import pytest
 
 from harness import bpf
 from harness.broker import ctl
+from harness.diagnosed import Diagnosed
 from harness.discover import mount_cgroup2
 from harness.host import V4, V4_OTHER, V6, rule, run
 from harness.obstacles import OBSTACLES, bound, comes_before, every_row, opened
@@ -206,6 +207,26 @@ def test_mixed_on_a_port(broker, client):
 
 
 @pytest.mark.vm
+def test_proxy_beside_services_on_single_addresses(broker, client):
+    """A reverse proxy has everything of a port that no service on 127/8, or a ULA, listens on; nothing listens on every address."""
+    mount_cgroup2()
+    broker(proxy=rule("Stream=80 443", Order="before-wildcard"))
+    proxies = [Service("proxy", address=address, port=8080) for address in ("127.0.0.1", "::1")]
+    hand_in("proxy", *proxies)
+    places = {"resolver": ("127.0.0.53", None), "backend": ("fd00:1::2", client), "tracker": ("fd00:1::3", client)}
+    for _ in range(2):
+        services = [Service(name, address=address, port=80) for name, (address, _) in places.items()]
+        assert {name: who(address, 80, netns=netns) for name, (address, netns) in places.items()} == {name: name for name in places}
+        for address, port, netns in [(V4, 80, client), (V4, 443, client), (V6, 80, client), ("fd00:1::1", 80, client),
+                                     ("fd00:1::2", 443, client), ("127.0.0.54", 80, None), ("127.0.0.53", 443, None)]:
+            assert who(address, port, netns=netns) == "proxy", (address, port)
+        for service in services:
+            service.close()
+        for address, netns in places.values():
+            wait_until(lambda: who(address, 80, netns=netns) == "proxy", f"{address} is the proxy's")
+
+
+@pytest.mark.vm
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("order", ["before-wildcard", "last"])
 def test_own_socket_is_no_obstacle(broker, client, protocol, order):
@@ -227,10 +248,17 @@ def test_more_than_a_port_has_room_for(ordered, client):
     many = [make_socket("tcp", f"127.1.{i // 250}.{i % 250 + 1}", PORTS["before-wildcard"], backlog=1) for i in range(1030)]
     assert who(V4, PORTS["before-wildcard"], netns=client) == REFUSED
     assert who(V4, PORTS["last"], netns=client) == "last"
+    assert ordered.status()["UNCOUNTED"] == f"tcp:ipv4:{PORTS['before-wildcard']}"
+    shown = f"rules with a later order take nothing at tcp:ipv4:{PORTS['before-wildcard']}"
+    assert shown in ctl("status").stdout
+    (result, text), = Diagnosed().of("order")
+    assert result == "warn" and text.startswith(shown)
     for sock in many:
         sock.close()
     wait_until(lambda: who(V4, PORTS["before-wildcard"], netns=client, seconds=ATTEMPT) == "before-wildcard")
     assert counted(ordered) == 0
+    assert "UNCOUNTED" not in ordered.status() and Diagnosed().of("order") == [
+        ("ok", "the sockets of others are counted for the rules with a later order")]
 
 
 def test_no_cgroup2(usherd, rules):
@@ -243,6 +271,10 @@ def test_no_cgroup2(usherd, rules):
         hand_in("web", web)
         hand_in("other", other)
         assert (who(V4, 80), who(V4, 81)) == (REFUSED, "other")
+        assert "no cgroup v2 file system is mounted" in usherd.status()["BLIND"]
+        assert "rules with a later order take nothing, since nothing is counted: " in ctl("status").stdout
+        (result, text), = Diagnosed().of("order")
+        assert result == "fail" and "the sockets of others are not counted: " in text and "no cgroup v2" in text
         rules(web=rule("Stream=82", Order="last"))
         with pytest.raises(Refused, match="cgroup"):
             usherd.reload()
