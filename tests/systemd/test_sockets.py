@@ -335,3 +335,25 @@ def test_restart_of_a_held_socket_unit(machine):
     results = load.finish()
     assert set(results) == {(0, "web"), (1, "web")}, results
     assert len(sockets(machine)) == 2
+
+
+def test_ten_instances_with_reuseport(machine):
+    """Ten socket units with ReusePort=yes are one place of their name: while one of them is left, in whatever order the others
+    are stopped, clients are served."""
+    rule(machine, "web", "Stream=80")
+    service(machine, "web", PRIVATE)
+    unit(machine, "web@.socket", "[Socket]", f"ListenStream={PRIVATE}", "ReusePort=yes", "FileDescriptorName=web")
+    unit(machine, "web@.service", "[Unit]", "Requires=web@%i.socket usherd.socket", "After=web@%i.socket usherd.socket", "[Service]",
+         "Type=exec", "ExecStart=usherctl hand-in web -- /usr/local/bin/answer web")
+    enable(machine, "usherd.service")
+    machine.systemctl("start", *[f"web@{number}.service" for number in range(10)])
+    wait_until(lambda: len(sockets(machine)) == 10, "ten sockets are handed in")
+    assert {line[3] for line in sockets(machine)} == {"serving"}
+    for number in (4, 0, 9, 7, 1, 8, 2, 6, 3):
+        assert who(PUBLIC, 80) == "web"
+        machine.systemctl("stop", f"web@{number}.service", f"web@{number}.socket")
+    wait_until(lambda: len(sockets(machine)) == 1, "one is left")
+    assert {who(PUBLIC, 80) for _ in range(20)} == {"web"}
+    machine.systemctl("start", *[f"web@{number}.service" for number in range(10)])
+    wait_until(lambda: len(sockets(machine)) == 10, "ten sockets are handed in again")
+    assert {who(PUBLIC, 80) for _ in range(20)} == {"web"}
