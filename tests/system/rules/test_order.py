@@ -123,7 +123,7 @@ def test_older(broker, rules, client, what):
             if "MPTCP" not in what:
                 raise
             pytest.skip(f"machine: no MPTCP ({error})")
-        wait_until(lambda: rows_of(protocol, family, client) == {order: REFUSED for order in PORTS} or counted(running) == 0,
+        wait_until(lambda: counted(running) == 0 or rows_of(protocol, family, client) == {order: REFUSED for order in PORTS},
                    f"{protocol} {family} after it has closed")
         for service in services:
             service.close()
