@@ -14,6 +14,9 @@ pytestmark = pytest.mark.no_asan
 LOOKUP = [
     "no rules", "unrelated port", "port rule, front hit", "port rule, place hit", "port rule, the last of 8 places",
     "missing, refused", "missing, Missing=pass", "related port, other address", "exact address", "prefix",
+    "Order=first beside later orders", "Order=before-wildcard, nobody", "Order=last, nobody", "Order=before-wildcard, another address",
+    "Order=last, another address", "Order=before-wildcard, yields", "Order=last, yields to a wildcard",
+    "Order=last, another address, some device",
     "exact address among 100k", "prefix among 10", "prefix among 1k", "prefix among 100k",
     "other address beside 100k prefixes", "prefix among 1M", "any-port rule, any address", "any-port rule, one address",
     "range of 65,535 ports, prefix", "range of 65,535 ports, other address",
