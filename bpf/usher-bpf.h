@@ -169,6 +169,7 @@ enum usher_via {
 #define USHER_PLACE_VERIFIED 0x02U   /* pid and unit come from a pidfd that the kernel gave, not from a pid */
 #define USHER_PLACE_DUAL_STACK 0x04U /* an IPv6 socket that serves an IPv4 seat */
 #define USHER_PLACE_REUSEPORT 0x08U  /* SO_REUSEPORT; not set by a broker that did not look */
+#define USHER_PLACE_RELEASED 0x10U   /* the broker has let go of its duplicate, which may still be about to close */
 
 /* Value of `places`: the description of a socket. Only user space reads it. */
 struct usher_place {

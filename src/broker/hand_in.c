@@ -96,6 +96,7 @@ static void commit_kept(struct offer *offer, const struct offered_socket *socket
 	place_set_owner(&place.data, offer->request->owner);
 	place.data.destination = socket->facts.destination;
 	place.data.device = socket->facts.device;
+	place.data.flags &= (uint8_t)~USHER_PLACE_RELEASED;
 	if (offer->request->hold)
 		place.data.flags |= USHER_PLACE_HELD;
 	(void)registry_write_place(&offer->broker->registry, &place);

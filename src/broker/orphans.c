@@ -16,8 +16,18 @@ void orphans_let_go(struct broker *broker, const char *name, uint64_t cookie)
 	(void)holder_drop(broker->holder, name, cookie);
 	while (registry_next_place(&broker->registry, name, cookie, &seat, &place)) {
 		place.data.flags &= (uint8_t)~USHER_PLACE_HELD;
+		place.data.flags |= USHER_PLACE_RELEASED;
 		(void)registry_write_place(&broker->registry, &place);
 	}
+}
+
+/* A worker closes it, and until then it is in its group. If another process has it open, that one is not its owner. */
+static bool is_released(const struct registry *registry, const struct registry_walk *walk)
+{
+	struct registry_place place;
+
+	registry_walk_read(registry, walk, &place);
+	return place.data.flags & USHER_PLACE_RELEASED;
 }
 
 /* Whether the first place of a seat is of orphans only, and the socket is one of them; 0: any */
@@ -29,6 +39,8 @@ static bool is_first(const struct broker *broker, uint32_t seat, uint64_t cookie
 	registry_foreach_socket (registry, seat, walk) {
 		if (walk.rank)
 			break;
+		if (is_released(registry, &walk))
+			continue;
 		if (!orphans_is_one(broker, registry->seats[seat].name, walk.cookie))
 			return false;
 		found = found || !cookie || walk.cookie == cookie;

@@ -59,9 +59,9 @@ static int on_reap(sd_event_source *source, void *userdata)
 	struct broker *broker = userdata;
 
 	(void)source;
-	orphans_drop_idle(broker);
 	registry_foreach_seat (&broker->registry, seat)
 		(void)reap_seat(broker, seat);
+	orphans_drop_idle(broker);
 	return 0;
 }
 

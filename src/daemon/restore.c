@@ -147,20 +147,22 @@ static void restore_consume(struct broker *broker, const char *name, uint64_t st
 			there ? "" : ", and serves again");
 }
 
-/* Without a store, what an earlier broker held is not held any more. */
+/* Without a store, what an earlier broker held is not held any more; and what it let go of has closed with it. */
 static void unmark_lost(struct broker *broker)
 {
 	registry_foreach_seat (&broker->registry, seat) {
 		const char *name = broker->registry.seats[seat].name;
 
 		registry_foreach_socket (&broker->registry, seat, walk) {
+			uint8_t lost = USHER_PLACE_RELEASED;
 			struct registry_place place;
 
 			registry_walk_read(&broker->registry, &walk, &place);
-			if (!(place.data.flags & USHER_PLACE_HELD) ||
-				holder_find(broker->holder, name, walk.cookie))
+			if (!holder_find(broker->holder, name, walk.cookie))
+				lost |= USHER_PLACE_HELD;
+			if (!(place.data.flags & lost))
 				continue;
-			place.data.flags &= (uint8_t)~USHER_PLACE_HELD;
+			place.data.flags &= (uint8_t)~lost;
 			(void)registry_write_place(&broker->registry, &place);
 		}
 	}

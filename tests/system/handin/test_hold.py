@@ -220,6 +220,25 @@ def test_orphan_of_a_group_goes_with_its_process(broker):
     assert running.status()["HELD"] == "1"
 
 
+def test_newest_orphan_of_a_group_stays(broker):
+    """Each process of a group ends right after its hand-in, as usherctl does in usher@: while its predecessor still closes, the
+    newest one is not taken for one beside a living member."""
+    running = broker(web="Stream=80")
+
+    def leave():
+        sock = make_socket("tcp", "127.0.0.2", 8080, reuseport=True)
+        hold("web", sock)
+        return cookie(sock)
+
+    for _ in range(40):
+        newest = in_child(leave)
+        assert newest in [row["COOKIE"] for row in running.sockets() if row["HELD"] == "yes"]
+    wait_until(lambda: [row["COOKIE"] for row in running.sockets()] == [newest], "its predecessors have gone")
+    claimed, = request("claim", NAME="web").fds
+    with Service("web", sock=socket.socket(fileno=claimed)):
+        assert who(V4, 80) == "web"
+
+
 def test_orphans_of_one_process_wait_together(broker):
     """A service with several held sockets ends: all of them wait for the one that claims them."""
     running = broker(web="Stream=80", other="Stream=81")
