@@ -209,13 +209,16 @@ def test_slow_reader(relay, backend):
 
 def test_both_ways_at_once(relay, backend):
     def serve(connection):
-        send_later(connection, MILLION)
-        return read_all(connection)
+        sending = send_later(connection, MILLION)
+        data = read_all(connection)
+        sending.join()  # what ends is closed
+        return data
 
     server = backend(serve)
     with relay.connect() as client:
-        send_later(client, MILLION[::-1])
+        sending = send_later(client, MILLION[::-1])
         assert read_all(client) == MILLION
+        sending.join()
     assert server.result() == MILLION[::-1]
 
 

@@ -7,6 +7,7 @@ import mmap
 import os
 import pathlib
 import re
+import resource
 import time
 
 import pytest
@@ -245,6 +246,7 @@ def test_own_socket_is_no_obstacle(broker, client, protocol, order):
 @pytest.mark.vm
 def test_more_than_a_port_has_room_for(ordered, client):
     """Such a port leaves everything to others, another port is not affected, and it recovers."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     many = [make_socket("tcp", f"127.1.{i // 250}.{i % 250 + 1}", PORTS["before-wildcard"], backlog=1) for i in range(1030)]
     assert who(V4, PORTS["before-wildcard"], netns=client) == REFUSED
     assert who(V4, PORTS["last"], netns=client) == "last"
