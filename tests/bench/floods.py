@@ -39,7 +39,7 @@ from harness import host, isolate
 from harness.broker import Usherd
 from harness.daemon import Daemon
 from harness.fuse import Stuck
-from harness.lingering import make_lingering
+from harness.lingering import make_lingering, make_sink
 from harness.process import Child
 from harness.service import make_socket
 from harness.wire import Connection, request, text_of
@@ -145,7 +145,8 @@ def send_files(tell, file, each):
 
 def send_lingering(tell, file, each):
     del file
-    lingering, _peer = make_lingering()
+    sink = make_sink()
+    lingering = make_lingering(sink)
     tell(None)
     send_again(lingering.fileno(), each)
 
@@ -171,8 +172,8 @@ def open_file(file):
 
 def open_lingering(file):
     del file
-    lingering, peer = make_lingering()
-    return lingering.detach(), peer
+    sink = make_sink()
+    return make_lingering(sink).detach(), sink
 
 
 FLOODS = {
