@@ -297,7 +297,7 @@ static void elapse_drain(struct loop_timer *timer)
 /* The listening sockets stay open at the service manager's: clients wait there for the next relay. */
 void relay_drain(struct relay *relay)
 {
-	if (relay->draining) /* whoever asks twice does not want to wait */
+	if (relay->draining) /* a second request asks for the end at once */
 		relay->drain_ms = 0;
 	relay->draining = true;
 	watch_listeners(relay);

@@ -21,7 +21,7 @@ struct hazard {
 	enum hazard_kind {
 		HAZARD_NEVER,	    /* it takes no packet */
 		HAZARD_LOCAL_PORTS, /* it takes ports that the kernel gives to clients */
-		HAZARD_BINDABLE,    /* it leaves packets to whoever binds the port, and every user may */
+		HAZARD_BINDABLE,    /* it leaves packets to anybody who binds the port, and every user may */
 	} kind;
 	char text[512], remedy[512];
 };
