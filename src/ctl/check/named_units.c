@@ -2,26 +2,13 @@
 #include "named_units.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../../util/macro.h"
 #include "../host/unit.h"
+#include "../host/unit_fault.h"
 #include "../host/usher_unit.h"
-
-__attribute__((format(printf, 3, 4))) static void put(char *text, size_t size, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(text, size, format, ap);
-	va_end(ap);
-}
-
-#define FAULT(fault, ...) put((fault)->text, sizeof((fault)->text), __VA_ARGS__)
-#define REMEDY(fault, ...) put((fault)->remedy, sizeof((fault)->remedy), __VA_ARGS__)
-#define COMMAND(fault, ...) put((fault)->command, sizeof((fault)->command), __VA_ARGS__)
 
 static bool look_at_load(const struct unit *socket, const char *unit, struct named_unit_fault *ret)
 {

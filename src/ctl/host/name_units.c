@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "name_units.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,22 +8,10 @@
 #include "../../util/macro.h"
 #include "../../util/name.h"
 #include "unit.h"
+#include "unit_fault.h"
 #include "usher_unit.h"
 
 #define UNIT_NAME_MAX 256
-
-__attribute__((format(printf, 3, 4))) static void put(char *text, size_t size, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(text, size, format, ap);
-	va_end(ap);
-}
-
-#define FAULT(fault, ...) put((fault)->text, sizeof((fault)->text), __VA_ARGS__)
-#define REMEDY(fault, ...) put((fault)->remedy, sizeof((fault)->remedy), __VA_ARGS__)
-#define COMMAND(fault, ...) put((fault)->command, sizeof((fault)->command), __VA_ARGS__)
 
 static bool is_loaded(const struct unit *unit)
 {
@@ -162,7 +149,7 @@ static int look_at_service(
 	char service[NAME_LENGTH_MAX + 16];
 	int r;
 
-	put(service, sizeof(service), "%s.service", name);
+	(void)snprintf(service, sizeof(service), "%s.service", name);
 	r = unit_load(manager, service, &unit, refusal);
 	if (r || !is_loaded(&unit) || look_at_failed(&unit, service, fault))
 		return r;
@@ -188,7 +175,7 @@ static int find_socket(struct manager *manager, const char *name, char ret[stati
 	bool found = false;
 	int r = manager_get_sockets(manager, &names, refusal);
 
-	put(called, sizeof(called), "%s.socket", name);
+	(void)snprintf(called, sizeof(called), "%s.socket", name);
 	*ret = '\0';
 	for (const char *at = names; !r && at && *at; at += strlen(at) + 1) {
 		_cleanup_(unit_deinit) struct unit unit = UNIT_NULL;
@@ -204,7 +191,7 @@ static int find_socket(struct manager *manager, const char *name, char ret[stati
 		unit_deinit(ret_unit);
 		*ret_unit = unit;
 		unit = UNIT_NULL;
-		put(ret, UNIT_NAME_MAX, "%s", at);
+		(void)snprintf(ret, UNIT_NAME_MAX, "%s", at);
 		if (named && is_active(ret_unit))
 			break;
 	}

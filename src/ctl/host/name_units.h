@@ -4,8 +4,8 @@
 /*
  * The units that should hand sockets in under a name, and why none is there
  *
- * The rule names a socket unit (Sockets=), or a socket unit has the name in FileDescriptorName=; usher@ of that unit hands its sockets in, or the unit itself
- * (PassFileDescriptorsToExec=), or it passes them to the broker (Sockets= of usherd.service). Without a socket unit, there
+ * The rule names a socket unit (Sockets=), or a socket unit has the name in FileDescriptorName=; usher@ of that unit
+ * hands its sockets in, or the unit itself (PassFileDescriptorsToExec=), or it passes them to the broker (Sockets= of usherd.service). Without a socket unit, there
  * may be a service called as the name.
  */
 
